@@ -1,0 +1,265 @@
+"""JupyterLab in headless Chromium, for tests of what a user really sees.
+
+How to use it in another test file of this folder::
+
+    pytestmark = pytest.mark.browser
+
+    def test_my_widget(lab_page):
+        lab = lab_page(["from widgets import RunMonitor", "RunMonitor('runs/a')"])   # notebook cells
+        lab.page.locator(".run-monitor").wait_for()       # a Playwright page: click, type, read ...
+        lab.screenshot("run-monitor")                      # a PNG, see below
+        lab.theme("dark")                                  # JupyterLab's own dark theme
+
+`lab_page(cells, theme="light", files={name: bytes})` writes the cells to a new notebook, opens it, waits for the
+kernel, runs every cell, fails if a cell raises (`allow_errors=True` does not) and gives a `LabPage`.
+`lab.restart_kernel()` and `lab.run_all()` repeat that in the open page. The kernel starts in the notebook's
+folder, `lab.folder`. Every request and web socket of the page is recorded; when the test ends, one that left 127.0.0.1
+fails the test, and so does an uncaught JavaScript error. The server and the browser start once per session (about 5 s),
+a page and its kernel take about as long; keep each test below 40 s. `make` needs no browser: the tests skip when
+no Chromium is found. Pictures go to the folder named by WORKBENCH_SCREENSHOTS, or else to pytest's temporary one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+TOKEN = "token-of-a-test"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+LOCAL = ("127.0.0.1", "")  # data: and blob: addresses have no host
+IDLE = "Python 3 (ipykernel) | Idle"
+
+
+def _chromium() -> str | None:
+    found = (shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome"))
+    return next((path for path in found if path), None)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running JupyterLab: its address and the folder it serves."""
+
+    url: str
+    root: Path
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _environment(home: Path) -> dict[str, str]:
+    """Settings, workspaces and runtime files in `home`, so that nothing of the user's is read or changed."""
+    places = {
+        "JUPYTER_CONFIG_DIR": home / "config",
+        "JUPYTER_DATA_DIR": home / "data",
+        "JUPYTER_RUNTIME_DIR": home / "runtime",
+        "JUPYTERLAB_SETTINGS_DIR": home / "settings",
+        "JUPYTERLAB_WORKSPACES_DIR": home / "workspaces",
+        "IPYTHONDIR": home / "ipython",
+        "MPLCONFIGDIR": home / "matplotlib",
+    }
+    threads = os.environ.get("OMP_NUM_THREADS", "1")
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    home_only = {key: str(value) for key, value in places.items()}
+    return {**os.environ, **home_only, "OMP_NUM_THREADS": threads, "PYTHONPATH": path}
+
+
+def _no_news(home: Path) -> None:
+    """Answer JupyterLab's question about news, whose pop-up would cover the page, with no."""
+    folder = home / "settings" / "@jupyterlab" / "apputils-extension"
+    folder.mkdir(parents=True)
+    (folder / "notification.jupyterlab-settings").write_text('{"fetchNews": "false", "checkForUpdates": false}')
+
+
+def _wait_until_up(url: str, process: subprocess.Popen, log: Path, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        try:
+            urllib.request.urlopen(f"{url}/api?token={TOKEN}", timeout=2).close()
+            return
+        except OSError:
+            time.sleep(0.2)
+    pytest.fail(f"JupyterLab did not start:\n{log.read_text()[-2000:]}")
+
+
+@pytest.fixture(scope="session")
+def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A JupyterLab at 127.0.0.1 with a token, in a temporary folder; stopped with its kernels at the end."""
+    if _chromium() is None:
+        pytest.skip("no Chromium found: install the package chromium to run the browser tests")
+    home = tmp_path_factory.mktemp("jupyter")
+    root, log, port = home / "notebooks", home / "server.log", _free_port()
+    root.mkdir()
+    _no_news(home)
+    options = {
+        "ServerApp.ip": "127.0.0.1",
+        "ServerApp.port": port,
+        "ServerApp.port_retries": 0,
+        "ServerApp.open_browser": False,
+        "ServerApp.root_dir": root,
+        "ServerApp.allow_root": True,
+        "IdentityProvider.token": TOKEN,
+        "LabApp.check_for_updates_class": "jupyterlab.handlers.announcements.NeverCheckForUpdate",
+        "LabApp.expose_app_in_browser": True,
+    }
+    command = [sys.executable, "-m", "jupyterlab", *(f"--{key}={value}" for key, value in options.items())]
+    with log.open("w") as out:
+        process = subprocess.Popen(
+            command, stdout=out, stderr=subprocess.STDOUT, env=_environment(home), start_new_session=True
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _wait_until_up(url, process, log)
+        yield Server(url, root)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator:
+    """The browser, a Playwright `Browser`."""
+    executable = _chromium()
+    if executable is None:
+        pytest.skip("no Chromium found: install the package chromium to run the browser tests")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@dataclass
+class LabPage:
+    """An open notebook; `page` is the Playwright page that shows it."""
+
+    page: object
+    folder: Path
+    pictures: Path
+    requests: list[str] = field(default_factory=list)  #: every address asked for
+    failures: list[str] = field(default_factory=list)  #: uncaught JavaScript errors
+
+    def watch(self) -> None:
+        """Record all traffic and errors from now on."""
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("websocket", lambda web_socket: self.requests.append(web_socket.url))
+        self.page.on("pageerror", lambda error: self.failures.append(str(error)))
+
+    def command(self, name: str, **arguments: object) -> None:
+        """Run a command of JupyterLab's palette and wait until it has finished."""
+        self.page.evaluate("([n, a]) => window.jupyterapp.commands.execute(n, a).then(() => null)", [name, arguments])
+
+    def wait_idle(self) -> None:
+        """Wait until the status bar says that the kernel is idle."""
+        self.page.get_by_text(IDLE).wait_for(timeout=30_000)
+
+    def run_all(self, allow_errors: bool = False) -> None:
+        """Run every cell and wait; a cell that raises fails the test with its traceback."""
+        self.wait_idle()
+        self.command("notebook:run-all-cells")
+        self.wait_idle()
+        errors = self.page.locator(".jp-RenderedText[data-mime-type*='stderr'], .jp-mod-error").all_inner_texts()
+        raised = [text for text in errors if "Traceback" in text]
+        if raised and not allow_errors:
+            pytest.fail("a cell of the notebook raised:\n" + "\n".join(raised))
+
+    def restart_kernel(self) -> None:
+        """Restart the kernel without asking, as after a crash; widgets of the old kernel are dead."""
+        self.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+        self.wait_idle()
+
+    def theme(self, name: str) -> None:
+        """Switch JupyterLab to "light" or "dark"."""
+        self.command("apputils:change-theme", theme=f"JupyterLab {name.title()}")
+        self.page.wait_for_function(f"document.body.dataset.jpThemeLight === '{str(name == 'light').lower()}'")
+
+    def screenshot(self, name: str, selector: str | None = None) -> Path:
+        """Save what is seen (or the first element matching `selector`) as `name`.png and return its path."""
+        path = self.pictures / f"{name}.png"
+        target = self.page.locator(selector).first if selector else self.page
+        target.screenshot(path=path)
+        return path
+
+    def strangers(self) -> list[str]:
+        """The requests that went to another host than 127.0.0.1."""
+        return [url for url in self.requests if (urlsplit(url).hostname or "") not in LOCAL]
+
+
+def _write_notebook(path: Path, cells: list[str]) -> None:
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    kernel = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
+    notebook.metadata["kernelspec"] = kernel
+    nbformat.write(notebook, path)
+
+
+@pytest.fixture
+def lab_page(jupyter: Server, chromium, tmp_path: Path, request) -> Iterator[Callable[..., LabPage]]:
+    """Open a notebook made of the given cells and run it; see the docstring of this file."""
+    opened: list[LabPage] = []
+    pictures = Path(os.environ.get("WORKBENCH_SCREENSHOTS", tmp_path))
+    pictures.mkdir(parents=True, exist_ok=True)
+
+    def open_page(
+        cells: list[str],
+        *,
+        theme: str = "light",
+        files: dict[str, bytes] | None = None,
+        size: tuple[int, int] = (1400, 1000),
+        allow_errors: bool = False,
+    ) -> LabPage:
+        folder = jupyter.root / f"{request.node.name[:40]}-{len(list(jupyter.root.iterdir()))}"
+        folder.mkdir()
+        for name, content in (files or {}).items():
+            (folder / name).write_bytes(content)
+        _write_notebook(folder / "test.ipynb", cells)
+        page = chromium.new_context(viewport={"width": size[0], "height": size[1]}).new_page()
+        lab = LabPage(page, folder, pictures)
+        opened.append(lab)
+        lab.watch()
+        name = json.dumps(folder.name).strip('"')
+        page.goto(f"{jupyter.url}/lab/workspaces/{name}/tree/{name}/test.ipynb?token={TOKEN}")
+        lab.wait_idle()
+        lab.command("application:toggle-left-area")
+        lab.theme(theme)
+        lab.run_all(allow_errors)
+        return lab
+
+    yield open_page
+    for lab in opened:
+        lab.page.evaluate("() => window.jupyterapp.serviceManager.sessions.shutdownAll()")
+        lab.page.context.close()
+    strangers = [url for lab in opened for url in lab.strangers()]
+    assert not strangers, f"requests that left 127.0.0.1: {strangers[:5]}"
+    failures = [text for lab in opened for text in lab.failures]
+    assert not failures, f"uncaught JavaScript errors: {failures[:5]}"
