@@ -10,13 +10,13 @@ How to use it in another test file of this folder::
         lab.screenshot("run-monitor")                      # a PNG, see below
         lab.theme("dark")                                  # JupyterLab's own dark theme
 
-`lab_page(cells, theme="light", files={name: bytes})` writes the cells to a new notebook, opens it, waits for the
-kernel, runs every cell, fails if a cell raises (`allow_errors=True` does not) and gives a `LabPage`.
+`lab_page(cells, theme="light", files={name: bytes})` writes the cells to a new notebook, opens it, waits for
+the kernel, runs every cell, fails if a cell raises (`allow_errors=True` does not) and gives a `LabPage`.
 `lab.restart_kernel()` and `lab.run_all()` repeat that in the open page. The kernel starts in the notebook's
-folder, `lab.folder`. Every request and web socket of the page is recorded; when the test ends, one that left 127.0.0.1
-fails the test, and so does an uncaught JavaScript error. The server and the browser start once per session (about 5 s),
-a page and its kernel take about as long; keep each test below 40 s. `make` needs no browser: the tests skip when
-no Chromium is found. Pictures go to the folder named by WORKBENCH_SCREENSHOTS, or else to pytest's temporary one.
+folder, `lab.folder`. Every request and web socket of the page is recorded: when the test ends, one that left
+127.0.0.1 fails the test, and so does an uncaught JavaScript error. The server and the browser start once per
+session (about 5 s), a page and its kernel take about as long; keep each test below 40 s. Without Chromium the
+tests skip. Pictures go to the folder named by WORKBENCH_SCREENSHOTS, or else to pytest's temporary one.
 """
 
 from __future__ import annotations
@@ -93,7 +93,9 @@ def _no_news(home: Path) -> None:
     """Answer JupyterLab's question about news, whose pop-up would cover the page, with no."""
     folder = home / "settings" / "@jupyterlab" / "apputils-extension"
     folder.mkdir(parents=True)
-    (folder / "notification.jupyterlab-settings").write_text('{"fetchNews": "false", "checkForUpdates": false}')
+    (folder / "notification.jupyterlab-settings").write_text(
+        '{"fetchNews": "false", "checkForUpdates": false}'
+    )
 
 
 def _wait_until_up(url: str, process: subprocess.Popen, log: Path, seconds: float = 30) -> None:
@@ -178,7 +180,9 @@ class LabPage:
 
     def command(self, name: str, **arguments: object) -> None:
         """Run a command of JupyterLab's palette and wait until it has finished."""
-        self.page.evaluate("([n, a]) => window.jupyterapp.commands.execute(n, a).then(() => null)", [name, arguments])
+        self.page.evaluate(
+            "([n, a]) => window.jupyterapp.commands.execute(n, a).then(() => null)", [name, arguments]
+        )
 
     def wait_idle(self) -> None:
         """Wait until the status bar says that the kernel is idle."""
@@ -189,20 +193,26 @@ class LabPage:
         self.wait_idle()
         self.command("notebook:run-all-cells")
         self.wait_idle()
-        errors = self.page.locator(".jp-RenderedText[data-mime-type*='stderr'], .jp-mod-error").all_inner_texts()
+        errors = self.page.locator(
+            ".jp-RenderedText[data-mime-type*='stderr'], .jp-mod-error"
+        ).all_inner_texts()
         raised = [text for text in errors if "Traceback" in text]
         if raised and not allow_errors:
             pytest.fail("a cell of the notebook raised:\n" + "\n".join(raised))
 
     def restart_kernel(self) -> None:
         """Restart the kernel without asking, as after a crash; widgets of the old kernel are dead."""
-        self.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+        self.page.evaluate(
+            "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
+        )
         self.wait_idle()
 
     def theme(self, name: str) -> None:
         """Switch JupyterLab to "light" or "dark"."""
         self.command("apputils:change-theme", theme=f"JupyterLab {name.title()}")
-        self.page.wait_for_function(f"document.body.dataset.jpThemeLight === '{str(name == 'light').lower()}'")
+        self.page.wait_for_function(
+            f"document.body.dataset.jpThemeLight === '{str(name == 'light').lower()}'"
+        )
 
     def screenshot(self, name: str, selector: str | None = None) -> Path:
         """Save what is seen (or the first element matching `selector`) as `name`.png and return its path."""
