@@ -1,0 +1,144 @@
+"""What every data set gives: images with targets, by index, and the same annotations as COCO JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from os import PathLike
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchvision import tv_tensors
+
+from workbench.types import Target
+
+
+class Dataset(torch.utils.data.Dataset):
+    """Images with their targets; a subclass gives `__len__`, `image`, `target` and `size`.
+
+    `data[i]` is `(image, target)`: an image uint8 [3, H, W] and a `Target`. Label `k + 1` is `classes[k]`.
+    """
+
+    name: str  #: what `load_data` calls it
+    split: str
+    classes: tuple[str, ...]  #: names of the labels 1..K
+    occlusion_is_estimate: bool = False  #: True where `occlusion` is a guess from other objects' masks
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def image(self, index: int) -> tv_tensors.Image:
+        """The image [3, H, W], uint8."""
+        raise NotImplementedError
+
+    def target(self, index: int) -> Target:
+        """The target alone; no image is decoded."""
+        raise NotImplementedError
+
+    def size(self, index: int) -> tuple[int, int]:
+        """Height and width in pixels, as the annotations state them."""
+        raise NotImplementedError
+
+    def where(self, index: int) -> str:
+        """The file or the recipe of one image, for error messages."""
+        return f"{self.name}/{self.split} image {index}"
+
+    def __getitem__(self, index: int) -> tuple[tv_tensors.Image, Target]:
+        index = self._position(index)
+        return self.image(index), self.target(index)
+
+    def __iter__(self) -> Iterator[tuple[tv_tensors.Image, Target]]:
+        return (self[index] for index in range(len(self)))
+
+    def __repr__(self) -> str:
+        text = f"{len(self)} images, {len(self.classes)} classes"
+        return f"{type(self).__name__}({self.name!r}, split={self.split!r}: {text})"
+
+    def subset(self, indices: Sequence[int] | Tensor | slice) -> Dataset:
+        """The images at `indices` only, in that order; `image_id` is kept."""
+        return Subset(self, indices)
+
+    def export_coco(self, path: str | PathLike[str] | None = None) -> dict[str, Any]:
+        """The annotations as COCO JSON (a dict), also written to `path` if one is given.
+
+        Keys beyond COCO's: `occlusion` (0..1, or None where unknown) and `difficult` of each annotation.
+        The file appears whole or not at all.
+        """
+        from workbench.data.export import coco_dict, write_json
+
+        content = coco_dict(self)
+        if path is not None:
+            write_json(content, path)
+        return content
+
+    def _position(self, index: int) -> int:
+        """`index` as 0..len-1; negative ones count from the end. Raises IndexError outside."""
+        position = int(index) + len(self) if index < 0 else int(index)
+        if not 0 <= position < len(self):
+            raise IndexError(f"image {index} of {self.name}/{self.split}, which has {len(self)}")
+        return position
+
+
+class Subset(Dataset):
+    """Some images of another data set."""
+
+    def __init__(self, whole: Dataset, indices: Sequence[int] | Tensor | slice):
+        if isinstance(indices, slice):
+            indices = range(*indices.indices(len(whole)))
+        self.whole = whole
+        self.indices = [whole._position(int(index)) for index in indices]
+        self.name, self.split, self.classes = whole.name, whole.split, whole.classes
+        self.occlusion_is_estimate = whole.occlusion_is_estimate
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def image(self, index: int) -> tv_tensors.Image:
+        return self.whole.image(self.indices[self._position(index)])
+
+    def target(self, index: int) -> Target:
+        return self.whole.target(self.indices[self._position(index)])
+
+    def size(self, index: int) -> tuple[int, int]:
+        return self.whole.size(self.indices[self._position(index)])
+
+    def where(self, index: int) -> str:
+        return self.whole.where(self.indices[self._position(index)])
+
+
+def make_target(
+    *,
+    image_id: int,
+    size: tuple[int, int],
+    boxes: Tensor,
+    labels: Tensor,
+    area: Tensor,
+    occlusion: Tensor | None = None,
+    iscrowd: Tensor | None = None,
+    difficult: Tensor | None = None,
+    masks: Tensor | None = None,
+    masks_amodal: Tensor | None = None,
+    boxes_visible: Tensor | None = None,
+) -> Target:
+    """A target of N objects in an image of `size` (height, width), boxes and masks as tv_tensors."""
+
+    def as_boxes(values: Tensor) -> tv_tensors.BoundingBoxes:
+        return tv_tensors.BoundingBoxes(values.reshape(-1, 4).float(), format="XYXY", canvas_size=size)
+
+    number = len(labels)
+    target = Target(
+        image_id=image_id,
+        boxes=as_boxes(boxes),
+        labels=labels.long(),
+        iscrowd=torch.zeros(number, dtype=torch.bool) if iscrowd is None else iscrowd,
+        difficult=torch.zeros(number, dtype=torch.bool) if difficult is None else difficult,
+        area=area.float(),
+        occlusion=torch.full((number,), torch.nan) if occlusion is None else occlusion.float(),
+    )
+    if masks is not None:
+        target["masks"] = tv_tensors.Mask(masks)
+    if masks_amodal is not None:
+        target["masks_amodal"] = tv_tensors.Mask(masks_amodal)
+    if boxes_visible is not None:
+        target["boxes_visible"] = as_boxes(boxes_visible)
+    return target
