@@ -1,0 +1,49 @@
+# `make lab` and `make test` do all the set-up by themselves; the environment lives in .venv.
+PYTHON ?= python3
+PORT ?= 8888
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
+NBVAL := $(BIN)/python -m pytest --nbval --nbval-current-env \
+         --nbval-sanitize-with tests/nbval-sanitize.cfg -n 2 --dist loadfile -p no:cacheprovider
+
+.PHONY: env lab test lint unit notebooks report benchmarks clean
+
+env: $(READY)
+
+# uv when it can be had (three times faster), else pip.
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 ..."; exit 1; }
+	@if command -v uv >/dev/null 2>&1; then \
+	    [ -x $(BIN)/python ] || uv venv --quiet --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(VENV); \
+	    uv pip install --quiet --python $(BIN)/python -e '.[test]'; \
+	else \
+	    [ -x $(BIN)/pip ] || $(PYTHON) -m venv $(VENV); \
+	    $(BIN)/pip install --quiet --disable-pip-version-check -e '.[test]'; \
+	fi
+	@touch $@
+
+lab: env
+	$(BIN)/jupyter lab --ip=127.0.0.1 --port=$(PORT) notebooks/00_quickstart.ipynb
+
+test: lint unit notebooks
+
+lint: env
+	$(BIN)/ruff check .
+
+unit: env
+	$(BIN)/python -m pytest -n 2 tests
+
+notebooks: env
+	$(NBVAL) $(NOTEBOOKS)
+
+report: env
+	$(BIN)/jupyter nbconvert --to html --execute --output-dir report $(NOTEBOOKS)
+
+benchmarks: env
+	$(BIN)/python -m pytest -s tests/benchmarks
+
+clean:
+	rm -rf $(VENV) report build *.egg-info

@@ -1,0 +1,8 @@
+"""Detectors, and how to build, save and load them."""
+
+from workbench.detectors.base import Detector, evaluating
+from workbench.detectors.build import build_detector
+from workbench.detectors.faster_rcnn import FasterRCNN
+from workbench.detectors.load import load_detector, save_detector
+
+__all__ = ["Detector", "FasterRCNN", "build_detector", "evaluating", "load_detector", "save_detector"]

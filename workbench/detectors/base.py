@@ -1,0 +1,144 @@
+"""What every detector offers, whatever its architecture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from workbench.errors import DataError, WorkbenchError
+from workbench.types import Detections, Losses, Score, Target
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Put `module` in evaluation mode without gradients; restore every submodule's own mode afterwards."""
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
+
+
+class Detector(nn.Module):
+    """A module with two doors, `losses` and `detect`, whose results do not depend on `self.training`.
+
+    Images are lists of uint8 or float (0..1) tensors [3, H, W] of any sizes; boxes are xyxy pixels of the image
+    as given. `hardener` acts in `losses` only.
+    """
+
+    classes: tuple[str, ...]  #: names of labels 1..K
+    hardener: nn.Module | None = None
+    config: dict  #: rebuilds the detector: build_detector(config, classes)
+
+    def losses(
+        self, images: Sequence[Tensor], targets: Sequence[Target], generator: torch.Generator | None = None
+    ) -> Losses:
+        """Training losses of a batch; `generator` is the only source of sampling (default: torch's own)."""
+        raise NotImplementedError
+
+    def detect(self, images: Sequence[Tensor]) -> list[Detections]:
+        """Detections of each image, without gradients."""
+        raise NotImplementedError
+
+    def score_boxes(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> list[Tensor]:
+        """Class probabilities [N, K+1] of given boxes [N, 4] of each image, without gradients."""
+        raise NotImplementedError
+
+    def roi_features(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> Tensor:
+        """Pooled features [R, C, h, w] of given boxes of all images, in order: what a hardener would see."""
+        raise NotImplementedError
+
+    def head_score(self) -> Score:
+        """The head as a function of pooled features, parameters frozen."""
+        raise NotImplementedError
+
+    def anchors_for(self, height: int, width: int) -> Tensor:
+        """Anchors [A, 4] in pixels of an image of this size, for checking data against the detector."""
+        raise NotImplementedError
+
+    def forward(
+        self, images: Sequence[Tensor], targets: Sequence[Target], generator: torch.Generator | None = None
+    ) -> Losses:
+        """The same as `losses`, so that wrappers such as DistributedDataParallel work."""
+        return self.losses(images, targets, generator)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(self.parameters()).device
+
+
+def as_float(images: Sequence[Tensor], device: torch.device) -> list[Tensor]:
+    """Images as float32 in 0..1 on `device`.
+
+    Raises:
+        DataError: an image that is not [3, H, W], or not uint8 or float.
+    """
+    out = []
+    for index, image in enumerate(images):
+        if image.ndim != 3 or image.shape[0] != 3:
+            raise DataError(f"image {index} of the batch has shape {tuple(image.shape)}; expected [3, H, W]")
+        plain = image.as_subclass(Tensor).to(device, non_blocking=True)
+        if plain.dtype == torch.uint8:
+            plain = plain.float() / 255
+        elif not plain.is_floating_point():
+            raise DataError(f"image {index} of the batch has dtype {image.dtype}; expected uint8 or float")
+        out.append(plain.float())
+    return out
+
+
+def training_targets(
+    targets: Sequence[Target], images: Sequence[Tensor], num_classes: int, device: torch.device
+) -> list[dict[str, Tensor]]:
+    """Boxes and labels to learn from, on `device`; crowds and difficult objects are left out.
+
+    Raises:
+        DataError: boxes that are not [N, 4], empty or not finite, labels outside 1..K, or a missing target.
+    """
+    if len(targets) != len(images):
+        raise DataError(
+            f"{len(images)} images came with {len(targets)} targets; expected one target per image"
+        )
+    out = []
+    for index, target in enumerate(targets):
+        boxes = target["boxes"].as_subclass(Tensor).to(device).float().reshape(-1, 4)
+        labels = target["labels"].to(device).long()
+        keep = torch.ones(len(boxes), dtype=torch.bool, device=device)
+        for flag in ("iscrowd", "difficult"):
+            if flag in target:
+                keep &= ~target[flag].to(device).bool()
+        boxes, labels = boxes[keep], labels[keep]
+        _check_target(boxes, labels, num_classes, target.get("image_id", index))
+        out.append({"boxes": boxes, "labels": labels})
+    return out
+
+
+def _check_target(boxes: Tensor, labels: Tensor, num_classes: int, image_id: object) -> None:
+    if len(boxes) == 0:
+        return
+    bad = ~torch.isfinite(boxes).all(dim=1) | (boxes[:, 2:] <= boxes[:, :2]).any(dim=1)
+    if bad.any():
+        row = int(torch.where(bad)[0][0])
+        raise DataError(
+            f"image {image_id}, object {row}: box {boxes[row].tolist()} is empty or not finite; expected "
+            "x1 < x2 and y1 < y2 in pixels. Were the boxes given as x, y, width, height?"
+        )
+    if int(labels.min()) < 1 or int(labels.max()) > num_classes:
+        wrong = [int(v) for v in labels.unique() if v < 1 or v > num_classes]
+        raise DataError(
+            f"image {image_id}: labels {wrong} are outside 1..{num_classes} (0 is background); does the "
+            "detector have the classes of this data set?"
+        )
+
+
+def choose(options: dict[str, object], kind: object, what: str, error: type[WorkbenchError]) -> object:
+    """The option called `kind`, or an error that lists all."""
+    if kind not in options:
+        raise error(f"{what} {kind!r} does not exist; choose one of {sorted(options)}")
+    return options[kind]

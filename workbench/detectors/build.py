@@ -1,0 +1,45 @@
+"""From the plain values of a recipe to a detector."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Sequence
+
+from torch import nn
+
+from workbench.detectors.base import Detector
+from workbench.detectors.faster_rcnn import FasterRCNN
+from workbench.errors import RecipeError
+
+KINDS: dict[str, Callable[..., Detector]] = {"faster-rcnn": FasterRCNN.build}
+
+
+def build_detector(
+    config: dict, classes: Sequence[str], hardener: nn.Module | None = None, *, pretrained: bool = True
+) -> Detector:
+    """The detector that `config` describes, with random or ImageNet weights as it says.
+
+    Args:
+        config: {"kind": "faster-rcnn", and the options of that kind}.
+        classes: names of labels 1..K.
+        hardener: acts in `losses`.
+        pretrained: False leaves out the ImageNet weights that `config` names, since others will be loaded.
+
+    Raises:
+        RecipeError: a kind or option that does not exist; the message lists what does.
+    """
+    options = copy.deepcopy(config)
+    kind = options.pop("kind", None)
+    if kind not in KINDS:
+        raise RecipeError(f"detector.kind {kind!r} does not exist; choose one of {sorted(KINDS)}")
+    known = [name for name in inspect.signature(KINDS[kind]).parameters if name != "classes"]
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise RecipeError(f"detector.{unknown[0]} is not an option of {kind}; choose from {known}")
+    if not pretrained and "weights" in options.get("backbone", {}):
+        options["backbone"]["weights"] = None
+    detector = KINDS[kind](tuple(classes), **options)
+    detector.config = copy.deepcopy(config)
+    detector.hardener = hardener
+    return detector

@@ -1,0 +1,109 @@
+"""Detectors as files: one .safetensors file holds the weights, the configuration and the class names."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from workbench.detectors.base import Detector
+from workbench.detectors.build import build_detector
+from workbench.errors import WeightsError
+
+SHIPPED = Path(__file__).parents[1] / "weights"
+FORMAT = "occlusion-workbench-detector-1"
+
+
+def save_detector(
+    detector: Detector, path: str | Path, *, half: bool = False, about: dict | None = None
+) -> Path:
+    """Write weights, configuration and class names to one file, atomically; the hardener stays behind.
+
+    Args:
+        path: ends in .safetensors.
+        half: store floating-point weights in 16 bits (half the size).
+        about: further plain values to keep in the file, such as the name of the recipe.
+    """
+    path = Path(path)
+    state = {}
+    for name, value in detector.state_dict().items():
+        if name.startswith("hardener."):
+            continue
+        value = value.detach().cpu()
+        state[name] = (value.half() if half and value.is_floating_point() else value).clone().contiguous()
+    metadata = {
+        "format": FORMAT,
+        "config": json.dumps(detector.config),
+        "classes": json.dumps(list(detector.classes)),
+        "about": json.dumps(about or {}),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    try:
+        save_file(state, partial, metadata)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def shipped_names() -> list[str]:
+    """Names that `load_detector` knows without a path."""
+    return sorted(
+        str(path.relative_to(SHIPPED))[: -len(path.suffix)] for path in SHIPPED.rglob("*.safetensors")
+    )
+
+
+def locate(name: str | Path) -> Path:
+    """The weights file meant by a shipped name, a file or a run's folder.
+
+    Raises:
+        WeightsError: none of them exists; the message lists the shipped names.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir():
+        final = path / "detector.safetensors"
+        if not final.is_file():
+            raise WeightsError(f"{path} has no detector.safetensors; is it a run that has not finished?")
+        return final
+    if path.is_file():
+        return path
+    shipped = SHIPPED / f"{name}.safetensors"
+    if shipped.is_file() and SHIPPED in shipped.resolve().parents:
+        return shipped
+    raise WeightsError(
+        f"there is no detector {str(name)!r}; give a file, the folder of a finished run, or one of {shipped_names()}"
+    )
+
+
+def load_detector(name: str | Path, device: str | torch.device = "cpu") -> Detector:
+    """A detector ready to use, by shipped name ("digit-scenes/faster-rcnn"), file or run folder.
+
+    Raises:
+        WeightsError: no such detector, not one of our files, or one whose weights do not fit.
+    """
+    path = locate(name)
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as reason:
+        raise WeightsError(f"{path} is not a readable .safetensors file: {reason}") from reason
+    if metadata.get("format") != FORMAT:
+        raise WeightsError(
+            f"{path} holds weights but not a detector's configuration; load it into a detector that you built "
+            "with detector.load_state_dict(safetensors.torch.load_file(path))"
+        )
+    detector = build_detector(
+        json.loads(metadata["config"]), json.loads(metadata["classes"]), pretrained=False
+    )
+    state = {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
+    try:
+        detector.load_state_dict(state)
+    except RuntimeError as reason:
+        raise WeightsError(f"{path} does not fit its own configuration: {reason}") from reason
+    return detector.to(device).eval()

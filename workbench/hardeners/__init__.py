@@ -1,0 +1,50 @@
+"""Hardeners: what makes the features of a training step harder, one method per file."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+
+from workbench.errors import RecipeError
+from workbench.hardeners.base import Chain, Decision, Hardener
+from workbench.hardeners.dropout import RandomDropout
+from workbench.hardeners.inverted_attention import InvertedAttention
+
+KINDS: dict[str, Callable[..., Hardener]] = {
+    "inverted-attention": InvertedAttention,
+    "random-dropout": RandomDropout,
+}
+
+__all__ = ["Chain", "Decision", "Hardener", "InvertedAttention", "RandomDropout", "build_hardener"]
+
+
+def build_hardener(config: dict | list | None) -> Hardener | None:
+    """The hardener that a recipe describes; a list is a `Chain`, None is none.
+
+    Args:
+        config: {"kind": ..., "preset": "paper" | "released" where the method has presets, and its options}.
+
+    Raises:
+        RecipeError: a kind, preset or option that does not exist; the message lists what does.
+    """
+    if config is None:
+        return None
+    if isinstance(config, list):
+        return Chain(*[build_hardener(part) for part in config])
+    options = dict(config)
+    kind = options.pop("kind", None)
+    if kind not in KINDS:
+        raise RecipeError(f"hardener.kind {kind!r} does not exist; choose one of {sorted(KINDS)}")
+    method = KINDS[kind]
+    known = list(inspect.signature(method).parameters)
+    for name in options:
+        if name not in known and name != "preset":
+            raise RecipeError(f"hardener.{name} is not an option of {kind}; choose from {known}")
+    preset = options.pop("preset", None)
+    if preset is None:
+        return method(**options)
+    if preset not in ("paper", "released") or not hasattr(method, preset):
+        raise RecipeError(
+            f"hardener.preset {preset!r} does not exist for {kind}; choose 'paper' or 'released'"
+        )
+    return getattr(method, preset)(**options)

@@ -1,0 +1,78 @@
+"""Random spatial dropout on RoI features: the control that any learned or attention-guided mask must beat.
+
+Cells of the pooled map are dropped for all channels, at random or as one square block (as in DropBlock). It
+knows nothing of the object, so what it gains is due to fewer visible cells alone.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from workbench.errors import RecipeError
+from workbench.hardeners.base import Decision, Hardener, draw_rows, keep_all_but, uniform
+from workbench.types import RoIBatch
+
+
+def random_cells(num_rois: int, height: int, width: int, drop: float, like: Tensor, generator) -> Tensor:
+    """Masks [R, 1, h, w] with the nearest whole number of `drop` * h * w cells dropped at random."""
+    scores = uniform((num_rois, height * width), like, generator)
+    count = round(drop * height * width)
+    mask = torch.ones_like(scores)
+    mask.scatter_(1, scores.topk(count, dim=1).indices, 0.0)
+    return mask.view(num_rois, 1, height, width)
+
+
+def random_blocks(num_rois: int, height: int, width: int, side: int, like: Tensor, generator) -> Tensor:
+    """Masks [R, 1, h, w] with one side x side block dropped at a random place inside the map."""
+    draws = uniform((num_rois, 2), like, generator)
+    top = (draws[:, 0] * (height - side + 1)).long()
+    left = (draws[:, 1] * (width - side + 1)).long()
+    y = torch.arange(height, device=like.device)[None, :] - top[:, None]
+    x = torch.arange(width, device=like.device)[None, :] - left[:, None]
+    inside = ((y >= 0) & (y < side))[:, :, None] & ((x >= 0) & (x < side))[:, None, :]
+    return (~inside).float()[:, None]
+
+
+class RandomDropout(Hardener):
+    """Drop random cells of some RoIs.
+
+    Args:
+        share: fraction of RoIs that are masked.
+        drop: fraction of cells dropped in each of them.
+        block: side in cells of one square block to drop instead.
+        foreground_only: leave background RoIs alone.
+    """
+
+    def __init__(
+        self,
+        *,
+        share: float = 0.2,
+        drop: float = 1 / 3,
+        block: int | None = None,
+        foreground_only: bool = False,
+    ):
+        super().__init__()
+        for name, value in (("share", share), ("drop", drop)):
+            if not 0 <= value <= 1:
+                raise RecipeError(f"hardener.{name} is {value}; expected a fraction in 0..1")
+        if block is not None and block < 1:
+            raise RecipeError(f"hardener.block is {block}; expected a number of cells of at least 1")
+        self.share = share
+        self.drop = drop
+        self.block = block
+        self.foreground_only = foreground_only
+
+    def decide(self, batch: RoIBatch) -> Decision:
+        """Masks [R, 1, h, w]; see the class."""
+        rois, _, height, width = batch.features.shape
+        candidates = torch.arange(rois, device=batch.features.device)
+        if self.foreground_only:
+            candidates = candidates[batch.labels > 0]
+        rows = draw_rows(candidates, self.share, batch.generator)
+        if self.block is None:
+            dropped = random_cells(len(rows), height, width, self.drop, batch.features, batch.generator)
+        else:
+            side = min(self.block, height, width)
+            dropped = random_blocks(len(rows), height, width, side, batch.features, batch.generator)
+        return Decision(keep_all_but(dropped, rows, rois))

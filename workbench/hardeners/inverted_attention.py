@@ -1,0 +1,245 @@
+"""Inverted Attention (Huang et al. 2019, "Improving Object Detection with Inverted Attention").
+
+For an RoI with features F and the gradient G of its own class's score, w = mean of G over cells and the attention
+is M = sum_c w_c F_c (eq. 1; Grad-CAM without the rectifier). The cells that matter most are zeroed, so the head
+must find the class from the others (eqs. 2 to 4 and 7). No parameters, nothing at test time.
+
+| | paper | released (the group's weakly supervised CASD code) |
+|---|---|---|
+| inversion | soft: the top 33 % of cells | 16 random ones of the top 25 of 49 cells |
+| orientation | both: only in the top 80 % of channels | spatial: in all channels |
+| which RoIs | 20 %, "which" is not said; here random | 1/6 of the foreground and 1/18 of the background, those |
+| | | whose own-class probability falls most, and by at least 0.02 |
+
+Where the paper is silent: the score is the logit of the RoI's label (for background RoIs the background logit).
+"Overturn" keeps each cell with weight 1 - M scaled to 0..1. Gradients are computed only for the RoIs that are
+masked; for a head of two linear layers in closed form (`TwoLayerScore`).
+
+It does not help when all of an object's cells are needed to tell its class: see the first two notebooks.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from workbench.errors import RecipeError
+from workbench.hardeners.base import Decision, Hardener, draw_rows, keep_all_but, uniform
+from workbench.hardeners.dropout import random_cells
+from workbench.types import RoIBatch
+
+INVERSIONS = ("soft", "hard", "overturn", "random", "sampled")
+ORIENTATIONS = ("both", "spatial", "channel")
+SELECTIONS = ("random", "hardest")
+
+
+class Attention(NamedTuple):
+    """Gradient-guided attention of some RoIs."""
+
+    map: Tensor  #: [R, h, w], M of eq. 1
+    weights: Tensor  #: [R, C], w of eq. 1: how sensitive the score is to each channel
+
+
+def attention(features: Tensor, weights: Tensor) -> Attention:
+    """M = sum_c w_c F_c (eq. 1) of features [R, C, h, w] and pooled gradients [R, C]."""
+    features, weights = features.float(), weights.float()
+    return Attention(torch.einsum("rc,rchw->rhw", weights, features), weights)
+
+
+def normalise(maps: Tensor) -> Tensor:
+    """Each map [R, h, w] scaled to 0..1; a constant map becomes 0."""
+    flat = maps.flatten(1)
+    low, high = flat.min(1).values[:, None, None], flat.max(1).values[:, None, None]
+    return (maps - low) / (high - low).clamp(min=1e-12)
+
+
+def drop_top(values: Tensor, drop: float) -> Tensor:
+    """1 where kept, 0 for the nearest whole number of `drop` * n largest of values [R, n]."""
+    kept = torch.ones_like(values)
+    return kept.scatter_(1, values.topk(round(drop * values.shape[1]), dim=1).indices, 0.0)
+
+
+def drop_sampled(values: Tensor, drop: float, pool: float, generator: torch.Generator) -> Tensor:
+    """As `drop_top`, but the dropped ones are drawn at random from the top `pool` * n."""
+    count = values.shape[1]
+    top = values.topk(round(pool * count), dim=1).indices
+    draws = uniform(tuple(top.shape), values, generator)
+    chosen = top.gather(1, draws.topk(min(round(drop * count), top.shape[1]), dim=1).indices)
+    return torch.ones_like(values).scatter_(1, chosen, 0.0)
+
+
+def invert_spatial(
+    maps: Tensor,
+    inversion: str,
+    generator: torch.Generator,
+    *,
+    drop_cells: float = 0.33,
+    threshold: float = 0.5,
+    pool_cells: float = 25 / 49,
+) -> Tensor:
+    """Inverted attention a^s (eq. 2), [R, 1, h, w] in 0..1, from maps [R, h, w].
+
+    Args:
+        inversion: soft (drop the top `drop_cells`), hard (drop normalised attention above `threshold`), overturn
+            (1 - normalised attention), random (drop `drop_cells` anywhere), sampled (drop `drop_cells` out of the
+            top `pool_cells`).
+    """
+    rois, height, width = maps.shape
+    if inversion == "overturn":
+        return (1 - normalise(maps))[:, None]
+    if inversion == "hard":
+        return (normalise(maps) <= threshold).float()[:, None]
+    if inversion == "random":
+        return random_cells(rois, height, width, drop_cells, maps, generator)
+    flat = maps.flatten(1)
+    if inversion == "sampled":
+        kept = drop_sampled(flat, drop_cells, pool_cells, generator)
+    else:
+        kept = drop_top(flat, drop_cells)
+    return kept.view(rois, 1, height, width)
+
+
+def combine(spatial: Tensor, weights: Tensor, orientation: str, drop_channels: float) -> Tensor:
+    """A of eq. 4 from a^s [R, 1, h, w] and channel weights [R, C].
+
+    Returns:
+        [R, 1, h, w] for "spatial", else [R, C, h, w].
+    """
+    if orientation == "spatial":
+        return spatial
+    channel = drop_top(weights, drop_channels)[:, :, None, None]
+    if orientation == "channel":
+        return channel.expand(-1, -1, *spatial.shape[2:])
+    return torch.where(channel == 0, spatial, 1.0)
+
+
+class InvertedAttention(Hardener):
+    """Zero the cells that the head relies on, in the channels that it relies on.
+
+    Args:
+        inversion: one of `INVERSIONS`, see `invert_spatial`.
+        orientation: one of `ORIENTATIONS`; "both" masks only sensitive channels at sensitive cells (eq. 4).
+        share: fraction of RoIs that are masked.
+        background_share: the same for background RoIs where it differs; None treats all RoIs alike.
+        selection: "random", or "hardest": the RoIs whose own-class probability falls most under their mask.
+        margin: with "hardest", only RoIs whose probability falls by at least this.
+        drop_cells, drop_channels: fractions dropped by soft thresholds (T_s, T_c).
+        threshold: of the "hard" inversion, on attention scaled to 0..1.
+        pool_cells: of the "sampled" inversion, the fraction of cells that can be dropped.
+
+    Raises:
+        RecipeError: an option outside its range.
+    """
+
+    def __init__(
+        self,
+        *,
+        inversion: str = "soft",
+        orientation: str = "both",
+        share: float = 0.2,
+        background_share: float | None = None,
+        selection: str = "random",
+        margin: float = 0.0,
+        drop_cells: float = 0.33,
+        drop_channels: float = 0.8,
+        threshold: float = 0.5,
+        pool_cells: float = 25 / 49,
+    ):
+        super().__init__()
+        for name, value, allowed in (
+            ("inversion", inversion, INVERSIONS),
+            ("orientation", orientation, ORIENTATIONS),
+            ("selection", selection, SELECTIONS),
+        ):
+            if value not in allowed:
+                raise RecipeError(f"hardener.{name} {value!r} does not exist; choose one of {list(allowed)}")
+        fractions = {
+            "share": share,
+            "background_share": share if background_share is None else background_share,
+            "drop_cells": drop_cells,
+            "drop_channels": drop_channels,
+            "threshold": threshold,
+            "pool_cells": pool_cells,
+        }
+        for name, value in fractions.items():
+            if not 0 <= value <= 1:
+                raise RecipeError(f"hardener.{name} is {value}; expected a fraction in 0..1")
+        self.inversion = inversion
+        self.orientation = orientation
+        self.share = share
+        self.background_share = background_share
+        self.selection = selection
+        self.margin = margin
+        self.drop_cells = drop_cells
+        self.drop_channels = drop_channels
+        self.threshold = threshold
+        self.pool_cells = pool_cells
+
+    @classmethod
+    def paper(cls, **changes: object) -> InvertedAttention:
+        """The published setting (sec. 4.1.2)."""
+        return cls(**changes)  # type: ignore[arg-type]
+
+    @classmethod
+    def released(cls, **changes: object) -> InvertedAttention:
+        """The setting of the group's released code; see the table in the module's docstring."""
+        options = {
+            "inversion": "sampled",
+            "orientation": "spatial",
+            "share": 1 / 6,
+            "background_share": 1 / 18,
+            "selection": "hardest",
+            "margin": 0.02,
+            "drop_cells": 16 / 49,
+            "pool_cells": 25 / 49,
+        }
+        return cls(**(options | changes))  # type: ignore[arg-type]
+
+    def masks(self, batch: RoIBatch, rows: Tensor) -> Tensor:
+        """A [r, 1 or C, h, w] for the RoIs at `rows` [r], all of them masked."""
+        features, labels = batch.features[rows], batch.labels[rows]
+        found = attention(features, batch.score.pooled_gradient(features, labels))
+        spatial = invert_spatial(
+            found.map,
+            self.inversion,
+            batch.generator,
+            drop_cells=self.drop_cells,
+            threshold=self.threshold,
+            pool_cells=self.pool_cells,
+        )
+        return combine(spatial, found.weights, self.orientation, self.drop_channels)
+
+    def decide(self, batch: RoIBatch) -> Decision:
+        """Masks [R, 1 or C, h, w]; RoIs that are not chosen keep everything."""
+        groups = self._groups(batch.labels)
+        if self.selection == "hardest":
+            rows, masks = self._hardest(batch, groups)
+        else:
+            rows = torch.cat([draw_rows(group, share, batch.generator) for group, share in groups])
+            masks = self.masks(batch, rows) if len(rows) else None
+        if masks is None or len(rows) == 0:
+            return Decision(None)
+        return Decision(keep_all_but(masks, rows, len(batch.features)))
+
+    def _groups(self, labels: Tensor) -> list[tuple[Tensor, float]]:
+        rows = torch.arange(len(labels), device=labels.device)
+        if self.background_share is None:
+            return [(rows, self.share)]
+        return [(rows[labels > 0], self.share), (rows[labels == 0], self.background_share)]
+
+    @torch.no_grad()
+    def _hardest(self, batch: RoIBatch, groups: list[tuple[Tensor, float]]) -> tuple[Tensor, Tensor]:
+        """The RoIs whose own-class probability falls most under their mask, and those masks."""
+        everything = torch.arange(len(batch.labels), device=batch.labels.device)
+        masks = self.masks(batch, everything)
+        before = batch.score.true_class(batch.features, batch.labels)
+        after = batch.score.true_class(batch.features * masks.to(batch.features.dtype), batch.labels)
+        fall = before - after
+        rows = []
+        for group, share in groups:
+            best = group[fall[group].argsort(descending=True)[: round(share * len(group))]]
+            rows.append(best[fall[best] >= self.margin])
+        chosen = torch.cat(rows).sort().values
+        return chosen, masks[chosen]

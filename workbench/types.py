@@ -1,0 +1,117 @@
+"""The values that cross the seams: what data sets give, what detectors return, what hardeners see.
+
+Shape letters: N objects, R RoIs, C channels, K foreground classes, h and w the pooled size, H and W the image.
+Label 0 is background. Masks are 1 where something is kept (or visible) and 0 where it is dropped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, TypedDict
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+class Target(TypedDict, total=False):
+    """What is known of one image. Plain tensors or torchvision's tv_tensors; absent keys are unknown."""
+
+    image_id: int  #: unique in its data set
+    boxes: Tensor  #: [N, 4] float32, xyxy pixels; the whole object where that is known (amodal)
+    labels: Tensor  #: [N] int64 in 1..K
+    masks: Tensor  #: [N, H, W] bool, the visible pixels
+    iscrowd: Tensor  #: [N] bool, a group of objects in one box: ignored in training and evaluation
+    difficult: Tensor  #: [N] bool, PASCAL VOC's flag
+    area: Tensor  #: [N] float32, pixels of the mask where known, else of the box
+    occlusion: Tensor  #: [N] float32 in 0..1, the hidden fraction of the object's pixels; NaN if unknown
+    boxes_visible: Tensor  #: [N, 4] float32, xyxy pixels around the visible part
+    masks_amodal: Tensor  #: [N, H, W] bool, all pixels of the object, hidden ones too
+
+
+@dataclass
+class Detections:
+    """The objects found in one image, highest score first."""
+
+    boxes: Tensor  #: [N, 4] float32, xyxy pixels of the image given to the detector
+    labels: Tensor  #: [N] int64 in 1..K
+    scores: Tensor  #: [N] float32 in 0..1
+    masks: Tensor | None = None  #: [N, H, W] bool
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def above(self, threshold: float) -> Detections:
+        """Only the detections that score at least `threshold`."""
+        return self[self.scores >= threshold]
+
+    def __getitem__(self, keep: Tensor | slice) -> Detections:
+        masks = None if self.masks is None else self.masks[keep]
+        return Detections(self.boxes[keep], self.labels[keep], self.scores[keep], masks)
+
+    def to(self, device: torch.device | str) -> Detections:
+        """The same detections on another device."""
+        masks = None if self.masks is None else self.masks.to(device)
+        return Detections(self.boxes.to(device), self.labels.to(device), self.scores.to(device), masks)
+
+
+class Losses(dict[str, Tensor]):
+    """Named scalar losses of one batch, each already weighted; `total` is what is minimised."""
+
+    @property
+    def total(self) -> Tensor:
+        """Sum of all parts, a scalar with its graph."""
+        return torch.stack([value.float() for value in self.values()]).sum()
+
+    def floats(self) -> dict[str, float]:
+        """The parts and their `total` as Python numbers."""
+        parts = {name: float(value.detach()) for name, value in self.items()}
+        return {**parts, "total": float(sum(parts.values()))}
+
+
+class Score:
+    """The head of a detector as a function of RoI features only; its parameters are frozen.
+
+    A subclass may know a cheaper way to the pooled gradient of its own head.
+    """
+
+    def __init__(self, logits):
+        self._logits = logits
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """Class logits [R, K+1] of features [R, C, h, w], differentiable with respect to the features."""
+        return self._logits(features)
+
+    def true_class(self, features: Tensor, labels: Tensor) -> Tensor:
+        """Softmax probability [R] of each RoI's own label [R]."""
+        return F.softmax(self(features).float(), dim=1).gather(1, labels[:, None])[:, 0]
+
+    def gradient(self, features: Tensor, labels: Tensor) -> Tensor:
+        """Gradient [R, C, h, w] of each RoI's own class logit with respect to its features."""
+        with torch.enable_grad():
+            leaf = features.detach().requires_grad_()
+            own = self(leaf).gather(1, labels[:, None]).sum()
+            return torch.autograd.grad(own, leaf)[0]
+
+    def pooled_gradient(self, features: Tensor, labels: Tensor) -> Tensor:
+        """The same gradient averaged over h and w, [R, C] (Grad-CAM's channel weights)."""
+        return self.gradient(features, labels).mean(dim=(2, 3))
+
+
+@dataclass(frozen=True)
+class RoIBatch:
+    """What a hardener sees: pooled features just before the head."""
+
+    features: Tensor  #: [R, C, h, w]; h = w = 1 for deep feature vectors
+    labels: Tensor  #: [R] int64, 0 = background
+    image_index: Tensor  #: [R] int64, which image of the batch each RoI is from
+    score: Score
+    generator: torch.Generator  #: the only source of randomness
+
+
+class Hardened(NamedTuple):
+    """What a hardener returns."""
+
+    features: Tensor  #: [R, C, h, w], what the head is trained on
+    mask: Tensor | None  #: [R, 1 or C, h, w] with 1 = kept, for replay and for pictures
+    adversary_loss: Tensor | None  #: scalar; trains the hardener and nothing else
