@@ -1,0 +1,275 @@
+"""Recipes: a whole experiment as validated data, YAML both ways.
+
+A recipe names data, detector, hardeners, stages (who trains, how long, at which learning rate) and the seed.
+Unknown keys are refused, and every error names the key, what was expected and what came. The learning rate is
+stated for a batch size (`lr_batch_size`) and scaled linearly to the `batch_size` that is used (Goyal et al. 2017).
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from copy import deepcopy
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from workbench.errors import RecipeError
+
+RECIPES = Path(__file__).resolve().parent.parent / "recipes"
+
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+#: Keys that do not change which weights come out (threads can, in the last bits; the processes do).
+NOT_DECISIVE = (
+    "name", "notes", "published", "device", "threads", "workers",
+    "log_every", "checkpoint_every", "keep", "validation",
+)  # fmt: skip
+
+
+class Section(BaseModel):
+    """A part of a recipe: unknown keys are refused with the nearest known one."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, validate_default=True, frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, value: Any) -> Any:
+        unknown = [key for key in value if key not in cls.model_fields] if isinstance(value, dict) else []
+        if unknown:
+            raise PydanticCustomError("unknown_key", "unknown key", {"key": str(unknown[0]), "known": list(cls.model_fields)})
+        return value
+
+
+class DataSpec(Section):
+    """Arguments of `load_data`."""
+
+    name: str = Field(description="digit-scenes, coco, voc ...")
+    split: str = "train"
+    root: str | None = Field(default=None, description="folder of the data, for data that live on disk")
+    options: dict[str, Any] = Field(default_factory=dict, description="further arguments of `load_data`")
+
+
+class TestSpec(DataSpec):
+    """Data that the finished detector is evaluated on."""
+
+    split: str = "test"
+    limit: Count | None = Field(default=None, description="only the first images")
+
+
+class ValidationSpec(DataSpec):
+    """Data that the detector is evaluated on while it trains."""
+
+    split: str = "val"
+    every: Count | None = Field(default=None, description="steps; None: at the end only")
+    limit: Count | None = Field(default=None, description="only the first images")
+
+
+class OptimizerSpec(Section):
+    """How gradients become steps."""
+
+    kind: Literal["adamw", "sgd"] = "adamw"
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(default=0.9, description="beta1 of AdamW")
+    grad_clip: Positive | None = Field(default=None, description="largest gradient norm")
+
+
+class ScheduleSpec(Section):
+    """The learning rate over a stage. See `workbench.training.optimisation.learning_rate`."""
+
+    kind: Literal["one-cycle", "step", "constant"] = "one-cycle"
+    warmup: Annotated[float, Field(ge=0)] = Field(default=0.0, description="steps, or a fraction of the stage")
+    warmup_factor: Annotated[float, Field(gt=0, le=1)] = 0.001
+    peak: Fraction = Field(default=0.3, description="one-cycle: where the top is, fraction of the stage")
+    milestones: list[Positive] = Field(default_factory=list, description="step: steps, or fractions of the stage")
+    gamma: Annotated[float, Field(gt=0, le=1)] = Field(default=0.1, description="step: factor at each milestone")
+
+
+class Stage(Section):
+    """One part of the training: which player learns, for how long, how fast."""
+
+    train: Literal["detector", "hardener", "both"] = "detector"
+    steps: Count
+    lr: Positive = Field(description="learning rate for a batch of `lr_batch_size`")
+    schedule: ScheduleSpec | None = Field(default=None, description="None: the schedule of the recipe")
+
+
+class AugmentSpec(Section):
+    """Random changes of training images."""
+
+    flip: bool = Field(default=False, description="mirror every second image, left to right")
+
+
+class Recipe(Section):
+    """A whole experiment. `Recipe.load("digit-scenes/faster-rcnn")` reads a shipped one."""
+
+    name: str = "unnamed"
+    data: DataSpec
+    validation: ValidationSpec | None = None
+    test: TestSpec | None = None
+    detector: dict[str, Any]
+    hardener: dict[str, Any] | list[dict[str, Any]] | None = None
+    stages: Annotated[list[Stage], Field(min_length=1)]
+    optimizer: OptimizerSpec = Field(default_factory=OptimizerSpec)
+    schedule: ScheduleSpec = Field(default_factory=ScheduleSpec)
+    ema: Fraction | None = Field(default=None, description="decay of the running mean of weights; None: off")
+    batch_size: Count = Field(default=16, description="images per step, over all processes")
+    lr_batch_size: Count = Field(default=16, description="the batch that the learning rates are stated for")
+    augment: AugmentSpec = Field(default_factory=AugmentSpec)
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    precision: Literal["float32", "bf16", "auto"] = "auto"
+    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1 ...")
+    processes: Count = 1
+    threads: Count | None = Field(default=None, description="CPU threads of each process")
+    workers: Annotated[int, Field(ge=0)] = Field(default=0, description="loader processes")
+    log_every: Count = 10
+    checkpoint_every: Count = 500
+    keep: Count | None = Field(default=2, description="newest checkpoints to keep besides stage ends; None: all")
+    notes: str | dict[str, Any] | None = None
+    published: dict[str, Any] | None = Field(default=None, description="what the paper states")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Recipe:
+        if "kind" not in self.detector:
+            raise PydanticCustomError("detector", "detector needs the key 'kind', for example faster-rcnn")
+        if self.detector["kind"] == "retinanet" and self.hardener is not None:
+            raise PydanticCustomError("fit", "a hardener sits between RoI pooling and the head; retinanet has no RoIs")
+        if self.hardener is None and any(stage.train == "hardener" for stage in self.stages):
+            raise PydanticCustomError("fit", "a stage trains the hardener, but the recipe has none")
+        if self.batch_size % self.processes:
+            message = "batch_size {batch} cannot be divided over {processes} processes"
+            raise PydanticCustomError("fit", message, {"batch": self.batch_size, "processes": self.processes})
+        return self
+
+    @property
+    def steps(self) -> int:
+        """Steps of all stages."""
+        return sum(stage.steps for stage in self.stages)
+
+    @property
+    def lr_scale(self) -> float:
+        """Factor from the stated learning rates to those used."""
+        return self.batch_size / self.lr_batch_size
+
+    def scaled_lr(self, stage: Stage) -> float:
+        """The learning rate of a stage at this recipe's batch size."""
+        return stage.lr * self.lr_scale
+
+    @classmethod
+    def from_dict(cls, values: Any, *, source: str = "recipe") -> Recipe:
+        """Check plain data; RecipeError names the key, what was expected and what came."""
+        if not isinstance(values, dict):
+            raise RecipeError(f"{source}: expected keys and values, got {type(values).__name__}")
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            lines = "\n".join(f"  {line}" for line in _explain(error))
+            raise RecipeError(f"{source} is not a valid recipe:\n{lines}") from None
+
+    @classmethod
+    def load(cls, name_or_path: str | Path) -> Recipe:
+        """A shipped recipe by name (`digit-scenes/faster-rcnn`), or a YAML file by path."""
+        path = _find(name_or_path)
+        try:
+            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise RecipeError(f"{path} is not readable YAML: {error}") from None
+        except OSError as error:
+            raise RecipeError(f"{path} cannot be read: {error.strerror}") from None
+        return cls.from_dict(values, source=str(path))
+
+    @classmethod
+    def shipped(cls) -> list[str]:
+        """Names of the recipes that come with the workbench."""
+        return sorted(str(path.relative_to(RECIPES).with_suffix("")) for path in RECIPES.rglob("*.yaml"))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data with every value spelled out."""
+        return self.model_dump(mode="json")
+
+    def to_yaml(self) -> str:
+        """The recipe as YAML; `from_dict(yaml.safe_load(...))` gives an equal recipe."""
+        return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True, width=110)
+
+    def save(self, path: str | Path) -> Path:
+        """Write YAML in one go: readers see the old file or the new one, never half of it."""
+        path = Path(path)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            temporary.write_text(self.to_yaml(), encoding="utf-8")
+            os.replace(temporary, path)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise RecipeError(f"{path} cannot be written: {error.strerror}") from error
+        return path
+
+    def replace(self, overrides: dict[str, Any] | None = None, /, **values: Any) -> Recipe:
+        """A changed copy: `replace({"optimizer.weight_decay": 0, "stages.0.steps": 100}, seed=1)`."""
+        changed = deepcopy(self.to_dict())
+        for key, value in {**(overrides or {}), **values}.items():
+            _assign(changed, key, value.model_dump(mode="json") if isinstance(value, BaseModel) else value)
+        return Recipe.from_dict(changed, source=f"{self.name} with changes")
+
+    def fingerprint(self) -> str:
+        """16 hex digits that are equal when two recipes must give the same weights and result."""
+        decisive = {key: value for key, value in self.to_dict().items() if key not in NOT_DECISIVE}
+        text = json.dumps(decisive, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def nearest(word: str, known: list[str]) -> str:
+    """A hint for a misspelt word: the nearest known one and, if they are few, all of them."""
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f"{hint} (known: {', '.join(known)})" if known else hint
+
+
+def _find(name_or_path: str | Path) -> Path:
+    path = Path(name_or_path).expanduser()
+    if path.suffix in {".yaml", ".yml"} or path.is_file():
+        if not path.is_file():
+            raise RecipeError(f"there is no recipe file {path}")
+        return path
+    shipped = RECIPES / f"{name_or_path}.yaml"
+    if not shipped.resolve().is_relative_to(RECIPES) or not shipped.is_file():
+        raise RecipeError(f"there is no recipe {str(name_or_path)!r}{nearest(str(name_or_path), Recipe.shipped())}")
+    return shipped
+
+
+def _explain(error: ValidationError) -> Iterator[str]:
+    for item in error.errors(include_url=False):
+        path = ".".join(str(part) for part in item["loc"])
+        if item["type"] == "unknown_key":
+            key = item["ctx"]["key"]
+            yield f"{f'{path}.{key}' if path else key}: unknown key{nearest(key, item['ctx']['known'])}"
+        elif item["type"] == "missing":
+            yield f"{path}: missing"
+        elif item["type"] in {"fit", "detector"}:
+            yield item["msg"]
+        else:
+            yield f"{path}: {item['msg']}, got {item['input']!r}"
+
+
+def _assign(tree: dict[str, Any], dotted: str, value: Any) -> None:
+    """Set `a.b.0.c` in nested dicts and lists; a missing dict on the way is made, a missing index refused."""
+    *parents, last = dotted.split(".")
+    node: Any = tree
+    try:
+        for part, following in zip(parents, [*parents, last][1:], strict=True):
+            if isinstance(node, dict) and node.get(part) is None:
+                node[part] = [] if following.isdigit() else {}
+            node = node[int(part)] if isinstance(node, list) else node[part]
+        if isinstance(node, list):
+            node[int(last)] = value
+        else:
+            node[last] = value
+    except (IndexError, KeyError, ValueError, TypeError):
+        raise RecipeError(f"{dotted!r} does not lead anywhere in this recipe") from None

@@ -1,0 +1,146 @@
+"""What a run writes down: metrics as JSON lines, the log, and how it ended."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from tqdm.asyncio import tqdm_asyncio as terminal_bar
+from tqdm.auto import tqdm
+
+from workbench.errors import RunError
+from workbench.training.checkpoint import disk_error, write_atomically, write_json
+from workbench.training.recipe import Recipe
+
+log = logging.getLogger("workbench.training")
+
+
+class Meter:
+    """Sums of named numbers over the steps since the last row; part of a checkpoint."""
+
+    def __init__(self, sums: dict[str, float] | None = None, steps: int = 0):
+        self.sums, self.steps = dict(sums or {}), steps
+
+    def add(self, values: dict[str, float]) -> None:
+        """Count one step."""
+        self.steps += 1
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+
+    def take(self) -> dict[str, float]:
+        """Means over the steps counted, and start anew."""
+        means = {name: value / self.steps for name, value in self.sums.items()}
+        self.sums, self.steps = {}, 0
+        return means
+
+    def state(self) -> dict[str, Any]:
+        """Arguments that make an equal meter."""
+        return {"sums": dict(self.sums), "steps": self.steps}
+
+
+class MetricsFile:
+    """`metrics.jsonl`: one JSON object per line, each step's rows once, also after a crash and resume."""
+
+    def __init__(self, path: Path, *, after_step: int):
+        self.path = path
+        _drop_rows_after(path, after_step)
+        try:
+            self._file: IO[str] = open(path, "a", encoding="utf-8")  # noqa: SIM115
+        except OSError as error:
+            raise disk_error(path, error) from error
+
+    def write(self, row: dict[str, Any]) -> None:
+        """Append one row; it is on its way to the disk when this returns."""
+        try:
+            self._file.write(json.dumps(row) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise disk_error(self.path, error) from error
+
+    def close(self) -> None:
+        """No more rows. What could not be flushed is reported by `write`, not here."""
+        with contextlib.suppress(OSError):
+            self._file.close()
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """All whole rows of a metrics file; a line cut off by a crash is passed over."""
+    rows = []
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return rows
+    for line in lines:
+        with contextlib.suppress(json.JSONDecodeError):
+            row = json.loads(line)
+            if isinstance(row, dict) and "step" in row:
+                rows.append(row)
+    return rows
+
+
+def _drop_rows_after(path: Path, step: int) -> None:
+    """A resumed run writes the rows of later steps again."""
+    kept = "".join(json.dumps(row) + "\n" for row in read_rows(path) if row["step"] <= step)
+    write_atomically(path, lambda file: file.write(kept.encode()))
+
+
+@contextlib.contextmanager
+def log_to(folder: Path, *, active: bool = True) -> Iterator[None]:
+    """Let the training log go to `log.txt` while this is open (and to stderr, if that is something else)."""
+    if not active:
+        yield
+        return
+    path = folder / "log.txt"
+    handlers: list[logging.Handler] = []
+    if not _is_stderr(path):
+        try:
+            handlers.append(logging.FileHandler(path, encoding="utf-8"))
+        except OSError as error:
+            raise disk_error(path, error) from error
+    if _is_stderr(path) or sys.stderr.isatty():
+        handlers.append(logging.StreamHandler())
+    level = log.level
+    log.setLevel(logging.INFO)
+    for handler in handlers:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+        log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+        for handler in handlers:
+            log.removeHandler(handler)
+            handler.close()
+
+
+def _is_stderr(path: Path) -> bool:
+    """`launch` already sends stderr of a detached run to its log."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(sys.stderr.fileno()))
+    except (OSError, ValueError, AttributeError):  # notebooks replace stderr by something without a number
+        return False
+
+
+def write_error(folder: Path, *, kind: str, message: str, **details: Any) -> None:
+    """Write `error.json`; on a full disk that fails as well, and the error itself matters more."""
+    log.error("%s", message)
+    try:
+        write_json(folder / "error.json", {"kind": kind, "message": message, "time": time.time(), **details})
+    except RunError as error:
+        log.error("%s", error)
+
+
+@contextlib.contextmanager
+def progress_bar(recipe: Recipe, step: int, *, active: bool) -> Iterator[tqdm]:
+    """A bar over all steps, in a terminal or a cell; silent where the output is a file."""
+    in_notebook = tqdm is not terminal_bar
+    hidden = not active or not (in_notebook or sys.stderr.isatty())
+    with tqdm(total=recipe.steps, initial=step, desc=recipe.name, unit="step", disable=hidden) as bar:
+        yield bar

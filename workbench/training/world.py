@@ -1,0 +1,151 @@
+"""The process that trains: its device, threads and precision, its fellow processes, and how it is stopped.
+
+Several processes are started by torchrun and talk by gloo (CPU) or NCCL (CUDA).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import torch
+from torch import distributed
+
+from workbench.errors import RecipeError, RunError
+from workbench.training.recipe import Recipe
+
+PR_SET_PDEATHSIG = 1
+TIMEOUT = timedelta(hours=2)  # rank 0 may evaluate for long while the others wait
+
+
+@dataclass(frozen=True)
+class World:
+    """This process among those of the run."""
+
+    rank: int
+    size: int
+    device: torch.device
+    threads: int
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes files."""
+        return self.rank == 0
+
+    def any(self, *flags: bool) -> list[bool]:
+        """Each flag: whether it is set in any process. All processes must call this together."""
+        if self.size == 1:
+            return list(flags)
+        values = torch.tensor(flags, dtype=torch.int32, device=self.device)
+        distributed.all_reduce(values, op=distributed.ReduceOp.MAX)
+        return [bool(value) for value in values.tolist()]
+
+    def wait(self) -> None:
+        """Until all processes have come here."""
+        if self.size > 1:
+            distributed.barrier()
+
+    def gather(self, value: Any) -> list[Any]:
+        """Every process's value, by rank. All processes must call this together."""
+        values = [value] * self.size
+        if self.size > 1:
+            distributed.all_gather_object(values, value)
+        return values
+
+
+@contextlib.contextmanager
+def join_world(recipe: Recipe) -> Iterator[World]:
+    """Set threads and device, meet the other processes if torchrun started this one, part from them at the end."""
+    rank, size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    if size != recipe.processes:
+        raise RunError(
+            f"the recipe asks for {recipe.processes} processes and {size} are running; "
+            f"use launch(recipe), or torchrun --nproc-per-node {recipe.processes}"
+        )
+    device = choose_device(recipe.device, local_rank=int(os.environ.get("LOCAL_RANK", 0)))
+    threads_before = torch.get_num_threads()
+    threads = recipe.threads or threads_before  # OMP_NUM_THREADS; torchrun sets it to 1 unless told otherwise
+    torch.set_num_threads(threads)
+    if size > 1:
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
+    try:
+        yield World(rank, size, device, threads)
+    finally:
+        torch.set_num_threads(threads_before)
+        if size > 1:
+            distributed.destroy_process_group()
+
+
+def choose_device(name: str, *, local_rank: int = 0) -> torch.device:
+    """`auto` is CUDA where there is any, else the CPU; RecipeError for a device that is not there."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise RecipeError(f"device: expected auto, cpu, cuda or cuda:N, got {name!r}") from None
+    if device.type != "cuda":
+        return device
+    index = local_rank if device.index is None else device.index
+    if index >= torch.cuda.device_count():
+        raise RecipeError(f"device: {name!r} is not there ({torch.cuda.device_count()} CUDA devices are)")
+    return torch.device("cuda", index)
+
+
+def choose_precision(name: str, device: torch.device) -> torch.dtype:
+    """bfloat16 or float32; `auto` is bfloat16 where it is faster: CUDA with it, CPUs with AMX tiles."""
+    if name != "auto":
+        return torch.bfloat16 if name == "bf16" else torch.float32
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    fast = device.type == "cpu" and torch.cpu._is_amx_tile_supported()
+    return torch.bfloat16 if fast else torch.float32
+
+
+class StopSignal:
+    """While this context is open, SIGTERM and SIGINT are only noted; a second one within it interrupts."""
+
+    def __init__(self) -> None:
+        self.name: str | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> StopSignal:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, _: object) -> None:
+        if self.name is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.name = signal.Signals(number).name
+
+
+def die_with_parent(number: int = signal.SIGKILL) -> None:
+    """Ask the kernel (Linux) to send this process a signal when its parent ends."""
+    if sys.platform != "linux":
+        return
+    parent = os.getppid()
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, int(number), 0, 0, 0)
+    if os.getppid() != parent:  # it ended in between
+        os.kill(os.getpid(), number)
+
+
+def die_with_torchrun() -> None:
+    """In a worker of torchrun, end when torchrun does; a detached process of its own outlives its parent."""
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        die_with_parent()
