@@ -1,0 +1,302 @@
+"""OcclusionLab without a browser: its state, and the messages it would exchange with one."""
+
+import asyncio
+import io
+
+import numpy as np
+import pytest
+import torch
+import traitlets
+from bright_detector import BrightDetector
+from PIL import Image
+
+from widgets.occlusion_lab import OcclusionLab
+from workbench.errors import DataError
+from workbench.types import Target
+
+CLASSES = ("square", "<b>bold</b>")
+BOXES = [[8, 8, 24, 24], [40, 16, 48, 24]]
+GREY = 128 / 255
+
+
+@pytest.fixture
+def white():
+    return torch.full((3, 48, 64), 255, dtype=torch.uint8)
+
+
+@pytest.fixture
+def detector():
+    return BrightDetector(CLASSES, BOXES, [1, 2])
+
+
+@pytest.fixture
+def target():
+    masks = torch.zeros(2, 48, 64, dtype=torch.bool)
+    masks[0, 8:24, 8:16] = True  # only the left half of its box
+    masks[1, 16:24, 40:48] = True
+    return Target(
+        boxes=torch.tensor(BOXES).float(), labels=torch.tensor([1, 2]), masks=masks, masks_amodal=masks
+    )
+
+
+@pytest.fixture
+def lab(detector, white, target):
+    return OcclusionLab({"one": detector}, white, target, texture="grey")
+
+
+class Wire:
+    """Stands in for the browser: records what the widget sends, and sends what the browser would."""
+
+    def __init__(self, lab):
+        self.lab, self.sent = lab, []
+        lab.send = lambda content, buffers=None: self.sent.append((content, buffers))
+
+    def say(self, **content):
+        self.sent.clear()
+        self.lab._handle_custom_msg(content, [])
+        return self.sent
+
+    def kinds(self):
+        return [content["kind"] for content, _ in self.sent]
+
+
+def picture(data):
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+
+
+def test_first_state(lab):
+    assert lab.chosen == 0  # the larger object
+    assert lab.box == [16, 16, 24, 24]  # a quarter of it
+    assert [thing["name"] for thing in lab.objects] == list(CLASSES)
+    assert lab.scores["one"] == pytest.approx((1, 1 - (1 - GREY) / 4))
+    assert lab.hidden == 0  # the visible half lies left of the occluder
+    assert lab.result["hidden_of"] == "object"
+
+
+def test_setting_the_box_recomputes(lab):
+    """The left half of the box, which is all of the object's pixels, under grey."""
+    lab.box = [8, 8, 16, 24]
+    assert lab.hidden == 1
+    assert lab.scores["one"] == pytest.approx((1, (1 + GREY) / 2))
+    assert lab.result["detectors"]["one"]["found"] == pytest.approx((1 + GREY) / 2)
+    assert lab.result["detectors"]["one"]["names"] == ["<b>bold</b>", "square"]  # by falling score
+    assert lab.result["detectors"]["one"]["scores"] == pytest.approx([1, (1 + GREY) / 2], abs=1e-4)
+
+
+def test_texture_outline_and_object_recompute(lab):
+    lab.box = [8, 8, 24, 24]
+    whole = lab.scores["one"][1]
+    lab.outline = "ellipse"
+    assert lab.scores["one"][1] > whole  # the corners are bright again
+    assert 0.7 < lab.hidden < 0.85  # about pi / 4
+    before = lab.scores["one"][1]
+    lab.texture = "noise"
+    assert lab.scores["one"][1] != before
+    lab.chosen = 1
+    assert lab.scores["one"] == pytest.approx((1, 1))
+    assert lab.hidden == 0
+
+
+def test_each_change_asks_each_detector_once(lab, detector):
+    calls = detector.calls
+    lab.box = [1, 2, 30, 40]
+    assert detector.calls == calls + 1
+    lab.box = [1, 2, 30, 40]
+    assert detector.calls == calls + 1
+
+
+def test_found_needs_the_class_and_an_overlap(white, target):
+    """A detector that calls the object by another name has not found it, though its head still scores it."""
+    other = BrightDetector(CLASSES, BOXES, [2, 2])
+    lab = OcclusionLab({"other": other}, white, target)
+    assert lab.chosen == 0
+    assert lab.result["detectors"]["other"]["found"] is None
+    assert lab.result["detectors"]["other"]["before"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [
+        ([-9, -9, 11, 11], [0, 0, 20, 20]),
+        ([60, 40, 80, 60], [44, 28, 64, 48]),
+        ([5, 5, 5, 5], [5, 5, 9, 9]),
+        ([0, 0, 500, 500], [0, 0, 64, 48]),
+        ([30, 20, 10, 10], [10, 10, 30, 20]),
+        ([63, 47, 64, 48], [60, 44, 64, 48]),
+    ],
+)
+def test_box_is_kept_in_the_image(lab, asked, given):
+    lab.box = asked
+    assert lab.box == given
+
+
+def test_refuses_what_makes_no_sense(lab, white, detector):
+    with pytest.raises(traitlets.TraitError, match="4 numbers"):
+        lab.box = [1, 2, 3]
+    with pytest.raises(traitlets.TraitError):
+        lab.texture = "wool"
+    with pytest.raises(traitlets.TraitError, match="there are 2 objects"):
+        lab.chosen = 2
+    with pytest.raises(DataError, match="at least one detector"):
+        OcclusionLab({}, white)
+    with pytest.raises(DataError, match=r"\[3, H, W\]"):
+        OcclusionLab(detector, torch.zeros(48, 64))
+    with pytest.raises(DataError, match="colour"):
+        OcclusionLab(detector, white, colour="red")
+
+
+def test_without_target_the_detections_can_be_chosen(white, detector):
+    """Both detectors find the same objects: each is listed once, and hiding is measured on the box."""
+    lab = OcclusionLab({"one": detector, "two": detector}, white)
+    assert [(thing["name"], thing["source"]) for thing in lab.objects] == [
+        ("square", "one"),
+        ("<b>bold</b>", "one"),
+    ]
+    lab.box = [8, 8, 24, 12]
+    assert (lab.hidden, lab.result["hidden_of"]) == (0.25, "box")
+
+
+def test_detections_that_are_no_true_object_can_be_chosen(white):
+    eager = BrightDetector(CLASSES, [*BOXES, [50, 30, 60, 40]], [1, 2, 2])
+    target = Target(boxes=torch.tensor(BOXES).float(), labels=torch.tensor([1, 2]))
+    lab = OcclusionLab({"eager": eager}, white, target)
+    assert [thing["source"] for thing in lab.objects] == [None, None, "eager"]
+    assert lab.objects[2]["box"] == (50, 30, 60, 40)
+
+
+def test_nothing_in_sight(white):
+    lab = OcclusionLab(BrightDetector(CLASSES, [], []), white)
+    assert (lab.chosen, lab.hidden, lab.objects) == (None, None, [])
+    assert lab.scores == {"detector": (None, None)}
+    with pytest.raises(DataError, match="choose an object"):
+        lab.response_map()
+
+
+def test_detectors_with_other_classes(white, target):
+    stranger = BrightDetector(("cat", "square"), BOXES, [1, 1])
+    lab = OcclusionLab({"one": BrightDetector(CLASSES, BOXES, [1, 2]), "stranger": stranger}, white, target)
+    assert lab.scores["stranger"] == pytest.approx(lab.scores["one"])  # "square" is its label 2
+    lab.chosen = 1
+    assert lab.scores["stranger"] == (None, None)
+    assert list(lab.response_map("coarse")) == ["one"]
+
+
+def test_images_of_any_kind(white, detector):
+    array = white.permute(1, 2, 0).numpy()
+    for image in (white, white.float() / 255, array, Image.fromarray(array)):
+        assert OcclusionLab(detector, image).scores == OcclusionLab(detector, white).scores
+
+
+def test_show_takes_another_picture(lab):
+    lab.show(torch.zeros(3, 30, 20, dtype=torch.uint8), box=[0, 0, 10, 10])
+    assert lab.objects == []
+    assert lab.box == [0, 0, 10, 10]
+    assert lab.result["detectors"]["one"]["scores"] == []
+
+
+def test_hello_sends_everything_a_view_needs(lab):
+    wire = Wire(lab)
+    (setup, clean), (answer, frame) = wire.say(kind="hello")
+    assert (setup["width"], setup["height"], setup["detectors"]) == (64, 48, ["one"])
+    assert answer["result"] == lab.result
+    assert (picture(clean[0]) == 255).all()
+    assert (picture(frame[0])[16:24, 16:24] == 128).all()
+    assert picture(frame[0]).mean() == pytest.approx(255 - 127 * 64 / (48 * 64))
+
+
+def test_one_answer_for_several_changes(lab, detector):
+    wire, calls = Wire(lab), detector.calls
+    sent = wire.say(kind="change", seq=7, state={"box": [8, 8, 16, 24], "texture": "brick", "chosen": 1})
+    assert [content["seq"] for content, _ in sent] == [7]
+    assert (lab.box, lab.texture, lab.chosen) == ([8, 8, 16, 24], "brick", 1)
+    assert detector.calls == calls + 1
+
+
+def test_python_changes_reach_the_browser(lab):
+    wire = Wire(lab)
+    lab.box = [0, 0, 8, 8]
+    assert [(c["kind"], c["seq"], c["result"]["box"]) for c, _ in wire.sent] == [
+        ("answer", None, [0, 0, 8, 8])
+    ]
+
+
+def test_an_error_frees_the_request_and_the_lab_goes_on(lab, detector):
+    wire = Wire(lab)
+    detector.detect = lambda images: 1 / 0
+    ((error, _),) = wire.say(kind="change", seq=3, state={"box": [0, 0, 8, 8]})
+    assert error == {"kind": "error", "seq": 3, "text": "ZeroDivisionError: division by zero"}
+    del detector.detect
+    assert wire.say(kind="change", seq=4, state={"box": [0, 0, 9, 9]})[0][0]["kind"] == "answer"
+    assert wire.say(kind="change", seq=5, state={"texture": "wool"})[0][0]["kind"] == "error"
+
+
+def test_large_pictures_travel_small(detector):
+    lab = OcclusionLab(detector, torch.full((3, 1500, 2000), 255, dtype=torch.uint8))
+    wire = Wire(lab)
+    frame = wire.say(kind="hello")[1][1][0]
+    image = Image.open(io.BytesIO(frame))
+    assert image.format == "JPEG"
+    assert image.size == (1280, 960)
+
+
+def test_response_map_knows_the_object_and_is_cached(lab, detector):
+    lab.box = [0, 0, 8, 8]
+    maps = lab.response_map("coarse")
+    scores = maps["one"].scores
+    assert scores.shape == (10, 13)  # cells of round(64 / 12) = 5 pixels
+    lowest = maps["one"].positions.flatten(0, 1)[scores.argmin()]
+    assert float(scores.min()) == pytest.approx(1 - (1 - GREY) / 4)  # an 8 × 8 patch inside the 16 × 16 box
+    assert (lowest[:2] >= 8).all()
+    assert (lowest[2:] <= 24).all()
+    lab.box = [20, 20, 28, 28]  # same size elsewhere: the same map
+    assert lab.response_map("coarse") is maps
+    lab.box = [20, 20, 28, 30]
+    assert lab.response_map("coarse") is not maps
+    with pytest.raises(DataError, match="coarse, medium, fine"):
+        lab.response_map("tiny")
+
+
+def test_map_messages_grow_to_the_whole(lab):
+    wire = Wire(lab)
+    sent = wire.say(kind="map", grid="coarse")
+    assert set(wire.kinds()) == {"map"}
+    shares = [content["done"] for content, _ in sent]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+    content, buffers = sent[-1]
+    values = np.frombuffer(buffers[0], "<f4").reshape(content["rows"], content["columns"])
+    assert np.array_equal(values, lab.response_map("coarse")["one"].scores.numpy())
+    assert content["key"] == [0, 8, 8, "grey", "rectangle"]
+    assert np.isnan(np.frombuffer(sent[0][1][0], "<f4")).any()
+
+
+def test_dragging_goes_on_while_the_map_grows(lab):
+    """In a running event loop, as in a kernel, answers come between the batches of the map."""
+    wire = Wire(lab)
+
+    async def session():
+        wire.say(kind="map", grid="medium")
+        await asyncio.sleep(0.005)
+        lab._handle_custom_msg({"kind": "change", "seq": 1, "state": {"chosen": 0, "box": [0, 0, 8, 8]}}, [])
+        while wire.sent[-1][0].get("done") != 1:
+            await asyncio.sleep(0.001)
+
+    asyncio.run(asyncio.wait_for(session(), 20))
+    kinds = wire.kinds()
+    assert kinds.count("answer") == 1
+    assert 0 < kinds.index("answer") < len(kinds) - 1
+
+
+def test_a_stopped_map_stops(lab):
+    wire = Wire(lab)
+
+    async def session():
+        wire.say(kind="map", grid="fine")
+        await asyncio.sleep(0.005)
+        lab._handle_custom_msg({"kind": "stop-map"}, [])
+        count = len(wire.sent)
+        await asyncio.sleep(0.05)
+        return count
+
+    assert asyncio.run(session()) == len(wire.sent)
+    assert wire.sent[-1][0]["done"] < 1

@@ -1,0 +1,262 @@
+"""An occluder to drag over an image while detectors answer live, side by side.
+
+The browser draws (occlusion_lab.js) and asks; this file answers. At most one request is in flight, and the newest
+position wins, so a slow detector makes the answers rarer but never late. Pictures travel as PNG or JPEG bytes,
+boxes as JSON, so lines and text stay crisp at any zoom.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import numpy as np
+import traitlets
+from PIL import Image
+from torch import Tensor
+
+from widgets.pictures import as_image, encode
+from workbench.analysis.occlusion_probe import Occluder, OcclusionProbe
+from workbench.analysis.occlusion_response import OcclusionResponse
+from workbench.data.occluders import KINDS, OUTLINES
+from workbench.detectors.base import Detector
+from workbench.errors import DataError
+from workbench.types import Target
+
+FOLDER = Path(__file__).parent
+SMALLEST = 4  # pixels, side of an occluder
+GRIDS = {"coarse": 12, "medium": 20, "fine": 32}  # cells of a response map along the longer side
+STATE = ("chosen", "box", "texture", "outline", "min_score")
+
+
+class OcclusionLab(anywidget.AnyWidget):
+    """Drag, resize and re-texture an occluder over an image; every detector answers at once.
+
+    detectors: one, or a dict of name → detector. image: uint8 or float (0..1) [3, H, W], or uint8 [H, W, 3] as
+    array or PIL image. target: what is known of it; then objects can be chosen by their true boxes, and the hidden
+    fraction is exact where it has masks. classes: names of the target's labels 1..K, where they are not the
+    first detector's.
+
+    `box` (xyxy pixels of the occluder), `texture`, `outline`, `chosen` (position in `objects`, or None) and
+    `min_score` are traitlets that may be set from Python or in the browser; `result` (see
+    `OcclusionProbe.answer`), `scores` and `hidden` follow. `response_map()` gives the maps that the button draws.
+    """
+
+    _esm = FOLDER / "occlusion_lab.js"
+    _css = FOLDER / "occlusion_lab.css"
+
+    box = traitlets.List(traitlets.Int(), help="occluder, xyxy pixels")
+    texture = traitlets.Enum(KINDS, "brick")
+    outline = traitlets.Enum(OUTLINES, "rectangle")
+    chosen = traitlets.Int(None, allow_none=True, help="position in `objects`")
+    min_score = traitlets.Float(
+        0.5, min=0, max=1, help="detections below it are not drawn, nor count as found"
+    )
+    objects = traitlets.List(traitlets.Dict(), read_only=True)
+    result = traitlets.Dict(read_only=True)
+    scores = traitlets.Dict(read_only=True, help="detector → (before, now)")
+    hidden = traitlets.Float(
+        None, allow_none=True, read_only=True, help="fraction of the chosen object, 0..1"
+    )
+
+    def __init__(
+        self,
+        detectors: Detector | Mapping[str, Detector],
+        image: Tensor | np.ndarray | Image.Image,
+        target: Target | None = None,
+        *,
+        classes: tuple[str, ...] | None = None,
+        **state: Any,
+    ):
+        super().__init__()
+        named = detectors if isinstance(detectors, Mapping) else {"detector": detectors}
+        self.detectors = {str(name): detector for name, detector in named.items()}
+        self._classes = classes
+        self._silent = True
+        self._map_run: asyncio.Task | None = None
+        self.on_msg(self._on_message)
+        self.observe(self._on_change, list(STATE))
+        self.show(image, target, **state)
+
+    def show(
+        self, image: Tensor | np.ndarray | Image.Image, target: Target | None = None, **state: Any
+    ) -> None:
+        """Put another picture under the occluder; `state` may set the traitlets that the user can set."""
+        if unknown := set(state) - set(STATE):
+            raise DataError(f"OcclusionLab has no {sorted(unknown)}; it has {', '.join(STATE)}")
+        self.stop_map()
+        self._silent = True
+        self.image = as_image(image)
+        self._probe = OcclusionProbe(self.detectors, self.image, target, classes=self._classes)
+        self._maps: dict[tuple, dict[str, OcclusionResponse]] = {}
+        self.chosen = None
+        self.set_trait("objects", [asdict(thing) for thing in self._probe.objects])
+        self.chosen = self._first_object()
+        self._set({"box": self._first_box(), **state})
+        self._silent = False
+        self._send_setup()
+        self._answer()
+
+    def _first_object(self) -> int | None:
+        """The largest true object, or else the largest detection."""
+        things = self._probe.objects
+        order = sorted(range(len(things)), key=lambda i: (things[i].source is not None, -things[i].area))
+        return order[0] if order else None
+
+    def _first_box(self) -> list[int]:
+        """Over the lower right quarter of the chosen object, so that the first answer says something."""
+        height, width = self.image.shape[-2:]
+        x1, y1, x2, y2 = (0, 0, width, height) if self.chosen is None else self.objects[self.chosen]["box"]
+        return [round(value) for value in ((x1 + x2) / 2, (y1 + y2) / 2, x2, y2)]
+
+    @traitlets.validate("box")
+    def _inside(self, proposal: dict[str, Any]) -> list[int]:
+        """At least 4 × 4 pixels, and moved back where it would leave the image."""
+        if len(proposal["value"]) != 4:
+            raise traitlets.TraitError(f"box needs 4 numbers, xyxy pixels, not {proposal['value']}")
+        x1, y1, x2, y2 = proposal["value"]
+        height, width = self.image.shape[-2:]
+        (x1, x2), (y1, y2) = _fit(x1, x2, width), _fit(y1, y2, height)
+        return [x1, y1, x2, y2]
+
+    @traitlets.validate("chosen")
+    def _exists(self, proposal: dict[str, Any]) -> int | None:
+        if proposal["value"] is not None and not 0 <= proposal["value"] < len(self.objects):
+            raise traitlets.TraitError(
+                f"chosen is {proposal['value']}; there are {len(self.objects)} objects"
+            )
+        return proposal["value"]
+
+    def _set(self, state: dict[str, Any]) -> None:
+        """Set several traitlets with one answer, or none while silent."""
+        before, self._silent = self._silent, True
+        try:
+            for name in STATE:
+                if name in state:
+                    setattr(self, name, state[name])
+        finally:
+            self._silent = before
+
+    def _on_change(self, change: dict[str, Any]) -> None:
+        if not self._silent:
+            self._answer()
+
+    @property
+    def _occluder(self) -> Occluder:
+        return Occluder(tuple(self.box), self.texture, self.outline)
+
+    def _answer(self, seq: int | None = None) -> None:
+        """Compute everything for the present state, publish it and send it to the browser."""
+        start = time.perf_counter()
+        answer, occluded = self._probe.answer(self._occluder, self.chosen)
+        seconds = time.perf_counter() - start
+        state = {name: getattr(self, name) for name in STATE}
+        self.set_trait("result", {**state, **answer, "milliseconds": seconds * 1000})
+        scores = {name: (one["before"], one["now"]) for name, one in answer["detectors"].items()}
+        self.set_trait("scores", scores)
+        self.set_trait("hidden", answer["hidden"])
+        self._frame = encode(occluded)
+        self._send_answer(seq)
+
+    # ---- response maps ---------------------------------------------------------------------------------------
+
+    def response_map(self, grid: str = "medium") -> dict[str, OcclusionResponse]:
+        """The chosen object's response map of every detector, for the present occluder; cached and shown.
+
+        grid: "coarse", "medium" or "fine", which is 12, 20 or 32 cells along the longer side of the image.
+        """
+        self.stop_map()
+        for maps in self._map_steps(grid):  # noqa: B007  the last one is complete
+            pass
+        return maps
+
+    def stop_map(self) -> None:
+        """Stop the map that is being computed for the browser, if any."""
+        if self._map_run is not None:
+            self._map_run.cancel()
+        self._map_run = None
+
+    def _map_steps(self, grid: str) -> Iterator[dict[str, OcclusionResponse]]:
+        """Compute or recall the maps; send them as they grow."""
+        if self.chosen is None:
+            raise DataError("choose an object first: its score is what the map shows")
+        if grid not in GRIDS:
+            raise DataError(f"grid {grid!r} does not exist; there are {', '.join(GRIDS)}")
+        key = (self.chosen, *self._occluder.size, self.texture, self.outline, grid)
+        stride = max(1, round(max(self.image.shape[-2:]) / GRIDS[grid]))
+        count = len(self._probe.able(self.chosen))
+        if count == 0:
+            name = self.objects[self.chosen]["name"]
+            raise DataError(f"no detector knows the class {name!r}, so there is no score to map")
+        steps = self._probe.response_steps(self._occluder, self.chosen, stride)
+        for maps in [self._maps[key]] if key in self._maps else steps:
+            done = sum(one.done for one in maps.values()) / count
+            self._send_maps(maps, key, stride, done)
+            yield maps
+        self._maps[key] = maps
+
+    async def _map_in_turns(self, grid: str) -> None:
+        """The same between other messages, so that dragging goes on while the map grows."""
+        try:
+            for _ in self._map_steps(grid):
+                await asyncio.sleep(0.001)
+        except Exception as error:
+            self._send_error(error, None)
+
+    # ---- messages --------------------------------------------------------------------------------------------
+
+    def _on_message(self, _: object, content: dict[str, Any], buffers: list[bytes]) -> None:
+        seq = content.get("seq")
+        try:
+            if content["kind"] == "hello":
+                self._send_setup()
+                self._send_answer(None)
+            elif content["kind"] == "change":
+                self._set(content["state"])
+                self._answer(seq)
+            elif content["kind"] == "map":
+                self._start_map(content["grid"])
+            elif content["kind"] == "stop-map":
+                self.stop_map()
+        except Exception as error:  # whatever a detector raises, the browser's request must be freed
+            self._send_error(error, seq)
+
+    def _start_map(self, grid: str) -> None:
+        self.stop_map()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # no kernel around us, as in a test
+            self.response_map(grid)
+        else:
+            self._map_run = loop.create_task(self._map_in_turns(grid))
+
+    def _send_setup(self) -> None:
+        height, width = self.image.shape[-2:]
+        choices = {"textures": KINDS, "outlines": OUTLINES, "grids": list(GRIDS), "smallest": SMALLEST}
+        content = {"width": width, "height": height, "detectors": list(self.detectors), **choices}
+        self.send({"kind": "setup", "objects": self.objects, **content}, [encode(self.image)])
+
+    def _send_answer(self, seq: int | None) -> None:
+        self.send({"kind": "answer", "seq": seq, "result": self.result}, [self._frame])
+
+    def _send_maps(self, maps: dict[str, OcclusionResponse], key: tuple, stride: int, done: float) -> None:
+        rows, columns = next(iter(maps.values())).scores.shape
+        content = {"names": list(maps), "rows": rows, "columns": columns, "stride": stride, "done": done}
+        values = [one.scores.numpy().astype("<f4").tobytes() for one in maps.values()]
+        self.send({"kind": "map", "key": list(key[:-1]), **content}, values)
+
+    def _send_error(self, error: Exception, seq: int | None) -> None:
+        self.send({"kind": "error", "seq": seq, "text": f"{type(error).__name__}: {error}"})
+
+
+def _fit(low: int, high: int, limit: int) -> tuple[int, int]:
+    """An interval of at least SMALLEST pixels, or `limit` if that is less, shifted into 0..limit."""
+    low, high = min(low, high), max(low, high)
+    size = min(limit, max(SMALLEST, high - low))
+    low = max(0, min(low, limit - size))
+    return low, low + size

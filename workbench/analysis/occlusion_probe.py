@@ -1,0 +1,183 @@
+"""One image, one occluder, several detectors: what each of them still sees, and how sure it is of one object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchvision.ops import box_iou
+
+from workbench.analysis.occlusion_response import (
+    OcclusionResponse,
+    box_coverage,
+    hidden_fraction,
+    response_steps,
+)
+from workbench.data.occluders import paste
+from workbench.detectors.base import Detector
+from workbench.errors import DataError
+from workbench.types import Detections, Target
+
+LOWEST = 0.05  # score of the faintest detection that is reported
+MOST = 50  # detections reported per detector
+SAME = 0.5  # IoU from which two boxes are the same object
+
+
+@dataclass(frozen=True)
+class Occluder:
+    """What lies over the image."""
+
+    box: tuple[float, float, float, float]  #: xyxy pixels
+    texture: str = "brick"
+    outline: str = "rectangle"
+
+    @property
+    def size(self) -> tuple[float, float]:
+        """Height and width in pixels."""
+        return self.box[3] - self.box[1], self.box[2] - self.box[0]
+
+
+@dataclass(frozen=True)
+class Thing:
+    """An object that can be asked about: a true one, or what a detector found in the clean image."""
+
+    name: str  #: of its class
+    box: tuple[float, ...]  #: xyxy pixels
+    source: str | None  #: the detector that found it; None for a true object
+
+    @property
+    def tensor(self) -> Tensor:
+        """The box, [4] float32."""
+        return torch.tensor(self.box, dtype=torch.float32)
+
+    @property
+    def area(self) -> float:
+        """Pixels of the box."""
+        return (self.box[2] - self.box[0]) * (self.box[3] - self.box[1])
+
+
+class OcclusionProbe:
+    """Asks `detectors` (name → detector) about one image uint8 [3, H, W] under an occluder.
+
+    `objects` are the target's objects and then the clean detections of at least `min_score` that match none of
+    those before. classes: names of the target's labels 1..K, where they are not the first detector's.
+    """
+
+    def __init__(
+        self,
+        detectors: Mapping[str, Detector],
+        image: Tensor,
+        target: Target | None = None,
+        *,
+        classes: tuple[str, ...] | None = None,
+        min_score: float = 0.5,
+    ):
+        if not detectors:
+            raise DataError("at least one detector is needed")
+        self.detectors, self.image, self.target = dict(detectors), image, target
+        self.classes = classes or next(iter(self.detectors.values())).classes
+        self.objects = list(self._find_objects(min_score))
+        self._before: dict[tuple[str, int], float | None] = {}
+
+    def answer(self, occluder: Occluder, chosen: int | None) -> tuple[dict[str, Any], Tensor]:
+        """What every detector says, as plain values for JSON, and the occluded image uint8 [3, H, W].
+
+        Keys: `hidden` (0..1 or None) of the chosen object, `hidden_of` ("object", "visible pixels" or "box"; see
+        `hidden_fraction`), and `detectors`: for each name `boxes`, `names` and `scores` of the detections, and
+        `before`, `now` (probability of the chosen object's class at its box without and with the occluder; None
+        if the detector does not know the class) and `found` (score of the detection that matches it, or None).
+        """
+        occluded, covered = paste(self.image, occluder.box, occluder.texture, outline=occluder.outline)
+        hidden, of = self._hidden(chosen, covered)
+        answers = {name: self._ask(name, occluded, chosen) for name in self.detectors}
+        thing = None if chosen is None else asdict(self.objects[chosen])
+        return {"object": thing, "hidden": hidden, "hidden_of": of, "detectors": answers}, occluded
+
+    def response_steps(
+        self, occluder: Occluder, chosen: int, stride: int
+    ) -> Iterator[dict[str, OcclusionResponse]]:
+        """Response maps of the chosen object, one detector after the other, as they grow.
+
+        Detectors that do not know the object's class have no map. See `analysis.occlusion_response`.
+        """
+        thing, maps = self.objects[chosen], {}
+        for name, label in self._labels(thing).items():
+            steps = response_steps(
+                self.detectors[name],
+                self.image,
+                thing.tensor,
+                label,
+                occluder_size=occluder.size,
+                stride=stride,
+                texture=occluder.texture,
+                outline=occluder.outline,
+            )
+            for step in steps:
+                maps = {**maps, name: step}
+                yield maps
+
+    def able(self, chosen: int) -> list[str]:
+        """The detectors that know the class of an object."""
+        return list(self._labels(self.objects[chosen]))
+
+    def _labels(self, thing: Thing) -> dict[str, int]:
+        """Label of the thing's class in each detector that knows it."""
+        known = {name: d.classes for name, d in self.detectors.items() if thing.name in d.classes}
+        return {name: classes.index(thing.name) + 1 for name, classes in known.items()}
+
+    def _find_objects(self, min_score: float) -> Iterator[Thing]:
+        known: list[Thing] = []
+        if self.target is not None:
+            for box, label in zip(self.target["boxes"], self.target["labels"], strict=True):
+                known.append(Thing(self.classes[int(label) - 1], tuple(box.tolist()), None))
+        yield from known
+        for name, detector in self.detectors.items():
+            found = detector.detect([self.image])[0].above(min_score)
+            for thing in _things(found, detector.classes, name):
+                if not any(_same(thing, other) for other in known):
+                    known.append(thing)
+                    yield thing
+
+    def _ask(self, name: str, occluded: Tensor, chosen: int | None) -> dict[str, Any]:
+        detector = self.detectors[name]
+        found = detector.detect([occluded])[0].above(LOWEST)[:MOST].to("cpu")
+        answer: dict[str, Any] = {
+            "boxes": [[round(value, 1) for value in box] for box in found.boxes.tolist()],
+            "names": [detector.classes[label - 1] for label in found.labels.tolist()],
+            "scores": [round(score, 4) for score in found.scores.tolist()],
+        }
+        if chosen is None:
+            return {**answer, "before": None, "now": None, "found": None}
+        if (name, chosen) not in self._before:
+            self._before[name, chosen] = self._score(name, self.image, chosen)
+        thing = self.objects[chosen]
+        matches = zip(_things(found, detector.classes, name), found.scores.tolist(), strict=True)
+        answer["found"] = max((score for other, score in matches if _same(thing, other)), default=None)
+        return {**answer, "before": self._before[name, chosen], "now": self._score(name, occluded, chosen)}
+
+    def _score(self, name: str, image: Tensor, chosen: int) -> float | None:
+        thing = self.objects[chosen]
+        label = self._labels(thing).get(name)
+        if label is None:
+            return None
+        return float(self.detectors[name].score_boxes([image], [thing.tensor[None]])[0][0, label])
+
+    def _hidden(self, chosen: int | None, covered: Tensor) -> tuple[float | None, str | None]:
+        if chosen is None:
+            return None, None
+        thing = self.objects[chosen]
+        if thing.source is None:
+            return hidden_fraction(self.target, chosen, covered)
+        return box_coverage(thing.tensor, covered), "box"
+
+
+def _things(found: Detections, classes: tuple[str, ...], source: str) -> list[Thing]:
+    rows = zip(found.boxes.tolist(), found.labels.tolist(), strict=True)
+    return [Thing(classes[label - 1], tuple(box), source) for box, label in rows]
+
+
+def _same(one: Thing, other: Thing) -> bool:
+    return one.name == other.name and float(box_iou(one.tensor[None], other.tensor[None])) >= SAME
