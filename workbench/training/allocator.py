@@ -1,8 +1,8 @@
-"""Keep freed memory in the process: on Linux a training step on the CPU spends much of its time giving it back.
+"""Keep freed memory in the process: else a training step on the CPU spends much of its time giving it back.
 
-glibc maps large blocks anew for every tensor and returns them when freed, so each step touches fresh zeroed pages.
-`keep_memory` allows neither mmap nor trimming; large element-wise work became up to 2.6 times faster. Memory of the process
-then stays at its peak. No effect outside glibc (musl, macOS, Windows).
+glibc maps large blocks anew for every tensor and returns them when freed, so each step touches fresh zeroed
+pages. `keep_memory` allows neither mmap nor trimming; large element-wise work became up to 2.6 times faster. The
+memory of the process then stays at its peak. No effect outside glibc (musl, macOS, Windows).
 """
 
 from __future__ import annotations

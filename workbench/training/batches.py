@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Sampler
 from torchvision import tv_tensors
 
+from workbench.data import Dataset, load_data
+from workbench.training.recipe import DataSpec
 from workbench.training.world import World, die_with_parent
 from workbench.types import Target
 
@@ -30,6 +32,13 @@ def derived_seed(seed: int, purpose: int, *numbers: int) -> int:
 def epoch_order(seed: int, epoch: int, num_images: int) -> np.ndarray:
     """The permutation [num_images] of one epoch."""
     return np.random.default_rng([seed, ORDER, epoch]).permutation(num_images)
+
+
+def load_spec(spec: DataSpec) -> Dataset:
+    """The data that a part of a recipe names."""
+    data = load_data(spec.name, split=spec.split, root=spec.root, **spec.options)
+    limit = getattr(spec, "limit", None)
+    return data if limit is None else data.subset(range(min(limit, len(data))))
 
 
 class StepSampler(Sampler[list[tuple[int, int]]]):
@@ -55,7 +64,7 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
         return epoch, int(epoch_order(self.seed, epoch, self.num_images)[within])
 
 
-class TrainingView(Dataset):
+class TrainingView(torch.utils.data.Dataset):
     """A data set as training sees it: looked up by (epoch, index), some images mirrored."""
 
     def __init__(self, data: Dataset, *, seed: int, flip: bool):

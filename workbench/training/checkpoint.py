@@ -25,6 +25,8 @@ from workbench.training.recipe import Recipe
 
 log = logging.getLogger("workbench.training")
 VERSION = 1
+ENDINGS = ("error.json", "stop.json")
+OF_A_RUN = ("metrics.jsonl", "done.json", "result.json", "detector.safetensors", "recipe.yaml")
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
@@ -135,6 +137,21 @@ def last_checkpoint(folder: Path) -> str | None:
     """Name of the newest checkpoint file of a run folder, for messages."""
     found = checkpoints(folder)
     return found[-1].name if found else None
+
+
+def prepare_folder(folder: Path, recipe: Recipe, *, resume: bool) -> None:
+    """Make a run folder ready for a process: nothing half-written, no old ending; empty unless `resume`."""
+    try:
+        (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder)
+        for name in ENDINGS if resume else ENDINGS + OF_A_RUN:
+            (folder / name).unlink(missing_ok=True)
+        for path in [] if resume else (folder / "checkpoints").iterdir():
+            path.unlink()
+        if not (folder / "recipe.yaml").exists():
+            recipe.save(folder / "recipe.yaml")
+    except OSError as error:
+        raise disk_error(folder, error) from error
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 A recipe names data, detector, hardeners, stages (who trains, how long, at which learning rate) and the seed.
 Unknown keys are refused, and every error names the key, what was expected and what came. The learning rate is
-stated for a batch size (`lr_batch_size`) and scaled linearly to the `batch_size` that is used (Goyal et al. 2017).
+stated for a batch size (`lr_batch_size`) and scaled linearly to the one used (Goyal et al. 2017).
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import torch
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from workbench.detectors import build_detector
 from workbench.errors import RecipeError
+from workbench.hardeners import build_hardener
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 
@@ -28,6 +31,7 @@ Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
+WITHOUT_ROIS = ("retinanet",)
 #: Keys that do not change which weights come out (threads can, in the last bits; the processes do).
 NOT_DECISIVE = (
     "name", "notes", "published", "device", "threads", "workers",
@@ -45,7 +49,8 @@ class Section(BaseModel):
     def _known_keys(cls, value: Any) -> Any:
         unknown = [key for key in value if key not in cls.model_fields] if isinstance(value, dict) else []
         if unknown:
-            raise PydanticCustomError("unknown_key", "unknown key", {"key": str(unknown[0]), "known": list(cls.model_fields)})
+            details = {"key": str(unknown[0]), "known": list(cls.model_fields)}
+            raise PydanticCustomError("unknown_key", "unknown key", details)
         return value
 
 
@@ -138,15 +143,8 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Recipe:
-        if "kind" not in self.detector:
-            raise PydanticCustomError("detector", "detector needs the key 'kind', for example faster-rcnn")
-        if self.detector["kind"] == "retinanet" and self.hardener is not None:
-            raise PydanticCustomError("fit", "a hardener sits between RoI pooling and the head; retinanet has no RoIs")
-        if self.hardener is None and any(stage.train == "hardener" for stage in self.stages):
-            raise PydanticCustomError("fit", "a stage trains the hardener, but the recipe has none")
-        if self.batch_size % self.processes:
-            message = "batch_size {batch} cannot be divided over {processes} processes"
-            raise PydanticCustomError("fit", message, {"batch": self.batch_size, "processes": self.processes})
+        for reason in _misfits(self):
+            raise PydanticCustomError("fit", "{reason}", {"reason": reason})
         return self
 
     @property
@@ -232,6 +230,31 @@ def nearest(word: str, known: list[str]) -> str:
     return f"{hint} (known: {', '.join(known)})" if known else hint
 
 
+def _misfits(recipe: Recipe) -> Iterator[str]:
+    """Reasons why the parts of a recipe do not fit together. Detectors are tried without memory or weights."""
+    if recipe.batch_size % recipe.processes:
+        yield f"batch_size: {recipe.batch_size} images cannot be divided over {recipe.processes} processes"
+    if recipe.hardener is not None and recipe.detector.get("kind") in WITHOUT_ROIS:
+        yield f"hardener: it acts between RoI pooling and the head, and {recipe.detector['kind']} has no RoIs"
+    hardener = None
+    try:
+        hardener = build_hardener(recipe.hardener)
+    except (RecipeError, TypeError, ValueError) as error:
+        yield _at("hardener", error)
+    try:
+        with torch.device("meta"):
+            build_detector(recipe.detector, ("object",), pretrained=False)
+    except (RecipeError, TypeError, ValueError) as error:
+        yield _at("detector", error)
+    learns = hardener is not None and any(True for _ in hardener.parameters())
+    if not learns and any(stage.train == "hardener" for stage in recipe.stages):
+        yield "stages: one trains the hardener, but " + ("it has no parameters" if hardener else "there is none")
+
+
+def _at(key: str, error: Exception) -> str:
+    return str(error) if str(error).startswith(f"{key}.") else f"{key}: {error}"
+
+
 def _find(name_or_path: str | Path) -> Path:
     path = Path(name_or_path).expanduser()
     if path.suffix in {".yaml", ".yml"} or path.is_file():
@@ -252,7 +275,7 @@ def _explain(error: ValidationError) -> Iterator[str]:
             yield f"{f'{path}.{key}' if path else key}: unknown key{nearest(key, item['ctx']['known'])}"
         elif item["type"] == "missing":
             yield f"{path}: missing"
-        elif item["type"] in {"fit", "detector"}:
+        elif item["type"] == "fit":
             yield item["msg"]
         else:
             yield f"{path}: {item['msg']}, got {item['input']!r}"

@@ -1,13 +1,13 @@
-"""What a run writes down: metrics as JSON lines, the log, and how it ended."""
+"""What a run writes down: metrics as JSON lines, the log, a bar."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import logging
+import math
 import os
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -15,8 +15,7 @@ from typing import IO, Any
 from tqdm.asyncio import tqdm_asyncio as terminal_bar
 from tqdm.auto import tqdm
 
-from workbench.errors import RunError
-from workbench.training.checkpoint import disk_error, write_atomically, write_json
+from workbench.training.checkpoint import disk_error, write_atomically
 from workbench.training.recipe import Recipe
 
 log = logging.getLogger("workbench.training")
@@ -128,13 +127,15 @@ def _is_stderr(path: Path) -> bool:
         return False
 
 
-def write_error(folder: Path, *, kind: str, message: str, **details: Any) -> None:
-    """Write `error.json`; on a full disk that fails as well, and the error itself matters more."""
-    log.error("%s", message)
-    try:
-        write_json(folder / "error.json", {"kind": kind, "message": message, "time": time.time(), **details})
-    except RunError as error:
-        log.error("%s", error)
+def mean_of_dicts(dicts: list[dict[str, float]]) -> dict[str, float]:
+    """Mean of each name over those dicts that have it."""
+    names = dict.fromkeys(name for values in dicts for name in values)
+    return {n: math.fsum(d[n] for d in dicts if n in d) / sum(n in d for d in dicts) for n in names}
+
+
+def without_nan(values: dict[str, Any]) -> dict[str, Any]:
+    """None for what could not be measured: JSON knows no NaN."""
+    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in values.items()}
 
 
 @contextlib.contextmanager

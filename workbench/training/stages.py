@@ -1,0 +1,49 @@
+"""Stages: which steps belong to which, and which player learns in them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import nn
+
+from workbench.detectors import Detector
+from workbench.errors import RunError
+from workbench.training.recipe import Recipe, Stage
+
+
+class Span(NamedTuple):
+    """A stage with its place in the run: steps first .. last-1."""
+
+    index: int
+    stage: Stage
+    first: int
+    last: int
+
+
+def spans(recipe: Recipe) -> list[Span]:
+    """The stages of a recipe with their steps."""
+    found, first = [], 0
+    for index, stage in enumerate(recipe.stages):
+        found.append(Span(index, stage, first, first + stage.steps))
+        first += stage.steps
+    return found
+
+
+def select_players(detector: Detector, stage: Stage, learns: set[str]) -> list[nn.Parameter]:
+    """Switch on gradients and training mode of the players that a stage trains; the parameters that learn.
+
+    `learns` names the parameters that the detector was built to train (those of a frozen trunk are not among
+    them). While only the hardener learns, the detector's BatchNorm keeps its statistics.
+    """
+    chosen = []
+    for name, parameter in detector.named_parameters():
+        player = "hardener" if name.startswith("hardener.") else "detector"
+        parameter.requires_grad_(name in learns and stage.train in (player, "both"))
+        if parameter.requires_grad:
+            chosen.append(parameter)
+    if not chosen:
+        raise RunError(f"a stage trains the {stage.train}, which has no parameters that learn")
+    detector.train(stage.train != "hardener")
+    if detector.hardener is not None:
+        detector.hardener.train()
+    return chosen
