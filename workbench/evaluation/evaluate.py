@@ -1,0 +1,147 @@
+"""Run a detector over a data set and score what it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from tqdm.auto import tqdm
+
+from workbench.detectors.base import evaluating
+from workbench.errors import DataError
+from workbench.evaluation import bootstrap
+from workbench.evaluation.checks import check_detections, suspicions
+from workbench.evaluation.coco import coco_figures
+from workbench.evaluation.matching import match_all
+from workbench.evaluation.records import gather_found, gather_objects
+from workbench.evaluation.result import Result, figures
+from workbench.types import Detections, Target
+
+if TYPE_CHECKING:
+    from workbench.data import Dataset
+    from workbench.detectors import Detector
+
+IoUType = Literal["bbox", "segm"]
+
+
+def evaluate(
+    detector: Detector,
+    data: Dataset,
+    *,
+    batch_size: int = 16,
+    device: torch.device | str | None = None,
+    losses: bool = False,
+    progress: bool = True,
+    iou_type: IoUType = "bbox",
+    generator: torch.Generator | None = None,
+) -> Result:
+    """Detect on every image of `data` and score the detections.
+
+    device: where to run; None leaves the detector where it is. It is moved back afterwards.
+    losses: also give the mean over images of the detector's losses on this data, in `result.losses`.
+    iou_type: "segm" compares masks, which data and detector must then have.
+    generator: drawn from for the losses (which RoIs are sampled); None takes a fresh one of seed 0, so that two
+    evaluations of one detector agree. Raises DataError if detector and data know different classes.
+    """
+    _check_request(data, iou_type)
+    _check_classes(detector, data)
+    home = _device(detector)
+    if device is not None:
+        detector.to(device)
+    if generator is None:
+        generator = torch.Generator().manual_seed(0)
+    detections: list[Detections] = []
+    targets: list[Target] = []
+    sums: dict[str, float] = {}
+    try:
+        starts = range(0, len(data), batch_size)
+        for start in tqdm(starts, desc=f"{data.name} {data.split}", disable=not progress, leave=False):
+            batch = [data[i] for i in range(start, min(start + batch_size, len(data)))]
+            images = [image for image, _ in batch]
+            detections += [found.to("cpu") for found in detector.detect(images)]
+            targets += [_slim(target, iou_type) for _, target in batch]
+            if losses:
+                with evaluating(detector):  # no gradients, no running statistics of BatchNorm updated
+                    parts = detector.losses(images, [target for _, target in batch], generator)
+                for name, value in parts.items():
+                    sums[name] = sums.get(name, 0.0) + float(value) * len(batch)
+    finally:
+        detector.to(home)
+    means = {name: value / len(data) for name, value in sums.items()} if losses else None
+    return _score(detections, targets, data, iou_type, means)
+
+
+def evaluate_detections(
+    detections: Sequence[Detections], data: Dataset, *, iou_type: IoUType = "bbox"
+) -> Result:
+    """Score detections that were made earlier, one entry per image of `data`, in its order."""
+    _check_request(data, iou_type)
+    return _score(detections, [data.target(i) for i in range(len(data))], data, iou_type, None)
+
+
+def _score(
+    detections: Sequence[Detections],
+    targets: Sequence[Target],
+    data: Dataset,
+    iou_type: IoUType,
+    losses: dict[str, float] | None,
+) -> Result:
+    masks = iou_type == "segm"
+    if masks and not all("masks" in target for target in targets):
+        raise DataError(f'{data.name} {data.split} has no masks. Use iou_type="bbox" for boxes.')
+    sizes = [data.size(i) for i in range(len(data))]
+    check_detections(detections, data, sizes, masks=masks)
+    objects = gather_objects(targets, sizes, masks=masks)
+    found = gather_found(detections, masks=masks)
+    matches = match_all(objects, found, len(data.classes))
+    ours = {name: float(value[0]) for name, value in figures(bootstrap.average_precision(matches)).items()}
+    summary = coco_figures(objects, found, len(data.classes))
+    summary |= {name: ours[name] for name in ("AP_unoccluded", "AP_occluded")}
+    return Result(
+        data=data.name,
+        split=data.split,
+        classes=tuple(data.classes),
+        iou_type=iou_type,
+        fingerprint=objects.fingerprint(),
+        summary=summary,
+        matches=matches,
+        warnings=suspicions(objects, found, len(data.classes)),
+        losses=losses,
+        occlusion_is_estimate=data.occlusion_is_estimate,
+    )
+
+
+def _check_request(data: Dataset, iou_type: str) -> None:
+    if iou_type not in ("bbox", "segm"):
+        raise DataError(f'iou_type is {iou_type!r}, expected "bbox" or "segm".')
+    if len(data) == 0:
+        raise DataError(f"{data.name} {data.split} has no images to evaluate on.")
+
+
+def _check_classes(detector: Detector, data: Dataset) -> None:
+    """Another order of the classes would give an AP near 0 without a word."""
+    ours, theirs = tuple(detector.classes), tuple(data.classes)
+    if ours != theirs:
+        raise DataError(
+            f"The detector knows the classes {_few(ours)}, {data.name} {data.split} has {_few(theirs)}. "
+            "Evaluate on data with the same classes in the same order."
+        )
+
+
+def _few(classes: tuple[str, ...]) -> str:
+    shown = ", ".join(classes[:5])
+    return f"{shown}, … ({len(classes)} in all)" if len(classes) > 5 else shown
+
+
+def _device(detector: Detector) -> torch.device:
+    parameter = next(detector.parameters(), None)
+    return torch.device("cpu") if parameter is None else parameter.device
+
+
+def _slim(target: Target, iou_type: IoUType) -> Target:
+    """Without masks that are not needed: those of a whole data set would fill the memory."""
+    keep = {"boxes", "labels", "iscrowd", "difficult", "area", "occlusion"}
+    if iou_type == "segm":
+        keep.add("masks")
+    return {name: value for name, value in target.items() if name in keep}

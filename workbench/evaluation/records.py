@@ -1,0 +1,130 @@
+"""Objects and detections of a whole data set as flat tables, the form that matching and counting work on.
+
+Shape letters: I images, N objects, D detections. An image is named by its index in the data set.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as coco_mask
+from torch import Tensor
+
+from workbench.types import Detections, Target
+
+RLE = dict[str, Any]  #: COCO's run-length code of one mask: {"size": [height, width], "counts": bytes}
+
+
+@dataclass(frozen=True)
+class Objects:
+    """Every annotated object, image after image."""
+
+    num_images: int
+    sizes: np.ndarray  #: [I, 2] int64, (height, width) in pixels
+    images: np.ndarray  #: [N] int64, index of the image
+    labels: np.ndarray  #: [N] int64 in 1..K
+    boxes: np.ndarray  #: [N, 4] float64, xyxy pixels
+    area: np.ndarray  #: [N] float64, square pixels
+    crowd: np.ndarray  #: [N] bool
+    difficult: np.ndarray  #: [N] bool
+    occlusion: np.ndarray  #: [N] float64 in 0..1, NaN where unknown
+    masks: list[RLE] | None = None  #: N codes
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def ignored(self) -> np.ndarray:
+        """[N] bool: neither found nor missed counts."""
+        return self.crowd | self.difficult
+
+    def fingerprint(self) -> str:
+        """A short code that is equal for equal objects, to tell data sets apart."""
+        digest = hashlib.sha1(np.int64([self.num_images]).tobytes(), usedforsecurity=False)
+        for column in (self.images, self.labels, self.boxes.astype(np.float32), self.ignored):
+            digest.update(np.ascontiguousarray(column).tobytes())
+        digest.update(np.nan_to_num(self.occlusion, nan=-1.0).astype(np.float32).tobytes())
+        return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Found:
+    """Every detection, image after image, in the order the detector gave them."""
+
+    images: np.ndarray  #: [D] int64, index of the image
+    labels: np.ndarray  #: [D] int64 in 1..K
+    boxes: np.ndarray  #: [D, 4] float64, xyxy pixels
+    scores: np.ndarray  #: [D] float64
+    masks: list[RLE] | None = None  #: D codes
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def xywh(boxes: np.ndarray) -> np.ndarray:
+    """Boxes [N, 4] xyxy as x, y, width, height; a box turned inside out has size 0 and overlaps nothing."""
+    return np.concatenate([boxes[:, :2], (boxes[:, 2:] - boxes[:, :2]).clip(min=0)], axis=1)
+
+
+def gather_objects(
+    targets: Sequence[Target], sizes: Sequence[tuple[int, int]], *, masks: bool = False
+) -> Objects:
+    """The objects of all `targets`; `sizes` are (height, width) of the images. `masks` asks for masks too."""
+    counts = [len(target["labels"]) for target in targets]
+    boxes = _stack([_numpy(target["boxes"], np.float64).reshape(-1, 4) for target in targets], (0, 4))
+    known_area = _column(targets, counts, "area", np.nan)
+    box_area = xywh(boxes)[:, 2:].prod(axis=1)
+    return Objects(
+        num_images=len(targets),
+        sizes=np.array(sizes, dtype=np.int64).reshape(-1, 2),
+        images=np.repeat(np.arange(len(targets)), counts),
+        labels=_column(targets, counts, "labels", 0).astype(np.int64),
+        boxes=boxes,
+        area=np.where(np.isnan(known_area), box_area, known_area),
+        crowd=_column(targets, counts, "iscrowd", 0).astype(bool),
+        difficult=_column(targets, counts, "difficult", 0).astype(bool),
+        occlusion=_column(targets, counts, "occlusion", np.nan),
+        masks=[code for target in targets for code in encode_masks(target["masks"])] if masks else None,
+    )
+
+
+def gather_found(detections: Sequence[Detections], *, masks: bool = False) -> Found:
+    """All `detections`, one entry per image, as one table."""
+    counts = [len(found) for found in detections]
+    return Found(
+        images=np.repeat(np.arange(len(detections)), counts),
+        labels=_stack([_numpy(found.labels, np.int64) for found in detections], (0,)).astype(np.int64),
+        boxes=_stack([_numpy(found.boxes, np.float64).reshape(-1, 4) for found in detections], (0, 4)),
+        scores=_stack([_numpy(found.scores, np.float64) for found in detections], (0,)),
+        masks=[code for found in detections for code in encode_masks(found.masks)] if masks else None,
+    )
+
+
+def encode_masks(masks: Tensor) -> list[RLE]:
+    """COCO's run-length codes of masks [N, H, W]."""
+    if len(masks) == 0:
+        return []
+    return coco_mask.encode(np.asfortranarray(_numpy(masks, np.uint8).transpose(1, 2, 0)))
+
+
+def _numpy(values: Tensor, dtype: type) -> np.ndarray:
+    if values.is_floating_point():
+        values = values.double()  # numpy knows no bfloat16
+    return values.detach().cpu().numpy().astype(dtype)
+
+
+def _stack(parts: list[np.ndarray], empty_shape: tuple[int, ...]) -> np.ndarray:
+    return np.concatenate([np.zeros(empty_shape), *parts])
+
+
+def _column(targets: Sequence[Target], counts: list[int], key: str, default: float) -> np.ndarray:
+    """One value per object; `default` for the images that do not know it."""
+    parts = [
+        _numpy(target[key], np.float64).reshape(-1) if key in target else np.full(count, default)
+        for target, count in zip(targets, counts, strict=True)
+    ]
+    return _stack(parts, (0,))

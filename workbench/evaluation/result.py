@@ -1,0 +1,246 @@
+"""What an evaluation found out: figures, tables, and all that is needed to give intervals and differences."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from workbench.errors import DataError
+from workbench.evaluation import bootstrap, occlusion
+from workbench.evaluation.matching import THRESHOLDS, Matches
+
+RESAMPLES = 1000  #: bootstrap resamples behind every 95 % interval
+_FORMAT = "occlusion-workbench result 1"
+_NAMES = list(occlusion.SUBSETS)
+_ALL, _OCCLUDED = _NAMES.index("all"), _NAMES.index("occluded")
+_LEVELS = [_NAMES.index(name) for name in occlusion.BINS]
+
+
+@dataclass(frozen=True)
+class Result:
+    """The evaluation of one detector on one data set.
+
+    All figures are in 0..1, NaN where there is nothing to measure. Intervals are the middle 95 % of a bootstrap
+    over images (1000 resamples, seed 0), computed when first asked for.
+    """
+
+    data: str  #: name of the data set
+    split: str
+    classes: tuple[str, ...]
+    iou_type: str  #: "bbox" or "segm"
+    fingerprint: str  #: equal for equal objects
+    summary: dict[str, float]  #: COCO's 12 figures, AP_unoccluded and AP_occluded
+    matches: Matches
+    warnings: list[str] = field(default_factory=list)  #: what looks wrong with the detections
+    losses: dict[str, float] | None = None  #: mean validation losses by name, if asked for
+    occlusion_is_estimate: bool = False  #: the data set guesses occlusion from other objects' masks
+
+    @property
+    def num_images(self) -> int:
+        """Images evaluated."""
+        return self.matches.num_images
+
+    @property
+    def num_objects(self) -> int:
+        """Objects that can be found: crowds and difficult objects are left out."""
+        return int((~self.matches.object_ignored).sum())
+
+    @property
+    def occlusion_note(self) -> str | None:
+        """What to know about occlusion that is unknown or estimated; None if it is known exactly."""
+        return occlusion.note(
+            self.matches.object_occlusion, self.matches.object_ignored, estimate=self.occlusion_is_estimate
+        )
+
+    @cached_property
+    def by_class(self) -> pd.DataFrame:
+        """One row per class: n objects, AP, AP50 and the interval of AP (low, high)."""
+        counts = self.matches.counts()[_ALL].sum(axis=0)
+        point = bootstrap.average_precision(self.matches)[0, _ALL]  # [K, T]
+        spans = [bootstrap.interval(column) for column in self._samples[:, _ALL].mean(axis=2).T]
+        rows = {
+            "n": counts, "AP": point.mean(axis=1), "AP50": point[:, 0],
+            "low": [low for low, _ in spans], "high": [high for _, high in spans],
+        }  # fmt: skip
+        return pd.DataFrame(rows, index=pd.Index(self.classes, name="class"))
+
+    @cached_property
+    def by_occlusion(self) -> pd.DataFrame:
+        """One row per level of occlusion: n objects, AP, and its interval (low, high).
+
+        Objects of other levels are ignored, not missed. AP is NaN where occlusion is unknown;
+        `.attrs["note"]` then says so.
+        """
+        counts = self.matches.counts().sum(axis=(1, 2))
+        point = figures(bootstrap.average_precision(self.matches))
+        samples = figures(self._samples)
+        spans = [bootstrap.interval(samples[name]) for name in occlusion.BINS]
+        rows = {
+            "n": counts[_LEVELS], "AP": [float(point[name][0]) for name in occlusion.BINS],
+            "low": [low for low, _ in spans], "high": [high for _, high in spans],
+        }  # fmt: skip
+        table = pd.DataFrame(rows, index=pd.Index(list(occlusion.BINS), name="occlusion"))
+        if self.occlusion_note:
+            table.attrs["note"] = self.occlusion_note
+        return table
+
+    def table(self) -> pd.DataFrame:
+        """Every figure of the summary, with its interval (low, high) where the bootstrap gives one."""
+        spans = {name: bootstrap.interval(samples) for name, samples in figures(self._samples).items()}
+        unknown = (float("nan"), float("nan"))
+        rows = [(value, *spans.get(name, unknown)) for name, value in self.summary.items()]
+        index = pd.Index(list(self.summary), name="figure")
+        return pd.DataFrame(rows, columns=["value", "low", "high"], index=index)
+
+    def precision_recall(self, threshold: float = 0.5, label: int | None = None) -> pd.DataFrame:
+        """Interpolated precision at COCO's 101 recall points, for one IoU threshold of 0.50, 0.55 … 0.95.
+
+        For one class (label 1..K), or the mean over the classes that have objects (None).
+        """
+        nearest = int(np.abs(THRESHOLDS - threshold).argmin())
+        if abs(THRESHOLDS[nearest] - threshold) > 1e-6:
+            raise DataError(f"threshold {threshold} is not one of {THRESHOLDS.round(2).tolist()}.")
+        if label is not None and not 1 <= label <= len(self.classes):
+            raise DataError(f"label {label} is outside 1..{len(self.classes)}, the classes of the data set.")
+        curves = bootstrap.precision_at_recall(self.matches)[:, nearest]  # [K, 101]
+        precision = bootstrap.mean_over_classes(curves.T) if label is None else curves[label - 1]
+        return pd.DataFrame({"recall": bootstrap.RECALLS, "precision": precision})
+
+    @cached_property
+    def _samples(self) -> np.ndarray:
+        """AP [B, A, K, T] of each resample."""
+        weights = bootstrap.resample_images(self.num_images, RESAMPLES)
+        return bootstrap.average_precision(self.matches, weights)
+
+    def __repr__(self) -> str:
+        parts = [
+            f"{name} {self.summary[name]:.3f}" for name in ("AP", "AP50", "AP_unoccluded", "AP_occluded")
+        ]
+        lines = [f"Result({', '.join(parts)}; {self._what()})", *self._notes()]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        notes = "".join(f"<p>{escape(text)}</p>" for text in (self._what(), *self._notes()))
+        return notes + self.table().to_html(float_format="{:.3f}".format, na_rep="–")
+
+    def _what(self) -> str:
+        return f"{self.data} {self.split}, {self.num_images} images, {self.num_objects} objects"
+
+    def _notes(self) -> list[str]:
+        return [f"Warning: {text}" for text in self.warnings] + [
+            text for text in [self.occlusion_note] if text
+        ]
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write JSON: the figures as numbers, the matches as compressed arrays. Returns the path."""
+        content = {item.name: getattr(self, item.name) for item in fields(self)}
+        content |= {
+            "format": _FORMAT,
+            "summary": _nan_to_none(self.summary),
+            "losses": None if self.losses is None else _nan_to_none(self.losses),
+            "matches": {item.name: _pack(getattr(self.matches, item.name)) for item in fields(Matches)},
+        }
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        part.write_text(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False), encoding="utf-8")
+        part.replace(path)  # a reader sees the old file or the new one, never half of one
+        return path
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Result:
+        """Read what `save` wrote. Raises a DataError that names the file if it is something else."""
+        try:
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
+            if content.pop("format") != _FORMAT:
+                raise ValueError("unknown format")
+            content["matches"] = Matches(
+                **{name: _unpack(value) for name, value in content["matches"].items()}
+            )
+            content["classes"] = tuple(content["classes"])
+            content["summary"] = _none_to_nan(content["summary"])
+            content["losses"] = None if content["losses"] is None else _none_to_nan(content["losses"])
+            return cls(**content)
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
+        except (ValueError, KeyError, TypeError, AttributeError, zlib.error) as error:
+            raise DataError(f"{path}: not a result written by Result.save ({error}).") from error
+
+
+def figures(ap: np.ndarray) -> dict[str, np.ndarray]:
+    """The figures [B] that the bootstrap knows, by name, from AP [B, A, K, T]."""
+    mean = bootstrap.mean_over_classes
+    by_subset = mean(ap.mean(axis=3))  # [B, A]
+    return {
+        "AP": by_subset[:, _ALL],
+        "AP50": mean(ap[:, _ALL, :, 0]),
+        "AP75": mean(ap[:, _ALL, :, 5]),
+        "AP_unoccluded": by_subset[:, _LEVELS[0]],
+        "AP_occluded": by_subset[:, _OCCLUDED],
+        **{name: by_subset[:, level] for name, level in zip(occlusion.BINS, _LEVELS, strict=True)},
+    }
+
+
+def difference(
+    a: Result, b: Result, *, resamples: int = RESAMPLES, seed: int | np.random.Generator = 0
+) -> pd.DataFrame:
+    """How much better `b` is than `a`, by a paired bootstrap: both see the same resampled images.
+
+    Rows: AP, AP50, AP_unoccluded, AP_occluded and each level of occlusion. Columns: a, b, difference (b - a)
+    and its 95 % interval low, high; an interval without 0 is a difference that other images would show too.
+    The interval knows the chance in the choice of images, not that of training (another seed).
+    """
+    _check_comparable(a, b)
+    weights = bootstrap.resample_images(a.num_images, resamples, seed)
+    points = [figures(bootstrap.average_precision(result.matches)) for result in (a, b)]
+    samples = [figures(bootstrap.average_precision(result.matches, weights)) for result in (a, b)]
+    rows = {}
+    for name in ("AP", "AP50", "AP_unoccluded", "AP_occluded", *occlusion.BINS):
+        first, second = (float(point[name][0]) for point in points)
+        rows[name] = (first, second, second - first, *bootstrap.interval(samples[1][name] - samples[0][name]))
+    columns = ["a", "b", "difference", "low", "high"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("figure")
+
+
+def _check_comparable(a: Result, b: Result) -> None:
+    for name in ("data", "split", "classes", "num_images", "fingerprint", "iou_type"):
+        if getattr(a, name) != getattr(b, name):
+            sides = " and ".join(f"{r.data} {r.split} ({r.num_images} images, {r.iou_type})" for r in (a, b))
+            raise DataError(
+                f"A paired difference needs two results on the same images; these are on {sides}, "
+                f"which differ in {name}. Evaluate both detectors on one data set."
+            )
+
+
+def _nan_to_none(values: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: float(value) if np.isfinite(value) else None for name, value in values.items()}
+
+
+def _none_to_nan(values: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: float("nan") if value is None else float(value) for name, value in values.items()}
+
+
+def _pack(value: np.ndarray | int) -> Any:
+    if not isinstance(value, np.ndarray):
+        return value
+    value = value.astype(value.dtype.newbyteorder("<"))
+    data = base64.b64encode(zlib.compress(np.ascontiguousarray(value).tobytes(), 6)).decode("ascii")
+    return {"dtype": value.dtype.str, "shape": list(value.shape), "zlib+base64": data}
+
+
+def _unpack(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    data = zlib.decompress(base64.b64decode(value["zlib+base64"], validate=True))
+    return np.frombuffer(data, dtype=np.dtype(value["dtype"])).reshape(value["shape"])
