@@ -6,11 +6,14 @@ import inspect
 from os import PathLike
 from typing import Any
 
+from workbench.data.checks import Problem, Report, check_anchors, check_data
+from workbench.data.coco import Coco
 from workbench.data.dataset import Dataset
 from workbench.data.scenes import DigitScenes
+from workbench.data.voc import Voc
 from workbench.errors import DataError
 
-__all__ = ["NAMES", "Dataset", "load_data"]
+__all__ = ["NAMES", "Dataset", "Problem", "Report", "check_anchors", "check_data", "load_data"]
 
 NAMES = ("digit-scenes", "coco", "voc")
 
@@ -29,7 +32,7 @@ def load_data(
         if root is not None:
             raise DataError("digit-scenes is made from pixels inside installed packages: leave root out")
         return _build(DigitScenes, name, split, **options)
-    raise NotImplementedError
+    return _build(Coco if name == "coco" else Voc, name, root, split, **options)
 
 
 def _build(kind: type[Dataset], name: str, *arguments: Any, **options: Any) -> Dataset:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from torchvision import tv_tensors
 
+from workbench.data.problems import Problem
 from workbench.types import Target
 
 
@@ -23,6 +25,7 @@ class Dataset(torch.utils.data.Dataset):
     split: str
     classes: tuple[str, ...]  #: names of the labels 1..K
     occlusion_is_estimate: bool = False  #: True where `occlusion` is a guess from other objects' masks
+    problems: tuple[Problem, ...] = ()  #: what was wrong in the annotation files when they were read
 
     def __len__(self) -> int:
         raise NotImplementedError
@@ -39,9 +42,19 @@ class Dataset(torch.utils.data.Dataset):
         """Height and width in pixels, as the annotations state them."""
         raise NotImplementedError
 
+    def path(self, index: int) -> Path | None:
+        """The image's file; None for images that are made."""
+        return None
+
+    def file_name(self, index: int) -> str:
+        """The name of the image in exports."""
+        path = self.path(index)
+        return f"{self._position(index):06d}.png" if path is None else path.name
+
     def where(self, index: int) -> str:
-        """The file or the recipe of one image, for error messages."""
-        return f"{self.name}/{self.split} image {index}"
+        """The image in words, for messages."""
+        path = self.path(index)
+        return f"{self.name}/{self.split} image {index}" if path is None else str(path)
 
     def __getitem__(self, index: int) -> tuple[tv_tensors.Image, Target]:
         index = self._position(index)
@@ -58,15 +71,16 @@ class Dataset(torch.utils.data.Dataset):
         """The images at `indices` only, in that order; `image_id` is kept."""
         return Subset(self, indices)
 
-    def export_coco(self, path: str | PathLike[str] | None = None) -> dict[str, Any]:
+    def export_coco(self, path: str | PathLike[str] | None = None, *, masks: bool = True) -> dict[str, Any]:
         """The annotations as COCO JSON (a dict), also written to `path` if one is given.
 
         Keys beyond COCO's: `occlusion` (0..1, or None where unknown) and `difficult` of each annotation.
-        The file appears whole or not at all.
+        masks: False leaves the segmentations out. The file appears whole or not at all.
         """
-        from workbench.data.export import coco_dict, write_json
+        from workbench.data.export import coco_dict  # which needs this class
+        from workbench.data.files import write_json
 
-        content = coco_dict(self)
+        content = coco_dict(self, masks=masks)
         if path is not None:
             write_json(content, path)
         return content
@@ -89,6 +103,7 @@ class Subset(Dataset):
         self.indices = [whole._position(int(index)) for index in indices]
         self.name, self.split, self.classes = whole.name, whole.split, whole.classes
         self.occlusion_is_estimate = whole.occlusion_is_estimate
+        self.problems = whole.problems
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -101,6 +116,12 @@ class Subset(Dataset):
 
     def size(self, index: int) -> tuple[int, int]:
         return self.whole.size(self.indices[self._position(index)])
+
+    def path(self, index: int) -> Path | None:
+        return self.whole.path(self.indices[self._position(index)])
+
+    def file_name(self, index: int) -> str:
+        return self.whole.file_name(self.indices[self._position(index)])
 
     def where(self, index: int) -> str:
         return self.whole.where(self.indices[self._position(index)])

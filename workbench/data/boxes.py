@@ -1,0 +1,70 @@
+"""Boxes as annotation files give them: clipping, and telling one format from another."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+SLACK = 1.0  #: pixels that a box may reach outside its image without a word
+_SHARE_WRONG = 0.2  # of the boxes that make no sense as they stand, before a mix-up is suspected
+_SHARE_RIGHT = 0.95  # of the boxes that make sense in the other format
+_FEWEST = 3  # boxes; with fewer nothing can be said
+
+
+def finite_box(values: object) -> tuple[float, float, float, float] | None:
+    """`values` as four floats, or None if they are not four finite numbers."""
+    if not isinstance(values, list | tuple) or len(values) != 4:
+        return None
+    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        return None
+    try:
+        box = tuple(float(value) for value in values)
+    except OverflowError:
+        return None
+    return box if all(math.isfinite(value) for value in box) else None
+
+
+def clip(
+    box: tuple[float, float, float, float], size: tuple[int, int]
+) -> tuple[tuple[float, float, float, float], float]:
+    """A box (xyxy) clipped to an image of `size` (height, width), and how far it reached outside, in pixels."""
+    x1, y1, x2, y2 = box
+    height, width = size
+    outside = max(-min(x1, x2, 0), -min(y1, y2, 0), max(x1, x2) - width, max(y1, y2) - height, 0)
+    clipped = (_between(x1, width), _between(y1, height), _between(x2, width), _between(y2, height))
+    return clipped, outside
+
+
+def _between(value: float, most: int) -> float:
+    return min(max(value, 0.0), float(most))
+
+
+def look_like_xyxy(boxes_xywh: np.ndarray, sizes: np.ndarray) -> bool:
+    """Whether boxes [N, 4] given as x, y, width, height are corners in truth.
+
+    sizes: height and width of each box's image [N, 2]. True where many boxes reach outside their images as they
+    stand, and nearly all make sense as corners.
+    """
+    if len(boxes_xywh) < _FEWEST:
+        return False
+    low, extent = boxes_xywh[:, :2], boxes_xywh[:, 2:]
+    most = sizes[:, ::-1] + SLACK
+    wrong = (low + extent > most).any(1)
+    right = (extent > low).all(1) & (extent <= most).all(1)
+    return bool(wrong.mean() >= _SHARE_WRONG and right.mean() >= _SHARE_RIGHT)
+
+
+def look_like_xywh(boxes: np.ndarray, sizes: np.ndarray) -> bool:
+    """Whether boxes [N, 4] given as corners are x, y, width, height in truth; see `look_like_xyxy`."""
+    if len(boxes) < _FEWEST:
+        return False
+    low, high = boxes[:, :2], boxes[:, 2:]
+    wrong = (high <= low).any(1)
+    right = (high > 0).all(1) & (low + high <= sizes[:, ::-1] + SLACK).all(1)
+    return bool(wrong.mean() >= _SHARE_WRONG and right.mean() >= _SHARE_RIGHT)
+
+
+def look_like_fractions(boxes: np.ndarray, sizes: np.ndarray) -> bool:
+    """Whether boxes [N, 4] are given as shares of the image's sides instead of pixels."""
+    return len(boxes) >= _FEWEST and bool((boxes <= 1).all()) and bool((sizes > 8).all())

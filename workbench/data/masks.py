@@ -1,0 +1,149 @@
+"""Segmentations of COCO files: checking, decoding, and what they tell about occlusion.
+
+pycocotools trusts what it is given (too few runs leave memory unset, four numbers count as a box), so
+segmentations are checked here first.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+Polygons = list[list[float]]
+
+
+def checked_segmentation(value: object, size: tuple[int, int]) -> Polygons | dict[str, Any] | None:
+    """A segmentation that can be decoded for an image of `size` (height, width); None if there is none.
+
+    Polygons of fewer than three points are left out. Raises ValueError saying what is wrong.
+    """
+    if value is None or value == []:
+        return None
+    if isinstance(value, list):
+        return _checked_polygons(value, size) or None
+    if isinstance(value, dict):
+        return _checked_rle(value, size)
+    raise ValueError(f"segmentation is neither polygons nor RLE but {type(value).__name__}")
+
+
+def decode(segmentation: Polygons | dict[str, Any], size: tuple[int, int]) -> np.ndarray:
+    """A checked segmentation as a mask, bool [H, W]."""
+    height, width = size
+    if isinstance(segmentation, list):
+        rle = coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
+    else:
+        rle = coco_mask.frPyObjects(segmentation, height, width)
+    return coco_mask.decode(rle).astype(bool)
+
+
+def rle_counts(text: str) -> list[int]:
+    """Run lengths of COCO's compressed RLE. Raises ValueError if the text is broken.
+
+    Each number is written in groups of five bits, lowest first, as the characters from "0" on; the sixth bit says
+    that more follow. From the fourth number on, the difference to the last but one is written.
+    """
+    counts: list[int] = []
+    value, shift = 0, 0
+    for character in text:
+        code = ord(character) - 48
+        if not 0 <= code < 64:
+            raise ValueError(f"compressed RLE holds the character {character!r}")
+        value |= (code & 31) << shift
+        shift += 5
+        if not code & 32:
+            if code & 16:
+                value -= 1 << shift
+            counts.append(value + (counts[-2] if len(counts) > 2 else 0))
+            value, shift = 0, 0
+        elif shift > 40:
+            raise ValueError("compressed RLE holds a number of more than 40 bits")
+    if shift:
+        raise ValueError("compressed RLE ends within a number")
+    return counts
+
+
+def estimate_occlusion(masks: np.ndarray) -> np.ndarray:
+    """Hidden fraction of each object [N], estimated from the masks [N, H, W] of all objects in the image.
+
+    An object is taken to fill the convex hull of its mask; what other objects' masks cover of that hull counts as
+    hidden: hidden / (hidden + visible). Pixels that two masks claim count as visible for both. The estimate is
+    too low for objects hidden by something without annotation or cut by the image's edge, and too high for
+    hollow objects that hold others. NaN for empty masks.
+    """
+    claims = masks.sum(0, dtype=np.int32)
+    occlusion = np.full(len(masks), np.nan, np.float32)
+    for row, mask in enumerate(masks):
+        visible = int(mask.sum())
+        if visible == 0:
+            continue
+        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        own = mask[window]
+        hidden = int((~own & (claims[window] > 0) & convex_hull(own)).sum())
+        occlusion[row] = hidden / (hidden + visible)
+    return occlusion
+
+
+def convex_hull(mask: np.ndarray) -> np.ndarray:
+    """All pixels whose centre lies within the convex hull of the mask's pixel centres, bool [H, W]."""
+    rows = np.flatnonzero(mask.any(1))
+    filled = np.zeros_like(mask)
+    if len(rows) == 0:
+        return filled
+    first = mask[rows].argmax(1)
+    last = mask.shape[1] - 1 - mask[rows, ::-1].argmax(1)
+    inner = np.arange(rows[0], rows[-1] + 1)
+    left = np.interp(inner, *_lower_hull(rows, first))
+    right = -np.interp(inner, *_lower_hull(rows, -last))
+    column = np.arange(mask.shape[1])
+    filled[inner] = (column >= left[:, None] - 1e-9) & (column <= right[:, None] + 1e-9)
+    return filled
+
+
+def _lower_hull(x: np.ndarray, y: np.ndarray) -> tuple[list[int], list[int]]:
+    """Corners of the convex curve below all points, x rising (Andrew's monotone chain)."""
+    corners: list[tuple[int, int]] = []
+    for point in zip(x.tolist(), y.tolist(), strict=True):
+        while len(corners) > 1 and _turns_right(corners[-2], corners[-1], point):
+            corners.pop()
+        corners.append(point)
+    return [corner[0] for corner in corners], [corner[1] for corner in corners]
+
+
+def _turns_right(a: tuple[int, int], b: tuple[int, int], c: tuple[int, int]) -> bool:
+    return (b[0] - a[0]) * (c[1] - a[1]) <= (b[1] - a[1]) * (c[0] - a[0])
+
+
+def _checked_polygons(value: list, size: tuple[int, int]) -> Polygons:
+    polygons = []
+    height, width = size
+    for polygon in value:
+        try:
+            points = np.asarray(polygon, dtype=np.float64)
+        except (TypeError, ValueError, OverflowError):
+            raise ValueError("a polygon is no list of numbers") from None
+        if points.ndim != 1 or len(points) % 2 or not np.isfinite(points).all():
+            raise ValueError("a polygon is no list x1, y1, x2, y2, … of finite numbers")
+        points = points.reshape(-1, 2)
+        most = 2 * np.array([width, height])
+        if ((points < -most / 2) | (points > most)).any():
+            raise ValueError(f"a polygon lies far outside its image of {height} × {width}")
+        if len(points) >= 3:
+            polygons.append(points.ravel().tolist())
+    return polygons
+
+
+def _checked_rle(value: dict, size: tuple[int, int]) -> dict[str, Any]:
+    height, width = size
+    if value.get("size") != [height, width]:
+        raise ValueError(f"RLE of size {value.get('size')!r} in an image of {[height, width]}")
+    counts = value.get("counts")
+    if isinstance(counts, str):
+        counts = rle_counts(counts)
+    if not isinstance(counts, list) or not all(type(count) is int and count >= 0 for count in counts):
+        raise ValueError("RLE counts are no list of whole numbers")
+    if sum(counts) != height * width:
+        raise ValueError(f"RLE counts add up to {sum(counts)} instead of {height} × {width}")
+    return {"size": [height, width], "counts": counts}
