@@ -99,19 +99,32 @@ def _target_problems(
     for row in torch.nonzero((labels < 1) | (labels > num_classes)).ravel().tolist():
         what = f"object {row} has label {int(labels[row])}"
         yield Problem("error", where, what, f"Labels run from 1 to {num_classes}; 0 is the background.")
-    most = torch.tensor([size[1], size[0]]) + SLACK
-    for row, box in enumerate(boxes):
-        words = "box " + " ".join(f"{value:g}" for value in box.tolist()) + f" of object {row}"
-        if not box.isfinite().all():
-            yield Problem("error", where, f"{words} is not finite", "Remove the object.")
-        elif (box[2:] <= box[:2]).any():
-            yield Problem("error", where, f"{words} is empty", "Boxes are xyxy with x2 > x1 and y2 > y1.")
-        elif (box[:2] < -SLACK).any() or (box[2:] > most).any():
-            yield Problem("error", where, f"{words} lies outside {size[1]} × {size[0]}", "Clip the box.")
+    kinds = _box_kinds(boxes, size)
+    for row in torch.nonzero(kinds).ravel().tolist():
+        values = " ".join(f"{value:g}" for value in boxes[row].tolist())
+        what, fix = _BOX_WRONG[int(kinds[row])]
+        yield Problem("error", where, f"box {values} of object {row} {what}", fix)
     masks = target.get("masks")
     if masks is not None and tuple(masks.shape) != (len(boxes), *size):
         what = f"masks are {tuple(masks.shape)} instead of {(len(boxes), *size)}"
         yield Problem("error", where, what, "Give one mask of the image's size per object.")
+
+
+_BOX_WRONG = {
+    1: ("lies outside its image", "Clip the box."),
+    2: ("is empty", "Boxes are xyxy with x2 > x1 and y2 > y1."),
+    3: ("is not finite", "Remove the object."),
+}
+
+
+def _box_kinds(boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    """Which entry of `_BOX_WRONG` is true of each box [N]; 0 for good boxes."""
+    most = torch.tensor([size[1], size[0]]) + SLACK
+    outside = (boxes[:, :2] < -SLACK).any(1) | (boxes[:, 2:] > most).any(1)
+    kinds = outside.long()
+    kinds[(boxes[:, 2:] <= boxes[:, :2]).any(1)] = 2
+    kinds[~boxes.isfinite().all(1)] = 3
+    return kinds
 
 
 def _image_problems(data: Dataset, index: int) -> list[Problem]:

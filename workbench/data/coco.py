@@ -24,7 +24,6 @@ from workbench.data.problems import Problem, raise_first
 from workbench.errors import DataError
 from workbench.types import Target
 
-
 MOST_PIXELS = 2**29  #: of one image; a wrong size would make masks that fill the memory
 
 

@@ -47,15 +47,22 @@ def check_split(split: str) -> str:
     return split
 
 
-def _open(path: str, mode: str) -> Image.Image:
+def _file(path: str) -> Path:
+    """A file inside an installed package, which need not be imported for it."""
     package, _, rest = path.partition("/")
     spec = find_spec(package)
-    file = Path(spec.submodule_search_locations[0]) / rest if spec else Path(path)
+    if spec is None or not spec.submodule_search_locations:
+        raise DataError(f"{path}: the package {package} is not installed")
+    return Path(spec.submodule_search_locations[0]) / rest
+
+
+def _open(path: str, mode: str) -> Image.Image:
+    file = _file(path)
     try:
         with Image.open(file) as image:
             return image.convert(mode)
     except OSError as error:
-        raise DataError(f"{file}: this picture of the {package} package cannot be read ({error})") from error
+        raise DataError(f"{file}: this picture inside a package cannot be read ({error})") from error
 
 
 @cache
@@ -73,12 +80,15 @@ def texture_image(name: str, split: str | None = None) -> Image.Image:
     return image if split is None else image.crop(TEXTURE_REGIONS[check_split(split)])
 
 
-@lru_cache(maxsize=1)
+@cache
 def _all_digits() -> tuple[np.ndarray, np.ndarray]:
-    from sklearn.datasets import load_digits  # slow to import
-
-    digits = load_digits()
-    return (digits.images / 16 * 255).astype(np.uint8), digits.target.astype(np.int64)
+    """Images uint8 [1797, 8, 8] and values [1797], as `sklearn.datasets.load_digits` gives them (in 0..16)."""
+    file = _file("sklearn/datasets/data/digits.csv.gz")  # read here: importing scikit-learn takes seconds
+    try:
+        rows = np.loadtxt(file, delimiter=",")
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file}: the digits inside scikit-learn cannot be read ({error})") from error
+    return (rows[:, :-1].reshape(-1, 8, 8) / 16 * 255).astype(np.uint8), rows[:, -1].astype(np.int64)
 
 
 @cache

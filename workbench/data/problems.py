@@ -59,7 +59,8 @@ class Report:
         if not self.problems:
             return f"<p>{html.escape(str(self))}</p>"
         head = html.escape(str(self).splitlines()[0])
-        return f"<p>{head}</p>" + self.frame().to_html(index=False, escape=True)
+        with pd.option_context("display.max_colwidth", None):  # else the ends are cut off
+            return f"<p>{head}</p>" + self.frame().to_html(index=False, escape=True)
 
 
 def raise_first(problems: Iterable[Problem], *, hint: str) -> None:
