@@ -1,0 +1,1 @@
+"""Stands in for the package in tests of process handling: starts in milliseconds, without torch."""

@@ -1,0 +1,233 @@
+"""Train several recipes with several seeds, side by side within the machine's cores, and compare them.
+
+What is finished already is used again: a run of the same recipe, seed and code. What was interrupted goes on. On two
+cores two runs with one thread each are done sooner than one after the other with two.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Queue
+from typing import Any
+
+import pandas as pd
+import torch
+from tqdm.auto import tqdm
+
+from workbench.errors import RecipeError, RunError, WorkbenchError
+from workbench.training import detached
+from workbench.training.comparison import Comparison
+from workbench.training.fingerprint import EVALUATION, code_fingerprint
+from workbench.training.launch import new_folder, runs_folder, start_new
+from workbench.training.recipe import Recipe, TestSpec
+from workbench.training.run import Run, start_process
+from workbench.training.scoring import is_scored
+
+POLL = 0.2  # seconds
+NON_FINITE = (
+    "non-finite-loss"  #: the kind of failure that the same recipe, seed and code would only meet again
+)
+
+
+def compare(
+    recipes: Iterable[Recipe | str | Path],
+    *,
+    seeds: int | Sequence[int] = 5,
+    folder: str | Path | None = None,
+    workers: int | None = None,
+    test: dict[str, Any] | None = None,
+    progress: bool = True,
+) -> Comparison:
+    """Train every recipe with every seed, evaluate each final detector once, and compare with the first recipe.
+
+    An interruption stops the runs that this call started; calling again goes on with them. Failed runs are listed in
+    `Comparison.failures` and do not stop the others.
+
+    Args:
+        recipes: recipes, names or files, each with a name of its own; differences are against the first.
+        seeds: so many seeds from 0 on, or the seeds.
+        folder: where the runs are kept and looked for; by default the folder that `launch` uses.
+        workers: how many runs at a time; by default one per core (one per GPU where recipes train on GPUs).
+        test: data for the evaluation instead of the recipes' own: name, split, root, options, limit.
+
+    Raises:
+        RecipeError: a recipe is not valid, has no test data, or shares its name with another.
+        RunError: the folder cannot be written.
+    """
+    jobs = _plan(_load(recipes, test), range(seeds) if isinstance(seeds, int) else seeds, workers)
+    root = runs_folder() if folder is None else Path(folder).expanduser().absolute()
+    _find_runs(jobs, root)
+    environments = _environments(jobs, workers)
+    interrupted = threading.Event()
+    with (
+        ThreadPoolExecutor(environments.qsize(), thread_name_prefix="compare") as pool,
+        tqdm(total=len(jobs), desc="runs", unit="run", disable=not progress) as bar,
+    ):
+        pending = {pool.submit(job.carry_out, root, environments, interrupted) for job in jobs}
+        try:
+            while pending:
+                ended, pending = wait(pending, timeout=1.0, return_when=FIRST_COMPLETED)
+                for future in ended:
+                    future.result()
+                bar.update(len(ended))
+                bar.set_postfix_str(_activity(jobs))
+        except BaseException:
+            interrupted.set()
+            for future in pending:
+                future.cancel()
+            raise
+    order = {name: place for place, name in enumerate(dict.fromkeys(job.recipe.name for job in jobs))}
+    rows = sorted((job.row() for job in jobs), key=lambda row: (order[row["recipe"]], row["seed"]))
+    return Comparison(pd.DataFrame(rows))
+
+
+@dataclass(eq=False)
+class _Job:
+    """One recipe with one seed: find or start its run, wait for it, evaluate it."""
+
+    recipe: Recipe
+    test: TestSpec
+    run: Run | None = None
+    reused: bool = False  #: it was finished before
+    error: str = ""
+
+    def carry_out(
+        self, root: Path, environments: Queue[dict[str, str]], interrupted: threading.Event
+    ) -> None:
+        """Do what is still to do, in one of the `environments`; returns early when `interrupted`."""
+        environment = environments.get()
+        try:
+            self._train(root, environment, interrupted)
+            if not interrupted.is_set() and not is_scored(self.run, self.test, code_fingerprint(EVALUATION)):
+                self._score(environment, interrupted)
+        except (WorkbenchError, OSError) as error:
+            self.error = str(error)
+        finally:
+            environments.put(environment)
+
+    def row(self) -> dict[str, Any]:
+        """The line of this run in the comparison."""
+        run = self.run
+        about = {
+            "recipe": self.recipe.name,
+            "seed": self.recipe.seed,
+            "status": run.status if run else "failed",
+            "reused": self.reused,
+            "seconds": run.seconds if run else 0.0,
+            "folder": str(run.folder) if run else "",
+            "error": self.error,
+        }
+        return about if self.error else {**about, **run.result.summary}
+
+    def _train(self, root: Path, environment: dict[str, str], interrupted: threading.Event) -> None:
+        ours = self.run is None or not self.run.alive
+        if self.run is None:
+            self.run = start_new(new_folder(self.recipe, root), self.recipe, environment=environment)
+        elif ours and self.run.status != "done" and self.run.failure.get("kind") != NON_FINITE:
+            start_process(self.run, environment=environment)
+        while self.run.alive:
+            if interrupted.wait(POLL):
+                if ours:
+                    self.run.stop()
+                return
+        if self.run.status != "done":
+            raise RunError(self.run.error or f"the run was {self.run.status}")
+
+    def _score(self, environment: dict[str, str], interrupted: threading.Event) -> None:
+        command = [sys.executable, "-m", "workbench.training.scoring", str(self.run.folder)]
+        with open(self.run.folder / "scoring.txt", "w+b") as output:
+            process = subprocess.Popen(
+                [*command, self.test.model_dump_json()],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **detached.variables(self.recipe.threads), **environment},
+            )
+            while process.poll() is None:
+                if interrupted.wait(POLL):
+                    process.kill()
+            if process.wait() and not interrupted.is_set():
+                output.seek(0)
+                last = output.read().decode(errors="replace").strip().rpartition("\n")[2]
+                raise RunError(f"the evaluation failed: {last}")
+
+
+def _load(recipes: Iterable[Recipe | str | Path], test: dict[str, Any] | None) -> list[Recipe]:
+    loaded = [recipe if isinstance(recipe, Recipe) else Recipe.load(recipe) for recipe in recipes]
+    loaded = [recipe if test is None else recipe.replace(test=test) for recipe in loaded]
+    names = [recipe.name for recipe in loaded]
+    for recipe in loaded:
+        if names.count(recipe.name) > 1:
+            raise RecipeError(
+                f"several recipes are named {recipe.name!r}; give each a name: replace(name=...)"
+            )
+        if recipe.test is None:
+            raise RecipeError(f"{recipe.name} has no test data to compare on; give test={{'name': ...}}")
+    return loaded
+
+
+def _plan(recipes: list[Recipe], seeds: Sequence[int], workers: int | None) -> list[_Job]:
+    """All jobs, seed by seed, so that an unfinished comparison is already paired; each with its share of cores."""
+    count = len(recipes) * len(seeds)
+    if not count:
+        raise RecipeError("there is nothing to compare: give at least one recipe and one seed")
+    share = detached.core_share(min(workers or detached.available_cores(), count))
+    shared = [
+        recipe.replace(threads=recipe.threads or max(1, share // recipe.processes)) for recipe in recipes
+    ]
+    return [_Job(recipe.replace(seed=seed), recipe.test) for seed in seeds for recipe in shared]
+
+
+def _find_runs(jobs: list[_Job], root: Path) -> None:
+    """Give each job the best run there is of its recipe, seed and code: finished, else alive, else to go on with."""
+    code, known = code_fingerprint(), {}
+    for path in sorted(root.glob("*/recipe.yaml")):
+        try:
+            run = Run.open(path.parent)
+            if run.code == code:
+                known.setdefault(_trained(run.recipe), []).append(run)
+        except WorkbenchError:
+            continue  # a recipe of another version
+    worth = ["stopped", "failed", "starting", "running", "done"]
+    for job in jobs:
+        found = known.get(_trained(job.recipe), [])
+        job.run = max(found, key=lambda run: worth.index(run.status), default=None)
+        job.reused = job.run is not None and job.run.status == "done"
+
+
+def _trained(recipe: Recipe) -> str:
+    """Equal for recipes that train the same weights, whatever they are tested on."""
+    return recipe.replace(test=None).fingerprint()
+
+
+def _environments(jobs: list[_Job], workers: int | None) -> Queue[dict[str, str]]:
+    """What to set for each of the runs that go side by side: on GPUs, which one."""
+    gpus = _visible_gpus() if any(job.recipe.device in ("auto", "cuda") for job in jobs) else []
+    if workers is None:
+        each = max(job.recipe.processes * job.recipe.threads for job in jobs)
+        workers = len(gpus) or detached.core_share(each)
+    if workers < 1:
+        raise RunError(f"workers: expected at least 1, got {workers}")
+    queue: Queue[dict[str, str]] = Queue()
+    for place in range(min(workers, len(jobs))):
+        queue.put({"CUDA_VISIBLE_DEVICES": gpus[place % len(gpus)]} if gpus else {})
+    return queue
+
+
+def _visible_gpus() -> list[str]:
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return named.split(",")[:count] if named else [str(index) for index in range(count)]
+
+
+def _activity(jobs: list[_Job]) -> str:
+    counts = Counter("failed" if job.error else job.run.status if job.run else "waiting" for job in jobs)
+    return ", ".join(f"{count} {status}" for status, count in counts.items())

@@ -1,0 +1,159 @@
+"""What a comparison of recipes says: means over seeds, differences paired by seed, 95 % intervals.
+
+The intervals are Student's: mean ± t(0.975, n − 1) · s / √n, with the sample standard deviation s of the n values
+(or of the n differences). With one seed there is none: NaN. The interval is over seeds, so it tells how far another
+training would fall from this one, not how much another test set would change it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.special import stdtrit
+
+from workbench.errors import RunError
+from workbench.training.checkpoint import write_json
+
+METRICS = ("AP", "AP_unoccluded", "AP_occluded", "AP50")
+ABOUT_A_RUN = ("recipe", "seed", "status", "reused", "seconds", "folder", "error")
+LEVEL = 0.95
+
+
+class Interval(NamedTuple):
+    """A mean and its 95 % interval."""
+
+    n: int
+    mean: float
+    low: float
+    high: float
+
+
+def t_interval(values: Sequence[float] | np.ndarray) -> Interval:
+    """Mean and Student's 95 % interval of `values`; NaN are left out, and one value has no interval."""
+    known = np.asarray(values, dtype=float)
+    known = known[~np.isnan(known)]
+    n = len(known)
+    mean = float(known.mean()) if n else math.nan
+    if n < 2:
+        return Interval(n, mean, math.nan, math.nan)
+    half = float(stdtrit(n - 1, (1 + LEVEL) / 2) * known.std(ddof=1) / math.sqrt(n))
+    return Interval(n, mean, mean - half, mean + half)
+
+
+@dataclass(frozen=True, repr=False)
+class Comparison:
+    """Finished and failed runs of several recipes; the first recipe is the one that the others are held against."""
+
+    runs: (
+        pd.DataFrame
+    )  #: one row per run: `recipe`, `seed`, `status`, `seconds`, `folder`, `error` and its metrics
+
+    def frame(self) -> pd.DataFrame:
+        """One row per run, a copy."""
+        return self.runs.copy()
+
+    @property
+    def recipes(self) -> list[str]:
+        """Names of the recipes in their order."""
+        return list(dict.fromkeys(self.runs["recipe"]))
+
+    @property
+    def metrics(self) -> list[str]:
+        """Names of all metrics."""
+        return [name for name in self.runs.columns if name not in ABOUT_A_RUN]
+
+    @property
+    def failures(self) -> pd.DataFrame:
+        """The runs that gave no result, with the reason."""
+        return self.runs.loc[self.runs["error"] != "", ["recipe", "seed", "status", "error", "folder"]]
+
+    def table(self, metrics: Sequence[str] | None = None) -> pd.DataFrame:
+        """Mean and 95 % interval over seeds of each metric and recipe, and the same of its difference.
+
+        Args:
+            metrics: names; by default AP, AP on unoccluded and on occluded objects, and AP50, where known.
+
+        Returns:
+            Indexed by (metric, recipe): n, mean, low, high; pairs, difference, difference_low, difference_high
+            against the first recipe over the seeds that both have.
+
+        Raises:
+            RunError: there is no such metric.
+        """
+        rows = {}
+        for metric in self._chosen(metrics):
+            values = self.runs.pivot(index="seed", columns="recipe", values=metric).astype(float)
+            for recipe in self.recipes:
+                difference = t_interval(values[recipe] - values[self.recipes[0]])
+                if recipe == self.recipes[0]:
+                    difference = Interval(0, math.nan, math.nan, math.nan)
+                rows[metric, recipe] = (*t_interval(values[recipe]), *difference)
+        columns = ["n", "mean", "low", "high", "pairs", "difference", "difference_low", "difference_high"]
+        index = pd.MultiIndex.from_tuples(rows, names=["metric", "recipe"])
+        return pd.DataFrame(list(rows.values()), index=index, columns=columns)
+
+    def text(self, metrics: Sequence[str] | None = None) -> pd.DataFrame:
+        """The table to read: one row per recipe, "mean ± half interval (difference [low, high])" per metric."""
+        cells = self.table(metrics).apply(_cell, axis=1).unstack("metric")
+        return cells.loc[self.recipes, self._chosen(metrics)].rename_axis(index=None, columns=None)
+
+    def save(self, path: str | Path) -> Path:
+        """Write JSON, atomically."""
+        path = Path(path)
+        write_json(path, json.loads(self.runs.to_json(orient="table", index=False, double_precision=15)))
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path) -> Comparison:
+        """Read what `save` wrote.
+
+        Raises:
+            RunError: the file is not there, or is no comparison.
+        """
+        try:
+            content = json.loads(Path(path).read_text())
+            columns = [field["name"] for field in content["schema"]["fields"]]
+            return cls(pd.DataFrame(content["data"], columns=columns))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{path} is no saved comparison: {error}") from error
+
+    def __repr__(self) -> str:
+        return "\n".join(filter(None, [self.text().to_string(), self._failed()]))
+
+    def _repr_html_(self) -> str:
+        failures = self.failures
+        listed = f"<p>{self._failed()}</p>{failures.to_html(index=False)}" if len(failures) else ""
+        return self.text().to_html() + listed
+
+    def _failed(self) -> str:
+        count = len(self.failures)
+        return f"{count} of {len(self.runs)} runs gave no result; see .failures" if count else ""
+
+    def _chosen(self, metrics: Sequence[str] | None) -> list[str]:
+        known = self.metrics
+        if metrics is None:
+            return [name for name in METRICS if name in known and self.runs[name].notna().any()]
+        unknown = [name for name in metrics if name not in known]
+        if unknown:
+            raise RunError(f"there is no metric {unknown[0]!r}; known are {', '.join(known)}")
+        return list(metrics)
+
+
+def _cell(row: pd.Series) -> str:
+    if not row["n"]:
+        return "–"
+    half = "" if math.isnan(row["low"]) else f" ± {row['high'] - row['mean']:.3f}"
+    against = ""
+    if row["pairs"]:
+        bounds = (
+            "" if math.isnan(row["difference_low"]) else " [{difference_low:+.3f}, {difference_high:+.3f}]"
+        )
+        against = (" ({difference:+.3f}" + bounds + ")").format(**row)
+    return f"{row['mean']:.3f}{half}{against}"

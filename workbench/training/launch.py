@@ -1,0 +1,125 @@
+"""Start a training that outlives the kernel. Everything is checked before anything is written."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from workbench.errors import RunError
+from workbench.training import detached
+from workbench.training.recipe import Recipe
+from workbench.training.run import Run, start_process
+
+
+def launch(
+    recipe: Recipe | str | Path,
+    folder: str | Path | None = None,
+    *,
+    processes: int | None = None,
+    threads: int | None = None,
+    resume: bool = False,
+) -> Run:
+    """Train a recipe in a process of its own, which goes on when the kernel stops. Returns at once.
+
+    Args:
+        recipe: a recipe, the name of a shipped one, or a file.
+        folder: where the run is kept; by default `runs/<name>-<seed>-<time>` under the current directory, or
+            under the folder that the variable WORKBENCH_RUNS names.
+        processes: train in so many processes by torchrun; by default as the recipe says.
+        threads: CPU threads of each process; by default as the recipe says, else the cores are shared out.
+        resume: go on with the run of the same recipe in `folder`, or start it if there is none yet. A finished
+            run is returned as it is.
+
+    Raises:
+        RecipeError: the recipe is not valid.
+        RunError: the folder holds a live run, another recipe or other files, or cannot be written.
+    """
+    recipe = prepare(recipe, processes=processes, threads=threads)
+    if folder is None:
+        return start_new(new_folder(recipe), recipe)
+    folder = Path(folder).expanduser().absolute()
+    if (folder / "recipe.yaml").is_file():
+        return _continue(Run.open(folder), recipe, resume=resume)
+    return start_new(folder, recipe)
+
+
+def runs_folder() -> Path:
+    """Where runs are kept unless a folder is named: `runs` in the current directory, or WORKBENCH_RUNS."""
+    return Path(os.environ.get("WORKBENCH_RUNS") or "runs").expanduser().absolute()
+
+
+def prepare(
+    recipe: Recipe | str | Path, *, processes: int | None = None, threads: int | None = None
+) -> Recipe:
+    """The recipe as it will be trained, checked against the machine."""
+    if not isinstance(recipe, Recipe):
+        recipe = Recipe.load(recipe)
+    changes = {"processes": processes, "threads": threads}
+    recipe = recipe.replace({key: value for key, value in changes.items() if value is not None})
+    if recipe.device.startswith("cuda") and recipe.processes > torch.cuda.device_count():
+        there = torch.cuda.device_count()
+        raise RunError(f"{recipe.processes} processes need as many GPUs; there are {there}")
+    return recipe
+
+
+def start_new(folder: Path, recipe: Recipe, *, environment: Mapping[str, str] | None = None) -> Run:
+    """Start a run in a new or empty folder; leave it as it was if that fails.
+
+    Raises:
+        RunError: the folder holds something, is being started by another, or cannot be written.
+    """
+    created = not folder.exists()
+    _claim(folder)
+    try:
+        recipe.save(folder / "recipe.yaml")
+        run = Run.open(folder)
+        start_process(run, environment=environment)
+        return run
+    except BaseException:
+        for path in folder.iterdir():
+            path.unlink(missing_ok=True)
+        if created:
+            folder.rmdir()
+        raise
+
+
+def _continue(run: Run, recipe: Recipe, *, resume: bool) -> Run:
+    """What to do with a folder that holds a run already."""
+    if run.alive:
+        raise RunError(f"{run.folder} holds a run that is alive; Run.open(path) follows it, .stop() ends it")
+    if run.recipe.fingerprint() != recipe.fingerprint():
+        other = f"{run.recipe.name}, seed {run.recipe.seed}"
+        raise RunError(f"{run.folder} holds a run of another recipe ({other})")
+    if not resume:
+        raise RunError(f"{run.folder} holds a run ({run.status}); pass resume=True or choose another folder")
+    return run if run.status == "done" else run.resume()
+
+
+def _claim(folder: Path) -> None:
+    """Make an empty folder ours: of several that try at once, one can create its lock file."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise RunError(f"{folder} is not empty; choose another folder")
+        (folder / detached.LOCK).open("x").close()
+    except FileExistsError as error:
+        what = "a run is being started there" if folder.is_dir() else "it is a file"
+        raise RunError(f"{folder} cannot hold a new run: {what}") from error
+    except OSError as error:
+        raise RunError(f"{folder} cannot be written: {error.strerror}") from error
+
+
+def new_folder(recipe: Recipe, root: Path | None = None) -> Path:
+    """A folder that does not exist yet, named after recipe, seed and time, under `root` or the runs folder."""
+    slug = re.sub(r"[^\w.+=-]+", "-", recipe.name).strip("-.") or "run"
+    base = f"{slug}-{recipe.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
+    folder, number = (root or runs_folder()) / base, 1
+    while folder.exists():
+        number += 1
+        folder = folder.with_name(f"{base}-{number}")
+    return folder
