@@ -126,16 +126,16 @@ def _box_notes(objects: Objects, found: Found) -> list[str]:
 def _label_notes(objects: Objects, found: Found, num_classes: int) -> list[str]:
     """Labels that are shifted by one agree with the objects as soon as they are shifted back."""
     sample = _Sample(objects, found)
+    anyhow = sample.hits(found.boxes)
     same = sample.hits(found.boxes, found.labels)
     for shift in (1, -1):
         moved = sample.hits(found.boxes, found.labels + shift)
-        if moved > max(2 * same, _FEW):
+        if moved > max(2 * same, anyhow / 2, _FEW):
             return [
                 f"{same} of {sample.num_objects} objects are overlapped by a detection of their own class, but "
                 f"{moved} if {abs(shift)} is {'added to' if shift > 0 else 'taken from'} every label. "
                 f"Labels are 1..{num_classes} in the order of the data set's classes; 0 is the background."
             ]
-    anyhow = sample.hits(found.boxes)
     if num_classes > 1 and same == 0 and anyhow >= _FEW:
         return [
             f"{anyhow} of {sample.num_objects} objects are overlapped by detections, none by one of its own "

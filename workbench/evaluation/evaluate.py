@@ -88,8 +88,8 @@ def _score(
     losses: dict[str, float] | None,
 ) -> Result:
     masks = iou_type == "segm"
-    if masks and not all("masks" in target for target in targets):
-        raise DataError(f'{data.name} {data.split} has no masks. Use iou_type="bbox" for boxes.')
+    if masks:
+        _check_masks(targets, data)
     sizes = [data.size(i) for i in range(len(data))]
     check_detections(detections, data, sizes, masks=masks)
     objects = gather_objects(targets, sizes, masks=masks)
@@ -117,6 +117,13 @@ def _check_request(data: Dataset, iou_type: str) -> None:
         raise DataError(f'iou_type is {iou_type!r}, expected "bbox" or "segm".')
     if len(data) == 0:
         raise DataError(f"{data.name} {data.split} has no images to evaluate on.")
+    if iou_type == "segm":
+        _check_masks([data.target(0)], data)  # better now than after all images
+
+
+def _check_masks(targets: Sequence[Target], data: Dataset) -> None:
+    if not all("masks" in target for target in targets):
+        raise DataError(f'{data.name} {data.split} has no masks. Use iou_type="bbox" for boxes.')
 
 
 def _check_classes(detector: Detector, data: Dataset) -> None:

@@ -31,8 +31,8 @@ _LEVELS = [_NAMES.index(name) for name in occlusion.BINS]
 class Result:
     """The evaluation of one detector on one data set.
 
-    All figures are in 0..1, NaN where there is nothing to measure. Intervals are the middle 95 % of a bootstrap
-    over images (1000 resamples, seed 0), computed when first asked for.
+    All figures are in 0..1, NaN where there is nothing to measure. Intervals are 95 %, from a bootstrap over
+    images (1000 resamples, seed 0), computed when first asked for.
     """
 
     data: str  #: name of the data set
@@ -68,7 +68,8 @@ class Result:
         """One row per class: n objects, AP, AP50 and the interval of AP (low, high)."""
         counts = self.matches.counts()[_ALL].sum(axis=0)
         point = bootstrap.average_precision(self.matches)[0, _ALL]  # [K, T]
-        spans = [bootstrap.interval(column) for column in self._samples[:, _ALL].mean(axis=2).T]
+        samples = self._samples[:, _ALL].mean(axis=2)  # [B, K]
+        spans = [_span(value, column) for value, column in zip(point.mean(axis=1), samples.T, strict=True)]
         rows = {
             "n": counts, "AP": point.mean(axis=1), "AP50": point[:, 0],
             "low": [low for low, _ in spans], "high": [high for _, high in spans],
@@ -85,7 +86,7 @@ class Result:
         counts = self.matches.counts().sum(axis=(1, 2))
         point = figures(bootstrap.average_precision(self.matches))
         samples = figures(self._samples)
-        spans = [bootstrap.interval(samples[name]) for name in occlusion.BINS]
+        spans = [_span(point[name][0], samples[name]) for name in occlusion.BINS]
         rows = {
             "n": counts[_LEVELS], "AP": [float(point[name][0]) for name in occlusion.BINS],
             "low": [low for low, _ in spans], "high": [high for _, high in spans],
@@ -97,9 +98,10 @@ class Result:
 
     def table(self) -> pd.DataFrame:
         """Every figure of the summary, with its interval (low, high) where the bootstrap gives one."""
-        spans = {name: bootstrap.interval(samples) for name, samples in figures(self._samples).items()}
-        unknown = (float("nan"), float("nan"))
-        rows = [(value, *spans.get(name, unknown)) for name, value in self.summary.items()]
+        samples = figures(self._samples)
+        rows = [
+            (value, *_span(value, samples.get(name, np.empty(0)))) for name, value in self.summary.items()
+        ]
         index = pd.Index(list(self.summary), name="figure")
         return pd.DataFrame(rows, columns=["value", "low", "high"], index=index)
 
@@ -208,9 +210,16 @@ def difference(
     rows = {}
     for name in ("AP", "AP50", "AP_unoccluded", "AP_occluded", *occlusion.BINS):
         first, second = (float(point[name][0]) for point in points)
-        rows[name] = (first, second, second - first, *bootstrap.interval(samples[1][name] - samples[0][name]))
+        gain = second - first
+        rows[name] = (first, second, gain, *bootstrap.interval(gain, samples[1][name] - samples[0][name]))
     columns = ["a", "b", "difference", "low", "high"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("figure")
+
+
+def _span(value: float, samples: np.ndarray) -> tuple[float, float]:
+    """The interval of an AP, which ends at 0 and 1."""
+    low, high = np.clip(bootstrap.interval(value, samples), 0.0, 1.0)  # NaN stays NaN
+    return float(low), float(high)
 
 
 def _check_comparable(a: Result, b: Result) -> None:

@@ -1,0 +1,113 @@
+"""Running a detector over a data set."""
+
+import numpy as np
+import pytest
+import torch
+
+from workbench.errors import DataError
+from workbench.evaluation import evaluate, evaluate_detections
+from workbench.evaluation.coco import coco_figures
+from workbench.evaluation.records import gather_found, gather_objects
+
+BOX = (10, 20, 40, 80)
+
+
+@pytest.fixture
+def scene(in_memory, oracle, target, found):
+    data = in_memory([target([(*BOX, 1)], occlusion=[i / 10]) for i in range(7)])
+    return oracle([found([(*BOX, 1, 0.9)])] * 6 + [found([])]), data
+
+
+def test_batches_cover_the_data_and_give_the_same_as_detections(scene):
+    detector, data = scene
+    result = evaluate(detector, data, batch_size=3, progress=False)
+    assert detector.batches == [3, 3, 1]
+    expected = (86 * 1.0) / 101  # six of seven found: recall points 0 … 0.85
+    assert result.summary["AP"] == pytest.approx(expected)
+    assert result.losses is None
+    again = evaluate_detections(detector.answers, data)
+    assert again.summary == pytest.approx(result.summary, nan_ok=True)
+    assert again.fingerprint == result.fingerprint
+
+
+def test_losses_are_means_over_images_and_leave_no_trace(scene):
+    detector, data = scene
+    detector.train()
+    result = evaluate(detector, data, batch_size=3, losses=True, progress=False)
+    assert result.losses["number"] == pytest.approx(3.0)  # of 0 … 6, also with a short last batch
+    assert detector.training
+    assert detector.norm.training
+    assert int(detector.norm.num_batches_tracked) == 0
+    assert detector.scale.grad is None
+    assert evaluate(detector, data, batch_size=3, losses=True, progress=False).losses == result.losses
+    other = torch.Generator().manual_seed(1)
+    drawn = evaluate(detector, data, batch_size=3, losses=True, progress=False, generator=other)
+    assert drawn.losses["chance"] != result.losses["chance"]
+
+
+def test_a_saved_result_keeps_its_losses(scene, tmp_path):
+    detector, data = scene
+    result = evaluate(detector, data, losses=True, progress=False)
+    loaded = type(result).load(result.save(tmp_path / "result.json"))
+    assert loaded.losses == pytest.approx(result.losses)
+
+
+def test_progress_can_be_silent(scene, capfd):
+    evaluate(*scene, progress=False)
+    assert capfd.readouterr() == ("", "")
+    evaluate(*scene, progress=True)
+    assert "toy test" in capfd.readouterr().err
+
+
+def test_the_detector_returns_to_its_device(scene):
+    detector, data = scene
+    evaluate(detector, data, device="cpu", progress=False)
+    assert next(detector.parameters()).device == torch.device("cpu")
+
+
+def test_other_classes_are_refused(scene, in_memory):
+    detector, data = scene
+    other = in_memory(data.targets, ("two", "one"))
+    with pytest.raises(DataError, match=r"knows the classes one, two, toy test has two, one"):
+        evaluate(detector, other, progress=False)
+    assert detector.batches == []
+
+
+def test_an_empty_data_set_and_an_unknown_comparison_are_refused(scene, in_memory, oracle):
+    detector, data = scene
+    with pytest.raises(DataError, match="toy test has no images"):
+        evaluate(oracle([]), in_memory([]), progress=False)
+    with pytest.raises(DataError, match='\'boxes\', expected "bbox" or "segm"'):
+        evaluate(detector, data, iou_type="boxes", progress=False)
+    with pytest.raises(DataError, match="toy test has no masks"):
+        evaluate(detector, data, iou_type="segm", progress=False)
+    assert detector.batches == []
+
+
+def test_bfloat16_detections_can_be_scored(scene, found):
+    _, data = scene
+    answer = found([(*BOX, 1, 0.9)])
+    answer.boxes, answer.scores = answer.boxes.bfloat16(), answer.scores.bfloat16()
+    assert evaluate_detections([answer] * 7, data).summary["AP"] == pytest.approx(1)
+
+
+def test_masks_are_compared_where_asked(in_memory, target, found):
+    """Equal boxes, but the second mask covers 60 of 100 pixels: its IoU is 0.6, found at 0.50, 0.55, 0.60."""
+    masks = torch.zeros(2, 30, 30, dtype=torch.bool)
+    masks[0, :10, :10] = True
+    masks[1, 15:25, 15:25] = True
+    rows = [(0, 0, 10, 10, 1), (15, 15, 25, 25, 2)]
+    data = in_memory([target(rows, masks=masks, occlusion=[0.0, 0.5])], size=(30, 30))
+    answer = found([(*row, 0.9) for row in rows])
+    answer.masks = masks.clone()
+    answer.masks[1, 21:] = False
+    boxes = evaluate_detections([answer], data)
+    result = evaluate_detections([answer], data, iou_type="segm")
+    assert boxes.summary["AP"] == pytest.approx(1)
+    assert result.summary["AP"] == pytest.approx((1 + 0.3) / 2)
+    assert result.summary["AP_unoccluded"] == pytest.approx(1)
+    assert result.summary["AP_occluded"] == pytest.approx(0.3)
+    objects = gather_objects(data.targets, [(30, 30)], masks=True)
+    answers = gather_found([answer], masks=True)
+    both = [coco_figures(objects, answers, 2, backend=b) for b in ("pycocotools", "faster-coco-eval")]
+    np.testing.assert_allclose(list(both[0].values()), list(both[1].values()))

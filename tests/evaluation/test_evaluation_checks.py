@@ -1,0 +1,126 @@
+"""Detections that cannot be scored are refused by image; mix-ups are named."""
+
+import re
+
+import pytest
+import torch
+
+from workbench.errors import DataError
+from workbench.evaluation import evaluate_detections
+from workbench.types import Detections
+
+BOX = (10, 20, 40, 80)
+
+
+def grid_scene(target, found):
+    """Twelve images with one object each, found exactly; away from the corner, so that formats differ."""
+    boxes = [(30 + i, 40 + i, 60 + i, 80 + i) for i in range(12)]
+    labels = [i % 3 + 1 for i in range(12)]
+    targets = [target([(*box, label)]) for box, label in zip(boxes, labels, strict=True)]
+    answers = [found([(*box, label, 0.9)]) for box, label in zip(boxes, labels, strict=True)]
+    return targets, answers
+
+
+def change(answers, boxes=lambda b: b, labels=lambda values: values):
+    return [Detections(boxes(found.boxes), labels(found.labels), found.scores) for found in answers]
+
+
+def test_the_number_of_detections_must_be_that_of_images(in_memory, target, found):
+    data = in_memory([target([(*BOX, 1)])] * 3)
+    with pytest.raises(DataError, match=r"2 detections for the 3 images of toy test.*one.*per image"):
+        evaluate_detections([found([])] * 2, data)
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        (Detections(torch.zeros(2, 5), torch.ones(2).long(), torch.ones(2)), r"boxes have shape \[2, 5\]"),
+        (
+            Detections(torch.zeros(2, 4), torch.ones(1).long(), torch.ones(2)),
+            r"labels have shape \[1\].*\[2\]",
+        ),
+        (
+            Detections(torch.zeros(2, 4), torch.ones(2).long(), torch.ones(2, 1)),
+            r"scores have shape \[2, 1\]",
+        ),
+        (Detections(torch.zeros(1, 4), torch.ones(1), torch.ones(1)), "labels are torch.float32"),
+        (Detections(torch.full((1, 4), torch.inf), torch.ones(1).long(), torch.ones(1)), "box 0 is"),
+        (
+            Detections(torch.zeros(2, 4), torch.ones(2).long(), torch.tensor([0.5, torch.nan])),
+            "score 1 is nan.*diverged",
+        ),
+        (Detections(torch.zeros(1, 4), torch.zeros(1).long(), torch.ones(1)), r"label 0 .*1\.\.2.*add 1"),
+        (
+            Detections(torch.zeros(1, 4), torch.full((1,), 3), torch.ones(1)),
+            r"label 3 .*1\.\.2.*other classes",
+        ),
+    ],
+)
+def test_the_image_and_the_problem_are_named(broken, message, in_memory, target, found):
+    data = in_memory([target([(*BOX, 1)])] * 3)
+    with pytest.raises(DataError, match=r"Detections of image 1 \(toy/test image 1\): " + message):
+        evaluate_detections([found([]), broken, found([])], data)
+
+
+def test_masks_must_be_there_and_fit(in_memory, target, found):
+    masks = torch.zeros(1, 100, 100, dtype=torch.bool)
+    data = in_memory([target([(*BOX, 1)], masks=masks)])
+    with pytest.raises(DataError, match=r"image 0 .*no masks.*bbox"):
+        evaluate_detections([found([(*BOX, 1, 0.9)])], data, iou_type="segm")
+    small = found([(*BOX, 1, 0.9)])
+    small.masks = masks[:, :50]
+    with pytest.raises(DataError, match=r"masks have shape \[1, 50, 100\], expected .* \[1, 100, 100\]"):
+        evaluate_detections([small], data, iou_type="segm")
+
+
+def test_good_detections_raise_no_suspicion(in_memory, target, found):
+    targets, answers = grid_scene(target, found)
+    assert evaluate_detections(answers, in_memory(targets, "abc")).warnings == []
+
+
+@pytest.mark.parametrize(
+    ("boxes", "message"),
+    [
+        (lambda b: torch.cat([b[:, :2], b[:, 2:] - b[:, :2]], 1), "overlap 0 of 12.* 12 when .*xywh"),
+        (lambda b: torch.cat([(b[:, :2] + b[:, 2:]) / 2, b[:, 2:] - b[:, :2]], 1), "centre x, centre y"),
+        (lambda b: b / 100, "fractions of the image size"),
+        (lambda b: b[:, [1, 0, 3, 2]], "y1, x1, y2, x2"),
+        (lambda b: b + 1000, "No detection overlaps any of 12 objects"),
+        (lambda b: b[:, [2, 3, 0, 1]] + 5, "100% of the boxes have x2 < x1"),
+    ],
+)
+def test_a_mix_up_of_boxes_is_named(boxes, message, in_memory, target, found):
+    targets, answers = grid_scene(target, found)
+    result = evaluate_detections(change(answers, boxes), in_memory(targets, "abc"))
+    assert result.summary["AP"] < 0.2
+    (warning,) = result.warnings
+    assert re.search(message, warning)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (lambda values: (values - 1).clamp(min=1), "if 1 is added to every label"),
+        (lambda values: values + 1, "if 1 is taken from every label"),
+        (lambda values: 5 - values, "does the detector number the classes"),
+    ],
+)
+def test_a_mix_up_of_labels_is_named(labels, message, in_memory, target, found):
+    boxes = [(30 + i, 40 + i, 60 + i, 80 + i) for i in range(36)]
+    true = [i % 3 + 1 for i in range(36)]
+    if "added" in message:
+        true = [i % 2 + 2 for i in range(36)]  # classes 2 and 3, so that a label 0 does not betray itself
+    targets = [target([(*box, label)]) for box, label in zip(boxes, true, strict=True)]
+    answers = [found([(*box, label, 0.9)]) for box, label in zip(boxes, true, strict=True)]
+    result = evaluate_detections(change(answers, labels=labels), in_memory(targets, "abcd"))
+    assert result.summary["AP"] < 0.5
+    (warning,) = result.warnings
+    assert message.lower() in warning.lower()
+
+
+def test_nothing_found_and_nothing_to_find_are_said(in_memory, target, found):
+    empty = evaluate_detections([found([])], in_memory([target([(*BOX, 1)])]))
+    assert "found nothing on any image" in empty.warnings[0]
+    assert empty.summary["AP"] == 0.0
+    nothing = evaluate_detections([found([(*BOX, 1, 0.9)])], in_memory([target([])]))
+    assert "no objects" in nothing.warnings[0]
