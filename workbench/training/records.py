@@ -8,9 +8,10 @@ import logging
 import math
 import os
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from tqdm.asyncio import tqdm_asyncio as terminal_bar
 from tqdm.auto import tqdm
@@ -19,6 +20,8 @@ from workbench.training.checkpoint import disk_error, write_atomically
 from workbench.training.recipe import Recipe
 
 log = logging.getLogger("workbench.training")
+Progress = Callable[[dict[str, Any]], None]  #: called with every row of metrics
+IN_LOG = ("loss", "AP", "AP_unoccluded", "AP_occluded", "lr", "steps_per_s")
 
 
 class Meter:
@@ -44,29 +47,31 @@ class Meter:
         return {"sums": dict(self.sums), "steps": self.steps}
 
 
-class MetricsFile:
-    """`metrics.jsonl`: one JSON object per line, each step's rows once, also after a crash and resume."""
+class Journal:
+    """`metrics.jsonl`: one JSON object per line, each step's rows once, also after a crash and resume.
 
-    def __init__(self, path: Path, *, after_step: int):
-        self.path = path
-        _drop_rows_after(path, after_step)
-        try:
-            self._file: IO[str] = open(path, "a", encoding="utf-8")  # noqa: SIM115
-        except OSError as error:
-            raise disk_error(path, error) from error
+    Rows go to the log and to `progress` as well. Only the first process of a run is `active`.
+    """
 
-    def write(self, row: dict[str, Any]) -> None:
-        """Append one row; it is on its way to the disk when this returns."""
+    def __init__(self, folder: Path, *, after_step: int, progress: Progress | None = None, active: bool = True):
+        self.path, self.progress, self.active = folder / "metrics.jsonl", progress, active
+        if active:
+            _drop_rows_after(self.path, after_step)
+
+    def write(self, step: int, kind: str, values: dict[str, Any]) -> None:
+        """Append one row; it is in the file when this returns."""
+        if not self.active:
+            return
+        row = {"step": step, "time": time.time(), "kind": kind, **without_nan(values)}
         try:
-            self._file.write(json.dumps(row) + "\n")
-            self._file.flush()
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
         except OSError as error:
             raise disk_error(self.path, error) from error
-
-    def close(self) -> None:
-        """No more rows. What could not be flushed is reported by `write`, not here."""
-        with contextlib.suppress(OSError):
-            self._file.close()
+        shown = (f"{name} {row[name]:.4g}" for name in IN_LOG if row.get(name) is not None)
+        log.info("%s %d: %s", kind, step, ", ".join(shown))
+        if self.progress is not None:
+            self.progress(row)
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

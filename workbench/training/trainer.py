@@ -13,7 +13,6 @@ import contextlib
 import math
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,31 +27,16 @@ from workbench.detectors import Detector, build_detector, save_detector
 from workbench.errors import RunError
 from workbench.evaluation import Result, evaluate
 from workbench.hardeners import build_hardener
+from workbench.training import checkpoint, optimisation, records
 from workbench.training.allocator import keep_memory
 from workbench.training.batches import START, STEP, derived_seed, load_spec, step_loader, to_device
-from workbench.training.checkpoint import (
-    disk_error,
-    newest_checkpoint,
-    prepare_folder,
-    save_checkpoint,
-    write_json,
-)
 from workbench.training.environment import describe_environment
 from workbench.training.failures import NonFiniteError, errors_recorded, non_finite
-from workbench.training.optimisation import (
-    RunningMean,
-    build_optimizer,
-    gradient_norm,
-    learning_rate,
-    set_learning_rate,
-)
 from workbench.training.recipe import Recipe, Stage
-from workbench.training.records import Meter, MetricsFile, log, log_to, mean_of_dicts, progress_bar, without_nan
+from workbench.training.records import Journal, Meter, Progress, log, log_to, mean_of_dicts, progress_bar
 from workbench.training.stages import Span, select_players, spans
 from workbench.training.world import StopSignal, World, choose_precision, die_with_torchrun, join_world
 from workbench.types import Target
-
-Progress = Callable[[dict[str, Any]], None]
 
 
 def train(recipe: Recipe, folder: str | Path, *, resume: bool = True, progress: Progress | None = None) -> bool:
@@ -70,7 +54,7 @@ def train(recipe: Recipe, folder: str | Path, *, resume: bool = True, progress: 
     keep_memory()
     with StopSignal() as stop, join_world(recipe) as world:
         if world.first:
-            prepare_folder(folder, recipe, resume=resume)
+            checkpoint.prepare_folder(folder, recipe, resume=resume)
         world.wait()
         with log_to(folder, active=world.first), errors_recorded(folder):
             if (folder / "done.json").exists():
@@ -83,25 +67,27 @@ class Training:
     """A run as one process has it: the detector, and what else a checkpoint keeps."""
 
     def __init__(self, recipe: Recipe, folder: Path, world: World, progress: Progress | None):
-        self.recipe, self.folder, self.world, self.progress = recipe, folder, world, progress
+        self.recipe, self.folder, self.world = recipe, folder, world
         self.precision = choose_precision(recipe.precision, world.device)
         self.spans = spans(recipe)
         self.data = load_spec(recipe.data)
         self.validation = None if recipe.validation is None else load_spec(recipe.validation)
         torch.manual_seed(derived_seed(recipe.seed, START))
         detector = build_detector(recipe.detector, self.data.classes, build_hardener(recipe.hardener))
+        if recipe.hardener is not None and detector.hardener is None:
+            raise RunError(f"the detector {recipe.detector['kind']} leaves its hardener out: the run would be a baseline")
         self.detector: Detector = detector.to(world.device)
         self.learns = {name for name, parameter in detector.named_parameters() if parameter.requires_grad}
-        self.ema = None if recipe.ema is None else RunningMean(detector, decay=recipe.ema)
+        self.ema = None if recipe.ema is None else optimisation.RunningMean(detector, decay=recipe.ema)
         self.meter, self.step, self.seconds, self.optimizer_state = Meter(), 0, 0.0, None
         self._restore()
         self.began = time.monotonic() - self.seconds
-        self.metrics = MetricsFile(folder / "metrics.jsonl", after_step=self.step) if world.first else None
+        self.journal = Journal(folder, after_step=self.step, progress=progress, active=world.first)
 
     def run(self, stop: StopSignal) -> bool:
         """All stages from the present step on; False if a signal stopped it."""
         if self.world.first:
-            write_json(self.folder / "environment.json", describe_environment(self.world, self.precision))
+            checkpoint.write_json(self.folder / "environment.json", describe_environment(self.world, self.precision))
         with progress_bar(self.recipe, self.step, active=self.world.first) as bar:
             for span in self.spans:
                 if self.step < span.last and not self._run_stage(span, stop, bar):
@@ -114,7 +100,7 @@ class Training:
         recipe, lr = self.recipe, self.recipe.scaled_lr(span.stage)
         schedule = span.stage.schedule or recipe.schedule
         learning = select_players(self.detector, span.stage, self.learns)
-        optimizer = build_optimizer(learning, recipe.optimizer, lr=lr)
+        optimizer = optimisation.build_optimizer(learning, recipe.optimizer, lr=lr)
         if self.optimizer_state is not None and self.step > span.first:
             optimizer.load_state_dict(self.optimizer_state)
         self.optimizer_state = None
@@ -123,8 +109,8 @@ class Training:
         log.info("steps %d to %d train: %s, learning rate %s", self.step, span.last, span.stage.train, scaled)
         mark = (time.monotonic(), self.step)
         for images, targets in self._batches(span.last):
-            now = learning_rate(self.step - span.first, steps=span.stage.steps, lr=lr, schedule=schedule)
-            set_learning_rate(optimizer, now)
+            now = optimisation.learning_rate(self.step - span.first, steps=span.stage.steps, lr=lr, schedule=schedule)
+            optimisation.set_learning_rate(optimizer, now)
             stopping = self._step(model, learning, optimizer, images, targets, stop)
             bar.update()
             if self.step % recipe.log_every == 0 or self.step == span.last:
@@ -161,7 +147,7 @@ class Training:
             raise self._non_finite("loss", values, targets)
         optimizer.zero_grad(set_to_none=True)
         total.backward()
-        norm = float(gradient_norm(learning, clip=self.recipe.optimizer.grad_clip))
+        norm = float(optimisation.gradient_norm(learning, clip=self.recipe.optimizer.grad_clip))
         if not math.isfinite(norm):  # equal in all processes
             raise self._non_finite("gradient", values, targets)
         optimizer.step()
@@ -196,15 +182,8 @@ class Training:
 
     def _non_finite(self, what: str, values: dict[str, float], targets: list[Target]) -> NonFiniteError:
         step = self.step + 1
-        return non_finite(
-            what,
-            step=step,
-            stage=self._stage_of(step),
-            losses=values,
-            targets=targets,
-            world=self.world,
-            folder=self.folder,
-        )
+        place = {"step": step, "stage": self._stage_of(step), "world": self.world, "folder": self.folder}
+        return non_finite(what, losses=values, targets=targets, **place)
 
     def _log(self, lr: float, mark: tuple[float, int]) -> None:
         means = mean_of_dicts(self.world.gather(self.meter.take()))
@@ -212,7 +191,7 @@ class Training:
         epoch = self.step * self.recipe.batch_size / len(self.data)
         speed = (self.step - mark[1]) / seconds
         place = {"stage": self._stage_of(self.step), "epoch": epoch}
-        self._write("train", {**place, "lr": lr, **means, "steps_per_s": speed})
+        self.journal.write(self.step, "train", {**place, "lr": lr, **means, "steps_per_s": speed})
 
     def _validation_is_due(self) -> bool:
         spec = self.recipe.validation
@@ -226,7 +205,7 @@ class Training:
                 result = self._evaluate(self.validation, losses=True)
             losses = {f"loss/{name}": value for name, value in (result.losses or {}).items()}
             total = {"loss": sum(losses.values())} if losses else {}
-            self._write("val", {**result.summary, **losses, **total})
+            self.journal.write(self.step, "val", {**result.summary, **losses, **total})
 
     def _evaluate(self, data: Dataset, *, losses: bool = False) -> Result:
         batch = max(1, self.recipe.batch_size // self.world.size)
@@ -238,17 +217,6 @@ class Training:
     def _mean_weights(self) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext() if self.ema is None else self.ema.in_place_of(self.detector)
 
-    def _write(self, kind: str, values: dict[str, Any]) -> None:
-        if self.metrics is None:
-            return
-        row = {"step": self.step, "time": time.time(), "kind": kind}
-        row |= without_nan(values)
-        self.metrics.write(row)
-        shown = {k: f"{row[k]:.4g}" for k in ("loss", "AP", "lr", "steps_per_s") if row.get(k) is not None}
-        log.info("%s %d: %s", kind, self.step, ", ".join(f"{k} {v}" for k, v in shown.items()))
-        if self.progress is not None:
-            self.progress(row)
-
     def _save(self, optimizer: Optimizer) -> None:
         meters = self.world.gather(self.meter.state())
         if not self.world.first:
@@ -259,17 +227,18 @@ class Training:
             "detector": self.detector.state_dict(), "ema": None if self.ema is None else self.ema.saveable(),
             "optimizer": optimizer.state_dict(), "meters": meters,
         }  # fmt: skip
-        save_checkpoint(self.folder, state, keep=self.recipe.keep, stage_ends={span.last for span in self.spans})
+        ends = {span.last for span in self.spans}
+        checkpoint.save_checkpoint(self.folder, state, keep=self.recipe.keep, stage_ends=ends)
 
     def _restore(self) -> None:
-        state = newest_checkpoint(self.folder, device=self.world.device)
+        state = checkpoint.newest_checkpoint(self.folder, device=self.world.device)
         if state is None:
             return
         if state["fingerprint"] != self.recipe.fingerprint():
             raise RunError(f"{self.folder} holds checkpoints of another recipe; choose another folder")
         self.detector.load_state_dict(state["detector"])
         if self.ema is not None:
-            self.ema = RunningMean.restored(self.detector, state["ema"], decay=self.ema.decay)
+            self.ema = optimisation.RunningMean.restored(self.detector, state["ema"], decay=self.ema.decay)
         self.step, self.seconds, self.optimizer_state = state["step"], state["seconds"], state["optimizer"]
         self.meter = Meter(**state["meters"][self.world.rank])
         log.info("resumed at step %d", self.step)
@@ -282,7 +251,7 @@ class Training:
         log.info("stopped at step %d", self.step)
         if self.world.first and not (self.folder / "stop.json").exists():
             record = {"time": time.time(), "step": self.step, "signal": stop.name}
-            write_json(self.folder / "stop.json", record)
+            checkpoint.write_json(self.folder / "stop.json", record)
         return False
 
     def _finish(self) -> None:
@@ -292,16 +261,16 @@ class Training:
         if self.recipe.test is not None:
             evaluation = self._evaluate(load_spec(self.recipe.test))
             evaluation.save(self.folder / "result.json")
-            result = without_nan(evaluation.summary)
+            result = records.without_nan(evaluation.summary)
         path = self.folder / "detector.safetensors"
         try:
             with self._mean_weights():
                 about = {"recipe": self.recipe.name, "seed": self.recipe.seed, "steps": self.step}
                 save_detector(self.detector, path, about=about)
         except OSError as error:
-            raise disk_error(path, error) from error
+            raise checkpoint.disk_error(path, error) from error
         seconds = time.monotonic() - self.began
-        write_json(self.folder / "done.json", {"step": self.step, "seconds": seconds, "result": result})
+        checkpoint.write_json(self.folder / "done.json", {"step": self.step, "seconds": seconds, "result": result})
         log.info("done: %d steps in %.0f s", self.step, seconds)
 
 
