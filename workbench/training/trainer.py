@@ -75,7 +75,7 @@ class Training:
         torch.manual_seed(derived_seed(recipe.seed, START))
         detector = build_detector(recipe.detector, self.data.classes, build_hardener(recipe.hardener))
         if recipe.hardener is not None and detector.hardener is None:
-            raise RunError(f"the detector {recipe.detector['kind']} leaves its hardener out: the run would be a baseline")
+            raise RunError(f"{recipe.detector['kind']} leaves its hardener out: the run would be a baseline")
         self.detector: Detector = detector.to(world.device)
         self.learns = {name for name, parameter in detector.named_parameters() if parameter.requires_grad}
         self.ema = None if recipe.ema is None else optimisation.RunningMean(detector, decay=recipe.ema)

@@ -1,0 +1,373 @@
+"""Training runs of a second each: exact resumption, records, errors, players, processes."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import multiprocessing
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import tiny_detector
+import torch
+from safetensors.torch import load_file
+from tiny_detector import TinyData, load_tiny, tiny_recipe, train_tiny
+from torchvision.transforms.v2 import functional as V
+
+from workbench.errors import RunError
+from workbench.training import batches, checkpoint, world
+from workbench.training.batches import StepSampler, flip_horizontally
+from workbench.training.recipe import Recipe
+from workbench.training.records import Journal
+from workbench.training.trainer import train
+
+#: Forks of a process that has imported torch but never used it: they start at once and know no threads.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["workbench.training.trainer"])
+CHANGING = ("time", "steps_per_s")  # differ between equal runs
+
+
+@pytest.fixture(autouse=True)
+def tiny_data(monkeypatch):
+    monkeypatch.setattr(batches, "load_data", load_tiny)
+
+
+def rows(folder: Path, kind: str = "train") -> list[dict]:
+    """Rows of the metrics file that must be equal in equal runs."""
+    parsed = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in row.items() if k not in CHANGING} for row in parsed if row["kind"] == kind]
+
+
+def start(folder: Path, recipe: Recipe, *, seconds_per_step: float = 0.0, **environment: str):
+    folder.mkdir(exist_ok=True)
+    recipe.save(folder / "recipe.yaml")
+    process = PROCESSES.Process(target=train_tiny, args=(str(folder), seconds_per_step, environment))
+    process.start()
+    return process
+
+
+def last_step(folder: Path) -> int:
+    with contextlib.suppress(OSError, IndexError, ValueError):
+        return json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])["step"]
+    return 0
+
+
+def wait_for(condition, *, seconds: float = 120.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.002)
+
+
+def weights(folder: Path) -> dict[str, bytes]:
+    """All bits of the final weights."""
+    return {name: value.numpy().tobytes() for name, value in load_file(folder / "detector.safetensors").items()}
+
+
+def test_killed_again_and_again_the_weights_and_metrics_are_those_of_one_go(tmp_path):
+    recipe = tiny_recipe(log_every=2, checkpoint_every=4, ema=0.9, validation={"name": "tiny", "every": 6})
+    recipe = recipe.replace({"stages": [{"steps": 9, "lr": 0.01}, {"steps": 11, "lr": 0.003}]})
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert train(recipe, whole)
+    steps = sorted(random.Random(3).sample(range(1, 19), 4))
+    for step in steps:
+        process = start(killed, recipe, seconds_per_step=0.01)
+        wait_for(lambda at=step: last_step(killed) >= at)
+        time.sleep(random.Random(step).uniform(0, 0.03))
+        process.kill()
+        process.join()
+        assert not (killed / "done.json").exists()
+    process = start(killed, recipe)
+    process.join()
+    assert process.exitcode == 0
+    assert weights(killed) == weights(whole)
+    assert rows(killed) == rows(whole)
+    assert rows(killed, "val") == rows(whole, "val")
+    assert [row["step"] for row in rows(killed)] == [2, 4, 6, 8, 9, 10, 12, 14, 16, 18, 20]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_run_after_its_step_with_a_checkpoint(tmp_path, number):
+    recipe = tiny_recipe(log_every=1, checkpoint_every=1000)
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    train(recipe, whole)
+    process = start(stopped, recipe, seconds_per_step=0.02)
+    wait_for(lambda: last_step(stopped) >= 3)
+    os.kill(process.pid, number)
+    process.join()
+    assert process.exitcode == 0
+    said = json.loads((stopped / "stop.json").read_text())
+    assert said["signal"] == number.name
+    assert [checkpoint.checkpoint_step(path) for path in checkpoint.checkpoints(stopped)] == [said["step"]]
+    assert rows(stopped)[-1]["step"] == said["step"] < 20
+    assert train(recipe, stopped)
+    assert weights(stopped) == weights(whole)
+    assert not (stopped / "stop.json").exists()
+
+
+def test_another_seed_gives_other_weights_and_the_same_seed_the_same(tmp_path):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        train(tiny_recipe(seed=seed), tmp_path / name)
+    assert weights(tmp_path / "a") == weights(tmp_path / "b") != weights(tmp_path / "c")
+
+
+def test_loader_processes_change_nothing(tmp_path):
+    for workers in (0, 2):
+        train(tiny_recipe({"stages.0.steps": 6, "workers": workers}), tmp_path / str(workers))
+    assert weights(tmp_path / "0") == weights(tmp_path / "2")
+
+
+def test_what_a_finished_run_leaves(tmp_path):
+    seen = []
+    recipe = tiny_recipe({"data.options": {"length": 8}, "test": {"name": "tiny", "limit": 3}, "keep": 2})
+    assert train(recipe, tmp_path, progress=seen.append)
+    assert Recipe.load(tmp_path / "recipe.yaml") == recipe
+    done = json.loads((tmp_path / "done.json").read_text())
+    assert done["step"] == 20
+    assert done["result"] == json.loads(json.dumps(done["result"]))
+    assert set(done["result"]) >= {"AP", "AP50", "AP_unoccluded"}
+    environment = json.loads((tmp_path / "environment.json").read_text())
+    assert environment["threads"] == 1
+    assert environment["precision"] == "float32"
+    assert json.loads((tmp_path / "checkpoints" / "latest.json").read_text()) == {"file": "step-00000020.pt", "step": 20}
+    assert [path.name for path in checkpoint.checkpoints(tmp_path)] == ["step-00000015.pt", "step-00000020.pt"]
+    train_rows = rows(tmp_path)
+    assert [row["step"] for row in train_rows] == list(range(2, 21, 2))
+    assert train_rows[1]["epoch"] == pytest.approx(4 * 4 / 8)
+    assert train_rows[0]["loss"] == pytest.approx(train_rows[0]["loss/classifier"] + train_rows[0]["loss/size"])
+    assert [row["step"] for row in seen] == [row["step"] for row in train_rows]
+    assert "done: 20 steps" in (tmp_path / "log.txt").read_text()
+    before = weights(tmp_path)
+    assert train(recipe, tmp_path)  # done: nothing happens
+    assert weights(tmp_path) == before
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_it_learns(tmp_path):
+    train(tiny_recipe({"stages.0.steps": 150, "stages.0.lr": 0.05, "detector.plain": True}), tmp_path)
+    losses = [row["loss"] for row in rows(tmp_path)]
+    assert losses[-1] < 0.1 < losses[0]
+
+
+def test_final_weights_are_the_running_mean(tmp_path):
+    train(tiny_recipe(ema=0.9), tmp_path)
+    state = checkpoint.load_checkpoint(tmp_path / "checkpoints" / "step-00000020.pt")
+    final = load_file(tmp_path / "detector.safetensors")
+    assert all(torch.equal(final[name], state["ema"]["state"][name]) for name in final)
+    assert not torch.equal(final["head.weight"], state["detector"]["head.weight"])
+    detector = checkpoint.load_checkpoint_detector(tmp_path / "checkpoints" / "step-00000020.pt", tiny_recipe(ema=0.9))
+    assert torch.equal(detector.head.weight, final["head.weight"])
+
+
+@pytest.mark.parametrize(
+    ("player", "moves", "stays"),
+    [("detector", "head.weight", "hardener.scale"), ("hardener", "hardener.scale", "head.weight")],
+)
+def test_only_the_player_of_the_stage_learns(tmp_path, player, moves, stays):
+    recipe = tiny_recipe({"hardener": {"kind": "tiny-adversary"}, "keep": None, "checkpoint_every": 1})
+    recipe = recipe.replace({"stages": [{"train": player, "steps": 2, "lr": 0.01}]})
+    train(recipe, tmp_path)
+    first, second = (checkpoint.load_checkpoint(path)["detector"] for path in checkpoint.checkpoints(tmp_path))
+    assert not torch.equal(first[moves], second[moves])
+    assert torch.equal(first[stays], second[stays])
+    statistics_move = not torch.equal(first["body.1.running_mean"], second["body.1.running_mean"])
+    assert statistics_move == (player == "detector")
+
+
+def test_a_checkpoint_at_the_end_of_each_stage_stays(tmp_path):
+    stages = [{"steps": 3, "lr": 0.01}, {"steps": 9, "lr": 0.001, "schedule": {"kind": "constant"}}]
+    train(tiny_recipe(stages=stages, keep=1), tmp_path)
+    assert [checkpoint.checkpoint_step(path) for path in checkpoint.checkpoints(tmp_path)] == [3, 12]
+    assert {row["lr"] for row in rows(tmp_path) if row["stage"] == 1} == {0.001}
+
+
+def test_learning_rate_is_scaled_to_the_batch(tmp_path):
+    train(tiny_recipe({"lr_batch_size": 16, "schedule.kind": "constant", "stages.0.steps": 2}), tmp_path)
+    assert rows(tmp_path)[0]["lr"] == pytest.approx(0.01 * 4 / 16)
+    assert "learning rate 0.0025 (0.01 stated for 16 images)" in (tmp_path / "log.txt").read_text()
+
+
+def test_a_loss_that_is_no_number_stops_the_run(tmp_path):
+    recipe = tiny_recipe({"detector.explode_at": 7})
+    with pytest.raises(RunError, match=r"not finite at step 7 \(size\).*doctor\(recipe\)"):
+        train(recipe, tmp_path)
+    said = json.loads((tmp_path / "error.json").read_text())
+    assert (said["kind"], said["step"], said["stage"]) == ("non-finite-loss", 7, 0)
+    assert said["last_checkpoint"] == "step-00000005.pt"
+    assert said["losses"][0]["size"] == "nan"
+    sampler = StepSampler(10, seed=0, batch_size=4, first=6, last=7, rank=0, size=1)
+    assert said["image_ids"] == [100 + index for _, index in next(iter(sampler))]
+    checkpoint.load_checkpoint(tmp_path / "checkpoints" / said["last_checkpoint"])
+    assert not (tmp_path / "done.json").exists()
+
+
+def test_gradients_that_are_no_numbers_stop_the_run(tmp_path, monkeypatch):
+    norm = lambda *_, **__: torch.tensor(float("inf"))  # noqa: E731
+    monkeypatch.setattr("workbench.training.optimisation.gradient_norm", norm)
+    with pytest.raises(RunError, match="gradient is not finite at step 1. .*There is no checkpoint yet"):
+        train(tiny_recipe(), tmp_path)
+
+
+def test_a_full_disk_stops_the_run_and_keeps_the_last_checkpoint(tmp_path, monkeypatch):
+    latest = tmp_path / "checkpoints" / "latest.json"
+
+    def full(descriptor: int) -> None:
+        if latest.exists() and '"step": 5' in latest.read_text():
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoint.os, "fsync", full)
+    with pytest.raises(RunError, match=r"step-00000010.pt.*disk .* seems full: make room, then resume"):
+        train(tiny_recipe(), tmp_path)
+    assert [path.name for path in checkpoint.checkpoints(tmp_path)] == ["step-00000005.pt"]
+    assert not list(tmp_path.rglob("*.tmp"))
+    monkeypatch.undo()
+    monkeypatch.setattr(batches, "load_data", load_tiny)
+    assert train(tiny_recipe(), tmp_path)
+
+
+def test_metrics_on_a_full_disk(tmp_path):
+    journal = Journal(tmp_path, after_step=0)
+    (tmp_path / "metrics.jsonl").unlink()
+    (tmp_path / "metrics.jsonl").symlink_to("/dev/full")
+    with pytest.raises(RunError, match=r"metrics.jsonl cannot be written.*make room"):
+        journal.write(1, "train", {"loss": 1.0})
+
+
+def test_a_folder_with_another_recipe_is_refused(tmp_path):
+    train(tiny_recipe({"stages.0.steps": 5}), tmp_path)
+    (tmp_path / "done.json").unlink()
+    with pytest.raises(RunError, match="another recipe"):
+        train(tiny_recipe({"stages.0.steps": 6}), tmp_path)
+    assert train(tiny_recipe({"stages.0.steps": 6}), tmp_path, resume=False)
+    assert rows(tmp_path)[-1]["step"] == 6
+
+
+def test_a_stage_without_anything_to_learn_is_refused(tmp_path, monkeypatch):
+    class Frozen(tiny_detector.TinyDetector):
+        def __init__(self, classes):
+            super().__init__(classes)
+            self.requires_grad_(False)
+
+    monkeypatch.setitem(tiny_detector.KINDS, "frozen", Frozen)
+    with pytest.raises(RunError, match="no parameters that learn"):
+        train(tiny_recipe(detector={"kind": "frozen"}), tmp_path)
+
+
+def test_processes_must_be_as_many_as_the_recipe_says(tmp_path):
+    with pytest.raises(RunError, match="asks for 2 processes and 1 are running"):
+        train(tiny_recipe(processes=2), tmp_path)
+
+
+def test_two_processes_learn_what_one_does(tmp_path):
+    changes = {"detector.plain": True, "optimizer.kind": "sgd", "validation": {"name": "tiny", "every": 10}}
+    recipe = tiny_recipe(changes)
+    train(recipe, tmp_path / "one")
+    _run_two(tmp_path / "two", recipe.replace(processes=2))
+    one, two = (load_file(tmp_path / name / "detector.safetensors") for name in ("one", "two"))
+    for name in one:
+        torch.testing.assert_close(one[name], two[name], rtol=1e-4, atol=1e-5)
+    ours = [row["loss"] for row in rows(tmp_path / "two")]
+    assert ours == pytest.approx([row["loss"] for row in rows(tmp_path / "one")], rel=1e-4)
+    assert [row["step"] for row in rows(tmp_path / "two")] == list(range(2, 21, 2))
+
+
+def test_two_processes_killed_and_resumed_end_the_same(tmp_path):
+    recipe = tiny_recipe({"processes": 2, "log_every": 3, "hardener": {"kind": "tiny-adversary"}, "stages.0.train": "both"})
+    _run_two(tmp_path / "whole", recipe)
+    ranks = _start_two(tmp_path / "killed", recipe, seconds_per_step=0.02)
+    wait_for(lambda: last_step(tmp_path / "killed") >= 9)
+    for rank in ranks:
+        rank.kill()
+    for rank in ranks:
+        rank.join()
+    _run_two(tmp_path / "killed", recipe)
+    assert weights(tmp_path / "killed") == weights(tmp_path / "whole")
+    assert rows(tmp_path / "killed") == rows(tmp_path / "whole")
+
+
+def test_no_worker_outlives_torchrun(tmp_path):
+    recipe = tiny_recipe({"processes": 2, "log_every": 1, "stages.0.steps": 10_000})
+    recipe.save(tmp_path / "recipe.yaml")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
+    command += ["--nproc-per-node", "2", tiny_detector.__file__, str(tmp_path), "0.01"]
+    agent = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: last_step(tmp_path) >= 1)
+        workers = psutil.Process(agent.pid).children(recursive=True)
+        assert len(workers) >= 2
+    finally:
+        agent.kill()
+        agent.wait()
+    gone, alive = psutil.wait_procs(workers, timeout=5)
+    assert not alive
+
+
+def _start_two(folder: Path, recipe: Recipe, *, seconds_per_step: float = 0.0) -> list:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    ranks = [{"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2)]
+    return [start(folder, recipe, seconds_per_step=seconds_per_step, **common, **rank) for rank in ranks]
+
+
+def _run_two(folder: Path, recipe: Recipe) -> None:
+    ranks = _start_two(folder, recipe)
+    for rank in ranks:
+        rank.join(60)
+    assert [rank.exitcode for rank in ranks] == [0, 0]
+
+
+def test_each_epoch_shows_each_image_once_and_ranks_share_the_batch():
+    numbers = {"seed": 5, "batch_size": 4, "first": 0, "last": 15}
+    both = [list(StepSampler(10, **numbers, rank=rank, size=2)) for rank in range(2)]
+    alone = list(StepSampler(10, **numbers, rank=0, size=1))
+    assert [a + b for a, b in zip(*both, strict=True)] == alone
+    stream = [place for batch in alone for place in batch]
+    for epoch in range(6):
+        assert sorted(index for e, index in stream if e == epoch) == list(range(10))
+    assert list(StepSampler(10, **numbers | {"first": 7}, rank=0, size=1)) == alone[7:]
+
+
+def test_flip_agrees_with_torchvision():
+    image, target = TinyData()[3]
+    target = {**target, "boxes_visible": target["boxes"] + 1, "masks": torch.arange(192).view(1, 12, 16) % 3 == 0}
+    flipped, moved = flip_horizontally(image, target)
+    assert torch.equal(flipped, V.horizontal_flip(image))
+    assert torch.equal(moved["boxes"], V.horizontal_flip(target["boxes"]))
+    assert moved["boxes"].tolist() == [[6, 2, 14, 9]]
+    assert type(moved["boxes"]) is type(target["boxes"])
+    assert torch.equal(moved["masks"], target["masks"].flip(-1))
+    again = flip_horizontally(flipped, moved)[1]
+    assert torch.equal(again["boxes_visible"], target["boxes_visible"])
+    assert moved["labels"] is target["labels"]
+
+
+def test_half_of_the_images_are_mirrored_others_in_the_next_epoch():
+    view = batches.TrainingView(TinyData(200), seed=1, flip=True)
+    mirrored = torch.tensor(
+        [[not torch.equal(view[epoch, i][0], view.data[i][0]) for i in range(200)] for epoch in range(2)]
+    )
+    assert 80 < int(mirrored[0].sum()) < 120
+    assert 60 < int((mirrored[0] ^ mirrored[1]).sum()) < 140
+
+
+def test_devices_and_precision():
+    assert world.choose_device("cpu") == torch.device("cpu")
+    with pytest.raises(ValueError, match="expected auto, cpu"):
+        world.choose_device("gpu")
+    with pytest.raises(ValueError, match="is not there"):
+        world.choose_device("cuda:99")
+    assert world.choose_precision("float32", torch.device("cpu")) is torch.float32
+    assert world.choose_precision("bf16", torch.device("cpu")) is torch.bfloat16
+    expected = torch.bfloat16 if torch.cpu._is_amx_tile_supported() else torch.float32
+    assert world.choose_precision("auto", torch.device("cpu")) is expected
