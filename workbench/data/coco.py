@@ -77,7 +77,8 @@ class Coco(Dataset):
         self.category_ids = content.category_ids
         self.problems = tuple(content.problems)
         self._images, self._entries = content.images, content.entries
-        self.occlusion_is_estimate = masks and not content.has_occlusion
+        self._given = content.has_occlusion
+        self.occlusion_is_estimate = content.is_estimate if self._given else masks
         self._estimates: dict[int, np.ndarray] = {}
 
     def __len__(self) -> int:
@@ -119,7 +120,7 @@ class Coco(Dataset):
         return np.stack(masks) if masks else np.zeros((0, *size), bool)
 
     def _occlusion(self, index: int, entries: list[Entry], masks: np.ndarray | None) -> np.ndarray:
-        if not self.occlusion_is_estimate or masks is None:
+        if self._given or masks is None:
             return np.array([np.nan if e.occlusion is None else e.occlusion for e in entries], np.float32)
         if index not in self._estimates:
             single = np.array([not entry.iscrowd for entry in entries], bool)
@@ -136,7 +137,8 @@ class Content(NamedTuple):
     entries: dict[int, list[Entry]]  #: by image id
     classes: tuple[str, ...]
     category_ids: tuple[int, ...]
-    has_occlusion: bool
+    has_occlusion: bool  #: whether the file itself says how much is hidden
+    is_estimate: bool  #: whether the file says that it is estimated
     problems: list[Problem]
 
 
@@ -164,9 +166,11 @@ def read_coco(file: Path, folder: Path, *, masks: bool = True) -> Content:
         entries[image_id].append(entry)
     reader.look_at_formats()
     has_occlusion = any(isinstance(a, dict) and "occlusion" in a for a in content["annotations"])
+    info = content.get("info")
+    is_estimate = isinstance(info, dict) and info.get("occlusion_is_estimate") is True
     classes = tuple(categories[category] for category in order)
     in_order = [images[image_id] for image_id in sorted(images)]
-    return Content(in_order, dict(entries), classes, order, has_occlusion, reader.problems)
+    return Content(in_order, dict(entries), classes, order, has_occlusion, is_estimate, reader.problems)
 
 
 class _Leave(Exception):
