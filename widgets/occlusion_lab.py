@@ -196,7 +196,7 @@ class OcclusionLab(anywidget.AnyWidget):
         steps = self._probe.response_steps(self._occluder, self.chosen, stride)
         for maps in [self._maps[key]] if key in self._maps else steps:
             done = sum(one.done for one in maps.values()) / count
-            self._send_maps(maps, key, stride, done)
+            self._send_maps(maps, key, done)
             yield maps
         self._maps[key] = maps
 
@@ -244,11 +244,12 @@ class OcclusionLab(anywidget.AnyWidget):
     def _send_answer(self, seq: int | None) -> None:
         self.send({"kind": "answer", "seq": seq, "result": self.result}, [self._frame])
 
-    def _send_maps(self, maps: dict[str, OcclusionResponse], key: tuple, stride: int, done: float) -> None:
-        rows, columns = next(iter(maps.values())).scores.shape
-        content = {"names": list(maps), "rows": rows, "columns": columns, "stride": stride, "done": done}
+    def _send_maps(self, maps: dict[str, OcclusionResponse], key: tuple, done: float) -> None:
+        first = next(iter(maps.values()))
+        rows, columns = first.scores.shape
+        grid = {"names": list(maps), "rows": rows, "columns": columns, "stride": first.stride}
         values = [one.scores.numpy().astype("<f4").tobytes() for one in maps.values()]
-        self.send({"kind": "map", "key": list(key[:-1]), **content}, values)
+        self.send({"kind": "map", "key": list(key[:-1]), "done": done, **grid}, values)
 
     def _send_error(self, error: Exception, seq: int | None) -> None:
         self.send({"kind": "error", "seq": seq, "text": f"{type(error).__name__}: {error}"})

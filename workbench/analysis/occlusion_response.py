@@ -31,6 +31,7 @@ class OcclusionResponse:
 
     scores: Tensor  #: [gh, gw] float32 in 0..1, probability of `label` at `box`; NaN where not yet computed
     positions: Tensor  #: [gh, gw, 4] float32, xyxy pixels of the occluder, centred in the cell
+    stride: float  #: pixels, side of a cell
     baseline: float  #: the same score without an occluder
     box: Tensor  #: [4] float32, xyxy pixels of the object
     label: int  #: in 1..K
@@ -85,7 +86,7 @@ def response_steps(
         places = positions.flatten(0, 1)[chunk]
         occluded = [paste(image, place, texture, outline=outline, generator=generator)[0] for place in places]
         scores.view(-1)[chunk] = torch.tensor(_scores(detector, occluded, box, label))
-        yield OcclusionResponse(scores.clone(), positions, baseline, box[0], label)
+        yield OcclusionResponse(scores.clone(), positions, stride, baseline, box[0], label)
 
 
 def occlusion_response(

@@ -1,0 +1,1 @@
+"""Data in, matplotlib or plotly figure out; pure functions without state."""

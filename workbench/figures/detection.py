@@ -1,0 +1,140 @@
+"""Images with their objects: what is there, what was found, and several detectors side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from workbench.errors import DataError
+from workbench.figures.canvas import colour, draw_box, image_axes, show_image
+from workbench.types import Detections, Target
+
+
+def draw_detections(
+    axes: Axes, detections: Detections, classes: Sequence[str], *, min_score: float = 0.5
+) -> None:
+    """Boxes with class names and scores of the detections of at least `min_score`, the best one on top."""
+    shown = detections.above(min_score)
+    for index in reversed(range(len(shown))):
+        label = int(shown.labels[index])
+        text = f"{classes[label - 1]} {float(shown.scores[index]):.2f}"
+        draw_box(axes, shown.boxes[index], text, colour=colour(label))
+
+
+def draw_target(
+    axes: Axes, target: Target, classes: Sequence[str], *, masks: bool = False, occlusion: bool = True
+) -> None:
+    """Boxes with class names, the hidden fraction where it is known, and visible masks on demand."""
+    if masks and "masks" in target:
+        _tint(axes, target["masks"], target["labels"])
+    hidden = target.get("occlusion")
+    for index, label in enumerate(target["labels"].tolist()):
+        text = classes[label - 1]
+        if occlusion and hidden is not None and float(hidden[index]) > 0:
+            text += f", {float(hidden[index]):.0%} hidden"
+        draw_box(axes, target["boxes"][index], text, colour=colour(label))
+
+
+def detections_figure(
+    image: Tensor,
+    detections: Detections,
+    classes: Sequence[str],
+    *,
+    target: Target | None = None,
+    min_score: float = 0.5,
+    side: float = 4.5,
+) -> Figure:
+    """One image [3, H, W] with what was found in it; true boxes are dashed. side: inches."""
+    figure, axes = image_axes(1, 1, image.shape[-2:], side, titles=0)
+    _panel(axes[0, 0], image, detections, classes, target, min_score)
+    return figure
+
+
+def scene_grid(
+    scenes: Sequence[tuple[Tensor, Target]],
+    classes: Sequence[str],
+    *,
+    columns: int = 4,
+    masks: bool = False,
+    titles: Sequence[str] | None = None,
+    side: float = 2.6,
+) -> Figure:
+    """Images of a data set with their objects, `columns` in a row. titles: one per scene. side: inches
+    each."""
+    if not len(scenes):
+        raise DataError("there is no scene to draw")
+    columns = min(columns, len(scenes))
+    rows = -(-len(scenes) // columns)
+    lines = 0 if titles is None else rows
+    figure, axes = image_axes(rows, columns, _largest(image for image, _ in scenes), side, titles=lines)
+    for place, (image, target) in enumerate(scenes):
+        one = axes.flat[place]
+        show_image(one, image)
+        draw_target(one, target, classes, masks=masks)
+        if titles is not None:
+            one.set_title(titles[place], fontsize=9, parse_math=False)
+    return figure
+
+
+def side_by_side(
+    images: Sequence[Tensor],
+    found: Mapping[str, Sequence[Detections]],
+    classes: Sequence[str],
+    *,
+    targets: Sequence[Target] | None = None,
+    min_score: float = 0.5,
+    side: float = 2.8,
+) -> Figure:
+    """One row per image, one column per detector (`found` is name → detections of each image).
+
+    With `targets` a first column shows what is there, and the true boxes are dashed in the others.
+    """
+    for name, some in found.items():
+        if len(some) != len(images):
+            raise DataError(f"{name} has detections of {len(some)} images; there are {len(images)}")
+    first = 0 if targets is None else 1
+    figure, axes = image_axes(len(images), first + len(found), _largest(images), side)
+    for row, image in enumerate(images):
+        target = None if targets is None else targets[row]
+        if target is not None:
+            show_image(axes[row, 0], image)
+            draw_target(axes[row, 0], target, classes)
+        for column, some in enumerate(found.values(), start=first):
+            _panel(axes[row, column], image, some[row], classes, target, min_score)
+    for column, name in enumerate([*["what is there"] * first, *found]):
+        axes[0, column].set_title(name, fontsize=10, parse_math=False)
+    return figure
+
+
+def _panel(
+    axes: Axes,
+    image: Tensor,
+    detections: Detections,
+    classes: Sequence[str],
+    target: Target | None,
+    min_score: float,
+) -> None:
+    show_image(axes, image)
+    for box in [] if target is None else target["boxes"]:
+        draw_box(axes, box, dashed=True)
+    draw_detections(axes, detections, classes, min_score=min_score)
+
+
+def _largest(images) -> tuple[int, int]:
+    """Height and width that hold every image."""
+    sizes = [tuple(image.shape[-2:]) for image in images]
+    return max(height for height, _ in sizes), max(width for _, width in sizes)
+
+
+def _tint(axes: Axes, masks: Tensor, labels: Tensor) -> None:
+    """Colour the visible pixels [N, H, W] of each object."""
+    layer = np.zeros((*masks.shape[-2:], 4))
+    for mask, label in zip(np.asarray(masks.cpu(), dtype=bool), labels.tolist(), strict=True):
+        layer[mask] = to_rgba(colour(label), 0.55)
+    height, width = masks.shape[-2:]
+    axes.imshow(layer, extent=(0, width, height, 0), interpolation="nearest")
