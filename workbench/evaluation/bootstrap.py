@@ -10,7 +10,8 @@ the result is pycocotools' AP.
 Interpolated AP is too high on few objects, and a resample, which repeats some, is too high by about as much
 again. So the samples are reflected about the value (the basic bootstrap), which takes this excess off; their
 plain percentiles would add it twice. In a simulation of 300 images with 10 classes the true AP lay in the
-reflected intervals in 87–93 % of the cases, in the plain ones in 69–92 %.
+reflected intervals in 87–93 % of the cases, in the plain ones in 69–92 %. In differences between two detectors
+the excess cancels, and either way 91–96 % held the truth.
 
 Shape letters: B resamples, I images, D detections of a class, M of them matched, A subsets, K classes,
 T IoU thresholds.
