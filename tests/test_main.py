@@ -1,0 +1,183 @@
+"""The command line: each verb does what the library does, and errors are one line."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from workbench.__main__ import build_parser, main
+from workbench.detectors import build_detector, save_detector
+from workbench.evaluation import Result
+from workbench.training import Recipe, Run, detached
+
+SMALL = {"kind": "faster-rcnn", "backbone": {"name": "small"}, "min_size": None}
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A recipe file of three pretended steps; runs go to the test's folder."""
+    monkeypatch.setattr(detached, "SOURCES", Path(__file__).parent / "stand_in")
+    monkeypatch.setenv("WORKBENCH_RUNS", str(tmp_path / "runs"))
+    content = {
+        "name": "try",
+        "data": {"name": "digit-scenes"},
+        "detector": SMALL,
+        "stages": [{"steps": 3, "lr": 1}],
+    }
+    return str(Recipe.from_dict(content).save(tmp_path / "recipe.yaml"))
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A file of untrained weights."""
+    torch.manual_seed(0)
+    detector = build_detector(SMALL, tuple("0123456789"))
+    return str(save_detector(detector, tmp_path_factory.mktemp("weights") / "tiny.safetensors"))
+
+
+def test_the_module_offers_the_verbs_of_the_library():
+    shown = subprocess.run(
+        [sys.executable, "-m", "workbench", "--help"], capture_output=True, text=True, check=True
+    )
+    for verb in ("train", "evaluate", "detect", "compare", "runs", "doctor"):
+        assert f"\n    {verb} " in shown.stdout
+
+
+def test_nothing_heavy_is_imported_before_a_verb_is_known():
+    tree = ast.parse(Path(sys.modules["workbench.__main__"].__file__).read_text())
+    imported = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
+    assert imported <= {*sys.stdlib_module_names, "collections.abc", "workbench.errors"}
+
+
+def test_train_follows_the_run_to_its_end(recipe, tmp_path, capsys):
+    arguments = [
+        "train",
+        recipe,
+        "--folder",
+        str(tmp_path / "run"),
+        "--seed",
+        "4",
+        "--set",
+        "stages.0.steps=5",
+    ]
+    assert main(arguments) == 0
+    assert "done: 5 of 5 steps" in capsys.readouterr().out
+    run = Run.open(tmp_path / "run")
+    assert (run.recipe.seed, run.recipe.steps) == (4, 5)
+
+
+def test_train_detached_returns_at_once(recipe, capsys):
+    assert main(["train", recipe, "--detach", "--set", "notes={step: 0.2}"]) == 0
+    run = Run.open(capsys.readouterr().out.strip())
+    assert run.alive
+    assert run.wait(20) == "done"
+
+
+def test_a_run_that_fails_gives_exit_code_1(recipe, capsys):
+    assert main(["train", recipe, "--set", "notes.fail=error"]) == 1
+    assert "failed: the loss is not finite at step 3" in capsys.readouterr().out
+
+
+def test_runs_are_listed_shown_stopped_resumed_and_logged(recipe, capsys):
+    assert main(["runs"]) == 0
+    assert "no runs in" in capsys.readouterr().out
+    main(["train", recipe, "--detach", "--set", "notes.step=0.1", "--set", "stages.0.steps=20"])
+    name = Path(capsys.readouterr().out.strip()).name
+    assert main(["runs", "stop", name]) == 0
+    assert capsys.readouterr().out == "stopped\n"
+    assert main(["runs", "resume", name]) == 0
+    assert "done: 20 of 20 steps" in capsys.readouterr().out
+    for arguments in (["runs"], ["runs", "list"]):
+        assert main(arguments) == 0
+        assert capsys.readouterr().out.split() == ["done", "20/20", name]
+    assert main(["runs", "show", name]) == 0
+    assert "train: step 20, lr 0.001, loss 0.05" in capsys.readouterr().out
+    assert main(["runs", "log", name, "-n", "1"]) == 0
+    assert capsys.readouterr().out.startswith("rank 0")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "no/such"], "there is no recipe 'no/such'"),
+        (["train", "RECIPE", "--set", "stages.0.stepz=5"], "stepz: unknown key"),
+        (["train", "RECIPE", "--set", "seed"], "expected KEY=VALUE, got 'seed'"),
+        (["train", "RECIPE", "--set", "seed=[1"], "seed: '[1' is not a value"),
+        (["runs", "show", "nothing"], "holds no run"),
+        (["evaluate", "nothing", "--data", "digit-scenes", "--limit", "1"], "there is no detector 'nothing'"),
+        (["evaluate", "WEIGHTS", "--data", "no-such-data"], "no-such-data"),
+        (["evaluate", "WEIGHTS", "--data", "digit-scenes", "--device", "abacus"], "abacus"),
+        (["detect", "WEIGHTS", "no-such.png"], "no-such.png: this image cannot be read"),
+        (["doctor"], "the doctor examines one thing"),
+    ],
+)
+def test_an_error_is_one_message_without_traceback(recipe, weights, capsys, arguments, message):
+    named = {"RECIPE": recipe, "WEIGHTS": weights}
+    assert main([named.get(argument, argument) for argument in arguments]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("workbench: ")
+    assert message in told
+    assert "Traceback" not in told
+
+
+def test_evaluate_prints_and_saves_every_figure(weights, tmp_path, capsys):
+    path = tmp_path / "result.json"
+    arguments = [
+        "evaluate",
+        weights,
+        "--data",
+        "digit-scenes",
+        "--option",
+        "length=5",
+        "--limit",
+        "2",
+        "--device",
+        "cpu",
+    ]
+    assert main([*arguments, "--save", str(path)]) == 0
+    printed = capsys.readouterr().out
+    result = Result.load(path)
+    assert result.num_images == 2
+    for name in result.summary:
+        assert f"{name} " in printed
+
+
+def test_detect_prints_json_and_draws(weights, tmp_path, capsys):
+    pixels = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
+    images = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        images.append(str(tmp_path / name / "photo.png"))
+        Image.fromarray(pixels).save(images[-1])
+    out = tmp_path / "drawn"
+    assert main(["detect", weights, *images, "--score", "0.05", "--out", str(out), "--device", "cpu"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["image"] for line in lines] == images
+    for found in lines[0]["objects"]:
+        assert found["score"] >= 0.05
+        x1, y1, x2, y2 = found["box"]
+        assert 0 <= x1 <= x2 <= 60
+        assert 0 <= y1 <= y2 <= 40
+    assert sorted(path.name for path in out.iterdir()) == ["photo-1.png", "photo-2.png"]
+    assert Image.open(out / "photo-1.png").size[0] > 60
+
+
+def test_the_doctor_examines_data_and_recipes(recipe, capsys):
+    pytest.importorskip("workbench.training.preflight")
+    assert main(["doctor", "--data", "digit-scenes", "--option", "length=3"]) == 0
+    assert "digit-scenes" in capsys.readouterr().out
+    assert main(["doctor", recipe, "--set", "data.options.length=3", "--set", "stages.0.lr=0.001"]) == 0
+
+
+def test_every_verb_has_a_description():
+    verbs = next(action for action in build_parser()._actions if action.dest != "help").choices
+    assert all(parser.description for parser in verbs.values())

@@ -1,0 +1,355 @@
+"""The library's verbs on the command line: `python -m workbench VERB ...`.
+
+Exit codes: 0 all is well, 1 a run failed or the doctor found an error, 2 the request cannot be met (one line on
+standard error says why), 130 interrupted. Each verb imports what it needs itself, so that `--help` is quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.errors import DataError, RecipeError, WorkbenchError
+
+if TYPE_CHECKING:
+    from workbench.training import Recipe, Run
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb; returns the exit code."""
+    options = build_parser().parse_args(arguments)
+    try:
+        return options.verb(options)
+    except BrokenPipeError:  # the reader, for instance `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed
+        return 0
+    except (WorkbenchError, OSError) as error:
+        print(f"workbench: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All verbs and their options."""
+    parser = argparse.ArgumentParser(prog="workbench", description="Detectors that survive occlusion.")
+    verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
+    for add in (_add_train, _add_evaluate, _add_detect, _add_compare, _add_runs, _add_doctor):
+        add(verbs)
+    return parser
+
+
+def _verb(verbs: Any, name: str, function: Callable[..., int], text: str) -> argparse.ArgumentParser:
+    parser = verbs.add_parser(name, help=text, description=text)
+    parser.set_defaults(verb=function)
+    return parser
+
+
+# ---------------------------------------------------------------------------------------------------- train
+
+
+def _add_train(verbs: Any) -> None:
+    parser = _verb(verbs, "train", train, "Train a recipe in a process of its own and follow it.")
+    parser.add_argument("recipe", metavar="RECIPE", help="name of a shipped recipe, or a YAML file")
+    parser.add_argument("--folder", help="where the run is kept (default: runs/NAME-SEED-TIME)")
+    parser.add_argument("--seed", type=int)
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. stages.0.steps=100"
+    )
+    parser.add_argument("--processes", type=int, help="train in so many processes")
+    parser.add_argument("--threads", type=int, help="CPU threads of each process")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in FOLDER")
+    parser.add_argument("--detach", action="store_true", help="print the folder and return at once")
+
+
+def train(options: argparse.Namespace) -> int:
+    """Start a run; follow it unless it is to be left alone."""
+    from workbench.training import launch
+
+    run = launch(
+        _recipe(options),
+        options.folder,
+        processes=options.processes,
+        threads=options.threads,
+        resume=options.resume,
+    )
+    print(run.folder)
+    return 0 if options.detach else _follow(run)
+
+
+def _recipe(options: argparse.Namespace) -> Recipe:
+    from workbench.training import Recipe
+
+    changes = _pairs(options.set, RecipeError)
+    if options.seed is not None:
+        changes["seed"] = options.seed
+    return Recipe.load(options.recipe).replace(changes)
+
+
+def _pairs(settings: list[str], error: type[WorkbenchError]) -> dict[str, Any]:
+    """KEY=VALUE as a dict; values are read as YAML, so that numbers, lists and null come as such."""
+    import yaml
+
+    pairs = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals or not key:
+            raise error(f"expected KEY=VALUE, got {setting!r}")
+        try:
+            pairs[key] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise error(f"{key}: {value!r} is not a value") from None
+    return pairs
+
+
+def _follow(run: Run) -> int:
+    status = run.watch()
+    if status in ("starting", "running"):
+        return 130
+    print(f"{status}: {run.error or _summary(run)}")
+    return 1 if status == "failed" else 0
+
+
+def _summary(run: Run) -> str:
+    progress = run.progress()
+    steps = f"{progress.step} of {progress.total} steps in {run.seconds:.0f} s"
+    result = run.result
+    return f"{steps}, {_figures(result.summary)}" if result else steps
+
+
+def _figures(summary: dict[str, float]) -> str:
+    names = ("AP", "AP50", "AP_unoccluded", "AP_occluded")
+    return ", ".join(f"{name} {summary[name]:.3f}" for name in names if name in summary)
+
+
+# ----------------------------------------------------------------------------------------- evaluate, detect
+
+
+def _add_data(parser: argparse.ArgumentParser, *, split: str, required: bool) -> None:
+    parser.add_argument("--data", metavar="NAME", required=required, help="digit-scenes, coco, voc")
+    parser.add_argument("--root", help="folder of data that live on disk")
+    parser.add_argument("--split", default=split)
+    parser.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="of the data set")
+    parser.add_argument("--limit", type=int, help="only the first images")
+
+
+def _data(options: argparse.Namespace) -> Any:
+    from workbench.data import load_data
+
+    settings = _pairs(options.option, DataError)
+    data = load_data(options.data, split=options.split, root=options.root, **settings)
+    return data if options.limit is None else data.subset(range(min(options.limit, len(data))))
+
+
+def _add_evaluate(verbs: Any) -> None:
+    parser = _verb(verbs, "evaluate", evaluate, "Score a detector on a data set.")
+    parser.add_argument("detector", metavar="DETECTOR", help="shipped name, run folder or .safetensors file")
+    _add_data(parser, split="test", required=True)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--save", metavar="FILE", help="write the whole result as JSON")
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    """Print every figure with its interval."""
+    from workbench.detectors import load_detector
+    from workbench.evaluation import evaluate
+    from workbench.training.world import choose_device
+
+    data = _data(options)
+    detector = load_detector(options.detector, device=choose_device(options.device))
+    result = evaluate(detector, data)
+    print(result)
+    print(result.table().to_string(float_format="{:.3f}".format, na_rep="–"))
+    if options.save:
+        result.save(options.save)
+    return 0
+
+
+def _add_detect(verbs: Any) -> None:
+    parser = _verb(verbs, "detect", detect, "Find objects in images; one JSON line per image.")
+    parser.add_argument("detector", metavar="DETECTOR", help="shipped name, run folder or .safetensors file")
+    parser.add_argument("images", metavar="IMAGE", nargs="+", type=Path)
+    parser.add_argument("--score", type=float, default=0.5, help="the least score to report (default: 0.5)")
+    parser.add_argument("--out", metavar="FOLDER", type=Path, help="also draw the boxes into pictures there")
+    parser.add_argument("--device", default="auto")
+
+
+def detect(options: argparse.Namespace) -> int:
+    """Print what was found in each image, and draw it."""
+    from workbench.data.files import read_image
+    from workbench.detectors import load_detector
+    from workbench.figures.detection import detections_figure
+    from workbench.training.world import choose_device
+
+    images = [read_image(path) for path in options.images]  # all of them before the first is answered
+    detector = load_detector(options.detector, device=choose_device(options.device))
+    for number, (path, image) in enumerate(zip(options.images, images, strict=True)):
+        found = detector.detect([image])[0].to("cpu").above(options.score)
+        objects = [
+            {
+                "label": detector.classes[label - 1],
+                "score": round(score, 4),
+                "box": [round(x, 1) for x in box],
+            }
+            for label, score, box in zip(
+                found.labels.tolist(), found.scores.tolist(), found.boxes.tolist(), strict=True
+            )
+        ]
+        print(json.dumps({"image": str(path), "objects": objects}))
+        if options.out:
+            picture = _picture_path(options.out, options.images, number)
+            figure = detections_figure(image, found, detector.classes, min_score=options.score)
+            figure.savefig(picture, dpi=150)
+    return 0
+
+
+def _picture_path(folder: Path, images: list[Path], number: int) -> Path:
+    """Where the picture of one image goes; images of equal names from different folders get a number."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{folder} cannot be made: {error.strerror}") from None
+    stem = images[number].stem
+    same = [place for place, path in enumerate(images) if path.stem == stem]
+    return folder / (f"{stem}.png" if len(same) == 1 else f"{stem}-{same.index(number) + 1}.png")
+
+
+# -------------------------------------------------------------------------------------------- compare, runs
+
+
+def _add_compare(verbs: Any) -> None:
+    parser = _verb(
+        verbs, "compare", compare, "Train recipes with several seeds and compare them with the first."
+    )
+    parser.add_argument("recipes", metavar="RECIPE", nargs="+")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--folder", help="where the runs are kept and looked for (default: runs)")
+    parser.add_argument("--workers", type=int, help="runs at a time (default: one per core)")
+    parser.add_argument("--save", metavar="FILE", help="write the comparison as JSON")
+
+
+def compare(options: argparse.Namespace) -> int:
+    """Print the table of means and differences."""
+    from workbench.training import compare
+
+    comparison = compare(options.recipes, seeds=options.seeds, folder=options.folder, workers=options.workers)
+    print(comparison)
+    if options.save:
+        comparison.save(options.save)
+    return 1 if len(comparison.failures) else 0
+
+
+def _add_runs(verbs: Any) -> None:
+    parser = _verb(verbs, "runs", list_runs, "List, show, stop and resume runs.")
+    parser.set_defaults(under=None)
+    actions = parser.add_subparsers(title="actions", metavar="ACTION")
+    listed = _verb(actions, "list", list_runs, "All runs in a folder, newest first (the default).")
+    listed.add_argument("under", nargs="?", metavar="FOLDER", help="default: runs, or WORKBENCH_RUNS")
+    for name, function, text in (
+        ("show", show_run, "Status, progress and latest figures of a run."),
+        ("stop", stop_run, "Let a run write a checkpoint and end."),
+        ("resume", resume_run, "Go on with a run from its latest checkpoint."),
+        ("log", show_log, "The last lines that a run printed."),
+    ):
+        action = _verb(actions, name, function, text)
+        action.add_argument("run", metavar="RUN", help="folder of the run, or its name in the runs folder")
+        if name == "log":
+            action.add_argument("-n", type=int, default=20, help="lines (default: 20)")
+        if name == "resume":
+            action.add_argument("--detach", action="store_true", help="return at once")
+
+
+def _open(name: str) -> Run:
+    from workbench.training import Run
+    from workbench.training.launch import runs_folder
+
+    return Run.open(name if Path(name).exists() else runs_folder() / name)
+
+
+def list_runs(options: argparse.Namespace) -> int:
+    """One line per run."""
+    from workbench.training import Run
+    from workbench.training.launch import runs_folder
+
+    root = runs_folder() if options.under is None else Path(options.under)
+    recipes = sorted(root.glob("*/recipe.yaml"), key=lambda path: path.stat().st_mtime, reverse=True)
+    if not recipes:
+        print(f"no runs in {root}")
+    for path in recipes:
+        run = Run.open(path.parent)
+        try:
+            progress = run.progress()
+            print(f"{run.status:<9}{progress.step:>8}/{progress.total:<8}{run.name}")
+        except RecipeError:
+            print(f"{'unknown':<9}{'':>17}{run.name} (its recipe is of another version)")
+    return 0
+
+
+def show_run(options: argparse.Namespace) -> int:
+    """Status and latest figures."""
+    run = _open(options.run)
+    print(
+        f"{run.folder}\n{run.recipe.name}, seed {run.recipe.seed}\n{run.status}: {run.error or _summary(run)}"
+    )
+    metrics = run.metrics()
+    for kind in ("train", "val"):
+        rows = metrics[metrics["kind"] == kind]
+        if len(rows):
+            latest = rows.iloc[-1].drop(["kind", "time"]).dropna()
+            print(f"{kind}: " + ", ".join(f"{name} {value:.4g}" for name, value in latest.items()))
+    return 1 if run.status == "failed" else 0
+
+
+def stop_run(options: argparse.Namespace) -> int:
+    """Stop it and tell how it stands."""
+    print(_open(options.run).stop())
+    return 0
+
+
+def resume_run(options: argparse.Namespace) -> int:
+    """Go on, and follow it unless it is to be left alone."""
+    run = _open(options.run).resume()
+    return 0 if options.detach else _follow(run)
+
+
+def show_log(options: argparse.Namespace) -> int:
+    """The end of its log."""
+    print(_open(options.run).log(options.n), end="")
+    return 0
+
+
+# --------------------------------------------------------------------------------------------------- doctor
+
+
+def _add_doctor(verbs: Any) -> None:
+    parser = _verb(
+        verbs, "doctor", doctor, "Say what is wrong with a recipe or a data set before it costs hours."
+    )
+    parser.add_argument(
+        "recipe", metavar="RECIPE", nargs="?", help="name of a shipped recipe, or a YAML file"
+    )
+    parser.add_argument("--seed", type=int, help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="changes of the recipe"
+    )
+    _add_data(parser, split="train", required=False)
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """Print the report; 1 if it holds an error."""
+    if (options.recipe is None) == (options.data is None):
+        raise DataError("the doctor examines one thing: a RECIPE, or the data set named by --data")
+    from workbench.training.preflight import doctor
+
+    report = doctor(_data(options) if options.data else _recipe(options))
+    print(report)
+    return 0 if report.ok else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
