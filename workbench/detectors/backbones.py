@@ -17,7 +17,11 @@ STAGES = ("layer1", "layer2", "layer3", "layer4")
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions with BatchNorm and a shortcut (He et al. 2016, the basic block)."""
+    """Two 3x3 convolutions with BatchNorm and a shortcut (He et al. 2016, the basic block).
+
+    A strided shortcut averages and then projects ("ResNet-D"). This also avoids strided 1x1 convolutions:
+    their backward pass corrupts memory in torch 2.15 on CPUs when fewer than 16 channels come in.
+    """
 
     def __init__(self, inputs: int, outputs: int, stride: int):
         super().__init__()
@@ -28,7 +32,9 @@ class ResidualBlock(nn.Module):
         self.shortcut = nn.Identity()
         if stride != 1 or inputs != outputs:
             self.shortcut = nn.Sequential(
-                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
+                nn.AvgPool2d(stride, ceil_mode=True) if stride > 1 else nn.Identity(),
+                nn.Conv2d(inputs, outputs, 1, bias=False),
+                nn.BatchNorm2d(outputs),
             )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -30,6 +30,14 @@ from workbench.types import Detections, Losses, Score, Target
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
+class KeepSize(GeneralizedRCNNTransform):
+    """Normalises and batches images, but leaves their size alone."""
+
+    def resize(self, image: Tensor, target: dict | None = None) -> tuple[Tensor, dict | None]:
+        """The image and its target as they are."""
+        return image, target
+
+
 class Trunk(NamedTuple):
     """A backbone and what the rest of the detector must know of it."""
 
@@ -116,10 +124,8 @@ class FasterRCNN(Detector):
             roi_head = RoIHead(pool, box_head, predictor, **(roi or {}))
         except TypeError as reason:
             raise RecipeError(f"detector: {reason}") from reason
-        keep = min_size is None
-        transform = GeneralizedRCNNTransform(
-            800 if keep else min_size, max_size or 10**6, IMAGENET_MEAN, IMAGENET_STD, _skip_resize=keep
-        )
+        resize = KeepSize if min_size is None else GeneralizedRCNNTransform
+        transform = resize(min_size or 0, max_size or 10**6, IMAGENET_MEAN, IMAGENET_STD)
         detector = cls(trunk.module, proposals, roi_head, transform, classes)
         return detector.to(memory_format=torch.channels_last)
 
@@ -218,6 +224,8 @@ def _anchors(given: Sequence[Sequence[float]] | None, trunk: Trunk, small: bool)
         given = [(8.0 * 4 * 2**i,) for i in range(levels)] if levels > 1 else [(32, 64, 128, 256, 512)]
     if len(given) != levels:
         raise RecipeError(f"detector.anchor_sizes lists {len(given)} levels; expected {levels}")
+    if len({len(sizes) for sizes in given}) > 1:
+        raise RecipeError("detector.anchor_sizes: every level must list the same number of sizes")
     return tuple(tuple(sizes) for sizes in given)
 
 

@@ -67,23 +67,23 @@ class RegionProposalNetwork(nn.Module):
         per_level = [level[0].numel() for level in logits]
         logits, deltas = concat_box_prediction_layers(logits, deltas)
         logits, deltas = logits.float(), deltas.float()
-        boxes = self.box_coder.decode(deltas.detach(), anchors).view(len(anchors), -1, 4)
         counts = self.test_proposals if targets is None else self.train_proposals
         scores = logits.detach().view(len(anchors), -1)
-        proposals = self._best(boxes, scores, images.image_sizes, per_level, counts)
+        proposals = self._best(anchors, deltas.detach(), scores, images.image_sizes, per_level, counts)
         if targets is None:
             return proposals, {}
         return proposals, self._losses(logits.flatten(), deltas, anchors, targets, generator)
 
     def _best(
         self,
-        boxes: Tensor,
+        anchors: list[Tensor],
+        deltas: Tensor,
         scores: Tensor,
         sizes: list[tuple[int, int]],
         per_level: list[int],
         counts: tuple[int, int],
     ) -> list[Tensor]:
-        """The best proposals: top per level, clipped, NMS per level, top per image."""
+        """The best proposals: top per level, decoded, clipped, NMS per level, top per image."""
         before, after = counts
         index, levels, start = [], [], 0
         for level, n in enumerate(per_level):
@@ -93,8 +93,11 @@ class RegionProposalNetwork(nn.Module):
             start += n
         chosen, level_of = torch.cat(index, dim=1), torch.cat(levels)
         out = []
-        for box, score, keep, size in zip(boxes, scores, chosen, sizes, strict=True):
-            box, score, level = clip_boxes_to_image(box[keep], size), torch.sigmoid(score[keep]), level_of
+        for anchor, delta, score, keep, size in zip(
+            anchors, deltas.view(len(anchors), -1, 4), scores, chosen, sizes, strict=True
+        ):
+            box = self.box_coder.decode_single(delta[keep], anchor[keep])
+            box, score, level = clip_boxes_to_image(box, size), torch.sigmoid(score[keep]), level_of
             large = ((box[:, 2:] - box[:, :2]) >= 1e-3).all(dim=1)
             box, score, level = box[large], score[large], level[large]
             out.append(box[batched_nms(box, score, level, self.nms_iou)[:after]])
