@@ -1,0 +1,180 @@
+"""The doctor for recipes: what will go wrong in a training, told before it costs hours.
+
+Finds what users of detectors report most: a learning rate meant for eight GPUs on one, anchors that miss the objects,
+images without objects, test data used for choices, more threads than cores.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+import torch
+from torch import Tensor
+
+from workbench.data import Dataset, check_anchors, check_data
+from workbench.data.problems import Problem, Report
+from workbench.detectors import Detector, build_detector
+from workbench.errors import RecipeError, RunError, WorkbenchError
+from workbench.training.batches import load_spec
+from workbench.training.recipe import DataSpec, Recipe, Stage
+from workbench.training.world import choose_device, choose_precision
+
+SAMPLE = 200  #: images whose targets are looked at
+DECODED = 20  #: of these, images that are decoded
+SIZES = 4  #: most frequent image sizes for which anchors are compared
+BOXES = 100  #: objects per size
+
+#: Highest usual learning rate: SGD's grows with the batch (0.02 for 16 images, Goyal et al. 2017), Adam's hardly.
+SGD_LR_PER_IMAGE = 0.02 / 16
+ADAMW_LR = 2e-3
+TOO_HIGH = 3.0  #: times the usual rate: a warning; three times that: an error
+
+
+def doctor(thing: Recipe | Dataset) -> Report:
+    """What is wrong with a recipe or a data set, errors first. `report.ok` is True where there is no error."""
+    if isinstance(thing, Dataset):
+        return check_data(thing)
+    if isinstance(thing, Recipe):
+        return check_recipe(thing)
+    raise RecipeError(f"the doctor examines a recipe or a data set, not a {type(thing).__name__}")
+
+
+def check_recipe(recipe: Recipe) -> Report:
+    """Look at the recipe's numbers, at a sample of its data, and at its detector's anchors on that sample."""
+    problems = [*_learning_rates(recipe), *_machine(recipe), *_splits(recipe)]
+    loaded: dict[str, Dataset] = {}
+    for key in ("data", "validation", "test"):
+        spec = getattr(recipe, key)
+        try:
+            if spec is not None:
+                loaded[key] = load_spec(spec)
+        except WorkbenchError as error:
+            problems.append(Problem("error", key, str(error), "Correct name, root and options of the data."))
+    problems += _classes(loaded)
+    data = loaded.get("data")
+    if data is not None and len(data) == 0:
+        problems.append(Problem("error", "data", "there are no images", "Check root and split."))
+    elif data is not None:
+        problems += [*_length(recipe, data), *_sampled(data), *_anchors(recipe, data)]
+    return Report(f"recipe {recipe.name}", problems)
+
+
+def _learning_rates(recipe: Recipe) -> Iterator[Problem]:
+    for index, stage in enumerate(recipe.stages):
+        lr, sgd = recipe.scaled_lr(stage), recipe.optimizer.kind == "sgd"
+        usual = SGD_LR_PER_IMAGE * recipe.batch_size if sgd else ADAMW_LR
+        if lr > TOO_HIGH * usual:
+            level = "error" if lr > TOO_HIGH**2 * usual else "warning"
+            what = (
+                f"learning rate {lr:.3g} for {recipe.batch_size} images ({stage.lr:g} stated for "
+                f"{recipe.lr_batch_size}) is {lr / usual:.0f} times the highest usual one of {recipe.optimizer.kind}"
+            )
+            fix = "Set lr_batch_size to the batch that the rate was published for (16 for eight GPUs), or lower lr."
+            yield Problem(level, f"stages.{index}.lr", what, fix)
+        if sgd and _cold_start(stage, recipe):
+            what = "SGD starts at the full learning rate"
+            yield Problem("warning", "schedule.warmup", what, "Warm up over some hundred steps.")
+
+
+def _cold_start(stage: Stage, recipe: Recipe) -> bool:
+    schedule = stage.schedule or recipe.schedule
+    return schedule.kind != "one-cycle" and schedule.warmup == 0 and stage is recipe.stages[0]
+
+
+def _machine(recipe: Recipe) -> Iterator[Problem]:
+    try:
+        device = choose_device(recipe.device)
+    except WorkbenchError as error:
+        yield Problem("error", "device", str(error), "Use auto, or a device of this machine.")
+        return
+    cores = os.cpu_count() or 1
+    wanted = recipe.processes * (recipe.threads or 1)
+    if device.type == "cpu" and wanted > cores:
+        what = f"{recipe.processes} processes of {recipe.threads or 1} threads share {cores} cores"
+        yield Problem("warning", "processes", what, "More threads than cores run several times slower: use fewer.")
+    if device.type == "cuda" and recipe.processes > torch.cuda.device_count():
+        what = f"{recipe.processes} processes, but {torch.cuda.device_count()} CUDA devices"
+        yield Problem("error", "processes", what, "Use one process per device.")
+    slow = recipe.precision == "bf16" and choose_precision("auto", device) is torch.float32
+    if slow:
+        what = f"bf16 is not faster than float32 on this {device.type}"
+        yield Problem("warning", "precision", what, "Use auto.")
+
+
+def _splits(recipe: Recipe) -> Iterator[Problem]:
+    for key, other, level, what in (
+        ("test", "data", "error", "the detector would be tested on its training data"),
+        ("validation", "data", "warning", "validation on the training data shows no overfitting"),
+        ("validation", "test", "warning", "choices made on the test data make its figures too good"),
+    ):
+        one, two = getattr(recipe, key), getattr(recipe, other)
+        if one is not None and two is not None and _same(one, two):
+            yield Problem(level, f"{key}.split", f"it is the same as {other}.split; {what}", "Use another split.")
+
+
+def _same(one: DataSpec, two: DataSpec) -> bool:
+    return (one.name, one.split, one.root, one.options) == (two.name, two.split, two.root, two.options)
+
+
+def _classes(loaded: dict[str, Dataset]) -> Iterator[Problem]:
+    for key in ("validation", "test"):
+        if key in loaded and "data" in loaded and loaded[key].classes != loaded["data"].classes:
+            what = f"it has other classes than the training data ({len(loaded[key].classes)} classes)"
+            yield Problem("error", key, what, "Use data with the same classes in the same order.")
+
+
+def _length(recipe: Recipe, data: Dataset) -> Iterator[Problem]:
+    epochs = recipe.steps * recipe.batch_size / len(data)
+    if epochs < 1:
+        what = f"{recipe.steps} steps of {recipe.batch_size} images see {epochs:.0%} of the {len(data)} images"
+        yield Problem("warning", "stages", what, "Train for more steps, unless this is a trial.")
+    if recipe.batch_size > len(data):
+        what = f"a batch of {recipe.batch_size} holds images twice: there are {len(data)}"
+        yield Problem("warning", "batch_size", what, "Use a smaller batch.")
+    if recipe.augment.flip and recipe.data.name == "digit-scenes":
+        what = "mirrored digits are no digits, or others"
+        yield Problem("warning", "augment.flip", what, "Leave flip off for digits.")
+
+
+def _sampled(data: Dataset) -> Iterable[Problem]:
+    """What the doctor of data says about a sample; only few images are decoded."""
+    few = check_data(_sample(data, DECODED), images=True).problems
+    many = check_data(_sample(data, SAMPLE), images=False).problems
+    return dict.fromkeys([*few, *many])
+
+
+def _sample(data: Dataset, number: int) -> Dataset:
+    """At most so many images, evenly spread."""
+    number = min(number, len(data))
+    return data.subset([round(i * (len(data) - 1) / max(1, number - 1)) for i in range(number)])
+
+
+def _anchors(recipe: Recipe, data: Dataset) -> Iterable[Problem]:
+    try:
+        detector = build_detector(recipe.detector, data.classes, pretrained=False)
+        return _anchor_problems(detector, _sample(data, SAMPLE))
+    except (WorkbenchError, RunError) as error:
+        return [Problem("error", "detector", str(error), "Correct the detector's options or the data.")]
+
+
+def _anchor_problems(detector: Detector, data: Dataset) -> list[Problem]:
+    """Anchors against objects for the most frequent image sizes; the worst of them is told."""
+    by_size: dict[tuple[int, int], list[Tensor]] = defaultdict(list)
+    for index in range(len(data)):
+        by_size[data.size(index)].append(_boxes_to_learn(data, index))
+    found = []
+    for size, boxes in sorted(by_size.items(), key=lambda item: -len(item[1]))[:SIZES]:
+        where = f"detector's anchors in images of {size[0]} × {size[1]} px"
+        found += check_anchors(torch.cat(boxes)[:BOXES], detector.anchors_for(*size), where=where)
+    return sorted(found, key=lambda problem: problem.level)[:1]
+
+
+def _boxes_to_learn(data: Dataset, index: int) -> Tensor:
+    target = data.target(index)
+    keep = torch.ones(len(target["boxes"]), dtype=torch.bool)
+    for flag in ("iscrowd", "difficult"):
+        if flag in target:
+            keep &= ~target[flag].bool()
+    return target["boxes"].as_subclass(Tensor).reshape(-1, 4)[keep]
