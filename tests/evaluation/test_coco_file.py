@@ -1,0 +1,73 @@
+"""The whole way from a COCO folder to figures, against pycocotools reading the same file by itself."""
+
+import contextlib
+import io
+import json
+
+import numpy as np
+import pytest
+import torch
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from workbench.data import load_data
+from workbench.evaluation import evaluate_detections
+from workbench.evaluation.coco import FIGURES
+from workbench.types import Detections
+
+
+def shaken(target, generator, num_classes):
+    """The objects of an image, moved a little, some missed, some misnamed, with their masks moved alike."""
+    n = len(target["labels"])
+    keep = torch.rand(n, generator=generator) < 0.8
+    wrong = torch.rand(n, generator=generator) < 0.1
+    labels = torch.where(
+        wrong, torch.randint(1, num_classes + 1, (n,), generator=generator), target["labels"]
+    )
+    size = (target["boxes"][:, 2:] - target["boxes"][:, :2]).repeat(1, 2)
+    boxes = torch.as_tensor(target["boxes"]) + 0.05 * size * torch.randn(n, 4, generator=generator)
+    masks = torch.as_tensor(target["masks"]).roll((2, 1), dims=(1, 2))
+    return Detections(boxes, labels, torch.rand(n, generator=generator), masks)[keep]
+
+
+def reference(file, detections, image_ids, category_ids, kind):
+    rows = []
+    for image_id, found in zip(image_ids, detections, strict=True):
+        for i in range(len(found)):
+            row = {"image_id": image_id, "category_id": category_ids[int(found.labels[i]) - 1]}
+            row["score"] = float(found.scores[i])
+            if kind == "bbox":
+                x1, y1, x2, y2 = found.boxes[i].double().tolist()
+                row["bbox"] = [x1, y1, x2 - x1, y2 - y1]
+            else:
+                row["segmentation"] = coco_mask.encode(
+                    np.asfortranarray(found.masks[i].numpy().astype(np.uint8))
+                )
+            rows.append(row)
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO(str(file))
+        scorer = COCOeval(truth, truth.loadRes(rows), kind)
+        scorer.evaluate()
+        scorer.accumulate()
+        scorer.summarize()
+    return scorer.stats
+
+
+def test_figures_are_those_of_pycocotools_on_the_same_file(data_root):
+    data = load_data("coco", split="val", root=data_root / "coco-mini")
+    file = data_root / "coco-mini" / "annotations" / "instances_val.json"
+    generator = torch.Generator().manual_seed(0)
+    detections = [shaken(data.target(i), generator, len(data.classes)) for i in range(len(data))]
+    image_ids = sorted(image["id"] for image in json.loads(file.read_text())["images"])
+    for kind in ("bbox", "segm"):
+        result = evaluate_detections(detections, data, iou_type=kind)
+        expected = reference(file, detections, image_ids, data.category_ids, kind)
+        figures = [result.summary[name] for name in FIGURES]
+        # 1e-4: the data set keeps boxes as float32 and clips them to the image.
+        np.testing.assert_allclose(figures, expected, rtol=0, atol=1e-4, err_msg=kind)
+        assert 0.1 < result.summary["AP"] < 0.9
+        ap = result.by_class["AP"].mean()
+        assert ap == pytest.approx(result.summary["AP"], abs=1e-9)
+        assert result.by_occlusion["n"].sum() == (~np.isnan(result.matches.object_occlusion)).sum()
+        assert "estimate" in result.occlusion_note
