@@ -18,7 +18,7 @@ from workbench.detectors import build_detector, save_detector
 from workbench.errors import RecipeError, RunError
 from workbench.evaluation import evaluate_detections
 from workbench.training import Comparison, Recipe, Run, compare, detached, launch, t_interval
-from workbench.training.fingerprint import EVALUATION, PACKAGE, code_fingerprint
+from workbench.training.fingerprint import EVALUATION, PACKAGE, TRAINING, code_fingerprint
 from workbench.training.recipe import TestSpec
 from workbench.training.scoring import is_scored, score
 from workbench.types import Detections
@@ -135,6 +135,11 @@ def template(tmp_path: Path) -> Path:
 def recipes(monkeypatch: pytest.MonkeyPatch, template: Path) -> list[Recipe]:
     """Two recipes whose trainings are pretended: AP 0.5 and 0.6, and 0.01 more with each seed."""
     monkeypatch.setattr(detached, "SOURCES", STAND_IN)
+    for module in (
+        MODULE,
+        importlib.import_module("workbench.training.run"),
+    ):  # the code may change meanwhile
+        monkeypatch.setattr(module, "code_fingerprint", lambda parts=TRAINING: "fingerprint of " + parts[-1])
     common = {
         "data": {"name": "digit-scenes"}, "test": {"name": "digit-scenes", "limit": 2}, "device": "cpu",
         "detector": {"kind": "faster-rcnn"}, "stages": [{"steps": 2, "lr": 1.0}],
@@ -164,7 +169,8 @@ def test_a_run_of_other_code_or_another_recipe_is_not_used(tmp_path, recipes, mo
     found = compare(recipes[:1], seeds=1, folder=runs, progress=False).frame()
     assert found["folder"].tolist() == [str(runs / "mine")]  # whatever its name is
     record = json.loads((runs / "mine" / "proc.json").read_text())
-    (runs / "mine" / "proc.json").write_text(json.dumps({**record, "code": "0123456789abcdef"}))
+    record["fingerprints"]["training"] = "0123456789abcdef"
+    (runs / "mine" / "proc.json").write_text(json.dumps(record))
     assert compare(recipes[:1], seeds=1, folder=runs, progress=False).frame()["reused"].tolist() == [False]
     longer = recipes[0].replace({"stages.0.steps": 3})
     assert compare([longer], seeds=1, folder=runs, progress=False).frame()["reused"].tolist() == [False]
@@ -218,7 +224,7 @@ def test_other_test_data_are_evaluated_once_without_training_again(tmp_path, rec
     def score(job, environment, interrupted):
         scored.append(job.test.limit)
         job.run.folder.joinpath("result-source.json").write_text(
-            json.dumps({"test": job.test.model_dump(mode="json"), "code": code_fingerprint(EVALUATION)})
+            json.dumps({"test": job.test.model_dump(mode="json"), "code": "fingerprint of evaluation"})
         )
 
     monkeypatch.setattr(MODULE._Job, "_score", score)
@@ -261,6 +267,8 @@ def test_what_cannot_be_compared_is_refused(tmp_path, recipes):
         compare([recipes[0].replace(test=None)], folder=tmp_path)
     with pytest.raises(RecipeError, match="nothing to compare"):
         compare(recipes, seeds=0, folder=tmp_path)
+    with pytest.raises(RecipeError, match="seed"):
+        compare(recipes, seeds=[-1], folder=tmp_path)
     with pytest.raises(RunError, match="at least 1, got 0"):
         compare(recipes, workers=0, folder=tmp_path)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -74,19 +75,20 @@ def test_a_name_cannot_lead_out_of_the_runs_folder(tmp_path):
 
 
 def test_it_outlives_the_process_and_the_session_that_launched_it(tmp_path):
-    script = (
-        "import sys; from pathlib import Path; from workbench.training import Recipe, detached, launch\n"
-        "detached.SOURCES = Path(sys.argv[1])\n"
-        "launch(Recipe.load(sys.argv[2]), sys.argv[3])\n"
-        "import time; print('launched', flush=True); time.sleep(60)"
-    )
-    path = recipe_of(1000, step=0.05).save(tmp_path / "recipe.yaml")
-    arguments = [sys.executable, "-c", script, str(STAND_IN), str(path), str(tmp_path / "run")]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, start_new_session=True) as kernel:
-        assert kernel.stdout.readline() == "launched\n"
-        os.killpg(kernel.pid, signal.SIGKILL)
+    def kernel() -> None:
+        os.setsid()
+        launch(recipe_of(1000, step=0.05), tmp_path / "run")
+        time.sleep(60)
+
+    process = multiprocessing.get_context("fork").Process(target=kernel)
+    process.start()
+    assert until(lambda: (tmp_path / "run" / "worker-0.json").is_file())
+    os.killpg(process.pid, signal.SIGKILL)
+    process.join()
     run = Run.open(tmp_path / "run")
-    assert until(lambda: run.status == "running")
+    reached = run.progress().step
+    assert until(lambda: run.progress().step > reached + 2)
+    assert run.status == "running"
     assert run.stop() == "stopped"
 
 

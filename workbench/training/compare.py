@@ -28,7 +28,7 @@ from workbench.training.comparison import Comparison
 from workbench.training.fingerprint import EVALUATION, code_fingerprint
 from workbench.training.launch import new_folder, runs_folder, start_new
 from workbench.training.recipe import Recipe, TestSpec
-from workbench.training.run import Run, start_process
+from workbench.training.run import Run, start_process, training_fingerprint
 from workbench.training.scoring import is_scored
 
 POLL = 0.2  # seconds
@@ -179,33 +179,30 @@ def _plan(recipes: list[Recipe], seeds: Sequence[int], workers: int | None) -> l
     count = len(recipes) * len(seeds)
     if not count:
         raise RecipeError("there is nothing to compare: give at least one recipe and one seed")
+    for seed in seeds:
+        recipes[0].replace(seed=seed)  # refuses what is no seed
     share = detached.core_share(min(workers or detached.available_cores(), count))
-    shared = [
-        recipe.replace(threads=recipe.threads or max(1, share // recipe.processes)) for recipe in recipes
-    ]
-    return [_Job(recipe.replace(seed=seed), recipe.test) for seed in seeds for recipe in shared]
+    jobs = []
+    for seed in seeds:
+        for recipe in recipes:
+            changes = {"seed": seed, "threads": recipe.threads or max(1, share // recipe.processes)}
+            jobs.append(_Job(recipe.model_copy(update=changes), recipe.test))
+    return jobs
 
 
 def _find_runs(jobs: list[_Job], root: Path) -> None:
     """Give each job the best run there is of its recipe, seed and code: finished, else alive, else to go on with."""
     code, known = code_fingerprint(), {}
     for path in sorted(root.glob("*/recipe.yaml")):
-        try:
-            run = Run.open(path.parent)
-            if run.code == code:
-                known.setdefault(_trained(run.recipe), []).append(run)
-        except WorkbenchError:
-            continue  # a recipe of another version
+        run = Run.open(path.parent)
+        fingerprints = run.fingerprints
+        if fingerprints.get("training") == code:
+            known.setdefault(fingerprints["recipe"], []).append(run)
     worth = ["stopped", "failed", "starting", "running", "done"]
     for job in jobs:
-        found = known.get(_trained(job.recipe), [])
+        found = known.get(training_fingerprint(job.recipe), [])
         job.run = max(found, key=lambda run: worth.index(run.status), default=None)
         job.reused = job.run is not None and job.run.status == "done"
-
-
-def _trained(recipe: Recipe) -> str:
-    """Equal for recipes that train the same weights, whatever they are tested on."""
-    return recipe.replace(test=None).fingerprint()
 
 
 def _environments(jobs: list[_Job], workers: int | None) -> Queue[dict[str, str]]:

@@ -47,8 +47,7 @@ class Record:
     cwd: str
     threads: int  #: threads of each process
     environment: dict[str, str] = field(default_factory=dict)  #: what was set beside the inherited
-    code: str = ""  #: fingerprint of the training code that ran; "mixed" after a resume with other code
-    evaluation_code: str = ""  #: fingerprint of the evaluation code that ran last
+    fingerprints: dict[str, str] = field(default_factory=dict)  #: of what ran, see `run.start_process`
 
     @classmethod
     def read(cls, folder: Path) -> Record | None:
@@ -94,8 +93,7 @@ def start(
     threads: int,
     cwd: Path,
     environment: Mapping[str, str],
-    code: str = "",
-    evaluation_code: str = "",
+    fingerprints: Mapping[str, str],
 ) -> psutil.Process:
     """Start `command` detached, with its output in the folder's `log.txt`, and record it in `proc.json`.
 
@@ -104,7 +102,7 @@ def start(
         threads: OpenMP threads of each process.
         cwd: where relative paths of the recipe start.
         environment: variables to set beside the inherited ones.
-        code, evaluation_code: fingerprints, only recorded.
+        fingerprints: of what runs, only recorded.
 
     Raises:
         RunError: a process of this folder is alive, or the folder cannot be written.
@@ -136,8 +134,7 @@ def start(
         cwd=str(cwd),
         threads=threads,
         environment=dict(environment),
-        code=code,
-        evaluation_code=evaluation_code,
+        fingerprints=dict(fingerprints),
     )
     # A child that nobody waits for would stay as a zombie for as long as the kernel lives.
     threading.Thread(target=child.wait, name=f"wait for run {child.pid}", daemon=True).start()

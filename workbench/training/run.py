@@ -91,16 +91,13 @@ class Run:
         return detached.find(detached.Record.read(self.folder)) is not None
 
     @property
-    def code(self) -> str:
-        """Fingerprint of the code that trained it; "mixed" if it was resumed with other code."""
-        record = detached.Record.read(self.folder)
-        return record.code if record else ""
+    def fingerprints(self) -> dict[str, str]:
+        """Of what it trains ("recipe", without its test data), of the "training" and the "evaluation" code.
 
-    @property
-    def evaluation_code(self) -> str:
-        """Fingerprint of the code that evaluated it at its end."""
+        That of the training code is "mixed" if it was resumed with other code.
+        """
         record = detached.Record.read(self.folder)
-        return record.evaluation_code if record else ""
+        return record.fingerprints if record else {}
 
     def metrics(self) -> pd.DataFrame:
         """One row per logged line with `step`, `time` (seconds since 1970), `kind` ("train" or "val") and figures.
@@ -306,7 +303,7 @@ def start_process(run: Run, *, environment: Mapping[str, str] | None = None) -> 
     Raises:
         RunError: something of the run is alive after all, or its folder cannot be written.
     """
-    recipe, now = run.recipe, code_fingerprint()
+    recipe, code = run.recipe, code_fingerprint()
     last = detached.Record.read(run.folder)
     if last is not None:
         detached.terminate(last, grace=0)  # what a killed leader left behind still holds the folder's lock
@@ -318,9 +315,17 @@ def start_process(run: Run, *, environment: Mapping[str, str] | None = None) -> 
         threads=last.threads if last else recipe.threads or detached.core_share(recipe.processes),
         cwd=Path(last.cwd) if last else Path.cwd(),
         environment=environment or (last.environment if last else {}),
-        code=now if last is None or last.code == now else MIXED_CODE,
-        evaluation_code=code_fingerprint(EVALUATION),
+        fingerprints={
+            "recipe": training_fingerprint(recipe),
+            "training": code if last is None or last.fingerprints.get("training") == code else MIXED_CODE,
+            "evaluation": code_fingerprint(EVALUATION),
+        },
     )
+
+
+def training_fingerprint(recipe: Recipe) -> str:
+    """Equal for recipes that train the same weights, whatever they are tested on."""
+    return recipe.model_copy(update={"test": None}).fingerprint()
 
 
 class _JsonLines:

@@ -25,7 +25,7 @@ def is_scored(run: Run, test: TestSpec, code: str) -> bool:
 def score(run: Run, test: TestSpec) -> None:
     """Evaluate the final detector of a run on `test` and write its `result.json`."""
     from workbench.evaluation import evaluate
-    from workbench.training.trainer import load_spec
+    from workbench.training.batches import load_spec
     from workbench.training.world import choose_device
 
     device = choose_device(run.recipe.device)
@@ -45,7 +45,7 @@ def _source_of(run: Run) -> dict:
     path = run.folder / SOURCE
     if path.is_file():
         return json.loads(path.read_text())
-    return {"test": run.recipe.to_dict()["test"], "code": run.evaluation_code}
+    return {"test": run.recipe.to_dict()["test"], "code": run.fingerprints.get("evaluation")}
 
 
 def main(folder: str, spec: str) -> int:
