@@ -138,7 +138,8 @@ def test_what_a_finished_run_leaves(tmp_path):
     environment = json.loads((tmp_path / "environment.json").read_text())
     assert environment["threads"] == 1
     assert environment["precision"] == "float32"
-    assert json.loads((tmp_path / "checkpoints" / "latest.json").read_text()) == {"file": "step-00000020.pt", "step": 20}
+    latest = json.loads((tmp_path / "checkpoints" / "latest.json").read_text())
+    assert latest == {"file": "step-00000020.pt", "step": 20}
     assert [path.name for path in checkpoint.checkpoints(tmp_path)] == ["step-00000015.pt", "step-00000020.pt"]
     train_rows = rows(tmp_path)
     assert [row["step"] for row in train_rows] == list(range(2, 21, 2))
@@ -160,11 +161,12 @@ def test_it_learns(tmp_path):
 
 def test_final_weights_are_the_running_mean(tmp_path):
     train(tiny_recipe(ema=0.9), tmp_path)
-    state = checkpoint.load_checkpoint(tmp_path / "checkpoints" / "step-00000020.pt")
+    path = tmp_path / "checkpoints" / "step-00000020.pt"
+    state = checkpoint.load_checkpoint(path)
     final = load_file(tmp_path / "detector.safetensors")
     assert all(torch.equal(final[name], state["ema"]["state"][name]) for name in final)
     assert not torch.equal(final["head.weight"], state["detector"]["head.weight"])
-    detector = checkpoint.load_checkpoint_detector(tmp_path / "checkpoints" / "step-00000020.pt", tiny_recipe(ema=0.9))
+    detector = checkpoint.load_checkpoint_detector(path, tiny_recipe(ema=0.9))
     assert torch.equal(detector.head.weight, final["head.weight"])
 
 
@@ -213,7 +215,7 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path):
 def test_gradients_that_are_no_numbers_stop_the_run(tmp_path, monkeypatch):
     norm = lambda *_, **__: torch.tensor(float("inf"))  # noqa: E731
     monkeypatch.setattr("workbench.training.optimisation.gradient_norm", norm)
-    with pytest.raises(RunError, match="gradient is not finite at step 1. .*There is no checkpoint yet"):
+    with pytest.raises(RunError, match=r"gradient is not finite at step 1\. .*There is no checkpoint yet"):
         train(tiny_recipe(), tmp_path)
 
 
@@ -281,7 +283,8 @@ def test_two_processes_learn_what_one_does(tmp_path):
 
 
 def test_two_processes_killed_and_resumed_end_the_same(tmp_path):
-    recipe = tiny_recipe({"processes": 2, "log_every": 3, "hardener": {"kind": "tiny-adversary"}, "stages.0.train": "both"})
+    adversary = {"hardener": {"kind": "tiny-adversary"}, "stages.0.train": "both"}
+    recipe = tiny_recipe({"processes": 2, "log_every": 3, **adversary})
     _run_two(tmp_path / "whole", recipe)
     ranks = _start_two(tmp_path / "killed", recipe, seconds_per_step=0.02)
     wait_for(lambda: last_step(tmp_path / "killed") >= 9)
@@ -307,7 +310,7 @@ def test_no_worker_outlives_torchrun(tmp_path):
     finally:
         agent.kill()
         agent.wait()
-    gone, alive = psutil.wait_procs(workers, timeout=5)
+    _, alive = psutil.wait_procs(workers, timeout=5)
     assert not alive
 
 

@@ -195,7 +195,8 @@ class Recipe(Section):
 
     def to_yaml(self) -> str:
         """The recipe as YAML; `from_dict(yaml.safe_load(...))` gives an equal recipe."""
-        return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True, width=110)
+        # ASCII only: PyYAML does not bring back every line break of Unicode otherwise.
+        return yaml.safe_dump(self.to_dict(), sort_keys=False, width=110)
 
     def save(self, path: str | Path) -> Path:
         """Write YAML in one go: readers see the old file or the new one, never half of it."""

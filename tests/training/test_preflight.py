@@ -1,0 +1,116 @@
+"""The doctor for recipes: each known trap is told, and a sound recipe is left in peace."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tiny_detector import CLASSES, TinyData, TinyDetector, tiny_recipe
+
+from workbench.data.problems import Report
+from workbench.errors import DataError, RecipeError
+from workbench.training import preflight
+from workbench.training.preflight import doctor
+from workbench.training.recipe import Recipe
+
+
+@pytest.fixture(autouse=True)
+def tiny_data(monkeypatch):
+    """Data by split; `absent` cannot be loaded, `letters` has other classes."""
+
+    def load(spec):
+        if spec.split == "absent":
+            raise DataError("no such folder")
+        data = TinyData(split=spec.split, **spec.options)
+        data.classes = ("a", "b") if spec.split == "letters" else CLASSES
+        return data
+
+    monkeypatch.setattr(preflight, "load_spec", load)
+
+
+def told(overrides: dict) -> dict[str, tuple[str, str]]:
+    """place → (level, what) of all problems but the anchors'."""
+    problems = doctor(tiny_recipe(overrides)).problems
+    return {p.where: (p.level, p.what) for p in problems if "anchors" not in p.where}
+
+
+def test_a_sound_recipe_passes():
+    report = doctor(tiny_recipe({"stages.0.lr": 1e-3, "test": {"name": "tiny"}, "validation": {"name": "tiny"}}))
+    assert isinstance(report, Report)
+    assert [str(problem) for problem in report.problems] == []
+
+
+def test_the_learning_rate_of_eight_gpus_on_two_images():
+    eight = {"optimizer.kind": "sgd", "schedule": {"kind": "step", "warmup": 100}, "stages.0.lr": 0.02}
+    scaled = eight | {"lr_batch_size": 16, "batch_size": 2}
+    assert "stages.0.lr" not in told(scaled)
+    level, what = told(eight | {"lr_batch_size": 2, "batch_size": 2})["stages.0.lr"]
+    assert level == "warning"
+    assert "learning rate 0.02 for 2 images" in what
+    assert "8 times the highest usual one" in what
+    assert told(eight | {"lr_batch_size": 1, "batch_size": 2, "stages.0.lr": 0.08})["stages.0.lr"][0] == "error"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "where", "level", "what"),
+    [
+        ({"stages.0.lr": 0.01}, "stages.0.lr", "warning", "5 times the highest usual one of adamw"),
+        ({"optimizer.kind": "sgd", "schedule.kind": "constant"}, "schedule.warmup", "warning", "full learning rate"),
+        ({"test": {"name": "tiny", "split": "train"}}, "test.split", "error", "tested on its training data"),
+        ({"validation": {"name": "tiny", "split": "test"}, "test": {"name": "tiny"}}, "validation.split", "warning",
+         "choices made on the test data"),
+        ({"data.split": "absent"}, "data", "error", "no such folder"),
+        ({"test": {"name": "tiny", "split": "absent"}}, "test", "error", "no such folder"),
+        ({"test": {"name": "tiny", "split": "letters"}}, "test", "error", "other classes than the training data"),
+        ({"data.options.length": 0}, "data", "error", "there are no images"),
+        ({"data.options.length": 1000}, "stages", "warning", "see 8% of the 1000 images"),
+        ({"data.options.length": 3}, "batch_size", "warning", "holds images twice: there are 3"),
+        ({"device": "cuda:77"}, "device", "error", "is not there"),
+        ({"processes": 4, "threads": 1000}, "processes", "warning", "4 processes of 1000 threads"),
+    ],
+)  # fmt: skip
+def test_traps_are_told(overrides, where, level, what):
+    found = told(overrides)
+    assert found[where][0] == level
+    assert what in found[where][1]
+
+
+def test_anchors_that_miss_the_objects(monkeypatch):
+    monkeypatch.setattr(TinyDetector, "anchors_for", lambda *_: torch.tensor([[0.0, 0, 400, 400]]))
+    (problem,) = [p for p in doctor(tiny_recipe()).problems if "anchors" in p.where]
+    assert problem.level == "error"
+    assert problem.where == "detector's anchors in images of 12 × 16 px"
+
+
+def test_anchors_need_not_fit_what_is_not_learned(monkeypatch):
+    def target(self, index):
+        known = plain(self, index)
+        known["iscrowd"] = torch.ones(1, dtype=torch.bool)
+        return known
+
+    plain = TinyData.target
+    monkeypatch.setattr(TinyData, "target", target)
+    monkeypatch.setattr(TinyDetector, "anchors_for", lambda *_: torch.tensor([[0.0, 0, 400, 400]]))
+    assert not [p for p in doctor(tiny_recipe()).problems if "anchors" in p.where]
+
+
+def test_images_without_objects_are_told(monkeypatch):
+    def target(self, index):
+        known = plain(self, index)
+        return known if index else {**known, "boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}
+
+    plain = TinyData.target
+    monkeypatch.setattr(TinyData, "target", target)
+    report = doctor(tiny_recipe())
+    assert [p.what for p in report.problems if "no objects" in p.what]
+
+
+def test_mirrored_digits():
+    recipe = Recipe.load("digit-scenes/faster-rcnn").replace({"augment.flip": True})
+    problems = list(preflight._length(recipe, TinyData(100)))
+    assert [problem.where for problem in problems] == ["augment.flip"]
+
+
+def test_the_doctor_of_data_and_of_nothing():
+    assert doctor(TinyData()).ok
+    with pytest.raises(RecipeError, match="a recipe or a data set, not a int"):
+        doctor(3)
