@@ -1,0 +1,165 @@
+"""RunMonitor without a browser: what it shows of a run, its buttons, and that it ends."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from widgets import RunMonitor
+from widgets.run_monitor import duration
+from workbench.errors import RunError
+from workbench.training import Recipe, Run, detached, launch
+
+STAND_IN = Path(__file__).parents[1] / "stand_in"
+
+
+@pytest.fixture
+def make_run(tmp_path, monkeypatch):
+    """Launch a pretended training of 40 steps; it is gone after the test."""
+    monkeypatch.setattr(detached, "SOURCES", STAND_IN)
+
+    def make(steps: int = 40, **notes: object) -> Run:
+        content = {
+            "data": {"name": "digit-scenes"},
+            "detector": {"kind": "faster-rcnn", "backbone": {"name": "small"}},
+        }
+        recipe = Recipe.from_dict({**content, "stages": [{"steps": steps, "lr": 1.0}], "notes": notes})
+        return launch(recipe, tmp_path / "a <b>run</b>")
+
+    yield make
+    for path in tmp_path.rglob("proc.json"):
+        detached.terminate(detached.Record.read(path.parent), grace=0)
+
+
+@pytest.fixture
+def monitor_of():
+    """Make monitors that are closed after the test."""
+    made = []
+
+    def make(run: Run | Path, **options: float) -> RunMonitor:
+        made.append(RunMonitor(run, **{"interval": 0.05, **options}))
+        return made[-1]
+
+    yield make
+    for monitor in made:
+        monitor.close()
+
+
+def until(condition, seconds: float = 20.0) -> bool:
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.02)
+    return bool(condition())
+
+
+def test_it_follows_a_run_to_its_end_by_itself(make_run, monitor_of):
+    monitor = monitor_of(make_run(20, step=0.05))
+    seen = []
+    monitor.observe(lambda change: seen.append(change["new"]), names="status")
+    assert until(lambda: monitor.status == "done")
+    assert seen[-1] == "done"
+    assert set(seen) <= {"running", "done"}
+    assert monitor.step == 20
+    assert monitor._bar.value == monitor._bar.max == 20
+    lines = {line.name: line for line in monitor.figure.data}
+    assert list(lines["total"].x) == list(range(1, 21))
+    assert lines["total"].y[3] == 0.25
+    assert monitor.stop_button.disabled
+    assert monitor.resume_button.disabled
+
+
+def test_while_it_runs_it_tells_speed_and_what_is_left(make_run, monitor_of):
+    monitor = monitor_of(make_run(4000, step=0.02))
+    assert until(lambda: "left" in monitor._facts.value)
+    assert monitor._facts.value.startswith("step ")
+    assert " of 4,000 · " in monitor._facts.value
+    assert "steps/s" in monitor._facts.value
+    assert not monitor.stop_button.disabled
+    assert monitor.resume_button.disabled
+
+
+def test_the_buttons_stop_and_resume(make_run, monitor_of):
+    run = make_run(60, step=0.05)
+    monitor = monitor_of(run)
+    assert until(lambda: monitor.status == "running")
+    monitor.stop_button.click()
+    assert monitor.status in ("stopping", "stopped")
+    assert until(lambda: monitor.status == "stopped")
+    assert run.status == "stopped"
+    assert not monitor.resume_button.disabled
+    monitor.resume_button.click()
+    assert monitor.status in ("starting", "running")
+    assert until(lambda: monitor.status == "done")
+    assert list(monitor.figure.data[0].x) == list(range(1, 61))
+
+
+def test_it_finds_the_run_by_its_folder_as_after_a_restart(make_run, monitor_of):
+    folder = make_run(2).folder
+    assert until(lambda: Run.open(folder).status == "done")
+    monitor = monitor_of(folder)
+    assert (monitor.status, monitor.step) == ("done", 2)
+    with pytest.raises(RunError, match="holds no run"):
+        RunMonitor(folder / "nothing")
+
+
+def test_what_comes_from_files_is_escaped(make_run, monitor_of):
+    run = make_run(1)
+    run.wait(20)
+    (run.folder / "done.json").unlink()
+    (run.folder / "log.txt").write_text("<script>alert(1)</script>\n")
+    (run.folder / "error.json").write_text(json.dumps({"message": "<img src=x onerror=alert(2)>"}))
+    monitor = monitor_of(run)
+    assert monitor.status == "failed"
+    shown = [monitor._log.value, monitor._message.value, monitor._badge.value, monitor._top.children[0].value]
+    assert "&lt;script&gt;" in shown[0]
+    assert "&lt;img" in shown[1]
+    assert not any(bad in text for text in shown for bad in ("<script", "<img", "<b>run"))
+
+
+def test_zoom_and_hidden_lines_survive_new_metrics(make_run, monitor_of):
+    run = make_run(2)
+    run.wait(20)
+    monitor = monitor_of(run, interval=60)
+    line = monitor.figure.data[0]
+    line.visible = "legendonly"
+    monitor.figure.layout.xaxis.range = [0, 1]
+    with open(run.folder / "metrics.jsonl", "a") as file:
+        file.write(json.dumps({"step": 3, "time": 9e9, "kind": "train", "loss": 7.0, "loss/box": 1.0}) + "\n")
+    monitor.refresh()
+    assert monitor.figure.data[0] is line
+    assert line.y[-1] == 7.0
+    assert line.visible == "legendonly"
+    assert monitor.figure.layout.xaxis.range == (0, 1)
+    with open(run.folder / "metrics.jsonl", "a") as file:
+        file.write(json.dumps({"step": 3, "time": 9e9, "kind": "val", "AP": 0.5}) + "\n")
+    monitor.refresh()
+    assert [line.name for line in monitor.figure.data] == ["total", "box", "AP"]
+
+
+def test_closing_ends_the_thread_and_leaves_the_run(make_run, monitor_of):
+    run = make_run(2000, step=0.05)
+    monitor = monitor_of(run)
+    monitor.close()
+    monitor._thread.join(5)
+    assert not monitor._thread.is_alive()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("monitor ")]
+    assert run.alive
+
+
+def test_a_run_that_cannot_be_resumed_says_why(make_run, monitor_of):
+    run = make_run(1)
+    run.wait(20)
+    monitor = monitor_of(run, interval=60)
+    monitor._resume(None)
+    assert "nothing to resume" in monitor._message.value
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0 s"), (89, "89 s"), (90, "2 min"), (600, "10 min"), (5400, "1 h 30 min")]
+)
+def test_durations_are_told_as_people_do(seconds, text):
+    assert duration(seconds) == text

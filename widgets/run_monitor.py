@@ -1,0 +1,171 @@
+"""Follow a run while it trains: curves, status, speed, log; stop it and let it go on."""
+
+from __future__ import annotations
+
+import html
+import threading
+from pathlib import Path
+from typing import Any
+
+import ipywidgets
+import plotly.graph_objects as go
+import traitlets
+
+from workbench.errors import WorkbenchError
+from workbench.figures.training import learning_curves
+from workbench.training import Run
+
+#: Sign, text and colours of each status; text tells what colour shows, and both can be read on white.
+BADGES = {
+    "starting": ("◌", "starting", "#0550ae", "#ddf4ff"),
+    "running": ("▶", "running", "#0550ae", "#ddf4ff"),
+    "stopping": ("…", "stopping", "#7d4e00", "#fff8c5"),
+    "stopped": ("■", "stopped", "#424a53", "#eaeef2"),
+    "done": ("✓", "done", "#116329", "#dafbe1"),
+    "failed": ("✕", "failed", "#a40e26", "#ffebe9"),
+}
+IDLE = 5  #: an ended run is looked at so many times less often, since another may resume it
+
+
+class RunMonitor(ipywidgets.VBox):
+    """Learning curves, status, speed and log of a run, kept up to date until `close()`.
+
+    run: a `Run`, or the path of its folder: after a restart of the kernel, `RunMonitor("runs/...")` finds it again.
+    interval: seconds between two looks. log_lines: how many of the last lines are shown.
+
+    A thread of its own looks at the folder, so that it goes on while a cell runs. `status` and `step` are traitlets
+    to observe; `refresh()` looks at once.
+    """
+
+    status = traitlets.Unicode("starting", read_only=True, help="the run's status, or 'stopping'")
+    step = traitlets.Int(0, read_only=True)
+
+    def __init__(self, run: Run | str | Path, *, interval: float = 2.0, log_lines: int = 40):
+        self.run = run if isinstance(run, Run) else Run.open(run)
+        self.interval, self.log_lines = interval, log_lines
+        self._lock = threading.RLock()  # the thread and the buttons both change what is shown
+        self._closed = threading.Event()
+        self._stopping = False
+        self._drawn = -1  # rows of metrics in the figure
+        self._build()
+        super().__init__([self._top, self._message, self.figure, self._log_box], layout={"width": "100%"})
+        self.refresh()
+        self._thread = threading.Thread(target=self._follow, name=f"monitor {self.run.name}", daemon=True)
+        self._thread.start()
+
+    def _build(self) -> None:
+        name, folder = html.escape(self.run.name), html.escape(str(self.run.folder), quote=True)
+        title = ipywidgets.HTML(f'<b title="{folder}">{name}</b>', layout={"margin": "0 12px 0 0"})
+        self._badge = ipywidgets.HTML(layout={"margin": "0 12px 0 0"})
+        self._bar = ipywidgets.IntProgress(max=max(1, self.run.recipe.steps), layout={"width": "160px"})
+        self._bar.tooltip = "steps done"
+        self._facts = ipywidgets.HTML(layout={"flex": "1 1 auto", "margin": "0 12px"})
+        self.stop_button = _button(
+            "Stop", "stop", "Write a checkpoint and end; it can be resumed", self._stop
+        )
+        self.resume_button = _button("Resume", "play", "Go on from the latest checkpoint", self._resume)
+        row = [title, self._badge, self._bar, self._facts, self.stop_button, self.resume_button]
+        self._top = ipywidgets.HBox(row, layout={"align_items": "center", "flex_flow": "row wrap"})
+        self._message = ipywidgets.HTML()
+        self.figure = go.FigureWidget(learning_curves(self.run.metrics()))
+        self._log = ipywidgets.HTML()
+        self._log_box = ipywidgets.Accordion([self._log], titles=("Log",), selected_index=None)
+
+    def refresh(self) -> None:
+        """Look at the run's folder and show what it says."""
+        with self._lock:
+            try:
+                self._show()
+            except (OSError, WorkbenchError) as error:
+                self._say(str(error))
+
+    def close(self) -> None:
+        """Stop following and take the widget away; the run is not touched."""
+        self._closed.set()
+        super().close()
+
+    def _follow(self) -> None:
+        while not self._closed.wait(self.interval * (1 if self.run.alive else IDLE)):
+            self.refresh()
+
+    def _show(self) -> None:
+        status, progress = self.run.status, self.run.progress()
+        alive = status in ("starting", "running")
+        shown = "stopping" if self._stopping and alive else status
+        sign, text, ink, ground = BADGES[shown]
+        self._badge.value = (
+            f'<span role="status" style="color:{ink};background:{ground};border-radius:10px;'
+            f'padding:2px 10px;white-space:nowrap">{sign} {text}</span>'
+        )
+        self._bar.value = progress.step
+        self._facts.value = _facts(progress.step, progress.total, progress.steps_per_second, alive=alive)
+        self.stop_button.disabled = shown not in ("starting", "running")
+        self.resume_button.disabled = status not in ("stopped", "failed")
+        self._say(self.run.error or "")
+        log = html.escape(self.run.log(self.log_lines))
+        self._log.value = f'<pre style="max-height:260px;overflow:auto">{log}</pre>'
+        self._draw()
+        self.set_trait("step", progress.step)  # last, so that observers find the rest up to date
+        self.set_trait("status", shown)
+
+    def _draw(self) -> None:
+        metrics = self.run.metrics()
+        if len(metrics) == self._drawn:
+            return
+        self._drawn = len(metrics)
+        new = learning_curves(metrics)
+        with self.figure.batch_update():
+            if [line.name for line in new.data] == [line.name for line in self.figure.data]:
+                for shown, line in zip(self.figure.data, new.data, strict=True):
+                    shown.x, shown.y = line.x, line.y  # zoom and hidden lines stay as the reader left them
+            else:
+                self.figure.data = ()
+                self.figure.add_traces(new.data)
+
+    def _say(self, text: str) -> None:
+        style = "color:#a40e26;background:#ffebe9;padding:6px 10px;border-radius:4px"
+        self._message.value = f'<div role="alert" style="{style}">{html.escape(text)}</div>' if text else ""
+
+    def _stop(self, _: Any) -> None:
+        self._stopping = True
+        self.refresh()
+        threading.Thread(target=self._stop_run, daemon=True).start()  # a checkpoint may take seconds
+
+    def _stop_run(self) -> None:
+        try:
+            self.run.stop()
+        finally:
+            self._stopping = False
+            self.refresh()
+
+    def _resume(self, _: Any) -> None:
+        try:
+            self.run.resume()
+        except WorkbenchError as error:
+            self._say(str(error))
+        else:
+            self.refresh()
+
+
+def _button(text: str, icon: str, tooltip: str, action: Any) -> ipywidgets.Button:
+    button = ipywidgets.Button(description=text, icon=icon, tooltip=tooltip, layout={"width": "96px"})
+    button.on_click(action)
+    return button
+
+
+def _facts(step: int, total: int, steps_per_second: float, *, alive: bool) -> str:
+    """Steps, and while it trains its speed and what is left."""
+    facts = [f"step {step:,} of {total:,}"]
+    if alive and steps_per_second > 0:
+        facts += [f"{steps_per_second:.3g} steps/s", f"{duration((total - step) / steps_per_second)} left"]
+    return " · ".join(facts)
+
+
+def duration(seconds: float) -> str:
+    """About how long, as people say it: 40 s, 12 min, 3 h 20 min."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"

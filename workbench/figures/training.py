@@ -1,0 +1,179 @@
+"""How a training goes, and what a comparison of trainings says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from matplotlib.figure import Figure
+from plotly.subplots import make_subplots
+
+from workbench.errors import RunError
+
+#: Okabe and Ito's colours, which people with any colour vision can tell apart; dashes tell the same once more.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+PRECISIONS = ("AP", "AP50", "AP_unoccluded", "AP_occluded")
+INK, GRID = "#24292f", "#e4e7eb"
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One line of the learning curves."""
+
+    name: str
+    panel: Literal["loss", "precision"]
+    steps: np.ndarray  #: [P] training steps
+    values: np.ndarray  #: [P]
+    colour: str
+    dash: str = "solid"
+    width: float = 1.5  #: pixels
+    marked: bool = False
+
+
+def learning_curves(
+    metrics: pd.DataFrame | Mapping[str, pd.DataFrame], *, points: int = 300, height: int = 320
+) -> go.Figure:
+    """Losses on the left, average precision on validation data on the right, over the training steps.
+
+    Args:
+        metrics: as `Run.metrics()` gives them. Of one run all parts of the loss are drawn, of several (by name) the
+            total and AP of each.
+        points: a longer line is drawn by the means of so many groups of its values.
+        height: pixels.
+    """
+    drawn = one_run(metrics, points) if isinstance(metrics, pd.DataFrame) else several_runs(metrics, points)
+    figure = make_subplots(1, 2, horizontal_spacing=0.1)
+    for curve in drawn:
+        figure.add_trace(_line(curve), row=1, col=1 if curve.panel == "loss" else 2)
+    figure.update_layout(
+        template="plotly_white",
+        height=height,
+        margin={"l": 60, "r": 16, "t": 16, "b": 48},
+        font={"size": 12, "color": INK},
+        legend={"x": 0.43, "xanchor": "right", "y": 1, "bgcolor": "rgba(255,255,255,0.8)"},
+        legend2={"x": 0.56, "xanchor": "left", "y": 1, "bgcolor": "rgba(255,255,255,0.8)"},
+        hovermode="x unified",
+    )
+    figure.update_xaxes(title_text="step", rangemode="tozero", gridcolor=GRID, matches="x")
+    figure.update_yaxes(title_text="loss", rangemode="tozero", gridcolor=GRID, row=1, col=1)
+    figure.update_yaxes(title_text="precision on validation data", range=[0, 1], gridcolor=GRID, row=1, col=2)
+    return figure
+
+
+def one_run(metrics: pd.DataFrame, points: int = 300) -> list[Curve]:
+    """The curves of one run: total loss and its parts, validation loss, and the kinds of AP."""
+    train, val = (_rows(metrics, kind) for kind in ("train", "val"))
+    parts = [name for name in train.columns if name.startswith("loss/")]
+    curves = []
+    for place, name in enumerate(["loss", *parts]):
+        label, style = (
+            name.removeprefix("loss/"),
+            {"colour": _cycle(COLOURS, place), "dash": _cycle(DASHES, place)},
+        )
+        width = 2.5 if name == "loss" else 1.2
+        curves += _curve(
+            "total" if name == "loss" else label, "loss", train, name, points, width=width, **style
+        )
+    curves += _curve("total, validation", "loss", val, "loss", points, colour=INK, dash="dot", marked=True)
+    for place, name in enumerate(PRECISIONS):
+        style = {
+            "colour": _cycle(COLOURS, place),
+            "dash": _cycle(DASHES, place),
+            "width": 2.5 if not place else 1.5,
+        }
+        label = name.replace("_", ", ")
+        curves += _curve(label, "precision", val, name, points, marked=True, **style)
+    return curves
+
+
+def several_runs(runs: Mapping[str, pd.DataFrame], points: int = 300) -> list[Curve]:
+    """Total loss and AP of each run, in the same colour and dash."""
+    curves = []
+    for place, (name, metrics) in enumerate(runs.items()):
+        style = {"colour": _cycle(COLOURS, place), "dash": _cycle(DASHES, place)}
+        curves += _curve(name, "loss", _rows(metrics, "train"), "loss", points, **style)
+        curves += _curve(name, "precision", _rows(metrics, "val"), "AP", points, marked=True, **style)
+    return curves
+
+
+def thin_out(steps: np.ndarray, values: np.ndarray, points: int) -> tuple[np.ndarray, np.ndarray]:
+    """At most `points` of a line [P]: the means of equal groups of neighbours. Keeps its first and last shape."""
+    if len(steps) <= points:
+        return steps, values
+    edges = np.linspace(0, len(steps), points + 1).round().astype(int)
+    counts = np.diff(edges)
+    return tuple(np.add.reduceat(column, edges[:-1]) / counts for column in (steps, values))
+
+
+def differences_figure(table: pd.DataFrame, *, width: float = 8.0) -> Figure:
+    """Each recipe's difference from the first, with its 95 % interval, one panel per metric.
+
+    table: as `Comparison.table()` gives it. width: inches. An interval that holds 0 is drawn in grey: the seeds do
+    not tell the recipe from the first.
+
+    Raises:
+        RunError: there is only one recipe.
+    """
+    metrics = list(dict.fromkeys(table.index.get_level_values("metric")))
+    recipes = list(dict.fromkeys(table.index.get_level_values("recipe")))
+    if len(recipes) < 2:
+        raise RunError("a difference needs two recipes")
+    figure = Figure(figsize=(width, 0.9 + 0.4 * (len(recipes) - 1)), layout="constrained")
+    panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
+    for axes, metric in zip(panels, metrics, strict=True):
+        for place, recipe in enumerate(recipes[1:]):
+            _draw_difference(axes, table.loc[metric, recipe], place)
+        axes.axvline(0, color=INK, linewidth=0.8)
+        axes.set_title(metric.replace("_", ", "), fontsize=10)
+        axes.tick_params(labelsize=8, left=False)
+        axes.spines[["top", "right", "left"]].set_visible(False)
+    panels[0].set_yticks(range(len(recipes) - 1), recipes[1:], fontsize=9, parse_math=False)
+    panels[0].set_ylim(len(recipes) - 1.5, -0.5)
+    figure.supxlabel(f"difference from {recipes[0]}, 95 % interval over seeds", fontsize=9, parse_math=False)
+    return figure
+
+
+def _draw_difference(axes, row: pd.Series, place: int) -> None:
+    low, high = row["difference_low"], row["difference_high"]
+    colour = COLOURS[0] if low > 0 or high < 0 else "#8c959f"
+    if np.isfinite(low):
+        axes.plot([low, high], [place, place], color=colour, linewidth=2.5, solid_capstyle="butt")
+    if np.isfinite(row["difference"]):
+        axes.plot(row["difference"], place, "o", color=colour, markersize=6)
+
+
+def _rows(metrics: pd.DataFrame, kind: str) -> pd.DataFrame:
+    return metrics[metrics["kind"] == kind].dropna(axis=1, how="all")
+
+
+def _curve(
+    name: str, panel: str, rows: pd.DataFrame, column: str, points: int, **style: object
+) -> Iterator[Curve]:
+    """The curve of one column, if there is one and it holds numbers."""
+    if column not in rows:
+        return
+    known = rows[["step", column]].astype(float).dropna()
+    steps, values = thin_out(known["step"].to_numpy(), known[column].to_numpy(), points)
+    yield Curve(name, panel, steps, values, **style)
+
+
+def _line(curve: Curve) -> go.Scatter:
+    return go.Scatter(
+        x=curve.steps,
+        y=curve.values,
+        name=curve.name.replace("<", "&lt;"),
+        mode="lines+markers" if curve.marked else "lines",
+        line={"color": curve.colour, "dash": curve.dash, "width": curve.width},
+        marker={"size": 6},
+        legend="legend" if curve.panel == "loss" else "legend2",
+        hovertemplate="%{y:.4g}",
+    )
+
+
+def _cycle(values: tuple[str, ...], place: int) -> str:
+    return values[place % len(values)]
