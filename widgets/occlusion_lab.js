@@ -85,6 +85,7 @@ class View {
   pump() {
     if (this.inflight !== null || !this.want) return;
     this.inflight = ++this.seq;
+    this.el.setAttribute("aria-busy", "true");
     this.asked = performance.now();
     this.model.send({ kind: "change", seq: this.inflight, state: this.want });
     this.want = null;
@@ -117,6 +118,7 @@ class View {
     this.inflight = null;
     const recent = this.roundTrips.slice(-20);
     this.time.textContent = `answer in ${Math.round(median(recent))} ms`;
+    this.el.setAttribute("aria-busy", "false");
     this.pump();
   }
 
@@ -428,14 +430,17 @@ class View {
     if (picture) this.paintMap(context, picture);
     if (this.showTruth.checked) for (const thing of this.setup.objects) this.stroke(context, thing.box, "#ffffffcc", 1, [3, 3]);
     const found = this.result.detectors[panel.name];
-    found.scores.forEach((score, i) => {
-      if (score >= this.result.min_score) this.paintDetection(context, found.boxes[i], found.names[i], score);
-    });
+    const shown = found.scores.map((score, i) => i).filter((i) => found.scores[i] >= this.result.min_score);
+    for (const i of shown) {
+      this.stroke(context, found.boxes[i], "#00000080", 4);
+      this.stroke(context, found.boxes[i], this.colour(found.names[i]), 2);
+    }
     if (this.thing) {
       const around = this.thing.box.map((value, i) => value + (i < 2 ? -3 : 3) / scale); // clear of the detection
       this.stroke(context, around, "#000000b0", 4.5);
       this.stroke(context, around, CHOSEN, 2.5, [7, 4]);
     }
+    for (const i of shown) this.paintTag(context, found.boxes[i], found.names[i], found.scores[i]);
     this.paintOccluder(context);
   }
 
@@ -463,10 +468,8 @@ class View {
     return this.colours.get(name);
   }
 
-  paintDetection(context, box, name, score) {
+  paintTag(context, box, name, score) {
     const colour = this.colour(name);
-    this.stroke(context, box, "#00000080", 4);
-    this.stroke(context, box, colour, 2);
     const text = `${name} ${score.toFixed(2)}`;
     context.font = "600 12px system-ui, sans-serif";
     const width = context.measureText(text).width + 8;

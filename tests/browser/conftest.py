@@ -210,9 +210,9 @@ class LabPage:
     def theme(self, name: str) -> None:
         """Switch JupyterLab to "light" or "dark"."""
         self.command("apputils:change-theme", theme=f"JupyterLab {name.title()}")
-        self.page.wait_for_function(
-            f"document.body.dataset.jpThemeLight === '{str(name == 'light').lower()}'"
-        )
+        light = str(name == "light").lower()
+        self.page.wait_for_function(f"document.body.dataset.jpThemeLight === '{light}'")
+        self.page.locator("#jupyterlab-splash").wait_for(state="detached")
 
     def screenshot(self, name: str, selector: str | None = None) -> Path:
         """Save what is seen (or the first element matching `selector`) as `name`.png and return its path."""

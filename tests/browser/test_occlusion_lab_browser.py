@@ -1,0 +1,199 @@
+"""OcclusionLab as a user meets it: mouse, keyboard, maps, themes, and how long an answer takes."""
+
+import statistics
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+FAKE = (Path(__file__).parents[1] / "widgets" / "bright_detector.py").read_bytes()
+SETUP = """
+import torch
+from bright_detector import BrightDetector
+from widgets import OcclusionLab
+
+classes = ("square", "<b onclick='x'>bold</b>")
+boxes = [[16, 16, 48, 48], [80, 32, 112, 64]]
+image = torch.full((3, 96, 128), 90, dtype=torch.uint8)
+for x1, y1, x2, y2 in boxes:
+    image[:, y1:y2, x1:x2] = 230
+one = BrightDetector(classes, boxes, [1, 2])
+two = BrightDetector(classes, boxes, [1, 2], gain=1.1)
+target = {"boxes": torch.tensor(boxes).float(), "labels": torch.tensor([1, 2])}
+"""
+SHOW = "lab = OcclusionLab({'plain': one, '<i>hardened</i>': two}, image, target, texture='grey')\nlab"
+
+
+@pytest.fixture
+def lab(lab_page):
+    lab = lab_page([SETUP, SHOW], files={"bright_detector.py": FAKE})
+    lab.page.locator(".ol-canvas").first.wait_for()
+    return lab
+
+
+class Hand:
+    """Points at pixels of the image in the first panel, whatever the zoom."""
+
+    def __init__(self, page):
+        self.page, self.canvas = page, page.locator(".ol-canvas").first
+        self.canvas.scroll_into_view_if_needed()
+
+    def at(self, x, y):
+        edge = self.canvas.bounding_box()
+        return edge["x"] + x * edge["width"] / 128, edge["y"] + y * edge["height"] / 96
+
+    def drag(self, start, end, steps=8):
+        self.page.mouse.move(*self.at(*start))
+        self.page.mouse.down()
+        self.page.mouse.move(*self.at(*end), steps=steps)
+        self.page.mouse.up()
+
+    def click(self, x, y):
+        self.page.mouse.click(*self.at(x, y))
+
+
+def numbers(page, panel=0):
+    """Before and now, as the panel shows them; and the text of its badge."""
+    return page.locator(".ol-score").nth(panel).inner_text(), page.locator(".ol-badge").nth(
+        panel
+    ).inner_text()
+
+
+def settled(page):
+    """Wait until every question is answered and drawn."""
+    page.wait_for_function(
+        "() => document.querySelector('.occlusion-lab').getAttribute('aria-busy') === 'false'"
+        " && new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))"
+    )
+
+
+def python(lab, code):
+    """Run code in a new cell and return what it prints."""
+    lab.command("notebook:insert-cell-below")
+    lab.page.keyboard.press("Enter")
+    lab.page.keyboard.insert_text(code)
+    lab.command("notebook:run-cell")
+    lab.wait_idle()
+    output = lab.page.locator(".jp-OutputArea-output pre").last
+    output.wait_for()
+    return output.inner_text().strip()
+
+
+def test_drag_resize_and_choose(lab):
+    """First the lower right quarter of the left square is covered; then all of it; then the other is chosen."""
+    page, hand = lab.page, Hand(lab.page)
+    score, badge = numbers(page)
+    assert "0.90 → 0.80" in score  # 230 / 255, and a quarter of it at 128 / 255
+    assert badge == "found 0.80"
+    hand.drag((40, 40), (24, 24))  # the inside moves it
+    settled(page)
+    hand.drag((32, 32), (48, 48))  # the corner resizes it
+    settled(page)
+    assert "0.90 → 0.50" in numbers(page)[0]
+    assert "100 %" in page.locator(".ol-hidden").inner_text()
+    lab.screenshot("occlusion-lab-dragged")
+    hand.click(96, 48)
+    settled(page)
+    assert "bold" in numbers(page)[0]
+    assert "0.90 → 0.90" in numbers(page)[0]
+    assert "1.00" not in numbers(page, 1)[0]
+    assert page.locator(".ol-name").nth(1).inner_text() == "<i>hardened</i>"  # shown, not obeyed
+    assert page.locator(".occlusion-lab :is(b, i)").count() == 0
+    assert python(lab, "print(lab.box, lab.chosen)") == "[16, 16, 48, 48] 1"
+
+
+def test_keyboard(lab):
+    """At 128 pixels a step is 2; JupyterLab's own one-letter commands must not fire."""
+    page = lab.page
+    page.locator(".ol-canvas").first.focus()
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    for key in ["ArrowLeft"] * 3 + ["ArrowUp", "Shift+ArrowDown", "Alt+ArrowRight", "t", "o"]:
+        page.keyboard.press(key)
+    settled(page)
+    page.keyboard.press("m")
+    page.get_by_role("button", name="Hide map").wait_for()
+    lab.screenshot("occlusion-lab-map")
+    assert page.locator(".ol-colour-bar").first.is_visible()
+    page.keyboard.press("Shift+ArrowRight")  # another size: the map does not belong to it
+    page.get_by_role("button", name="Response map").wait_for()
+    assert page.locator(".jp-CodeCell").count() == 2
+    printed = python(lab, "print(lab.box, lab.texture, lab.chosen, len(lab._maps))")
+    assert printed == "[27, 30, 45, 48] noise 1 1"
+
+
+def test_python_drives_the_view_and_themes_read_well(lab):
+    page = lab.page
+    assert python(lab, "lab.box = [16, 16, 48, 48]; print(round(lab.hidden, 2))") == "1.0"
+    page.wait_for_function("document.querySelector('.ol-hidden').textContent.includes('100 %')")
+    for theme in ("light", "dark"):
+        lab.theme(theme)
+        colours = page.locator(".occlusion-lab").evaluate(
+            "el => [getComputedStyle(el).color, getComputedStyle(el).backgroundColor]"
+        )
+        assert contrast(*colours) > 7
+        lab.screenshot(f"occlusion-lab-{theme}", ".occlusion-lab")
+
+
+def test_a_broken_detector_is_named_and_the_lab_goes_on(lab):
+    page, hand = lab.page, Hand(lab.page)
+    python(lab, "two.score_boxes = lambda *a: 1 / 0; print()")
+    hand.drag((40, 40), (30, 40), steps=2)
+    page.get_by_text("ZeroDivisionError").wait_for()
+    lab.screenshot("occlusion-lab-error")
+    python(lab, "del two.score_boxes; print()")
+    hand.drag((30, 40), (40, 40), steps=2)
+    page.wait_for_function("document.querySelector('.ol-error').hidden")
+
+
+def test_slow_detectors_never_fall_behind(lab_page):
+    """Sixty moves while each answer takes 0.1 s: few are asked, and the last is the last position."""
+    slow = SETUP.replace("[1, 2])\ntwo", "[1, 2], seconds=0.1)\ntwo")
+    lab = lab_page([slow, SHOW], files={"bright_detector.py": FAKE})
+    page, hand = lab.page, Hand(lab.page)
+    page.locator(".ol-badge").first.wait_for()
+    hand.drag((40, 40), (100, 40), steps=60)
+    settled(page)
+    asked = page.evaluate("document.querySelector('.occlusion-lab').roundTrips.length")
+    assert asked < 30
+    assert python(lab, "print(lab.box)") == "[92, 32, 108, 48]"
+
+
+def test_round_trip_with_two_detectors(lab_page):
+    """The time from a move to its drawn answer, with two detectors of the digit-scenes recipe."""
+    cells = [
+        "import time, torch\n"
+        "from workbench.data import load_data\n"
+        "from workbench.detectors import build_detector\n"
+        "from workbench.training.recipe import Recipe\n"
+        "from widgets import OcclusionLab\n"
+        "data = load_data('digit-scenes', 'test')\n"
+        "image, target = data[7]\n"
+        "config = Recipe.load('digit-scenes/faster-rcnn').model_dump()['detector']\n"
+        "pair = {name: build_detector(config, data.classes) for name in ('one', 'two')}",
+        "lab = OcclusionLab(pair, image, target)\nlab",
+    ]
+    lab = lab_page(cells)
+    page, hand = lab.page, Hand(lab.page)
+    page.locator(".ol-badge").first.wait_for()
+    page.locator(".ol-canvas").first.focus()
+    for _ in range(15):
+        page.keyboard.press("ArrowLeft")
+        settled(page)
+    milliseconds = page.evaluate("document.querySelector('.occlusion-lab').roundTrips")
+    inside = float(python(lab, "print(lab.result['milliseconds'])"))
+    print(f"round trip: median {statistics.median(milliseconds):.0f} ms; detectors {inside:.0f} ms")
+    assert hand.canvas.bounding_box()["width"] == 384  # 128 pixels, three times
+    assert len(milliseconds) >= 10
+
+
+def contrast(*colours):
+    """WCAG contrast ratio of two colours written as rgb(r, g, b)."""
+
+    def luminance(text):
+        parts = [float(part) / 255 for part in text[text.index("(") + 1 : -1].split(",")[:3]]
+        linear = [p / 12.92 if p <= 0.03928 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted(luminance(colour) for colour in colours)
+    return (high + 0.05) / (low + 0.05)

@@ -1,0 +1,254 @@
+"""Leaf through a data set: thumbnails with boxes, one image large with its masks, and what is in it all.
+
+Only what is seen is made: a page decodes its own images, and a filter reads targets just as far as it must.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import math
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import numpy as np
+import traitlets
+from PIL import Image
+
+from widgets.pictures import as_image, encode
+from workbench.analysis.data_index import DataIndex, Wanted
+from workbench.data import Dataset
+from workbench.errors import DataError, WorkbenchError
+from workbench.figures.canvas import COLOURS
+from workbench.figures.data_statistics import statistics_figure
+
+FOLDER = Path(__file__).parent
+THUMBNAIL = 192  # pixels, longer side
+STATE = ("class_name", "occlusion", "page", "selected")
+
+
+class DatasetBrowser(anywidget.AnyWidget):
+    """Leaf through `data`, `page_size` images at a time.
+
+    `page` (from 0), `class_name` (or None), `occlusion` (lowest and highest hidden fraction, or None) and
+    `selected` (position of the image shown large, or None) are traitlets that may be set from Python or in the
+    browser. A page shows images with at least one object of that class in that range. `shown` are the positions
+    on the page; `more` says whether another page follows. `count_all()` completes the statistics.
+    """
+
+    _esm = FOLDER / "dataset_browser.js"
+    _css = FOLDER / "dataset_browser.css"
+
+    page = traitlets.Int(0, min=0)
+    class_name = traitlets.Unicode(None, allow_none=True)
+    occlusion = traitlets.Tuple(traitlets.Float(), traitlets.Float(), default_value=None, allow_none=True)
+    selected = traitlets.Int(None, allow_none=True)
+    shown = traitlets.List(traitlets.Int(), read_only=True)
+    more = traitlets.Bool(False, read_only=True)
+
+    def __init__(self, data: Dataset, *, page_size: int = 24, **state: Any):
+        super().__init__()
+        if page_size < 1:
+            raise DataError(f"page_size is {page_size}; at least one image must be on a page")
+        if unknown := set(state) - set(STATE):
+            raise DataError(f"DatasetBrowser has no {sorted(unknown)}; it has {', '.join(STATE)}")
+        self.data, self.page_size = data, page_size
+        self.index = DataIndex(data)
+        self._silent = True
+        self._counting: asyncio.Task | None = None
+        self.on_msg(self._on_message)
+        self.observe(self._on_filter, ["class_name", "occlusion"])
+        self.observe(self._on_page, ["page"])
+        self.observe(self._on_selected, ["selected"])
+        for name, value in state.items():
+            setattr(self, name, value)
+        self._silent = False
+        self._turn()
+
+    @traitlets.validate("class_name")
+    def _known_class(self, proposal: dict[str, Any]) -> str | None:
+        if proposal["value"] is not None and proposal["value"] not in self.data.classes:
+            raise traitlets.TraitError(f"{self.data.name} has no class {proposal['value']!r}")
+        return proposal["value"]
+
+    @traitlets.validate("selected")
+    def _exists(self, proposal: dict[str, Any]) -> int | None:
+        if proposal["value"] is not None and not 0 <= proposal["value"] < len(self.data):
+            raise traitlets.TraitError(f"image {proposal['value']} of {len(self.data)} does not exist")
+        return proposal["value"]
+
+    @property
+    def wanted(self) -> Wanted:
+        """The present filter."""
+        label = None if self.class_name is None else self.data.classes.index(self.class_name) + 1
+        return Wanted(label, self.occlusion)
+
+    def statistics(self) -> dict[str, Any]:
+        """What is known so far: images, scanned images, objects, objects per class, and a sentence of it."""
+        counts, hidden = self.index.counts(), self.index.all_occlusion()
+        objects, known = sum(counts.values()), hidden[~np.isnan(hidden)]
+        scanned, total = self.index.scanned, len(self.data)
+        of = f"{total:,} images" if self.index.complete else f"the first {scanned:,} of {total:,} images"
+        text = f"{objects:,} objects in {of}, {objects / max(1, scanned):.1f} per image"
+        if len(known):
+            shares = (known < 0.05).mean(), (known >= 0.2).mean()
+            text += "; {:.0%} of them hidden by less than 5%, {:.0%} by 20% or more".format(*shares)
+            text += " (estimated)" if self.data.occlusion_is_estimate else ""
+        return {"images": total, "scanned": scanned, "objects": objects, "counts": counts, "text": text}
+
+    def figure(self):
+        """The statistics as a matplotlib figure."""
+        return statistics_figure(self.index.counts(), self.index.all_occlusion())
+
+    def count_all(self) -> dict[str, Any]:
+        """Read the targets that have not been read yet; returns `statistics()`."""
+        self.index.scan(len(self.data))
+        self._send_statistics()
+        return self.statistics()
+
+    # ---- what changes what -----------------------------------------------------------------------------------
+
+    def _on_filter(self, _: object) -> None:
+        if self._silent:
+            return
+        self._silent, self.page = True, 0
+        self._silent = False
+        self._turn()
+
+    def _on_page(self, _: object) -> None:
+        if not self._silent:
+            self._turn()
+
+    def _on_selected(self, _: object) -> None:
+        if not self._silent:
+            self._send_detail()
+
+    def _turn(self) -> None:
+        """Find the images of the present page (or of the last one there is) and send them."""
+        found = self.index.find(self.wanted, (self.page + 1) * self.page_size + 1)
+        last = max(0, math.ceil(len(found) / self.page_size) - 1)
+        silent, self._silent = self._silent, True
+        self.page = min(self.page, last)
+        self._silent = silent
+        first = self.page * self.page_size
+        self.set_trait("shown", found[first : first + self.page_size])
+        self.set_trait("more", len(found) > first + self.page_size)
+        if not self.index.scanned:
+            self.index.scan(200)
+        self._send_page()
+        self._send_statistics()
+
+    # ---- messages --------------------------------------------------------------------------------------------
+
+    def _on_message(self, _: object, content: dict[str, Any], buffers: list[bytes]) -> None:
+        try:
+            if content["kind"] == "hello":
+                self._send_page()
+                self._send_statistics()
+                self._send_detail()
+            elif content["kind"] == "set":
+                for name in STATE:
+                    if name in content["state"]:
+                        value = content["state"][name]
+                        setattr(self, name, tuple(value) if isinstance(value, list) else value)
+            elif content["kind"] == "count":
+                self._start_counting()
+        except Exception as error:  # a page that fails must not leave the browser waiting
+            self.send({"kind": "error", "text": f"{type(error).__name__}: {error}"})
+        if content.get("kind") == "set":
+            self.send({"kind": "done"})
+
+    def _start_counting(self) -> None:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # no kernel around us, as in a test
+            self.count_all()
+        else:
+            if self._counting is None or self._counting.done():
+                self._counting = loop.create_task(self._count_in_turns())
+
+    async def _count_in_turns(self) -> None:
+        """Count between other messages, so that leafing goes on."""
+        try:
+            while not self.index.complete:
+                self.index.scan(40)
+                self.send({"kind": "counting", "done": self.index.scanned / len(self.data)})
+                await asyncio.sleep(0.001)
+            self._send_statistics()
+        except Exception as error:
+            self.send({"kind": "error", "text": f"{type(error).__name__}: {error}"})
+
+    def _send_page(self) -> None:
+        items, pictures = [], []
+        for position in self.shown:
+            item, picture = self._item(position)
+            items.append(item)
+            pictures.append(picture)
+        state = {name: getattr(self, name) for name in STATE}
+        whole = {"classes": self.data.classes, "colours": COLOURS, "total": len(self.data)}
+        title = f"{self.data.name}, split {self.data.split}"
+        place = {"first": self.page * self.page_size, "more": self.more, "title": title}
+        self.send({"kind": "page", "items": items, **state, **whole, **place}, pictures)
+
+    def _item(self, position: int) -> tuple[dict[str, Any], bytes]:
+        """What a thumbnail needs; an image that cannot be read is shown as its error."""
+        try:
+            image, target = self.data[position]
+            height, width = image.shape[-2:]
+            return {"position": position, "width": width, "height": height, **self._objects(target)}, encode(
+                as_image(image), THUMBNAIL
+            )
+        except (WorkbenchError, OSError) as error:
+            return {"position": position, "error": str(error)}, b""
+
+    def _objects(self, target: dict[str, Any]) -> dict[str, Any]:
+        labels = target["labels"].tolist()
+        hidden = target["occlusion"].tolist() if "occlusion" in target else [math.nan] * len(labels)
+        return {
+            "boxes": [[round(value, 1) for value in box] for box in target["boxes"].tolist()],
+            "labels": labels,
+            "occlusion": [None if math.isnan(value) else round(value, 3) for value in hidden],
+        }
+
+    def _send_detail(self) -> None:
+        """The selected image large, with its masks as a picture of their own, and its objects."""
+        if self.selected is None:
+            self.send({"kind": "detail", "item": None})
+            return
+        item, _ = self._item(self.selected)
+        if "error" in item:
+            self.send({"kind": "detail", "item": item})
+            return
+        image, target = self.data[self.selected]
+        buffers = [encode(as_image(image))]
+        item |= {
+            "masked": "masks" in target,
+            "image_id": target.get("image_id", self.selected),
+            "area": target["area"].tolist() if "area" in target else None,
+            "flags": [_flags(target, row) for row in range(len(item["labels"]))],
+        }
+        if item["masked"]:
+            buffers.append(_mask_picture(np.asarray(target["masks"]), item["labels"]))
+        self.send({"kind": "detail", "item": item}, buffers)
+
+    def _send_statistics(self) -> None:
+        out = io.BytesIO()
+        self.figure().savefig(out, format="png", dpi=110)
+        content = {"text": self.statistics()["text"], "complete": self.index.complete}
+        self.send({"kind": "statistics", **content}, [out.getvalue()])
+
+
+def _flags(target: dict[str, Any], row: int) -> str:
+    names = {"iscrowd": "crowd", "difficult": "difficult"}
+    return ", ".join(text for key, text in names.items() if key in target and bool(target[key][row]))
+
+
+def _mask_picture(masks: np.ndarray, labels: list[int]) -> bytes:
+    """PNG [H, W] with the visible pixels of each object in its class's colour, transparent elsewhere."""
+    layer = np.zeros((*masks.shape[-2:], 4), np.uint8)
+    for mask, label in zip(masks.astype(bool), labels, strict=True):
+        layer[mask] = (*bytes.fromhex(COLOURS[(label - 1) % len(COLOURS)][1:]), 170)
+    out = io.BytesIO()
+    Image.fromarray(layer).save(out, "PNG", compress_level=1)
+    return out.getvalue()
