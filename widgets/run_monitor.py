@@ -49,6 +49,7 @@ class RunMonitor(ipywidgets.VBox):
         self._drawn = -1  # rows of metrics in the figure
         self._build()
         super().__init__([self._top, self._message, self.figure, self._log_box], layout={"width": "100%"})
+        self.add_class("run-monitor")
         self.refresh()
         self._thread = threading.Thread(target=self._follow, name=f"monitor {self.run.name}", daemon=True)
         self._thread.start()
@@ -68,6 +69,7 @@ class RunMonitor(ipywidgets.VBox):
         self._top = ipywidgets.HBox(row, layout={"align_items": "center", "flex_flow": "row wrap"})
         self._message = ipywidgets.HTML()
         self.figure = go.FigureWidget(learning_curves(self.run.metrics()))
+        self.figure._config = {"responsive": True, "displaylogo": False}  # as wide as the cell
         self._log = ipywidgets.HTML()
         self._log_box = ipywidgets.Accordion([self._log], titles=("Log",), selected_index=None)
 

@@ -11,8 +11,8 @@ RECIPE = """
 name: <i>try</i>
 data: {name: digit-scenes}
 detector: {kind: faster-rcnn, backbone: {name: small}}
-stages: [{steps: 60, lr: 1}]
-notes: {step: 0.25, validate: 5}
+stages: [{steps: 1000, lr: 1}]
+notes: {step: 0.1, validate: 20}
 """
 LAUNCH = f"""
 from pathlib import Path
@@ -45,7 +45,10 @@ def test_it_follows_stops_and_resumes_a_run_and_survives_a_restart(lab_page):
     lab.theme("dark")
     lab.screenshot("run-monitor-stopped-dark")
 
+    (lab.folder / "run" / "hurry").touch()
     monitor.get_by_role("button", name="Resume").click()
     status.get_by_text("done").wait_for(timeout=30_000)
-    assert "step 60 of 60" in monitor.inner_text()
+    assert "step 1,000 of 1,000" in monitor.inner_text()
+    drawn = "document.querySelector('.run-monitor .js-plotly-plot').data[0]"
+    page.wait_for_function(f"{drawn}.x.length === 300 && {drawn}.x[299] > 990", timeout=10_000)
     lab.screenshot("run-monitor-done-dark")

@@ -15,10 +15,10 @@ from plotly.subplots import make_subplots
 from workbench.errors import RunError
 
 #: Okabe and Ito's colours, which people with any colour vision can tell apart; dashes tell the same once more.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6e7781")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 PRECISIONS = ("AP", "AP50", "AP_unoccluded", "AP_occluded")
-INK, GRID = "#24292f", "#e4e7eb"
+INK, GRID, CLEAR = "#6e7781", "rgba(128,128,128,0.25)", "rgba(0,0,0,0)"  # read on a light and on a dark page
 
 
 @dataclass(frozen=True)
@@ -53,15 +53,20 @@ def learning_curves(
     figure.update_layout(
         template="plotly_white",
         height=height,
+        autosize=True,
+        paper_bgcolor=CLEAR,
+        plot_bgcolor=CLEAR,
         margin={"l": 60, "r": 16, "t": 16, "b": 48},
         font={"size": 12, "color": INK},
-        legend={"x": 0.43, "xanchor": "right", "y": 1, "bgcolor": "rgba(255,255,255,0.8)"},
-        legend2={"x": 0.56, "xanchor": "left", "y": 1, "bgcolor": "rgba(255,255,255,0.8)"},
+        legend={"x": 0.43, "xanchor": "right", "y": 1, "bgcolor": CLEAR},
+        legend2={"x": 1, "xanchor": "right", "y": 0, "bgcolor": CLEAR},
         hovermode="x unified",
     )
-    figure.update_xaxes(title_text="step", rangemode="tozero", gridcolor=GRID, matches="x")
-    figure.update_yaxes(title_text="loss", rangemode="tozero", gridcolor=GRID, row=1, col=1)
-    figure.update_yaxes(title_text="precision on validation data", range=[0, 1], gridcolor=GRID, row=1, col=2)
+    figure.update_xaxes(title_text="step", rangemode="tozero", matches="x")
+    figure.update_xaxes(gridcolor=GRID, zerolinecolor=GRID)
+    figure.update_yaxes(gridcolor=GRID, zerolinecolor=GRID)
+    figure.update_yaxes(title_text="loss", rangemode="tozero", row=1, col=1)
+    figure.update_yaxes(title_text="precision on validation data", range=[0, 1], row=1, col=2)
     return figure
 
 
