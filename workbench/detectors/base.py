@@ -33,7 +33,7 @@ class Detector(nn.Module):
     """
 
     classes: tuple[str, ...]  #: names of labels 1..K
-    hardener: nn.Module | None = None
+    hardener: nn.Module | None  #: acts in `losses`
     config: dict  #: rebuilds the detector: build_detector(config, classes)
 
     def losses(

@@ -1,0 +1,214 @@
+"""The contract of the hardener seam, held for every method."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+from torch import nn
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from workbench.errors import RecipeError
+from workbench.hardeners import Chain, InvertedAttention, RandomDropout, build_hardener
+from workbench.hardeners.base import Decision, Hardener
+from workbench.types import RoIBatch, Score
+
+ROIS, CHANNELS, SIZE, CLASSES = 40, 6, 5, 4
+
+
+class LearnedGate(Hardener):
+    """A minimal adversary, so that the ownership of gradients is tested on one that has parameters."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(CHANNELS, 1, 1)
+
+    def decide(self, batch: RoIBatch) -> Decision:
+        heat = torch.sigmoid(self.conv(batch.features))
+        true = batch.score.true_class(batch.features * heat, batch.labels)
+        return Decision((heat > 0.5).float().detach(), true.mean())
+
+
+HARDENERS = {
+    "ia soft": lambda: InvertedAttention(share=1.0),
+    "ia 20 %": InvertedAttention,
+    "ia released": lambda: InvertedAttention.released(share=0.5, margin=0.0),
+    "ia spatial": lambda: InvertedAttention(share=0.5, orientation="spatial"),
+    "ia channel": lambda: InvertedAttention(share=0.5, orientation="channel"),
+    "ia hard": lambda: InvertedAttention(share=1.0, inversion="hard"),
+    "ia overturn": lambda: InvertedAttention(share=1.0, inversion="overturn"),
+    "ia random": lambda: InvertedAttention(share=1.0, inversion="random"),
+    "dropout": lambda: RandomDropout(share=1.0),
+    "dropout block": lambda: RandomDropout(share=1.0, block=3),
+    "learned": LearnedGate,
+    "chain": lambda: Chain(InvertedAttention(share=1.0), LearnedGate()),
+}
+
+
+class Head(nn.Module):
+    """A small head; scores depend strongly on few cells, as after training."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Flatten(), nn.Linear(CHANNELS * SIZE**2, 32), nn.ReLU(), nn.Linear(32, CLASSES + 1)
+        )
+
+    def forward(self, features):
+        return self.layers(features)
+
+    def score(self) -> Score:
+        frozen = {name: value.detach() for name, value in self.named_parameters()}
+        return Score(lambda features: functional_call(self, frozen, (features,)))
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """Each class lights up a channel of its own, strongly at one place and faintly at another; a head learned it."""
+    generator = torch.Generator().manual_seed(0)
+    torch.manual_seed(0)
+    labels = torch.randint(0, CLASSES + 1, (ROIS,), generator=generator)
+    features = 0.3 * torch.rand(ROIS, CHANNELS, SIZE, SIZE, generator=generator)
+    for roi, label in enumerate(labels.tolist()):
+        if label:
+            top, left = torch.randint(0, SIZE - 1, (2,), generator=generator).tolist()
+            features[roi, label, top : top + 2, left : left + 2] += 2.0
+            features[roi, label, SIZE - 1 - top, SIZE - 1 - left] += 0.7
+    head = Head()
+    optimizer = torch.optim.Adam(head.parameters(), 1e-2)
+    for _ in range(60):
+        optimizer.zero_grad()
+        F.cross_entropy(head(features), labels).backward()
+        optimizer.step()
+    head.zero_grad(set_to_none=True)
+    return head, features, labels
+
+
+def batch_of(trained, seed: int = 0, features: torch.Tensor | None = None) -> RoIBatch:
+    head, original, labels = trained
+    features = original if features is None else features
+    index = torch.arange(len(labels)) % 2
+    return RoIBatch(features, labels, index, head.score(), torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("name", HARDENERS)
+def test_shapes_and_replay_from_the_mask(trained, name):
+    batch = batch_of(trained)
+    hardened = HARDENERS[name]()(batch)
+    assert hardened.features.shape == batch.features.shape
+    assert hardened.mask is not None
+    assert hardened.mask.shape[0] == ROIS
+    assert hardened.mask.shape[1] in (1, CHANNELS)
+    assert hardened.mask.shape[2:] == (SIZE, SIZE)
+    assert float(hardened.mask.min()) >= 0
+    assert float(hardened.mask.max()) <= 1
+    assert torch.equal(batch.features * hardened.mask, hardened.features), "the mask replays what was done"
+
+
+@pytest.mark.parametrize("name", HARDENERS)
+def test_each_player_gets_its_own_gradient_only(trained, name):
+    head, features, labels = trained
+    hardener = HARDENERS[name]()
+    trunk = nn.Conv2d(CHANNELS, CHANNELS, 1)
+    live = trunk(features)
+    hardened = hardener(batch_of(trained, features=live))
+    detector_loss = F.cross_entropy(head(hardened.features), labels)
+    detector_loss.backward(retain_graph=True)
+    assert all(p.grad is None for p in hardener.parameters()), "the detector's loss must not train the adversary"
+    assert all(p.grad is not None for p in trunk.parameters())
+    grads = [p.grad.clone() for p in (*trunk.parameters(), *head.parameters())]
+    if hardened.adversary_loss is not None:
+        hardened.adversary_loss.backward()
+        assert all(p.grad is not None for p in hardener.parameters())
+        for parameter, before in zip((*trunk.parameters(), *head.parameters()), grads, strict=True):
+            assert torch.equal(parameter.grad, before), "the adversary's loss must not train the detector"
+    else:
+        assert not list(hardener.parameters())
+    head.zero_grad(set_to_none=True)
+
+
+@pytest.mark.parametrize("name", HARDENERS)
+def test_the_generator_decides(trained, name):
+    torch.manual_seed(0)
+    hardener = HARDENERS[name]()
+    first = hardener(batch_of(trained, seed=3)).mask
+    torch.rand(7)  # torch's own generator must not matter
+    assert torch.equal(first, hardener(batch_of(trained, seed=3)).mask)
+
+
+@pytest.mark.parametrize("name", ["ia 20 %", "ia released", "ia random", "dropout", "dropout block"])
+def test_another_seed_gives_another_mask(trained, name):
+    hardener = HARDENERS[name]()
+    a, b = (hardener(batch_of(trained, seed=seed)).mask for seed in (1, 2))
+    assert not torch.equal(a, b)
+
+
+@pytest.mark.parametrize("name", HARDENERS)
+def test_no_rois(trained, name):
+    batch = batch_of(trained)
+    empty = dataclasses.replace(
+        batch, features=batch.features[:0], labels=batch.labels[:0], image_index=batch.image_index[:0]
+    )
+    hardened = HARDENERS[name]()(empty)
+    assert hardened.features.shape == (0, CHANNELS, SIZE, SIZE)
+    assert hardened.adversary_loss is None
+
+
+@pytest.mark.parametrize("name", [name for name in HARDENERS if name not in ("learned",)])
+def test_the_loss_of_the_true_class_rises(trained, name):
+    head, features, labels = trained
+    hardened = HARDENERS[name]()(batch_of(trained))
+    with torch.no_grad():
+        before = F.cross_entropy(head(features), labels)
+        after = F.cross_entropy(head(hardened.features), labels)
+    assert after > before + 1e-3
+
+
+def test_inverted_attention_hurts_more_than_chance(trained):
+    """The cells it drops are the ones that the head needs."""
+    head, _, labels = trained
+    losses = {}
+    for name in ("ia spatial", "ia random"):
+        options = {"share": 1.0, "orientation": "spatial"}
+        hardener = InvertedAttention(inversion="random" if "random" in name else "soft", **options)
+        with torch.no_grad():
+            losses[name] = float(F.cross_entropy(head(hardener(batch_of(trained)).features), labels))
+    assert losses["ia spatial"] > 1.3 * losses["ia random"]
+
+
+def test_chain_multiplies_masks_and_adds_losses(trained):
+    torch.manual_seed(0)
+    gate = LearnedGate()
+    chain = Chain(RandomDropout(share=1.0), gate, gate)
+    hardened = chain(batch_of(trained))
+    assert torch.equal(hardened.features, batch_of(trained).features * hardened.mask)
+    first = RandomDropout(share=1.0)(batch_of(trained))
+    second = gate(dataclasses.replace(batch_of(trained), features=first.features))
+    third = gate(dataclasses.replace(batch_of(trained), features=second.features))
+    torch.testing.assert_close(hardened.adversary_loss, second.adversary_loss + third.adversary_loss)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"kind": "asnd"}, "'asnd' does not exist; choose one of"),
+        ({"kind": "inverted-attention", "shere": 0.2}, "hardener.shere is not an option"),
+        ({"kind": "inverted-attention", "share": 2}, "share is 2; expected a fraction"),
+        ({"kind": "inverted-attention", "inversion": "inside-out"}, "inside-out"),
+        ({"kind": "inverted-attention", "preset": "mine"}, "preset 'mine'"),
+        ({"kind": "random-dropout", "preset": "paper"}, "preset 'paper'"),
+        ({"kind": "random-dropout", "block": 0}, "block is 0"),
+    ],
+)
+def test_bad_configurations_say_what_exists(config, message):
+    with pytest.raises(RecipeError, match=message):
+        build_hardener(config)
+
+
+def test_configurations_build_what_they_say():
+    assert build_hardener(None) is None
+    assert build_hardener({"kind": "inverted-attention", "preset": "released", "margin": 0.1}).margin == 0.1
+    chain = build_hardener([{"kind": "random-dropout"}, {"kind": "inverted-attention"}])
+    assert [type(part) for part in chain.hardeners] == [RandomDropout, InvertedAttention]
