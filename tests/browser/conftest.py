@@ -14,9 +14,10 @@ How to use it in another test file of this folder::
 the kernel, runs every cell, fails if a cell raises (`allow_errors=True` does not) and gives a `LabPage`.
 `lab.restart_kernel()` and `lab.run_all()` repeat that in the open page. The kernel starts in the notebook's
 folder, `lab.folder`. Every request and web socket of the page is recorded: when the test ends, one that left
-127.0.0.1 fails the test, and so does an uncaught JavaScript error. The server and the browser start once per
-session (about 5 s), a page and its kernel take about as long; keep each test below 40 s. Without Chromium the
-tests skip. Pictures go to the folder named by WORKBENCH_SCREENSHOTS, or else to pytest's temporary one.
+127.0.0.1 fails the test, and so does an uncaught JavaScript error. The server starts once per session, the
+browser once per file, a page and its kernel once per call (about 5 s each); keep each test below 40 s.
+Without Chromium the tests skip. Pictures go to the folder named by WORKBENCH_SCREENSHOTS, or else to pytest's
+temporary one.
 """
 
 from __future__ import annotations
@@ -149,9 +150,12 @@ def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             process.wait()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator:
-    """The browser, a Playwright `Browser`."""
+    """The browser, a Playwright `Browser`.
+
+    Not for the whole session: while it lives, Playwright's event loop keeps other tests from `asyncio.run`.
+    """
     executable = _chromium()
     if executable is None:
         pytest.skip("no Chromium found: install the package chromium to run the browser tests")

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from workbench.detectors.load import shipped_names
+
 pytestmark = pytest.mark.browser
 
 FAKE = (Path(__file__).parents[1] / "widgets" / "bright_detector.py").read_bytes()
@@ -21,6 +23,24 @@ for x1, y1, x2, y2 in boxes:
 one = BrightDetector(classes, boxes, [1, 2])
 two = BrightDetector(classes, boxes, [1, 2], gain=1.1)
 target = {"boxes": torch.tensor(boxes).float(), "labels": torch.tensor([1, 2])}
+"""
+TIMED = """
+import statistics, time
+import torch
+import workbench as wb
+from widgets import OcclusionLab
+
+torch.set_num_threads(1)
+image, target = wb.load_data("digit-scenes", "test")[7]
+
+
+def milliseconds_of_cpu(lab):
+    spent = []
+    for x in range(9):
+        start = time.process_time()
+        lab.box = [x, x, x + 20, x + 20]
+        spent.append(1000 * (time.process_time() - start))
+    return statistics.median(spent)
 """
 SHOW = "lab = OcclusionLab({'plain': one, '<i>hardened</i>': two}, image, target, texture='grey')\nlab"
 
@@ -160,31 +180,34 @@ def test_slow_detectors_never_fall_behind(lab_page):
 
 
 def test_round_trip_with_two_detectors(lab_page):
-    """The time from a move to its drawn answer, with two detectors of the digit-scenes recipe."""
+    """From a key to the drawn answer in at most 150 ms, with two digit-scenes detectors.
+
+    The detectors are timed in CPU time of one thread, so that a busy machine does not fail the test; the way to the
+    browser and back is what the quickest answer took beyond its detectors.
+    """
+    names = [name for name in shipped_names() if name.startswith("digit-scenes/")][:2]
+    if len(names) < 2:
+        pytest.skip("no two digit-scenes detectors are shipped")
     cells = [
-        "import time, torch\n"
-        "from workbench.data import load_data\n"
-        "from workbench.detectors import build_detector\n"
-        "from workbench.training.recipe import Recipe\n"
-        "from widgets import OcclusionLab\n"
-        "data = load_data('digit-scenes', 'test')\n"
-        "image, target = data[7]\n"
-        "config = Recipe.load('digit-scenes/faster-rcnn').model_dump()['detector']\n"
-        "pair = {name: build_detector(config, data.classes) for name in ('one', 'two')}",
-        "lab = OcclusionLab(pair, image, target)\nlab",
+        TIMED,
+        f"lab = OcclusionLab({{name: wb.load_detector(name) for name in {names}}}, image, target)\nlab",
     ]
     lab = lab_page(cells)
     page, hand = lab.page, Hand(lab.page)
     page.locator(".ol-badge").first.wait_for()
-    page.locator(".ol-canvas").first.focus()
-    for _ in range(15):
+    assert hand.canvas.bounding_box()["width"] == 384  # 128 pixels, three times
+    hand.canvas.focus()
+    for _ in range(12):
         page.keyboard.press("ArrowLeft")
         settled(page)
-    milliseconds = page.evaluate("document.querySelector('.occlusion-lab').roundTrips")
-    inside = float(python(lab, "print(lab.result['milliseconds'])"))
-    print(f"round trip: median {statistics.median(milliseconds):.0f} ms; detectors {inside:.0f} ms")
-    assert hand.canvas.bounding_box()["width"] == 384  # 128 pixels, three times
-    assert len(milliseconds) >= 10
+    lab.screenshot("occlusion-lab-detectors")
+    trips = page.evaluate("document.querySelector('.occlusion-lab').roundTrips")
+    used = float(python(lab, "print(milliseconds_of_cpu(lab))"))
+    way = min(whole - inside for whole, inside in trips)
+    now = statistics.median(whole for whole, _ in trips)
+    print(f"\nmedian {now:.0f} ms now; detectors {used:.0f} ms of CPU, way {way:.0f} ms")
+    assert len(trips) >= 10
+    assert used + way <= 150
 
 
 def contrast(*colours):
