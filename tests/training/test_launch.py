@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -150,7 +152,7 @@ def test_no_zombie_stays_in_the_launching_process(tmp_path):
     assert until(lambda: not psutil.pid_exists(pid), 5)
 
 
-def test_a_live_folder_is_refused_by_launch_and_resume(tmp_path):
+def test_a_live_folder_is_refused_by_launch_and_resume(tmp_path, monkeypatch):
     recipe = recipe_of(1000, step=0.05)
     run = launch(recipe, tmp_path / "run")
     for resume in (False, True):
@@ -158,9 +160,20 @@ def test_a_live_folder_is_refused_by_launch_and_resume(tmp_path):
             launch(recipe, tmp_path / "run", resume=resume)
     with pytest.raises(RunError, match="alive"):
         run.resume()
+    monkeypatch.setattr(detached, "PATIENCE", 0.1)
     (run.folder / "proc.json").unlink()  # even when its record is lost: the process holds the lock
     with pytest.raises(RunError, match="alive"):
         launch(recipe, tmp_path / "run", resume=True)
+
+
+def test_a_lock_that_is_just_being_let_go_is_waited_for(tmp_path):
+    run = launch(recipe_of(2), tmp_path / "run")
+    run.wait(20)
+    (run.folder / "done.json").unlink()
+    with open(run.folder / detached.LOCK) as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        threading.Timer(0.3, fcntl.flock, (lock.fileno(), fcntl.LOCK_UN)).start()
+        assert run.resume().wait(20) == "done"
 
 
 def test_a_finished_folder_is_kept(tmp_path):

@@ -31,6 +31,7 @@ LOCK = "proc.lock"
 LOG = "log.txt"
 SOURCES = Path(__file__).resolve().parents[2]  #: where `import workbench` finds this code
 TOKEN = "WORKBENCH_RUN"  # environment variable
+PATIENCE = 2.0  # seconds
 _GONE = (psutil.NoSuchProcess, psutil.AccessDenied, OSError)
 
 
@@ -204,8 +205,17 @@ def variables(threads: int) -> dict[str, str]:
 
 
 def _acquire(lock: int, folder: Path) -> None:
-    """Take the folder's lock; two kernels that start the same run at once cannot both have it."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise RunError(f"{folder} holds a run that is alive; stop it or choose another folder") from error
+    """Take the folder's lock; two kernels that start the same run at once cannot both have it.
+
+    A process that counts as dead may still be closing its files, so it is given a moment.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() > deadline:
+                raise RunError(
+                    f"{folder} holds a run that is alive; stop it or choose another folder"
+                ) from error
+            time.sleep(0.05)
