@@ -15,16 +15,17 @@ from PIL import Image
 from torchvision import io, tv_tensors
 
 from workbench.errors import DataError
+from workbench.paths import user_path
 
 # Deprecated since torchvision 0.29, and 1.7 times as fast as Pillow, which is used where it is gone.
 _decode = getattr(io, "decode_image", None)
 
 
 def existing_folder(root: str | PathLike[str] | None, name: str) -> Path:
-    """`root` as a Path. Raises DataError if it is None or no folder."""
+    """`root` as a Path, ~ and ${VARIABLES} replaced. Raises DataError if it is None or no folder."""
     if root is None:
         raise DataError(f'{name} lies in a folder: load_data("{name}", root=FOLDER)')
-    folder = Path(root).expanduser()
+    folder = user_path(root, DataError)
     if not folder.is_dir():
         raise DataError(f"{folder}: this folder does not exist")
     return folder

@@ -11,6 +11,7 @@ from torchvision.models._utils import IntermediateLayerGetter
 from torchvision.ops import FrozenBatchNorm2d
 
 from workbench.errors import RecipeError, WeightsError
+from workbench.paths import user_path
 
 RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101")
 STAGES = ("layer1", "layer2", "layer3", "layer4")
@@ -94,7 +95,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     Raises:
         WeightsError: no such file, not a file of tensors, or not readable as one.
     """
-    path = Path(path).expanduser()
+    path = user_path(path, WeightsError)
     if not path.is_file():
         raise WeightsError(f"there is no file of weights at {path}")
     try:

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from workbench.detectors.base import Detector
 from workbench.detectors.build import build_detector
 from workbench.errors import WeightsError
+from workbench.paths import user_path
 
 SHIPPED = Path(__file__).parents[1] / "weights"
 FORMAT = "occlusion-workbench-detector-1"
@@ -64,7 +65,7 @@ def locate(name: str | Path) -> Path:
     Raises:
         WeightsError: none of them exists; the message lists the shipped names.
     """
-    path = Path(name).expanduser()
+    path = user_path(name, WeightsError)
     if path.is_dir():
         final = path / "detector.safetensors"
         if not final.is_file():
