@@ -82,6 +82,14 @@ def test_a_failed_run_leaves_its_pair_out_and_is_listed():
     assert "<b>" not in comparison._repr_html_()
 
 
+def test_a_comparison_of_nothing_but_failures_can_be_read():
+    comparison = runs_of(base=[None], other=[None])
+    for some in (comparison, Comparison(comparison.frame().drop(columns="AP"))):
+        assert some.table().empty
+        assert "2 of 2 runs gave no result" in repr(some)
+        assert "boom" in some._repr_html_()
+
+
 def test_text_shows_mean_half_interval_and_difference():
     text = runs_of(base=[1.0, 2.0, 3.0], other=[2.0, 4.0, 6.0]).text()
     assert text.loc["base", "AP"] == "2.000 ± 2.484"

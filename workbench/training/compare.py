@@ -32,9 +32,8 @@ from workbench.training.run import Run, start_process, training_fingerprint
 from workbench.training.scoring import is_scored
 
 POLL = 0.2  # seconds
-NON_FINITE = (
-    "non-finite-loss"  #: the kind of failure that the same recipe, seed and code would only meet again
-)
+#: The kind of failure that the same recipe, seed and code would only meet again.
+NON_FINITE = "non-finite-loss"
 
 
 def compare(
@@ -49,7 +48,7 @@ def compare(
     """Train every recipe with every seed, evaluate each final detector once, and compare with the first recipe.
 
     An interruption stops the runs that this call started; calling again goes on with them. Failed runs are listed in
-    `Comparison.failures` and do not stop the others.
+    `Comparison.failures` and do not stop the others; a later call tries them again, unless a loss was not finite.
 
     Args:
         recipes: recipes, names or files, each with a name of its own; differences are against the first.
@@ -60,9 +59,10 @@ def compare(
 
     Raises:
         RecipeError: a recipe is not valid, has no test data, or shares its name with another.
-        RunError: the folder cannot be written.
+        RunError: `workers` is less than 1.
     """
-    jobs = _plan(_load(recipes, test), range(seeds) if isinstance(seeds, int) else seeds, workers)
+    seeds = list(range(seeds)) if isinstance(seeds, int) else list(dict.fromkeys(seeds))
+    jobs = _plan(_load(recipes, test), seeds, workers)
     root = runs_folder() if folder is None else Path(folder).expanduser().absolute()
     _find_runs(jobs, root)
     environments = _environments(jobs, workers)

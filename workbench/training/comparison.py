@@ -96,13 +96,19 @@ class Comparison:
                     difference = Interval(0, math.nan, math.nan, math.nan)
                 rows[metric, recipe] = (*t_interval(values[recipe]), *difference)
         columns = ["n", "mean", "low", "high", "pairs", "difference", "difference_low", "difference_high"]
-        index = pd.MultiIndex.from_tuples(rows, names=["metric", "recipe"])
+        index = pd.MultiIndex.from_arrays(
+            list(zip(*rows, strict=True)) or [[], []], names=["metric", "recipe"]
+        )
         return pd.DataFrame(list(rows.values()), index=index, columns=columns)
 
     def text(self, metrics: Sequence[str] | None = None) -> pd.DataFrame:
         """The table to read: one row per recipe, "mean ± half interval (difference [low, high])" per metric."""
-        cells = self.table(metrics).apply(_cell, axis=1).unstack("metric")
-        return cells.loc[self.recipes, self._chosen(metrics)].rename_axis(index=None, columns=None)
+        table = self.table(metrics)
+        cells = {
+            metric: [_cell(table.loc[metric, recipe]) for recipe in self.recipes]
+            for metric in self._chosen(metrics)
+        }
+        return pd.DataFrame(cells, index=self.recipes)
 
     def save(self, path: str | Path) -> Path:
         """Write JSON, atomically."""

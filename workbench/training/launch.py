@@ -60,7 +60,8 @@ def prepare(
     if not isinstance(recipe, Recipe):
         recipe = Recipe.load(recipe)
     changes = {"processes": processes, "threads": threads}
-    recipe = recipe.replace({key: value for key, value in changes.items() if value is not None})
+    if changes := {key: value for key, value in changes.items() if value is not None}:
+        recipe = recipe.replace(changes)
     if recipe.device.startswith("cuda") and recipe.processes > torch.cuda.device_count():
         there = torch.cuda.device_count()
         raise RunError(f"{recipe.processes} processes need as many GPUs; there are {there}")
