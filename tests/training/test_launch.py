@@ -20,6 +20,7 @@ import pytest
 from workbench.errors import RecipeError, RunError
 from workbench.training import Recipe, Run, detached, launch
 from workbench.training.launch import new_folder
+from workbench.training.run import start_process
 
 STAND_IN = Path(__file__).parents[1] / "stand_in"
 REAL = {"data": {"name": "digit-scenes"}, "detector": {"kind": "faster-rcnn"}}
@@ -164,6 +165,25 @@ def test_a_live_folder_is_refused_by_launch_and_resume(tmp_path, monkeypatch):
     (run.folder / "proc.json").unlink()  # even when its record is lost: the process holds the lock
     with pytest.raises(RunError, match="alive"):
         launch(recipe, tmp_path / "run", resume=True)
+
+
+def test_a_start_never_ends_what_another_kernel_has_just_started(tmp_path):
+    run = launch(recipe_of(1000, step=0.05), tmp_path / "run")
+    with pytest.raises(RunError, match="alive"):
+        start_process(Run.open(tmp_path / "run"))  # as if `resume` had seen it dead a moment before
+    assert run.alive
+
+
+def test_a_full_disk_does_not_keep_a_run_from_being_stopped(tmp_path, monkeypatch):
+    run = launch(recipe_of(1000, step=0.05), tmp_path / "run")
+    assert until(lambda: run.status == "running")
+
+    def full(*_: object) -> None:
+        raise RunError("the disk is full")
+
+    monkeypatch.setattr("workbench.training.run.write_json", full)
+    run.stop()
+    assert not run.alive
 
 
 def test_a_lock_that_is_just_being_let_go_is_waited_for(tmp_path):

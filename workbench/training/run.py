@@ -145,7 +145,7 @@ class Run:
         return max(0.0, last - record.started)
 
     def progress(self) -> Progress:
-        """Steps done and to do, and the speed over the last 50 logged lines of the present detached."""
+        """Steps done and to do, and the speed over the last 50 logged lines of the present process."""
         record = detached.Record.read(self.folder)
         rows = [row for row in self._metrics.read() if row.get("kind") == "train"]
         step, total = int(rows[-1]["step"]) if rows else 0, self.recipe.steps
@@ -193,7 +193,8 @@ class Run:
         """Let it write a checkpoint and end; kill what is still alive after `grace` seconds. Returns the status."""
         record = detached.Record.read(self.folder)
         if detached.find(record) is not None:
-            write_json(self.folder / "stop.json", {"time": time.time()})
+            with suppress(RunError):  # a full disk is no reason to let it go on
+                write_json(self.folder / "stop.json", {"time": time.time()})
         if record is not None:
             detached.terminate(record, grace=grace)
         return self.status
@@ -305,10 +306,15 @@ def start_process(run: Run, *, environment: Mapping[str, str] | None = None) -> 
     """
     recipe, code = run.recipe, code_fingerprint()
     last = detached.Record.read(run.folder)
+    if detached.find(last) is not None:  # another kernel was quicker
+        raise RunError(f"{run.folder} is alive; stop it first")
     if last is not None:
         detached.terminate(last, grace=0)  # what a killed leader left behind still holds the folder's lock
-    for name in ("stop.json", "error.json"):
-        (run.folder / name).unlink(missing_ok=True)
+    try:
+        for name in ("stop.json", "error.json"):
+            (run.folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise RunError(f"{run.folder} cannot be written: {error.strerror}") from error
     detached.start(
         run.folder,
         detached.trainer_command(run.folder, recipe.processes),
