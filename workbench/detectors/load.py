@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from workbench.detectors.base import Detector
 from workbench.detectors.build import build_detector
@@ -45,7 +45,7 @@ def save_detector(
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     try:
-        save_file(state, partial, metadata)
+        partial.write_bytes(save(state, metadata))
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)

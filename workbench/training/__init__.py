@@ -4,7 +4,6 @@ from workbench.training.compare import compare
 from workbench.training.comparison import Comparison, t_interval
 from workbench.training.launch import launch
 from workbench.training.preflight import doctor
-from workbench.training.preflight import doctor
 from workbench.training.recipe import Recipe
 from workbench.training.run import Progress, Run
 
