@@ -17,9 +17,11 @@ from typing import Any
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -36,13 +38,11 @@ FAINT, STRONG = 0.2, 0.85  #: opacity of the lowest and the highest attention ov
 DROPPED = 0.08  #: what is left of the brightness where nothing is kept
 
 
-def _colours(values: np.ndarray, ground: np.ndarray | float) -> np.ndarray:
-    """RGB [..., 3] of values in 0..1 over grey ground: the more attention, the brighter and the less transparent."""
-    opacity = (FAINT + (STRONG - FAINT) * values)[..., None]
-    return (1 - opacity) * ground + opacity * matplotlib.colormaps["inferno"](values)[..., :3]
-
-
-COLOURS = ListedColormap(_colours(np.linspace(0, 1, 256), 0.5), "attention")
+_SHARES = np.linspace(0, 1, 256)[:, None]
+_OPACITY = (FAINT + (STRONG - FAINT) * _SHARES).astype(np.float32)  # [256, 1]
+_INK = (_OPACITY * matplotlib.colormaps["inferno"](_SHARES[:, 0])[:, :3]).astype(np.float32)  # [256, 3]
+#: The more attention, the brighter and the less transparent; here over middle grey.
+COLOURS = ListedColormap(_INK + (1 - _OPACITY) * 0.5, "attention")
 
 
 def heat(patch: Tensor, values: Tensor) -> np.ndarray:
@@ -55,7 +55,8 @@ def heat(patch: Tensor, values: Tensor) -> np.ndarray:
     size = tuple(patch.shape[-2:])
     large = F.interpolate(share[None, None], size=size, mode="bilinear", align_corners=False)[0, 0]
     grey = patch.float().mean(dim=0).numpy()[..., None] / 255  # so that all colour is attention
-    return _bytes(_colours(large.numpy(), grey))
+    places = (large * 255).round().to(torch.uint8).numpy()
+    return _bytes(_INK[places] + (1 - _OPACITY[places]) * grey)
 
 
 def keep(patch: Tensor, kept: Tensor) -> np.ndarray:
@@ -84,30 +85,38 @@ def attention_on_patch(
     classes: Sequence[str] | None = None,
     *,
     side: float = 1.5,
+    dpi: int = 150,
 ) -> Figure:
     """Overall attention and that of the most sensitive channels, one row each (Fig. 1).
 
     rows: name → attention (of one or of several detectors), or an inversion, whose row shows the patch through what
     it keeps (overall: of the average channel). classes: names of labels 1..K. side: inches of a panel.
+    dpi: pixels per inch.
     """
     if not rows:
         raise DataError("there is no attention to draw")
     columns = 1 + max(len(_seen(row).channels) for row in rows.values())
-    sheet = _Sheet.blank(len(rows), columns, side)
+    sheet = _Sheet.blank(len(rows), columns, side, dpi)
+    above: list[str] = []
     for place, (name, row) in enumerate(rows.items()):
         seen, inverted = _seen(row), isinstance(row, Inversion)
-        draw = keep if inverted else heat
+        draw, patch = keep if inverted else heat, sheet.sized(seen.patch)
+        titles = [f"channel {channel}" for channel in seen.channels.tolist()]
         for column, one in enumerate(row.kept_channels if inverted else row.channel_maps):
-            title = f"channel {int(seen.channels[column])}"
-            sheet.show(place, column, draw(seen.patch, one), title)
+            sheet.show(place, column, draw(patch, one), "" if titles == above else titles[column])
         overall = row.kept if inverted else row.map
-        sheet.show(place, columns - 1, draw(seen.patch, overall), "all channels")
+        sheet.show(place, columns - 1, draw(patch, overall), "" if above else "all channels")
         sheet.name(place, name, _facts(row, classes))
+        above = titles  # the same channels need no names again
     return sheet.finished()
 
 
 def four_strategies(
-    inverted: Mapping[str, Inversion], classes: Sequence[str] | None = None, *, side: float = 1.5
+    inverted: Mapping[str, Inversion],
+    classes: Sequence[str] | None = None,
+    *,
+    side: float = 1.5,
+    dpi: int = 150,
 ) -> Figure:
     """What each inversion strategy keeps of one region, and the score before → after (Fig. 6).
 
@@ -116,16 +125,21 @@ def four_strategies(
     if not inverted:
         raise DataError("there is no inversion to draw")
     seen = next(iter(inverted.values())).before
-    sheet = _Sheet.blank(1, 1 + len(inverted), side, above=2, labels=GAP)
-    sheet.show(0, 0, heat(seen.patch, seen.map), f"attention\n{_title(seen, classes)}: {seen.score:.2f}")
+    sheet = _Sheet.blank(1, 1 + len(inverted), side, dpi, above=2, labels=GAP)
+    patch = sheet.sized(seen.patch)
+    sheet.show(0, 0, heat(patch, seen.map), f"attention\n{_title(seen, classes)}: {seen.score:.2f}")
     for column, (name, inversion) in enumerate(inverted.items(), start=1):
         title = f"{name}\n{seen.score:.2f} → {inversion.after.score:.2f}"
-        sheet.show(0, column, keep(seen.patch, inversion.kept), title)
+        sheet.show(0, column, keep(patch, inversion.kept), title)
     return sheet.finished()
 
 
 def attention_over_training(
-    runs: Mapping[str, Mapping[int, RoIAttention]], *, marked: int | None = None, side: float = 1.2
+    runs: Mapping[str, Mapping[int, RoIAttention]],
+    *,
+    marked: int | None = None,
+    side: float = 1.2,
+    dpi: int = 150,
 ) -> Figure:
     """How the attention on one object changes as training goes on, one row per run (Fig. 5).
 
@@ -134,7 +148,7 @@ def attention_over_training(
     steps = sorted({step for row in runs.values() for step in row})
     rows = {name: [row.get(step) for step in steps] for name, row in runs.items()}
     bold = steps.index(marked) if marked in steps else None
-    return _grid(rows, [f"step {step:,}" for step in steps], side, bold)
+    return _grid(rows, [f"step {step:,}" for step in steps], side, dpi, bold)
 
 
 def attention_of_objects(
@@ -142,67 +156,91 @@ def attention_of_objects(
     classes: Sequence[str] | None = None,
     *,
     side: float = 1.2,
+    dpi: int = 150,
 ) -> Figure:
     """Overall attention of several detectors (rows) on the same objects (columns) (Fig. 2)."""
     lengths = {name: len(row) for name, row in detectors.items()}
     if len(set(lengths.values())) > 1:
         raise DataError(f"all detectors need the same objects; there are {lengths}")
     first = next(iter(detectors.values()), [])
-    return _grid(detectors, [_title(seen, classes) for seen in first], side)
+    return _grid(detectors, [_title(seen, classes) for seen in first], side, dpi)
 
 
 def _grid(
     rows: Mapping[str, Sequence[RoIAttention | None]],
     titles: Sequence[str],
     side: float,
+    dpi: int,
     bold: int | None = None,
 ) -> Figure:
     """Overall maps with score and spread under each; None leaves a place empty."""
     if not rows or not titles:
         raise DataError("there is no attention to draw")
-    sheet = _Sheet.blank(len(rows), len(titles), side, below=1)
+    sheet = _Sheet.blank(len(rows), len(titles), side, dpi, below=1)
     for column, title in enumerate(titles):
         sheet.title(0, column, title, bold=column == bold)
     for place, (name, row) in enumerate(rows.items()):
         sheet.name(place, name, "score · spread")
         for column, seen in enumerate(row):
             if seen is not None:
-                sheet.show(place, column, heat(seen.patch, seen.map))
+                sheet.show(place, column, heat(sheet.sized(seen.patch), seen.map))
                 sheet.caption(place, column, f"{seen.score:.2f} · {seen.spread:.2f}")
     return sheet.finished()
 
 
 @dataclass(frozen=True)
 class _Sheet:
-    """Panels in rows and columns on one pair of axes in inches: many times quicker than axes for each."""
+    """Panels in rows and columns, on one picture on one pair of axes in inches: quicker than axes for each."""
 
     axes: Axes
+    pixels: np.ndarray  #: uint8 [H, W, 3], the whole figure
     side: float  #: inches of a panel
+    dpi: int  #: pixels per inch: panels are made for them, so that none is resampled while it is drawn
     step: float  #: inches from row to row
     left: float  #: inches before the first column
     top: float  #: inches over the first row
 
     @classmethod
     def blank(
-        cls, rows: int, columns: int, side: float, *, above: int = 1, below: int = 0, labels: float = LABELS
+        cls,
+        rows: int,
+        columns: int,
+        side: float,
+        dpi: int,
+        *,
+        above: int = 1,
+        below: int = 0,
+        labels: float = LABELS,
     ) -> _Sheet:
         """above, below: lines of text over and under each panel. labels: inches for the rows' names."""
         step = side + GAP + LINE * (above + below)
         width, height = labels + columns * (side + GAP) + BAR, rows * step + GAP
-        figure, axes = plt.subplots(figsize=(width, height))
+        figure, axes = plt.subplots(figsize=(width, height), dpi=dpi, facecolor="white")
         plt.close(figure)  # else a notebook shows it twice
         axes.set_position((0, 0, 1, 1))
         axes.set_axis_off()
-        return cls(axes, side, step, labels, LINE * above + GAP)
+        shape = (int(height * dpi), int(width * dpi), 3)  # as matplotlib rounds
+        return cls(axes, np.full(shape, 255, np.uint8), side, dpi, step, labels, LINE * above + GAP)
 
     def place(self, row: int, column: int) -> tuple[float, float]:
-        """Left and upper edge of a panel."""
+        """Left and upper edge of a panel in inches."""
         return self.left + column * (self.side + GAP), self.top + row * self.step
+
+    def paste(self, x: float, y: float, picture: np.ndarray) -> None:
+        """Put uint8 RGB [h, w, 3] at a place in inches."""
+        left, top = (round(value * self.dpi) for value in (x, y))
+        self.pixels[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+
+    def sized(self, patch: Tensor) -> Tensor:
+        """A patch uint8 [3, H, W] with the pixels of a panel."""
+        side = round(self.side * self.dpi)
+        picture = Image.fromarray(patch.permute(1, 2, 0).contiguous().numpy())
+        small = picture.resize((side, side), Image.Resampling.BOX)
+        return torch.from_numpy(np.array(small)).permute(2, 0, 1)
 
     def show(self, row: int, column: int, picture: np.ndarray, title: str = "") -> None:
         """A picture with a title over it."""
-        x, y = self.place(row, column)
-        self.axes.imshow(picture, extent=(x, x + self.side, y + self.side, y), interpolation="antialiased")
+        self.paste(*self.place(row, column), picture)
         self.title(row, column, title)
 
     def title(self, row: int, column: int, text: str, *, bold: bool = False) -> None:
@@ -226,20 +264,23 @@ class _Sheet:
 
     def _text(self, x: float, y: float, text: str, **style: Any) -> None:
         if text:
-            self.axes.text(x, y, text, parse_math=False, **{"fontsize": 8.5, "ha": "center", **style})
+            style = {"fontsize": 8.5, "ha": "center", "color": "black", **style}
+            self.axes.text(x, y, text, parse_math=False, **style)
 
     def finished(self) -> Figure:
         """The figure, with the scale of attention at its right, as high as a panel."""
         figure = self.axes.figure
         width, height = figure.get_size_inches()
         x, y = width - BAR + 0.04, self.top
-        scale = np.linspace(1, 0, 224)[:, None]
-        self.axes.imshow(COLOURS(scale), extent=(x, x + 0.1, y + self.side, y), aspect="auto")
-        for text, place in (("high", y), ("0", y + self.side)):
-            self.axes.text(x + 0.13, place, text, fontsize=7.5, va="bottom" if text == "0" else "top")
-        middle = y + self.side / 2
-        self.axes.text(x + 0.13, middle, "attention", fontsize=7.5, rotation=90, va="center")
-        self.axes.set(xlim=(0, width), ylim=(height, 0), aspect="auto")
+        scale = _bytes(COLOURS(np.linspace(1, 0, round(self.side * self.dpi)))[:, None, :3])
+        self.paste(x, y, scale.repeat(round(0.1 * self.dpi), axis=1))
+        style = {"fontsize": 7.5, "ha": "left"}
+        self._text(x + 0.13, y, "high", va="top", **style)
+        self._text(x + 0.13, y + self.side / 2, "attention", va="center", rotation=90, **style)
+        self._text(x + 0.13, y + self.side, "0", va="bottom", **style)
+        self.axes.imshow(
+            self.pixels, extent=(0, width, height, 0), aspect="auto", interpolation="antialiased"
+        )
         return figure
 
 
