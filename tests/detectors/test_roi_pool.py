@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from torchvision.ops import MultiScaleRoIAlign
 from torchvision.ops import roi_align as torchvision_roi_align
 
-from workbench.detectors.roi_pool import RoIAlign, assign_levels, bag_roi_align, roi_align, to_rois
+from workbench.detectors.roi_pool import (
+    RoIAlign,
+    WeightedRows,
+    assign_levels,
+    bag_roi_align,
+    roi_align,
+    to_rois,
+)
 
 STRIDES = (4, 8, 16, 32)
 
@@ -17,7 +24,8 @@ STRIDES = (4, 8, 16, 32)
 def pyramid(size: int = 128, images: int = 2, channels: int = 5) -> list[torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     return [
-        torch.randn(images, channels, size // s, size // s, generator=generator).requires_grad_() for s in STRIDES
+        torch.randn(images, channels, size // s, size // s, generator=generator).requires_grad_()
+        for s in STRIDES
     ]
 
 
@@ -58,6 +66,17 @@ def test_any_box_equals_torchvision(x, y, w, h, samples, size):
     got = bag_roi_align([level], roi, torch.zeros(1, dtype=torch.long), (4,), size, samples)
     want = torchvision_roi_align(level, roi, size, 0.25, samples)
     torch.testing.assert_close(got, want, atol=1e-4, rtol=1e-4)
+
+
+def test_gradient_of_weighted_rows_by_hand():
+    """Row 1 of the table is used twice by the first bag and once by the second; row 3 never."""
+    table = torch.arange(8.0).reshape(4, 2).requires_grad_()
+    index = torch.tensor([[1, 1, 0], [2, 0, 1]], dtype=torch.int32)
+    weight = torch.tensor([[0.5, 0.25, 0.0], [1.0, 2.0, 4.0]])
+    rows = WeightedRows.apply(table, index, weight)
+    assert rows.tolist() == [[1.5, 2.25], [12.0, 19.0]]
+    rows.backward(torch.tensor([[1.0, 10.0], [100.0, 1000.0]]))
+    assert table.grad.tolist() == [[200.0, 2000.0], [400.75, 4007.5], [100.0, 1000.0], [0.0, 0.0]]
 
 
 def test_no_boxes_at_all():

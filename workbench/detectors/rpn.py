@@ -9,9 +9,9 @@ from torchvision.models.detection._utils import BoxCoder, Matcher
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RPNHead, concat_box_prediction_layers
-from torchvision.ops import batched_nms, clip_boxes_to_image
+from torchvision.ops import batched_nms
 
-from workbench.detectors.sampling import balanced_sample, match_boxes
+from workbench.detectors.sampling import balanced_sample, match_anchors
 
 
 class RegionProposalNetwork(nn.Module):
@@ -92,15 +92,19 @@ class RegionProposalNetwork(nn.Module):
             levels.append(torch.full_like(top[0], level))
             start += n
         chosen, level_of = torch.cat(index, dim=1), torch.cat(levels)
+        picked = chosen[:, :, None].expand(-1, -1, 4)
+        near = torch.stack(anchors).gather(1, picked).flatten(0, 1)
+        boxes = self.box_coder.decode_single(
+            deltas.view(len(anchors), -1, 4).gather(1, picked).flatten(0, 1), near
+        )
+        limits = boxes.new_tensor([(width, height, width, height) for height, width in sizes])
+        boxes = torch.minimum(boxes.view(*chosen.shape, 4).clamp(min=0), limits[:, None])
+        chosen_scores = torch.sigmoid(scores.gather(1, chosen))
+        large = ((boxes[..., 2:] - boxes[..., :2]) >= 1e-3).all(dim=2)
         out = []
-        for anchor, delta, score, keep, size in zip(
-            anchors, deltas.view(len(anchors), -1, 4), scores, chosen, sizes, strict=True
-        ):
-            box = self.box_coder.decode_single(delta[keep], anchor[keep])
-            box, score, level = clip_boxes_to_image(box, size), torch.sigmoid(score[keep]), level_of
-            large = ((box[:, 2:] - box[:, :2]) >= 1e-3).all(dim=1)
-            box, score, level = box[large], score[large], level[large]
-            out.append(box[batched_nms(box, score, level, self.nms_iou)[:after]])
+        for box, score, keep in zip(boxes, chosen_scores, large, strict=True):
+            box = box[keep]
+            out.append(box[batched_nms(box, score[keep], level_of[keep], self.nms_iou)[:after]])
         return out
 
     def _losses(
@@ -112,18 +116,18 @@ class RegionProposalNetwork(nn.Module):
         generator: torch.Generator | None,
     ) -> dict[str, Tensor]:
         sampled, states, matched = [], [], []
+        index, state = match_anchors(anchors[0], [target["boxes"] for target in targets], self.matcher)
         start = 0
-        for anchor, target in zip(anchors, targets, strict=True):
-            index, state = match_boxes(anchor, target["boxes"], self.matcher)
-            drawn = balanced_sample(state, self.samples, self.positive_fraction, generator)
+        for i, (anchor, target) in enumerate(zip(anchors, targets, strict=True)):
+            drawn = balanced_sample(state[i], self.samples, self.positive_fraction, generator)
             sampled.append(drawn + start)
-            states.append(state[drawn])
+            states.append(state[i, drawn])
             truth = target["boxes"]
-            matched.append(truth[index[drawn]] if len(truth) else torch.zeros_like(anchor[drawn]))
+            matched.append(truth[index[i, drawn]] if len(truth) else torch.zeros_like(anchor[drawn]))
             start += len(anchor)
-        rows, state = torch.cat(sampled), torch.cat(states)
-        positive = state >= 1
+        rows, drawn_states = torch.cat(sampled), torch.cat(states)
+        positive = drawn_states >= 1
         goals = self.box_coder.encode_single(torch.cat(matched)[positive], torch.cat(anchors)[rows[positive]])
         box = F.smooth_l1_loss(deltas[rows[positive]], goals, beta=1 / 9, reduction="sum")
-        objectness = F.binary_cross_entropy_with_logits(logits[rows], state.float())
+        objectness = F.binary_cross_entropy_with_logits(logits[rows], drawn_states.float())
         return {"objectness": objectness, "rpn_box": box / max(1, len(rows))}

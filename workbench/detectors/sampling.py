@@ -9,7 +9,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torchvision.models.detection._utils import Matcher
-from torchvision.ops import box_iou
 
 
 def permutation(n: int, generator: torch.Generator | None, device: torch.device) -> Tensor:
@@ -17,6 +16,21 @@ def permutation(n: int, generator: torch.Generator | None, device: torch.device)
     if generator is None:
         return torch.randperm(n, device=device)
     return torch.randperm(n, generator=generator, device=generator.device).to(device)
+
+
+def overlaps(first: Tensor, second: Tensor) -> Tensor:
+    """IoU [N, M] of boxes [N, 4] and [M, 4]: torchvision's `box_iou` number for number.
+
+    Coordinate by coordinate, so that the inner loops run over boxes and not over pairs of corners: several times
+    quicker on a CPU.
+    """
+    left, top, right, bottom = (column[:, None] for column in first.unbind(1))
+    x1, y1, x2, y2 = second.t().contiguous()
+    width = (torch.minimum(right, x2) - torch.maximum(left, x1)).clamp_(min=0)
+    height = (torch.minimum(bottom, y2) - torch.maximum(top, y1)).clamp_(min=0)
+    inside = width.mul_(height)
+    union = (right - left) * (bottom - top) + (x2 - x1) * (y2 - y1) - inside
+    return inside / union
 
 
 def match_boxes(boxes: Tensor, truth: Tensor, matcher: Matcher) -> tuple[Tensor, Tensor]:
@@ -34,10 +48,36 @@ def match_boxes(boxes: Tensor, truth: Tensor, matcher: Matcher) -> tuple[Tensor,
     if len(truth) == 0:
         zeros = torch.zeros(len(boxes), dtype=torch.long, device=boxes.device)
         return zeros, zeros.clone()
-    matched = matcher(box_iou(truth, boxes))
+    matched = matcher(overlaps(truth, boxes))
     state = (matched >= 0).long()
     state[matched == Matcher.BETWEEN_THRESHOLDS] = -1
     return matched.clamp(min=0), state
+
+
+def match_anchors(anchors: Tensor, truths: list[Tensor], matcher: Matcher) -> tuple[Tensor, Tensor]:
+    """`match_boxes` for several images with the same anchors at once, which is several times quicker.
+
+    Anchors that fit an object better than all others are matched whatever their overlap, as in torchvision.
+
+    Args:
+        anchors: [A, 4] xyxy pixels.
+        truths: [N, 4] xyxy pixels of each of B images.
+
+    Returns:
+        index [B, A] and state [B, A], as those of `match_boxes`.
+    """
+    most = max(1, *(len(truth) for truth in truths))
+    padded = anchors.new_zeros((len(truths), most, 4))
+    absent = torch.ones((len(truths), most, 1), dtype=torch.bool, device=anchors.device)
+    for row, truth in enumerate(truths):
+        padded[row, : len(truth)] = truth
+        absent[row, : len(truth)] = False
+    overlap = overlaps(padded.flatten(0, 1), anchors).view(len(truths), most, -1)
+    best, index = overlap.max(dim=1)
+    of_object = overlap.amax(dim=2, keepdim=True).masked_fill(absent, torch.inf)
+    matched = (best >= matcher.high_threshold) | (overlap == of_object).any(dim=1)
+    state = matched.long() - (~matched & (best >= matcher.low_threshold)).long()
+    return index * matched, state
 
 
 def balanced_sample(
