@@ -46,7 +46,9 @@ def test_steps_drop_at_milestones_given_as_steps_or_fractions():
 
 
 def test_warm_up_rises_linearly_from_its_factor():
-    assert rates(6, kind="constant", warmup=4, warmup_factor=0.2) == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0, 1.0])
+    assert rates(6, kind="constant", warmup=4, warmup_factor=0.2) == pytest.approx(
+        [0.2, 0.4, 0.6, 0.8, 1.0, 1.0]
+    )
     assert rates(10, kind="constant", warmup=0.2, warmup_factor=0.5) == pytest.approx([0.5, 0.75] + [1.0] * 8)
 
 
@@ -133,3 +135,23 @@ def test_running_mean_goes_on_where_it_was_saved():
     whole.update(module)
     resumed.update(module)
     assert torch.equal(whole.state["weight"], resumed.state["weight"])
+
+
+@pytest.mark.parametrize("kind", ["adamw", "sgd"])
+def test_fused_optimisers_agree_with_the_plain_ones_whatever_the_memory_format(kind):
+    torch.manual_seed(0)
+    fused, plain = (nn.Conv2d(5, 7, 3).to(memory_format=torch.channels_last) for _ in range(2))
+    plain.load_state_dict(fused.state_dict())
+    spec = OptimizerSpec(kind=kind, weight_decay=0.1)
+    ours = build_optimizer(fused.parameters(), spec, lr=0.01)
+    theirs = build_optimizer(plain.parameters(), spec, lr=0.01)
+    for group in theirs.param_groups:
+        group["fused"] = False
+    for _ in range(5):
+        x = torch.randn(2, 5, 8, 8)
+        for net, optimizer in ((fused, ours), (plain, theirs)):
+            optimizer.zero_grad()
+            net(x).square().mean().backward()
+            optimizer.step()
+    torch.testing.assert_close(fused.weight, plain.weight, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(fused.bias, plain.bias, atol=1e-6, rtol=1e-5)

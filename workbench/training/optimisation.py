@@ -63,8 +63,8 @@ def build_optimizer(parameters: Iterable[nn.Parameter], spec: OptimizerSpec, *, 
     ]
     groups = [group for group in groups if group["params"]]
     if spec.kind == "adamw":
-        return torch.optim.AdamW(groups, lr=lr, betas=(spec.momentum, 0.999), foreach=True)
-    return torch.optim.SGD(groups, lr=lr, momentum=spec.momentum, foreach=True)
+        return torch.optim.AdamW(groups, lr=lr, betas=(spec.momentum, 0.999), fused=True)
+    return torch.optim.SGD(groups, lr=lr, momentum=spec.momentum, fused=True)
 
 
 def set_learning_rate(optimizer: Optimizer, lr: float) -> None:
