@@ -203,3 +203,11 @@ def test_long_names_are_wrapped_and_cut():
     name = next(text for text in words(figure) if text.startswith("a very"))
     assert name.count("\n") == 2
     assert name.endswith("…")
+    assert (
+        "a class with …: 0.75"
+        in words(
+            four_strategies(
+                {"soft": Inversion(seen(), torch.ones(1, 2, 2), seen())}, ("a class with a long name",)
+            )
+        )[0]
+    )

@@ -291,7 +291,8 @@ def _seen(row: RoIAttention | Inversion) -> RoIAttention:
 def _title(seen: RoIAttention, classes: Sequence[str] | None) -> str:
     if classes is None:
         return f"label {seen.label}"
-    return "background" if seen.label == 0 else classes[seen.label - 1]
+    name = "background" if seen.label == 0 else classes[seen.label - 1]
+    return name if len(name) <= 14 else f"{name[:13]}…"
 
 
 def _facts(row: RoIAttention | Inversion, classes: Sequence[str] | None) -> str:
