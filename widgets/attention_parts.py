@@ -61,7 +61,11 @@ def named(detectors: Any) -> dict[str, Detector | Run]:
     if isinstance(detectors, Mapping):
         return {str(name): thing for name, thing in detectors.items()}
     things = list(detectors) if isinstance(detectors, Sequence) else [detectors]
-    return {thing.name if isinstance(thing, Run) else "detector": thing for thing in things}
+    found: dict[str, Detector | Run] = {}
+    for thing in things:
+        name = thing.name if isinstance(thing, Run) else "detector"
+        found[name if name not in found else f"{name} ({len(found) + 1})"] = thing
+    return found
 
 
 def controls_for(sources: list[str], images: int) -> dict[str, ipywidgets.Widget]:

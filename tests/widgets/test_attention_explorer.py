@@ -294,3 +294,14 @@ def test_few_of_many_steps():
     assert len(some) == COLUMNS + 1
     assert thinned([5, 6], LAST) == [5, 6]
     assert Source(ColourDetector()).steps == []
+
+
+def test_runs_of_the_same_name_are_told_apart():
+    runs = [FakeRun([100], "a/run"), FakeRun([100, 200], "b/run"), FakeRun([100], "c")]
+    explorer = AttentionExplorer(runs, Pictures(), detector="run (2)", step=200)
+    assert list(explorer.sources) == ["run", "run (2)", "c"]
+    assert explorer.step == 200
+    explorer.detector = "run"  # which has no such checkpoint
+    assert explorer.step == LAST
+    explorer.comparison.selected_index = 0
+    assert pixels(explorer.compared).shape[0] > 400  # a row for each run
