@@ -15,6 +15,7 @@ from workbench.paths import user_path
 
 RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101")
 STAGES = ("layer1", "layer2", "layer3", "layer4")
+VGG16 = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  #: channels and convolutions of each stage
 
 
 class ResidualBlock(nn.Module):
@@ -67,6 +68,38 @@ class SmallBackbone(nn.Module):
             x = getattr(self, f"layer{index + 1}")(x)
             maps[str(index)] = x
         return maps
+
+
+class VGG16Backbone(nn.Module):
+    """VGG16's convolutions (Simonyan & Zisserman 2015) without the last max-pool: one map of stride 16.
+
+    Args:
+        weights: None (random), "imagenet" (torchvision's) or the path of a state dict.
+        frozen_stages: 2 freezes conv1 and conv2, as Fast R-CNN does.
+    """
+
+    channels, stride = 512, 16
+
+    def __init__(self, *, weights: str | None = None, frozen_stages: int = 2):
+        super().__init__()
+        layers: list[nn.Module] = []
+        inputs = 3
+        for stage, (width, depth) in enumerate(VGG16):
+            layers += [nn.MaxPool2d(2)] if stage else []
+            for _ in range(depth):
+                conv = nn.Conv2d(inputs, width, 3, padding=1)
+                nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
+                nn.init.zeros_(conv.bias)
+                conv.requires_grad_(stage >= frozen_stages)
+                layers += [conv, nn.ReLU(inplace=True)]
+                inputs = width
+        self.features = nn.Sequential(*layers)
+        if weights is not None:
+            load_trunk(self, *_named_weights("vgg16", weights))
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """[B, 3, H, W] → one map [B, 512, H / 16, W / 16]."""
+        return {"0": self.features(x)}
 
 
 def imagenet_weights(name: str) -> dict[str, Tensor]:
@@ -126,6 +159,13 @@ def _expand(name: str, value: object, path: Path) -> Tensor:
     raise WeightsError(f"{path}: entry {name!r} is a {type(value).__name__}; expected a tensor")
 
 
+def _named_weights(name: str, weights: str) -> tuple[dict[str, Tensor], str]:
+    """The state dict that a recipe names, and what to call it in messages."""
+    if weights == "imagenet":
+        return imagenet_weights(name), f"ImageNet weights of {name}"
+    return read_weights(weights), str(weights)
+
+
 def load_trunk(trunk: nn.Module, state: dict[str, Tensor], source: str) -> None:
     """Load the part of `state` that belongs to `trunk`; entries of stages and classifiers it lacks are ignored.
 
@@ -163,7 +203,7 @@ def resnet_body(
         body (a dict of maps "0", "1", ... per stage) and layer4.
     """
     if name not in RESNETS:
-        raise RecipeError(f"backbone {name!r} does not exist; choose 'small' or one of {list(RESNETS)}")
+        raise RecipeError(f"backbone {name!r} does not exist; choose from {['small', 'vgg16', *RESNETS]}")
     layers = {"frozen": FrozenBatchNorm2d, "batch": nn.BatchNorm2d}
     if norm not in layers:
         raise RecipeError(f"backbone.norm {norm!r} does not exist; choose one of {sorted(layers)}")
@@ -172,8 +212,7 @@ def resnet_body(
     body = IntermediateLayerGetter(net, return_layers=returned)
     layer4 = net.layer4
     if weights is not None:
-        state = imagenet_weights(name) if weights == "imagenet" else read_weights(weights)
-        source = f"ImageNet weights of {name}" if weights == "imagenet" else str(weights)
+        state, source = _named_weights(name, weights)
         load_trunk(body, state, source)
         own = {k.removeprefix("layer4."): v for k, v in state.items() if k.startswith("layer4.")}
         if stages < 4 and own:

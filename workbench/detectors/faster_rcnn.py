@@ -18,7 +18,7 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.transform import GeneralizedRCNNTransform, resize_boxes
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
-from workbench.detectors.backbones import SmallBackbone, resnet_body, resnet_widths
+from workbench.detectors.backbones import SmallBackbone, VGG16Backbone, resnet_body, resnet_widths
 from workbench.detectors.base import Detector, as_float, evaluating, training_targets
 from workbench.detectors.fpn import Pyramid, SingleMap
 from workbench.detectors.roi_head import Conv5Head, RoIHead
@@ -45,7 +45,8 @@ class Trunk(NamedTuple):
     channels: int
     strides: tuple[int, ...]  #: of the levels that RoIs are pooled from
     extra_levels: int  #: further, coarser levels that only propose
-    conv5: nn.Module | None  #: the stage after C4, as a head
+    conv5: nn.Module | None = None  #: the stage after C4, as a head
+    head_width: int = 1024  #: of a head of two linear layers, where the recipe does not say
 
 
 class FasterRCNN(Detector):
@@ -98,10 +99,10 @@ class FasterRCNN(Detector):
         """A Faster R-CNN from plain values, as a recipe gives them.
 
         Args:
-            backbone: {"name": "small" | "resnet18" ... "resnet101", and the options of that backbone}.
-            pyramid: False takes the single stride-16 map C4 of a ResNet.
+            backbone: {"name": "small" | "vgg16" | "resnet18" ... "resnet101", and the options of that backbone}.
+            pyramid: False takes a single stride-16 map: C4 of a ResNet, or conv5_3 of VGG16, which has no pyramid.
             channels: of the pyramid; 256 for ResNets, 96 for the small one.
-            head: {"kind": "two-fc", "width": 1024} or {"kind": "conv5"} (C4 only).
+            head: {"kind": "two-fc", "width": 1024} (VGG16: 4096) or {"kind": "conv5"} (C4 only).
             anchor_sizes: per level, sides in pixels of the network's input.
             min_size, max_size: pixels; images are resized to this short side, but never above this long side.
                 None for `min_size` keeps every image as it is.
@@ -204,7 +205,12 @@ def _trunk(backbone: dict, pyramid: bool, channels: int | None) -> Trunk:
             if not pyramid:
                 raise RecipeError("detector.pyramid: the small backbone always has a pyramid")
             body = SmallBackbone(**options)
-            return Trunk(Pyramid(body, body.widths, channels or 96), channels or 96, body.strides, 0, None)
+            return Trunk(Pyramid(body, body.widths, channels or 96), channels or 96, body.strides, 0)
+        if name == "vgg16":
+            if pyramid:
+                raise RecipeError("detector.pyramid: vgg16 gives a single map; say pyramid: false")
+            body = VGG16Backbone(**options)
+            return Trunk(SingleMap(body), body.channels, (body.stride,), 0, head_width=4096)
         body, layer4 = resnet_body(name, stages=4 if pyramid else 3, **options)
     except TypeError as reason:
         raise RecipeError(f"detector.backbone: {reason}") from reason
@@ -212,7 +218,7 @@ def _trunk(backbone: dict, pyramid: bool, channels: int | None) -> Trunk:
     if not pyramid:
         return Trunk(SingleMap(body), widths[2], (16,), 0, Conv5Head(layer4))
     width = channels or 256
-    return Trunk(Pyramid(body, widths, width, LastLevelMaxPool()), width, (4, 8, 16, 32), 1, None)
+    return Trunk(Pyramid(body, widths, width, LastLevelMaxPool()), width, (4, 8, 16, 32), 1)
 
 
 def _anchors(given: Sequence[Sequence[float]] | None, trunk: Trunk, small: bool) -> tuple:
@@ -238,5 +244,5 @@ def _box_head(head: dict, trunk: Trunk, pool_size: int | None) -> tuple[nn.Modul
         return trunk.conv5, 2 * trunk.channels, pool_size or 14
     if kind != "two-fc":
         raise RecipeError(f"detector.head.kind {kind!r} does not exist; choose 'two-fc' or 'conv5'")
-    size, width = pool_size or 7, head.get("width", 1024)
+    size, width = pool_size or 7, head.get("width", trunk.head_width)
     return TwoMLPHead(trunk.channels * size**2, width), width, size

@@ -1,0 +1,188 @@
+"""Trunks against torchvision's networks, and weights from local files."""
+
+from __future__ import annotations
+
+import re
+import urllib.error
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+from PIL import Image
+from torchvision.ops import FrozenBatchNorm2d
+from torchvision.transforms.v2 import functional as vision
+
+from workbench.detectors import build_detector
+from workbench.detectors.backbones import (
+    VGG16Backbone,
+    imagenet_weights,
+    load_trunk,
+    read_weights,
+    resnet_body,
+    resnet_widths,
+)
+from workbench.detectors.faster_rcnn import IMAGENET_MEAN, IMAGENET_STD
+from workbench.errors import RecipeError, WeightsError
+
+CLASSES = ("cat", "dog")
+VGG = {
+    "kind": "faster-rcnn",
+    "backbone": {"name": "vgg16"},
+    "pyramid": False,
+    "head": {"width": 16},
+    "min_size": None,
+    "rpn": {"train_proposals": [30, 20], "test_proposals": [30, 20]},
+    "roi": {"samples": 16},
+}
+
+
+@pytest.fixture(scope="module")
+def vgg() -> VGG16Backbone:
+    torch.manual_seed(0)
+    return VGG16Backbone()
+
+
+def test_vgg16_is_torchvisions_without_the_last_pool(vgg):
+    layers = torchvision.models.vgg.make_layers(torchvision.models.vgg.cfgs["D"])
+    layers.load_state_dict({k.removeprefix("features."): v for k, v in vgg.state_dict().items()})
+    image = torch.rand(1, 3, 64, 80)
+    with torch.no_grad():
+        got, want = vgg(image)["0"], layers[:-1](image)
+    assert got.shape == (1, 512, 4, 5)
+    torch.testing.assert_close(got, want)
+
+
+def test_vgg16_trains_from_conv3_on(vgg):
+    frozen = {name for name, p in vgg.named_parameters() if not p.requires_grad}
+    assert frozen == {f"features.{i}.{kind}" for i in (0, 2, 5, 7) for kind in ("weight", "bias")}
+    assert all(p.requires_grad for p in VGG16Backbone(frozen_stages=0).parameters())
+
+
+def test_detector_on_vgg16():
+    torch.manual_seed(0)
+    detector = build_detector(VGG, CLASSES)
+    image = torch.rand(3, 64, 80)
+    target = {"boxes": torch.tensor([[10.0, 10, 60, 60]]), "labels": torch.tensor([2])}
+    detector.losses([image], [target]).total.backward()
+    learned = {name for name, p in detector.named_parameters() if p.grad is not None}
+    assert learned == {name for name, p in detector.named_parameters() if p.requires_grad}
+    assert detector.roi_features([image], [target["boxes"]]).shape == (1, 512, 7, 7)
+
+
+def test_vgg16_has_4096_units_and_no_pyramid():
+    with torch.device("meta"):
+        wide = build_detector({**VGG, "head": {}}, CLASSES)
+    assert wide.roi_heads.box_head.fc6.weight.shape == (4096, 512 * 49)
+    with pytest.raises(RecipeError, match="say pyramid: false"):
+        build_detector({**VGG, "pyramid": True}, CLASSES)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+def test_resnet_bodies_are_torchvisions(name):
+    torch.manual_seed(0)
+    body, _ = resnet_body(name, norm="batch", frozen_stages=2)
+    net = torchvision.models.get_model(name, weights=None)
+    net.load_state_dict(body.state_dict(), strict=False)
+    net.eval()
+    image = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        maps = body.eval()(image)
+        x = net.maxpool(net.relu(net.bn1(net.conv1(image))))
+        for index, stage in enumerate((net.layer1, net.layer2, net.layer3, net.layer4)):
+            x = stage(x)
+            torch.testing.assert_close(maps[str(index)], x)
+    assert tuple(level.shape[1] for level in maps.values()) == resnet_widths(name)
+    frozen = {name.split(".")[0] for name, p in body.named_parameters() if not p.requires_grad}
+    assert frozen == {"conv1", "bn1", "layer1"}
+
+
+def test_quantised_tensors_are_expanded_as_by_hand(tmp_path):
+    """w = (q - zero point) * scale * channel scale."""
+    q = torch.tensor([[10, 12], [8, 10]], dtype=torch.uint8).reshape(2, 2, 1, 1)
+    packed = {"q": q, "scale": 0.5, "zero_point": 10}
+    state = {
+        "a": packed,
+        "b": {**packed, "channel_scale": [1.0, 3.0]},
+        "c": torch.ones(2, dtype=torch.float16),
+    }
+    torch.save({"state_dict": state}, tmp_path / "w.pt")
+    weights = read_weights(tmp_path / "w.pt")
+    assert weights["a"].flatten().tolist() == [0.0, 1.0, -1.0, 0.0]
+    assert weights["b"].flatten().tolist() == [0.0, 3.0, -1.0, 0.0]
+    assert weights["c"].dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"a": [1, 2]}, "entry 'a' is a list"),
+        ([torch.ones(1)], "holds a list"),
+        (Path("x"), "not a file of plain tensors"),
+    ],
+)
+def test_files_that_are_no_weights_are_refused(tmp_path, content, message):
+    torch.save(content, tmp_path / "w.pt")
+    with pytest.raises(WeightsError, match=message):
+        read_weights(tmp_path / "w.pt")
+
+
+def test_weights_of_another_network_are_refused(vgg):
+    state = vgg.state_dict()
+    with pytest.raises(WeightsError, match=r"x\.pt lacks 26 of 26 entries.*torchvision's names"):
+        load_trunk(vgg, {}, "x.pt")
+    narrow = {**state, "features.0.weight": torch.zeros(32, 3, 3, 3)}
+    shapes = re.escape("shape (32, 3, 3, 3), expected (64, 3, 3, 3)")
+    with pytest.raises(WeightsError, match=shapes):
+        load_trunk(vgg, narrow, "x.pt")
+    with pytest.raises(WeightsError, match="no file of weights"):
+        VGG16Backbone(weights="nowhere.pt")
+
+
+def test_without_a_network_the_message_says_what_to_do(monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise urllib.error.URLError("no route to host")
+
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", refuse)
+    with pytest.raises(
+        WeightsError, match=r"vgg16 could not be downloaded.*weights: PATH.*vgg16-397923af\.pth"
+    ):
+        imagenet_weights("vgg16")
+
+
+def test_local_resnet50_classifies_photographs(data_root):
+    """19 of 20 right, as the file's own description says: the weights are expanded correctly."""
+    net = torchvision.models.resnet50(weights=None)
+    net.load_state_dict(read_weights(data_root / "weights" / "resnet50_imagenet_uint8.pt"))
+    net.eval()
+    paths = sorted((data_root / "weights" / "check-images").glob("*.jpg"))
+    images = []
+    for path in paths:
+        image = vision.pil_to_tensor(Image.open(path).convert("RGB"))
+        image = vision.center_crop(vision.resize(image, [256], antialias=True), [224, 224])
+        images.append(vision.normalize(image.float() / 255, IMAGENET_MEAN, IMAGENET_STD))
+    with torch.no_grad():
+        best = net(torch.stack(images)).topk(5, dim=1).indices
+    truth = torch.tensor([int(path.name.split("_")[0]) for path in paths])
+    assert len(paths) == 20
+    assert (best[:, 0] == truth).sum() == 19
+    assert (best == truth[:, None]).any(dim=1).sum() == 20
+
+
+def test_local_resnet18_as_c4(data_root):
+    """The partial file fills conv1 to layer3; its folded BatchNorm gives what plain convolutions with biases give."""
+    path = data_root / "weights" / "resnet18_c4_imagenet_foldedbn.pt"
+    body, _ = resnet_body("resnet18", stages=3, weights=str(path))
+    state = read_weights(path)
+    image = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        got = torch.relu(body.bn1(body.conv1(image)))
+        want = torch.conv2d(image, state["conv1.weight"], state["bn1.bias"], stride=2, padding=3).relu()
+        torch.testing.assert_close(got, want, atol=1e-4, rtol=1e-4)
+        assert body(image)["2"].shape == (1, 256, 4, 4)
+    for name, module in body.named_modules():
+        if isinstance(module, FrozenBatchNorm2d):
+            assert torch.equal(module.bias, state[f"{name}.bias"])
+    assert torch.equal(body.layer3[1].conv2.weight, state["layer3.1.conv2.weight"])
+    with pytest.raises(WeightsError, match=r"lacks .* entries of the backbone, first \['layer4"):
+        resnet_body("resnet18", stages=4, weights=str(path))
