@@ -15,8 +15,10 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHe
 
 from workbench.analysis.attention import (
     STRATEGIES,
+    cell_importance,
     crop,
     inversions,
+    map_correlation,
     roi_attention,
     spread,
     spread_table,
@@ -333,3 +335,17 @@ def test_spread_table(image):
     assert row["score"] == pytest.approx(seen.score)
     assert row["spread"] == pytest.approx(seen.spread) == pytest.approx(math.log(4) / math.log(16))
     assert len(spread_table(ColourDetector(), TwoImages(image), [1])) == 0
+
+
+def test_cell_importance_of_a_linear_head_is_weight_times_feature():
+    weight = torch.randn(3, 2 * 2 * 2, generator=torch.Generator().manual_seed(0))
+    features = torch.rand(4, 2, 2, 2, generator=torch.Generator().manual_seed(1))
+    labels = torch.tensor([0, 1, 2, 1])
+    falls = cell_importance(Score(lambda f: f.flatten(1) @ weight.T), features, labels)
+    torch.testing.assert_close(falls, (weight[labels].view(4, 2, 2, 2) * features).sum(1))
+
+
+def test_map_correlation():
+    maps = torch.tensor([[[1.0, 2.0], [3.0, 4.0]]]).repeat(3, 1, 1)
+    others = torch.stack([2 * maps[0] + 5, -maps[0], torch.ones(2, 2)])
+    torch.testing.assert_close(map_correlation(maps, others), torch.tensor([1.0, -1.0, 0.0]))

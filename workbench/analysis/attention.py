@@ -209,6 +209,28 @@ def spread_table(detector: Detector, data: Dataset, indices: Iterable[int] | Non
     return pd.DataFrame(rows, columns=["image", "object", "label", "occlusion", "score", "spread"])
 
 
+def cell_importance(head: Score, features: Tensor, labels: Tensor) -> Tensor:
+    """How far the logit of each RoI's class falls when one cell is zeroed in all channels, [R, h, w].
+
+    What attention stands for, measured: one pass of the head per cell. features: [R, C, h, w]; labels: [R], 0..K.
+    """
+    with torch.no_grad():
+        own = head(features).gather(1, labels[:, None])[:, 0]
+        falls = torch.zeros_like(features[:, 0])
+        for y in range(features.shape[2]):
+            for x in range(features.shape[3]):
+                without = features.clone()
+                without[:, :, y, x] = 0
+                falls[:, y, x] = own - head(without).gather(1, labels[:, None])[:, 0]
+    return falls
+
+
+def map_correlation(maps: Tensor, others: Tensor) -> Tensor:
+    """Pearson's correlation over the cells of each pair of maps [R, h, w]: [R] in -1..1, 0 for a constant map."""
+    centred = [(m.flatten(1) - m.flatten(1).mean(1, keepdim=True)).float() for m in (maps, others)]
+    return F.cosine_similarity(*centred, dim=1)
+
+
 def crop(image: Tensor, box: Tensor, side: int = PATCH) -> Tensor:
     """Exactly a box [4] of an image [3, H, W], to the fraction of a pixel, as uint8 [3, side, side].
 

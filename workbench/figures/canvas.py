@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import matplotlib.pyplot  # noqa: F401  tells a notebook how to show a Figure; its state is not used
+import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib import patheffects
 from matplotlib.axes import Axes
@@ -32,6 +32,17 @@ def colour(label: int) -> str:
     return COLOURS[(label - 1) % len(COLOURS)]
 
 
+def new_figure(rows: int, columns: int, size: tuple[float, float], **options: object) -> tuple[Figure, np.ndarray]:
+    """A figure of (width, height) inches and its axes [rows, columns]; options: of `Figure.subplots`.
+
+    Made by pyplot, so that a notebook knows how to show it, and forgotten by it at once: shown exactly once, and
+    no memory is held.
+    """
+    figure, axes = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False, **options)
+    plt.close(figure)
+    return figure, axes
+
+
 def image_axes(
     rows: int, columns: int, sizes: tuple[float, float], side: float, *, titles: int = 1
 ) -> tuple[Figure, np.ndarray]:
@@ -43,9 +54,8 @@ def image_axes(
     height, width = sizes
     inches = side / max(height, width)
     size = columns * width * inches, rows * height * inches + 0.25 * titles
-    figure = Figure(figsize=size, layout="constrained")
+    figure, axes = new_figure(rows, columns, size)
     figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0, hspace=0)
-    axes = figure.subplots(rows, columns, squeeze=False)
     for one in axes.flat:
         one.set_axis_off()
     return figure, axes

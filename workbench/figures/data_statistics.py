@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from workbench.figures.canvas import COLOURS
+from workbench.figures.canvas import COLOURS, new_figure
 
 
 def statistics_figure(
@@ -18,8 +18,8 @@ def statistics_figure(
     counts: class → objects, in the order of the labels. occlusion: hidden fractions 0..1, NaN where unknown.
     width: inches.
     """
-    figure = Figure(figsize=(width, 2.4), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    figure, axes = new_figure(1, 2, (width, 2.4))
+    left, right = axes[0]
     places = np.arange(len(counts))
     left.bar(places, list(counts.values()), color=[COLOURS[place % len(COLOURS)] for place in places])
     left.set_title("objects per class", fontsize=10)

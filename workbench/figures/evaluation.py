@@ -11,12 +11,12 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from workbench.errors import DataError
 from workbench.evaluation import Result
+from workbench.figures.canvas import new_figure
 
 Results = Result | Mapping[str, Result]
 
@@ -119,9 +119,8 @@ def _named(results: Results) -> dict[str, Result]:
 
 
 def _new(width: float, height: float) -> tuple[Figure, Axes]:
-    """A figure that pyplot forgets at once: shown once in a notebook, and no memory is held."""
-    figure, axes = plt.subplots(figsize=(width, height), layout="constrained")
-    plt.close(figure)
+    figure, panels = new_figure(1, 1, (width, height))
+    axes = panels[0, 0]
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_axisbelow(True)
     return figure, axes

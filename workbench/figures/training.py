@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from plotly.subplots import make_subplots
 
 from workbench.errors import RunError
+from workbench.figures.canvas import new_figure
 
 #: Okabe and Ito's colours, which people with any colour vision can tell apart; dashes tell the same once more.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6e7781")
@@ -128,8 +129,9 @@ def differences_figure(table: pd.DataFrame, *, width: float = 8.0) -> Figure:
     recipes = list(dict.fromkeys(table.index.get_level_values("recipe")))
     if len(recipes) < 2:
         raise RunError("a difference needs two recipes")
-    figure = Figure(figsize=(width, 0.9 + 0.4 * (len(recipes) - 1)), layout="constrained")
-    panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
+    size = (width, 0.9 + 0.4 * (len(recipes) - 1))
+    figure, axes = new_figure(1, len(metrics), size, sharey=True)
+    panels = axes[0]
     for axes, metric in zip(panels, metrics, strict=True):
         for place, recipe in enumerate(recipes[1:]):
             _draw_difference(axes, table.loc[metric, recipe], place)
