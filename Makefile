@@ -43,7 +43,7 @@ report: env
 	$(BIN)/jupyter nbconvert --to html --execute --output-dir report $(NOTEBOOKS)
 
 benchmarks: env
-	$(BIN)/python -m pytest -s tests/benchmarks
+	$(BIN)/python tests/benchmarks/run.py
 
 clean:
 	rm -rf $(VENV) report build *.egg-info
