@@ -36,8 +36,9 @@ lint: env
 unit: env
 	$(BIN)/python -m pytest -n 2 tests
 
+# One thread each: two notebooks run side by side, and more threads than cores are several times slower.
 notebooks: env
-	$(NBVAL) $(NOTEBOOKS)
+	OMP_NUM_THREADS=1 $(NBVAL) $(NOTEBOOKS)
 
 report: env
 	$(BIN)/jupyter nbconvert --to html --execute --output-dir report $(NOTEBOOKS)

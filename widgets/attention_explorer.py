@@ -115,6 +115,9 @@ class AttentionExplorer(ipywidgets.VBox):
         self.observe(self._on_change, list(STATE))
         self._silent = False
 
+    def __repr__(self) -> str:
+        return f"AttentionExplorer({', '.join(self.sources)}; {len(self.data)} images)"
+
     def show(self, **state: Any) -> None:
         """Set several traitlets and draw once; what follows from them (the region from the object) is set too."""
         if unknown := set(state) - set(STATE):

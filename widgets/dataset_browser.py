@@ -66,6 +66,9 @@ class DatasetBrowser(anywidget.AnyWidget):
         self._silent = False
         self._turn()
 
+    def __repr__(self) -> str:
+        return f"DatasetBrowser({self.data.name} {self.data.split}, {len(self.data)} images)"
+
     @traitlets.validate("class_name")
     def _known_class(self, proposal: dict[str, Any]) -> str | None:
         if proposal["value"] is not None and proposal["value"] not in self.data.classes:

@@ -83,6 +83,9 @@ class OcclusionLab(anywidget.AnyWidget):
         self.observe(self._on_change, list(STATE))
         self.show(image, target, **state)
 
+    def __repr__(self) -> str:
+        return f"OcclusionLab({', '.join(self.detectors)})"
+
     def show(
         self, image: Tensor | np.ndarray | Image.Image, target: Target | None = None, **state: Any
     ) -> None:

@@ -41,10 +41,10 @@ class RunMonitor(ipywidgets.VBox):
     step = traitlets.Int(0, read_only=True)
 
     def __init__(self, run: Run | str | Path, *, interval: float = 2.0, log_lines: int = 40):
+        self._closed = threading.Event()  # first: ipywidgets closes what could not be built, too
         self.run = run if isinstance(run, Run) else Run.open(run)
         self.interval, self.log_lines = interval, log_lines
         self._lock = threading.RLock()  # the thread and the buttons both change what is shown
-        self._closed = threading.Event()
         self._stopping = False
         self._drawn = -1  # rows of metrics in the figure
         self._build()
@@ -80,6 +80,9 @@ class RunMonitor(ipywidgets.VBox):
                 self._show()
             except (OSError, WorkbenchError) as error:
                 self._say(str(error))
+
+    def __repr__(self) -> str:
+        return f"RunMonitor({self.run.name})"
 
     def close(self) -> None:
         """Stop following and take the widget away; the run is not touched."""
