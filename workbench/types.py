@@ -6,8 +6,9 @@ Label 0 is background. Masks are 1 where something is kept (or visible) and 0 wh
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, TypedDict
+from typing import TypedDict
 
 import torch
 from torch import Tensor
@@ -109,9 +110,15 @@ class RoIBatch:
     generator: torch.Generator  #: the only source of randomness
 
 
-class Hardened(NamedTuple):
+@dataclass(frozen=True)
+class Hardened:
     """What a hardener returns."""
 
     features: Tensor  #: [R, C, h, w], what the head is trained on
-    mask: Tensor | None  #: [R, 1 or C, h, w] with 1 = kept, for replay and for pictures
-    adversary_loss: Tensor | None  #: scalar; trains the hardener and nothing else
+    adversary_loss: Tensor | None = None  #: scalar; trains the hardener and nothing else
+    _mask: Callable[[], Tensor | None] = lambda: None
+
+    @property
+    def mask(self) -> Tensor | None:
+        """[R, 1 or C, h, w] with 1 = kept, for replay and for pictures; made when asked for, as training is not."""
+        return self._mask()

@@ -8,10 +8,12 @@ own gradient only, whatever the method does inside.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
 
 from workbench.types import Hardened, RoIBatch
 
@@ -19,8 +21,41 @@ from workbench.types import Hardened, RoIBatch
 class Decision(NamedTuple):
     """What a hardener does to a batch, before it is done."""
 
-    mask: Tensor | None  #: [R, 1 or C, h, w], 1 = kept; None leaves the features alone
+    mask: Tensor | None  #: [R or r, 1 or C, h, w], 1 = kept; None leaves the features alone
     adversary_loss: Tensor | None = None  #: scalar
+    rows: Tensor | None = None  #: [r], the RoIs that `mask` is of, the others keep everything; None: of all
+
+    def full_mask(self, num_rois: int) -> Tensor | None:
+        """The mask [num_rois, 1 or C, h, w] of all RoIs."""
+        if self.mask is None or self.rows is None:
+            return self.mask
+        full = self.mask.new_ones((num_rois, *self.mask.shape[1:]))
+        full[self.rows] = self.mask
+        return full
+
+
+class MaskRows(torch.autograd.Function):
+    """Features [R, C, h, w] with those at `rows` [r] multiplied by masks [r, 1 or C, h, w].
+
+    Both directions copy all features, but into the memory format that the neighbour would copy them into anyway:
+    heads flatten channel by channel, pooling works cell by cell. So the few masked RoIs are all that it costs.
+    """
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, features: Tensor, mask: Tensor, rows: Tensor) -> Tensor:
+        """See the class."""
+        ctx.save_for_backward(mask, rows)
+        return _rows_times(features.clone(memory_format=torch.contiguous_format), mask, rows)
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None, None]:
+        """The same of the gradient."""
+        mask, rows = ctx.saved_tensors
+        return _rows_times(gradient.clone(memory_format=torch.channels_last), mask, rows), None, None
+
+
+def _rows_times(values: Tensor, mask: Tensor, rows: Tensor) -> Tensor:
+    return values.index_copy_(0, rows, values[rows] * mask.to(values.dtype))
 
 
 class Hardener(nn.Module):
@@ -32,15 +67,20 @@ class Hardener(nn.Module):
 
     def apply(self, features: Tensor, decision: Decision) -> Tensor:  # type: ignore[override]
         """Live features [R, C, h, w] after the decision; also replays a decision made before."""
-        return features if decision.mask is None else features * decision.mask.to(features.dtype)
+        if decision.mask is None:
+            return features
+        if decision.rows is None:
+            return features * decision.mask.to(features.dtype)
+        return MaskRows.apply(features, decision.mask, decision.rows)
 
     def forward(self, batch: RoIBatch) -> Hardened:
         """Harden a batch of live features [R, C, h, w]."""
         if len(batch.features) == 0:
-            return Hardened(batch.features, None, None)
+            return Hardened(batch.features)
         seen = dataclasses.replace(batch, features=batch.features.detach())
         decision = self.decide(seen)
-        return Hardened(self.apply(batch.features, decision), decision.mask, decision.adversary_loss)
+        hardened = self.apply(batch.features, decision)
+        return Hardened(hardened, decision.adversary_loss, lambda: decision.full_mask(len(hardened)))
 
 
 class Chain(Hardener):
@@ -52,16 +92,19 @@ class Chain(Hardener):
 
     def forward(self, batch: RoIBatch) -> Hardened:
         """Harden a batch of live features [R, C, h, w]; the mask is the product of all masks."""
-        mask: Tensor | None = None
-        losses = []
+        parts: list[Hardened] = []
         for hardener in self.hardeners:
-            hardened = hardener(batch)
-            batch = dataclasses.replace(batch, features=hardened.features)
-            if hardened.mask is not None:
-                mask = hardened.mask if mask is None else mask * hardened.mask
-            if hardened.adversary_loss is not None:
-                losses.append(hardened.adversary_loss)
-        return Hardened(batch.features, mask, torch.stack(losses).sum() if losses else None)
+            parts.append(hardener(batch))
+            batch = dataclasses.replace(batch, features=parts[-1].features)
+        losses = [part.adversary_loss for part in parts if part.adversary_loss is not None]
+        return Hardened(
+            batch.features, torch.stack(losses).sum() if losses else None, lambda: _product(parts)
+        )
+
+
+def _product(parts: list[Hardened]) -> Tensor | None:
+    masks = [part.mask for part in parts if part.mask is not None]
+    return functools.reduce(torch.mul, masks) if masks else None
 
 
 def draw_rows(rows: Tensor, share: float, generator: torch.Generator) -> Tensor:
@@ -74,10 +117,3 @@ def draw_rows(rows: Tensor, share: float, generator: torch.Generator) -> Tensor:
 def uniform(shape: tuple[int, ...], like: Tensor, generator: torch.Generator) -> Tensor:
     """Float32 in 0..1 from `generator`, on the device of `like`."""
     return torch.rand(shape, generator=generator, device=generator.device).to(like.device)
-
-
-def keep_all_but(dropped: Tensor, rows: Tensor, num_rois: int) -> Tensor:
-    """A mask of ones [num_rois, ...] with `dropped` [r, ...] written at `rows`."""
-    mask = dropped.new_ones((num_rois, *dropped.shape[1:]))
-    mask[rows] = dropped
-    return mask

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from workbench.errors import RecipeError
-from workbench.hardeners.base import Decision, Hardener, draw_rows, keep_all_but, uniform
+from workbench.hardeners.base import Decision, Hardener, draw_rows, uniform
 from workbench.types import RoIBatch
 
 
@@ -75,4 +75,4 @@ class RandomDropout(Hardener):
         else:
             side = min(self.block, height, width)
             dropped = random_blocks(len(rows), height, width, side, batch.features, batch.generator)
-        return Decision(keep_all_but(dropped, rows, rois))
+        return Decision(dropped, rows=rows)

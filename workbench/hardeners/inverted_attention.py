@@ -20,13 +20,14 @@ It does not help when all of an object's cells are needed to tell its class: see
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from workbench.errors import RecipeError
-from workbench.hardeners.base import Decision, Hardener, draw_rows, keep_all_but, uniform
+from workbench.hardeners.base import Decision, Hardener, draw_rows, uniform
 from workbench.hardeners.dropout import random_cells
 from workbench.types import RoIBatch
 
@@ -115,6 +116,13 @@ def combine(spatial: Tensor, weights: Tensor, orientation: str, drop_channels: f
     return torch.where(channel == 0, spatial, 1.0)
 
 
+def _quick_products(device: torch.device) -> AbstractContextManager:
+    """bfloat16 where a CPU has tiles for it: the gradient only ranks cells and channels, and costs half as much."""
+    if device.type == "cpu" and torch.cpu._is_amx_tile_supported():
+        return torch.autocast("cpu", torch.bfloat16)
+    return nullcontext()
+
+
 class InvertedAttention(Hardener):
     """Zero the cells that the head relies on, in the channels that it relies on.
 
@@ -200,7 +208,9 @@ class InvertedAttention(Hardener):
     def masks(self, batch: RoIBatch, rows: Tensor) -> Tensor:
         """A [r, 1 or C, h, w] for the RoIs at `rows` [r], all of them masked."""
         features, labels = batch.features[rows], batch.labels[rows]
-        found = attention(features, batch.score.pooled_gradient(features, labels))
+        with _quick_products(features.device):
+            gradient = batch.score.pooled_gradient(features, labels)
+        found = attention(features, gradient)
         spatial = invert_spatial(
             found.map,
             self.inversion,
@@ -221,7 +231,7 @@ class InvertedAttention(Hardener):
             masks = self.masks(batch, rows) if len(rows) else None
         if masks is None or len(rows) == 0:
             return Decision(None)
-        return Decision(keep_all_but(masks, rows, len(batch.features)))
+        return Decision(masks, rows=rows)
 
     def _groups(self, labels: Tensor) -> list[tuple[Tensor, float]]:
         rows = torch.arange(len(labels), device=labels.device)
