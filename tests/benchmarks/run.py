@@ -1,0 +1,54 @@
+"""Measure the speed of the workbench against its peers: `python tests/benchmarks/run.py`.
+
+Everything runs in one thread and is timed by CPU time; see `measure`. Ends with status 1 where an aim is missed.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import bench_faster_rcnn
+import bench_inverted_attention
+import bench_roi_align
+import bench_scenes
+from measure import Row, prepare, save, table
+
+BENCHMARKS: dict[str, Callable[[bool], list[Row]]] = {
+    "roi-align": bench_roi_align.run,
+    "faster-rcnn": bench_faster_rcnn.run,
+    "inverted-attention": bench_inverted_attention.run,
+    "scenes": bench_scenes.run,
+}
+
+
+def main() -> int:
+    """Run all benchmarks, or those named, and print one table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--only", action="append", choices=sorted(BENCHMARKS), help="may be given several times"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer rounds: a rough answer in a third of the time"
+    )
+    parser.add_argument("--json", type=Path, metavar="PATH", help="also write the numbers to this file")
+    options = parser.parse_args()
+    prepare()
+    rows: list[Row] = []
+    for name in options.only or BENCHMARKS:
+        print(f"{name} ...", file=sys.stderr, flush=True)
+        rows += BENCHMARKS[name](options.quick)
+    print(table(rows))
+    if options.json:
+        save(rows, options.json)
+    return int(any(row.met is False for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
