@@ -57,7 +57,7 @@ def until(condition, seconds: float = 20.0) -> bool:
 
 
 def test_it_follows_a_run_to_its_end_by_itself(make_run, monitor_of):
-    monitor = monitor_of(make_run(20, step=0.05))
+    monitor = monitor_of(make_run(20, step=0.25))  # long enough to be watched on a busy machine
     seen = []
     monitor.observe(lambda change: seen.append(change["new"]), names="status")
     assert until(lambda: monitor.status == "done")

@@ -66,6 +66,8 @@ class DataSpec(Section):
 class TestSpec(DataSpec):
     """Data that the finished detector is evaluated on."""
 
+    __test__ = False  # pytest takes every Test* for a test
+
     split: str = "test"
     limit: Count | None = Field(default=None, description="only the first images")
 
