@@ -25,8 +25,11 @@ $(READY): pyproject.toml
 	fi
 	@touch $@
 
+# Runs go to runs/ here, from notebooks and from the terminal alike. No pop-up about news, no look for updates.
 lab: env
-	$(BIN)/jupyter lab --ip=127.0.0.1 --port=$(PORT) notebooks/00_quickstart.ipynb
+	WORKBENCH_RUNS="$(CURDIR)/runs" $(BIN)/jupyter lab --ip=127.0.0.1 --port=$(PORT) --ServerApp.root_dir="$(CURDIR)" \
+	    --LabApp.news_url= --LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate \
+	    $$([ "$$(id -u)" = 0 ] && echo --allow-root) --LabApp.default_url=/lab/tree/notebooks/00_quickstart.ipynb $(LAB_FLAGS)
 
 test: lint unit notebooks
 

@@ -111,3 +111,14 @@ def test_masks_are_compared_where_asked(in_memory, target, found):
     answers = gather_found([answer], masks=True)
     both = [coco_figures(objects, answers, 2, backend=b) for b in ("pycocotools", "faster-coco-eval")]
     np.testing.assert_allclose(list(both[0].values()), list(both[1].values()))
+
+
+def test_a_detector_can_be_named():
+    from workbench.data import load_data
+    from workbench.detectors import load_detector
+
+    data = load_data("digit-scenes", split="test", length=4)
+    named = evaluate("digit-scenes/faster-rcnn", data, progress=False)
+    assert named.summary == pytest.approx(
+        evaluate(load_detector("digit-scenes/faster-rcnn"), data, progress=False).summary, nan_ok=True
+    )

@@ -67,8 +67,13 @@ def read_image(path: Path) -> tv_tensors.Image:
         with Image.open(path) as image:
             pixels = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: this image cannot be read ({error})") from error
+        raise DataError(f"{path}: this image cannot be read ({_reason(error)})") from error
     return tv_tensors.Image(pixels.contiguous())
+
+
+def _reason(error: Exception) -> str:
+    """What happened, without the path, which the message names already."""
+    return getattr(error, "strerror", None) or str(error)
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -77,7 +82,7 @@ def image_size(path: Path) -> tuple[int, int]:
         with Image.open(path) as image:
             return image.height, image.width
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: this image cannot be read ({error})") from error
+        raise DataError(f"{path}: this image cannot be read ({_reason(error)})") from error
 
 
 def read_json(path: Path) -> Any:

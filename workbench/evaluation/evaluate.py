@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import torch
 from tqdm.auto import tqdm
 
+from workbench.detectors import load_detector
 from workbench.detectors.base import evaluating
 from workbench.errors import DataError
 from workbench.evaluation import bootstrap
@@ -26,7 +28,7 @@ IoUType = Literal["bbox", "segm"]
 
 
 def evaluate(
-    detector: Detector,
+    detector: Detector | str | Path,
     data: Dataset,
     *,
     batch_size: int = 16,
@@ -38,6 +40,7 @@ def evaluate(
 ) -> Result:
     """Detect on every image of `data` and score the detections.
 
+    detector: a detector, or what `load_detector` takes: a shipped name, a file or the folder of a run.
     device: where to run; None leaves the detector where it is. It is moved back afterwards.
     losses: also give the mean over images of the detector's losses on this data, in `result.losses`.
     iou_type: "segm" compares masks, which data and detector must then have.
@@ -45,6 +48,8 @@ def evaluate(
     evaluations of one detector agree. Raises DataError if detector and data know different classes.
     """
     _check_request(data, iou_type)
+    if isinstance(detector, str | Path):
+        detector = load_detector(detector)
     _check_classes(detector, data)
     home = _device(detector)
     if device is not None:

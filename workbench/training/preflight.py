@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -32,8 +33,10 @@ ADAMW_LR = 2e-3
 TOO_HIGH = 3.0  #: times the usual rate: a warning; three times that: an error
 
 
-def doctor(thing: Recipe | Dataset) -> Report:
-    """What is wrong with a recipe or a data set, errors first. `report.ok` is True where there is no error."""
+def doctor(thing: Recipe | str | Path | Dataset) -> Report:
+    """What is wrong with a recipe (or one by name or file) or a data set, errors first; `report.ok`: no error."""
+    if isinstance(thing, str | Path):
+        thing = Recipe.load(thing)
     if isinstance(thing, Dataset):
         return check_data(thing)
     if isinstance(thing, Recipe):
