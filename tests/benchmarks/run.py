@@ -43,7 +43,10 @@ def main() -> int:
     rows: list[Row] = []
     for name in options.only or BENCHMARKS:
         print(f"{name} ...", file=sys.stderr, flush=True)
-        rows += BENCHMARKS[name](options.quick)
+        found = BENCHMARKS[name](options.quick)
+        rows += found
+        if len(options.only or BENCHMARKS) > 1:
+            print(table(found), file=sys.stderr, flush=True)
     print(table(rows))
     if options.json:
         save(rows, options.json)
