@@ -147,6 +147,24 @@ def test_losses_are_decided_by_the_generator():
     assert total(1) != total(2)
 
 
+def test_the_hardener_acts_in_losses_and_not_in_detect():
+    torch.manual_seed(0)
+    hardener = RandomDropout(share=1.0, drop=1.0)
+    detector = build_detector(TINY, CLASSES, hardener).eval()
+    assert detector.hardener is hardener
+    image = torch.rand(3, 96, 128)
+    target = {"boxes": torch.tensor([[10.0, 10, 60, 60]]), "labels": torch.tensor([2])}
+
+    def classifier() -> float:
+        losses = detector.losses([image], [target], torch.Generator().manual_seed(0))
+        return float(losses["classifier"].detach())
+
+    hardened, seen = classifier(), detector.score_boxes([image], [target["boxes"]])[0]
+    detector.hardener = None
+    assert classifier() != hardened
+    assert torch.equal(detector.score_boxes([image], [target["boxes"]])[0], seen)
+
+
 def test_uint8_and_float_images_agree():
     detector = build_detector(TINY, CLASSES)
     pixels = torch.randint(0, 256, (3, 64, 64), dtype=torch.uint8)
