@@ -182,6 +182,17 @@ class LabPage:
         self.page.on("websocket", lambda web_socket: self.requests.append(web_socket.url))
         self.page.on("pageerror", lambda error: self.failures.append(str(error)))
 
+    def python(self, code: str) -> str:
+        """Run code in a new cell and return what it prints."""
+        self.command("notebook:insert-cell-below")
+        self.page.keyboard.press("Enter")
+        self.page.keyboard.insert_text(code)
+        self.command("notebook:run-cell")
+        self.wait_idle()
+        output = self.page.locator(".jp-OutputArea-output pre").last
+        output.wait_for()
+        return output.inner_text().strip()
+
     def command(self, name: str, **arguments: object) -> None:
         """Run a command of JupyterLab's palette and wait until it has finished."""
         self.page.evaluate(

@@ -32,18 +32,6 @@ def lab(lab_page):
     return lab
 
 
-def python(lab, code):
-    """Run code in a new cell and return what it prints."""
-    lab.command("notebook:insert-cell-below")
-    lab.page.keyboard.press("Enter")
-    lab.page.keyboard.insert_text(code)
-    lab.command("notebook:run-cell")
-    lab.wait_idle()
-    output = lab.page.locator(".jp-OutputArea-output pre").last
-    output.wait_for()
-    return output.inner_text().strip()
-
-
 def point(page, x, y):
     """Where a pixel of the image is in the page."""
     edge = page.locator(".region-picker svg").bounding_box()
@@ -98,7 +86,7 @@ def test_choose_draw_and_slide(lab):
         page.keyboard.press("ArrowRight")
     changed(page, third)
     lab.wait_idle()
-    printed = python(lab, "print(explorer.chosen, explorer.label, round(explorer.drop_cells, 2))")
+    printed = lab.python("print(explorer.chosen, explorer.label, round(explorer.drop_cells, 2))")
     assert printed == "None 1 0.37"
 
 
@@ -117,7 +105,7 @@ def test_keyboard_class_and_names(lab):
     page.get_by_text("All objects of this image").click()
     page.wait_for_function("() => document.querySelectorAll('img.widget-image')[2]?.naturalWidth > 300")
     assert page.locator(".jp-OutputArea-output [onclick]").count() == 0  # names are shown, not obeyed
-    printed = python(lab, "print(explorer.detector, explorer.label, explorer.chosen)")
+    printed = lab.python("print(explorer.detector, explorer.label, explorer.chosen)")
     assert printed == "<i>hardened</i> 2 1"
     lab.theme("dark")
     page.locator(".region-picker").scroll_into_view_if_needed()
@@ -127,8 +115,8 @@ def test_keyboard_class_and_names(lab):
 def test_python_drives_the_view(lab):
     page = lab.page
     before = pictures(page)
-    assert python(lab, "explorer.show(chosen=1, drop_cells=0.5); print(explorer.error)") == ""
+    assert lab.python("explorer.show(chosen=1, drop_cells=0.5); print(explorer.error)") == ""
     changed(page, before)
     page.locator(".rp-object[aria-pressed='true'][aria-label='2: red']").wait_for()
-    python(lab, "pair['plain'].roi_features = lambda *_: 1 / 0; explorer.chosen = 0; print(1)")
+    lab.python("pair['plain'].roi_features = lambda *_: 1 / 0; explorer.chosen = 0; print(1)")
     page.locator("[role='alert']", has_text="ZeroDivisionError").wait_for()

@@ -88,18 +88,6 @@ def settled(page):
     )
 
 
-def python(lab, code):
-    """Run code in a new cell and return what it prints."""
-    lab.command("notebook:insert-cell-below")
-    lab.page.keyboard.press("Enter")
-    lab.page.keyboard.insert_text(code)
-    lab.command("notebook:run-cell")
-    lab.wait_idle()
-    output = lab.page.locator(".jp-OutputArea-output pre").last
-    output.wait_for()
-    return output.inner_text().strip()
-
-
 def test_drag_resize_and_choose(lab):
     """First the lower right quarter of the left square is covered; then all of it; then the other is chosen."""
     page, hand = lab.page, Hand(lab.page)
@@ -120,7 +108,7 @@ def test_drag_resize_and_choose(lab):
     assert "1.00" not in numbers(page, 1)[0]
     assert page.locator(".ol-name").nth(1).inner_text() == "<i>hardened</i>"  # shown, not obeyed
     assert page.locator(".occlusion-lab :is(b, i)").count() == 0
-    assert python(lab, "print(lab.box, lab.chosen)") == "[16, 16, 48, 48] 1"
+    assert lab.python("print(lab.box, lab.chosen)") == "[16, 16, 48, 48] 1"
 
 
 def test_keyboard(lab):
@@ -138,13 +126,13 @@ def test_keyboard(lab):
     page.keyboard.press("Shift+ArrowRight")  # another size: the map does not belong to it
     page.get_by_role("button", name="Response map").wait_for()
     assert page.locator(".jp-CodeCell").count() == 2
-    printed = python(lab, "print(lab.box, lab.texture, lab.chosen, len(lab._maps))")
+    printed = lab.python("print(lab.box, lab.texture, lab.chosen, len(lab._maps))")
     assert printed == "[27, 30, 45, 48] noise 1 1"
 
 
 def test_python_drives_the_view_and_themes_read_well(lab):
     page = lab.page
-    assert python(lab, "lab.box = [16, 16, 48, 48]; print(round(lab.hidden, 2))") == "1.0"
+    assert lab.python("lab.box = [16, 16, 48, 48]; print(round(lab.hidden, 2))") == "1.0"
     page.wait_for_function("document.querySelector('.ol-hidden').textContent.includes('100 %')")
     for theme in ("light", "dark"):
         lab.theme(theme)
@@ -157,11 +145,11 @@ def test_python_drives_the_view_and_themes_read_well(lab):
 
 def test_a_broken_detector_is_named_and_the_lab_goes_on(lab):
     page, hand = lab.page, Hand(lab.page)
-    python(lab, "two.score_boxes = lambda *a: 1 / 0; print()")
+    lab.python("two.score_boxes = lambda *a: 1 / 0; print()")
     hand.drag((40, 40), (30, 40), steps=2)
     page.get_by_text("ZeroDivisionError").wait_for()
     lab.screenshot("occlusion-lab-error")
-    python(lab, "del two.score_boxes; print()")
+    lab.python("del two.score_boxes; print()")
     hand.drag((30, 40), (40, 40), steps=2)
     page.wait_for_function("document.querySelector('.ol-error').hidden")
 
@@ -176,7 +164,7 @@ def test_slow_detectors_never_fall_behind(lab_page):
     settled(page)
     asked = page.evaluate("document.querySelector('.occlusion-lab').roundTrips.length")
     assert asked < 30
-    assert python(lab, "print(lab.box)") == "[92, 32, 108, 48]"
+    assert lab.python("print(lab.box)") == "[92, 32, 108, 48]"
 
 
 def test_round_trip_with_two_detectors(lab_page):
@@ -202,7 +190,7 @@ def test_round_trip_with_two_detectors(lab_page):
         settled(page)
     lab.screenshot("occlusion-lab-detectors")
     trips = page.evaluate("document.querySelector('.occlusion-lab').roundTrips")
-    used = float(python(lab, "print(milliseconds_of_cpu(lab))"))
+    used = float(lab.python("print(milliseconds_of_cpu(lab))"))
     way = min(whole - inside for whole, inside in trips)
     now = statistics.median(whole for whole, _ in trips)
     print(f"\nmedian {now:.0f} ms now; detectors {used:.0f} ms of CPU, way {way:.0f} ms")

@@ -15,7 +15,11 @@ Where the paper is silent: the score is the logit of the RoI's label (for backgr
 "Overturn" keeps each cell with weight 1 - M scaled to 0..1. Gradients are computed only for the RoIs that are
 masked; for a head of two linear layers in closed form (`TwoLayerScore`).
 
-It does not help when all of an object's cells are needed to tell its class: see the first two notebooks.
+On CPUs with matrix tiles the gradient is computed in bfloat16, in float32 training too: it only ranks.
+
+It does not always help. On digit scenes (one seed) it did not: the masked channels depend on the label, so a head
+can learn to read the class off the mask; and for a head with weights of its own for every cell M says little about
+what a cell is worth. Both are measured in the notebook 01_inverted_attention.
 """
 
 from __future__ import annotations
