@@ -36,6 +36,8 @@ HARDENERS = {
     "ia 20 %": InvertedAttention,
     "ia released": lambda: InvertedAttention.released(share=0.5, margin=0.0),
     "ia spatial": lambda: InvertedAttention(share=0.5, orientation="spatial"),
+    "ia by cell": lambda: InvertedAttention(share=0.5, orientation="spatial", cam="hires-cam"),
+    "ia of the prediction": lambda: InvertedAttention(share=1.0, score_of="prediction"),
     "ia channel": lambda: InvertedAttention(share=0.5, orientation="channel"),
     "ia hard": lambda: InvertedAttention(share=1.0, inversion="hard"),
     "ia overturn": lambda: InvertedAttention(share=1.0, inversion="overturn"),
@@ -212,3 +214,15 @@ def test_configurations_build_what_they_say():
     assert build_hardener({"kind": "inverted-attention", "preset": "released", "margin": 0.1}).margin == 0.1
     chain = build_hardener([{"kind": "random-dropout"}, {"kind": "inverted-attention"}])
     assert [type(part) for part in chain.hardeners] == [RandomDropout, InvertedAttention]
+
+
+@pytest.mark.parametrize("name", HARDENERS)
+def test_an_inactive_hardener_does_nothing(trained, name):
+    batch, hardener = batch_of(trained), HARDENERS[name]()
+    hardener.enter("detector")
+    hardener.active = False
+    hardened = hardener(batch)
+    assert hardened.features is batch.features
+    assert (hardened.mask, hardened.adversary_loss) == (None, None)
+    hardener.active = True
+    assert not torch.equal(hardener(batch).features, batch.features)

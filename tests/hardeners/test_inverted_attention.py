@@ -11,6 +11,7 @@ from workbench.detectors.roi_pool import RoIAlign
 from workbench.hardeners.inverted_attention import (
     InvertedAttention,
     attention,
+    attention_by_cell,
     combine,
     drop_sampled,
     drop_top,
@@ -89,6 +90,33 @@ def test_closed_form_equals_autograd():
         atol=1e-7,
         rtol=1e-4,
     )
+
+
+def test_closed_form_by_cell_equals_autograd():
+    score = make_head().score()
+    features = torch.randn(30, 6, 5, 5, generator=GENERATOR)
+    labels = torch.randint(0, 5, (30,), generator=GENERATOR)
+    expected = Score.gradient(score, features, labels)
+    torch.testing.assert_close(score.gradient(features, labels), expected, atol=1e-7, rtol=1e-4)
+
+
+def test_attention_by_cell_weights_each_cell_with_its_own_gradient():
+    features = torch.tensor([[[[1.0, 2.0]], [[3.0, 4.0]]]])  # [1, 2, 1, 2]
+    found = attention_by_cell(features, torch.tensor([[[[10.0, -1.0]], [[0.0, 2.0]]]]))
+    assert found.map.tolist() == [[[10.0, -2 + 8]]]
+    assert found.weights.tolist() == [[4.5, 1.0]]
+
+
+@pytest.mark.parametrize("cam", ["grad-cam", "hires-cam"])
+def test_attention_of_the_prediction_knows_nothing_of_the_label(cam):
+    masks = []
+    for shift in (0, 1):
+        labels = (torch.arange(12) + shift) % 5
+        hardener = InvertedAttention(share=1.0, cam=cam, score_of="prediction")
+        masks.append(hardener(batch_with(labels)).mask)
+    assert torch.equal(*masks)
+    of_label = [InvertedAttention(share=1.0, cam=cam)(batch_with((torch.arange(12) + s) % 5)).mask for s in (0, 1)]
+    assert not torch.equal(*of_label)
 
 
 def test_score_sees_later_changes_of_the_weights_and_trains_none():

@@ -23,7 +23,7 @@ from safetensors.torch import load_file
 from tiny_detector import TinyData, load_tiny, tiny_recipe, train_tiny
 from torchvision.transforms.v2 import functional as V
 
-from workbench.errors import RunError
+from workbench.errors import RunError, WeightsError
 from workbench.training import batches, checkpoint, world
 from workbench.training.batches import StepSampler, flip_horizontally
 from workbench.training.recipe import Recipe
@@ -183,6 +183,38 @@ def test_only_the_player_of_the_stage_learns(tmp_path, player, moves, stays):
     assert torch.equal(first[stays], second[stays])
     statistics_move = not torch.equal(first["body.1.running_mean"], second["body.1.running_mean"])
     assert statistics_move == (player == "detector")
+
+
+def test_a_stage_can_leave_the_hardener_out(tmp_path):
+    stages = [{"steps": 2, "lr": 0.01, "harden": False}, {"train": "both", "steps": 2, "lr": 0.01}]
+    train(tiny_recipe({"hardener": {"kind": "tiny-adversary"}, "log_every": 1}, stages=stages), tmp_path)
+    assert ["loss/adversary" in row for row in rows(tmp_path)] == [False, False, True, True]
+    log = (tmp_path / "log.txt").read_text()
+    assert log.index("enters: detector, active: False") < log.index("enters: both, active: True")
+
+
+def test_a_run_can_begin_from_another_ones_weights(tmp_path):
+    train(tiny_recipe(), tmp_path / "first")
+    slow = tiny_recipe({"stages.0.lr": 1e-9, "checkpoint_every": 2}, start=str(tmp_path / "first"), seed=5)
+    train(slow, tmp_path / "second")
+    first, second = (load_file(tmp_path / name / "detector.safetensors") for name in ("first", "second"))
+    torch.testing.assert_close(second["head.weight"], first["head.weight"], atol=1e-6, rtol=0)
+    assert not torch.equal(first["body.1.running_mean"], second["body.1.running_mean"]), "it went on learning"
+
+    (tmp_path / "third").mkdir()
+    process = start(tmp_path / "third", slow, seconds_per_step=0.05)
+    wait_for(lambda: last_step(tmp_path / "third") >= 4)
+    process.kill()
+    process.join()
+    train(slow, tmp_path / "third")
+    third = load_file(tmp_path / "third" / "detector.safetensors")
+    assert all(torch.equal(third[name], second[name]) for name in second), "resumed from its checkpoint, not its start"
+
+
+def test_a_start_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(WeightsError, match="nowhere"):
+        train(tiny_recipe(start="nowhere"), tmp_path)
+    assert "nowhere" in json.loads((tmp_path / "error.json").read_text())["message"]
 
 
 def test_a_checkpoint_at_the_end_of_each_stage_stays(tmp_path):

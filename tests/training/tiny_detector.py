@@ -20,6 +20,7 @@ from workbench.detectors.build import KINDS
 from workbench.hardeners import KINDS as HARDENERS
 from workbench.training import batches, trainer
 from workbench.training.recipe import Recipe
+from workbench.training.records import log
 from workbench.types import Detections, Losses
 
 CLASSES = ("dark", "bright")
@@ -48,7 +49,7 @@ class TinyDetector(Detector):
         self.calls += 1
         size = logits.square().mean() * (float("nan") if self.calls == self.explode_at else 1e-3)
         losses = Losses(classifier=F.cross_entropy(logits, labels), size=size)
-        if self.hardener is not None:
+        if self.hardener is not None and self.hardener.active:
             losses["adversary"] = self.hardener(logits.detach())
         return losses
 
@@ -62,9 +63,14 @@ class TinyDetector(Detector):
 class TinyAdversary(nn.Module):
     """A hardener with one parameter and a loss of its own."""
 
+    active = True
+
     def __init__(self) -> None:
         super().__init__()
         self.scale = nn.Parameter(torch.ones(()))
+
+    def enter(self, train: str) -> None:
+        log.info("the hardener enters: %s, active: %s", train, self.active)
 
     def forward(self, logits: Tensor) -> Tensor:
         return (self.scale * logits.square().mean()).square()

@@ -3,6 +3,6 @@
 from workbench.detectors.base import Detector, evaluating
 from workbench.detectors.build import build_detector
 from workbench.detectors.faster_rcnn import FasterRCNN
-from workbench.detectors.load import load_detector, save_detector
+from workbench.detectors.load import begin_from, load_detector, save_detector
 
-__all__ = ["Detector", "FasterRCNN", "build_detector", "evaluating", "load_detector", "save_detector"]
+__all__ = ["Detector", "FasterRCNN", "begin_from", "build_detector", "evaluating", "load_detector", "save_detector"]

@@ -108,3 +108,39 @@ def load_detector(name: str | Path, device: str | torch.device = "cpu") -> Detec
     except RuntimeError as reason:
         raise WeightsError(f"{path} does not fit its own configuration: {reason}") from reason
     return detector.to(device).eval()
+
+
+def begin_from(detector: Detector, name: str | Path) -> list[str]:
+    """Copy the weights of a saved detector into `detector`, to train on from there.
+
+    Where the two have other classes, layers whose number of rows differs keep the weights they have.
+
+    Args:
+        name: as for `load_detector`.
+
+    Returns:
+        Names of the tensors that were not copied; the hardener's are never copied.
+
+    Raises:
+        WeightsError: anything else is missing or has another shape.
+    """
+    given = load_detector(name)
+    source, own = given.state_dict(), detector.state_dict()
+    rows_may_differ = given.classes != detector.classes
+    kept, unfit = [], []
+    for key, value in own.items():
+        if key.startswith("hardener."):
+            continue
+        found = source.get(key)
+        if found is not None and found.shape == value.shape:
+            value.copy_(found)
+        elif found is not None and rows_may_differ and found.shape[1:] == value.shape[1:]:
+            kept.append(key)
+        else:
+            unfit.append(key)
+    if unfit:
+        raise WeightsError(
+            f"{name} cannot be the start: {len(unfit)} tensors of the detector have no counterpart there, the first "
+            f"is {unfit[0]} {tuple(own[unfit[0]].shape)}; use the same detector section in the recipe"
+        )
+    return kept

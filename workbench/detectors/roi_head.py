@@ -34,7 +34,7 @@ class Conv5Head(nn.Module):
 
 
 class TwoLayerScore(Score):
-    """Score of a head of two linear layers, with the pooled gradient in closed form.
+    """Score of a head of two linear layers, with the gradient in closed form.
 
     For logits W_c relu(W_7 relu(W_6 x + b_6) + b_7) + b_c the gradient of the logit of class y, averaged over
     cells, is [((W_c[y] * 1[a_2 > 0]) W_7) * 1[a_1 > 0]] W̄_6, with W̄_6 the mean of W_6 over cells: exact, and
@@ -46,18 +46,28 @@ class TwoLayerScore(Score):
         self._layers = (head.fc6, head.fc7, predictor.cls_score)
 
     @torch.no_grad()
+    def gradient(self, features: Tensor, labels: Tensor) -> Tensor:
+        """d logit[label] / d features, [R, C, h, w]."""
+        w6, back = self._back_to_first(features, labels)
+        return (back @ w6).view(features.shape)
+
+    @torch.no_grad()
     def pooled_gradient(self, features: Tensor, labels: Tensor) -> Tensor:
         """Mean over cells of d logit[label] / d features, [R, C]."""
+        w6, back = self._back_to_first(features, labels)
+        cells = features[0, 0].numel()
+        mean = w6.new_full((cells,), 1 / cells)
+        return F.linear(back, torch.mv(w6.view(-1, cells), mean).view(len(w6), -1).t())  # quicker than mean()
+
+    def _back_to_first(self, features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """W_6, and the gradient of the logits at its outputs [R, width]."""
         fc6, fc7, cls = self._layers
         kind = _product_type(features)
         w6, w7 = fc6.weight.to(kind), fc7.weight.to(kind)  # once, for both their uses
         first = F.linear(features.to(kind).flatten(1), w6, fc6.bias.to(kind))
         second = F.linear(first.relu(), w7, fc7.bias.to(kind))
         back = cls.weight[labels].to(kind) * (second > 0)
-        back = F.linear(back, w7.t()) * (first > 0)
-        cells = features[0, 0].numel()
-        mean = w6.new_full((cells,), 1 / cells)
-        return F.linear(back, torch.mv(w6.view(-1, cells), mean).view(len(w6), -1).t())  # quicker than mean()
+        return w6, F.linear(back, w7.t()) * (first > 0)
 
 
 def _product_type(values: Tensor) -> torch.dtype:

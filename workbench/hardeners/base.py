@@ -61,6 +61,11 @@ def _rows_times(values: Tensor, mask: Tensor, rows: Tensor) -> Tensor:
 class Hardener(nn.Module):
     """Makes RoI features harder during training. Methods implement `decide`; some also `apply`."""
 
+    active = True  #: False while a stage of the training is to run without it
+
+    def enter(self, train: str) -> None:
+        """Told at the start of each stage who learns in it: "detector", "hardener" or "both"."""
+
     def decide(self, batch: RoIBatch) -> Decision:
         """Choose what to drop; `batch.features` are detached, `batch.score` has frozen parameters."""
         raise NotImplementedError
@@ -75,7 +80,7 @@ class Hardener(nn.Module):
 
     def forward(self, batch: RoIBatch) -> Hardened:
         """Harden a batch of live features [R, C, h, w]."""
-        if len(batch.features) == 0:
+        if not self.active or len(batch.features) == 0:
             return Hardened(batch.features)
         seen = dataclasses.replace(batch, features=batch.features.detach())
         decision = self.decide(seen)
@@ -90,8 +95,15 @@ class Chain(Hardener):
         super().__init__()
         self.hardeners = nn.ModuleList(hardeners)
 
+    def enter(self, train: str) -> None:
+        """Passed on."""
+        for hardener in self.hardeners:
+            hardener.enter(train)
+
     def forward(self, batch: RoIBatch) -> Hardened:
         """Harden a batch of live features [R, C, h, w]; the mask is the product of all masks."""
+        if not self.active:
+            return Hardened(batch.features)
         parts: list[Hardened] = []
         for hardener in self.hardeners:
             parts.append(hardener(batch))

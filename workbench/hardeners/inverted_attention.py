@@ -38,6 +38,8 @@ from workbench.types import RoIBatch
 INVERSIONS = ("soft", "hard", "overturn", "random", "sampled")
 ORIENTATIONS = ("both", "spatial", "channel")
 SELECTIONS = ("random", "hardest")
+CAMS = ("grad-cam", "hires-cam")
+SCORES = ("label", "prediction")
 
 
 class Attention(NamedTuple):
@@ -51,6 +53,12 @@ def attention(features: Tensor, weights: Tensor) -> Attention:
     """M = sum_c w_c F_c (eq. 1) of features [R, C, h, w] and pooled gradients [R, C]."""
     features, weights = features.float(), weights.float()
     return Attention(torch.einsum("rc,rchw->rhw", weights, features), weights)
+
+
+def attention_by_cell(features: Tensor, gradient: Tensor) -> Attention:
+    """M = sum_c G_c F_c, cell by cell (HiResCAM), of features and their gradient G [R, C, h, w]."""
+    features, gradient = features.float(), gradient.float()
+    return Attention((gradient * features).sum(1), gradient.mean(dim=(2, 3)))
 
 
 def normalise(maps: Tensor) -> Tensor:
@@ -140,6 +148,8 @@ class InvertedAttention(Hardener):
         drop_cells, drop_channels: fractions dropped by soft thresholds (T_s, T_c).
         threshold: of the "hard" inversion, on attention scaled to 0..1.
         pool_cells: of the "sampled" inversion, the fraction of cells that can be dropped.
+        cam: "grad-cam" (eq. 1), or "hires-cam", which weights every cell with its own gradient.
+        score_of: whose logit the attention explains: the RoI's "label", or the head's own "prediction".
 
     Raises:
         RecipeError: an option outside its range.
@@ -158,12 +168,16 @@ class InvertedAttention(Hardener):
         drop_channels: float = 0.8,
         threshold: float = 0.5,
         pool_cells: float = 25 / 49,
+        cam: str = "grad-cam",
+        score_of: str = "label",
     ):
         super().__init__()
         for name, value, allowed in (
             ("inversion", inversion, INVERSIONS),
             ("orientation", orientation, ORIENTATIONS),
             ("selection", selection, SELECTIONS),
+            ("cam", cam, CAMS),
+            ("score_of", score_of, SCORES),
         ):
             if value not in allowed:
                 raise RecipeError(f"hardener.{name} {value!r} does not exist; choose one of {list(allowed)}")
@@ -188,6 +202,8 @@ class InvertedAttention(Hardener):
         self.drop_channels = drop_channels
         self.threshold = threshold
         self.pool_cells = pool_cells
+        self.cam = cam
+        self.score_of = score_of
 
     @classmethod
     def paper(cls, **changes: object) -> InvertedAttention:
@@ -211,10 +227,7 @@ class InvertedAttention(Hardener):
 
     def masks(self, batch: RoIBatch, rows: Tensor) -> Tensor:
         """A [r, 1 or C, h, w] for the RoIs at `rows` [r], all of them masked."""
-        features, labels = batch.features[rows], batch.labels[rows]
-        with _quick_products(features.device):
-            gradient = batch.score.pooled_gradient(features, labels)
-        found = attention(features, gradient)
+        found = self._attend(batch, rows)
         spatial = invert_spatial(
             found.map,
             self.inversion,
@@ -224,6 +237,15 @@ class InvertedAttention(Hardener):
             pool_cells=self.pool_cells,
         )
         return combine(spatial, found.weights, self.orientation, self.drop_channels)
+
+    def _attend(self, batch: RoIBatch, rows: Tensor) -> Attention:
+        features, labels = batch.features[rows], batch.labels[rows]
+        with _quick_products(features.device), torch.no_grad():
+            if self.score_of == "prediction":
+                labels = batch.score(features).argmax(1)
+            if self.cam == "hires-cam":
+                return attention_by_cell(features, batch.score.gradient(features, labels))
+            return attention(features, batch.score.pooled_gradient(features, labels))
 
     def decide(self, batch: RoIBatch) -> Decision:
         """Masks [R, 1 or C, h, w]; RoIs that are not chosen keep everything."""

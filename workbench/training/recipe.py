@@ -61,6 +61,7 @@ class DataSpec(Section):
     split: str = "train"
     root: str | None = Field(default=None, description="folder of the data, for data that live on disk")
     options: dict[str, Any] = Field(default_factory=dict, description="further arguments of `load_data`")
+    proposals: dict[str, Any] | None = Field(default=None, description="arguments of `with_proposals`")
 
 
 class TestSpec(DataSpec):
@@ -107,6 +108,7 @@ class Stage(Section):
     steps: Count
     lr: Positive = Field(description="learning rate for a batch of `lr_batch_size`")
     schedule: ScheduleSpec | None = Field(default=None, description="None: the schedule of the recipe")
+    harden: bool = Field(default=True, description="False: the hardener sits this stage out")
 
 
 class AugmentSpec(Section):
@@ -124,6 +126,7 @@ class Recipe(Section):
     test: TestSpec | None = None
     detector: dict[str, Any]
     hardener: dict[str, Any] | list[dict[str, Any]] | None = None
+    start: str | None = Field(default=None, description="detector to begin from: a name, file or folder of a run")
     stages: Annotated[list[Stage], Field(min_length=1)]
     optimizer: OptimizerSpec = Field(default_factory=OptimizerSpec)
     schedule: ScheduleSpec = Field(default_factory=ScheduleSpec)

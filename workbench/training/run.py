@@ -7,6 +7,7 @@ The folder holds `recipe.yaml`, `environment.json`, `metrics.jsonl` (one JSON ob
 
 from __future__ import annotations
 
+import hashlib
 import html
 import json
 import threading
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 import pandas as pd
 from tqdm.auto import tqdm
 
-from workbench.errors import RunError
+from workbench.errors import RunError, WeightsError
 from workbench.training import detached
 from workbench.training.checkpoint import checkpoint_step, checkpoints, load_checkpoint, write_json
 from workbench.training.fingerprint import EVALUATION, code_fingerprint
@@ -330,8 +331,16 @@ def start_process(run: Run, *, environment: Mapping[str, str] | None = None) -> 
 
 
 def training_fingerprint(recipe: Recipe) -> str:
-    """Equal for recipes that train the same weights, whatever they are tested on."""
-    return recipe.model_copy(update={"test": None}).fingerprint()
+    """Equal for recipes that train the same weights, from the same start, whatever they are tested on."""
+    own = recipe.model_copy(update={"test": None}).fingerprint()
+    if recipe.start is None:
+        return own
+    from workbench.detectors.load import locate  # late: following a run needs no detectors
+
+    with suppress(WeightsError):
+        start = hashlib.sha256(locate(recipe.start).read_bytes()).hexdigest()
+        return hashlib.sha256(f"{own} {start}".encode()).hexdigest()[:16]
+    return own  # the run will say that there is nothing to begin from
 
 
 class _JsonLines:

@@ -46,4 +46,6 @@ def select_players(detector: Detector, stage: Stage, learns: set[str]) -> list[n
     detector.train(stage.train != "hardener")
     if detector.hardener is not None:
         detector.hardener.train()
+        detector.hardener.active = stage.harden
+        detector.hardener.enter(stage.train)
     return chosen

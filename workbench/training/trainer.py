@@ -23,7 +23,7 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from workbench.data import Dataset
-from workbench.detectors import Detector, build_detector, save_detector
+from workbench.detectors import Detector, begin_from, build_detector, save_detector
 from workbench.errors import RunError
 from workbench.evaluation import Result, evaluate
 from workbench.hardeners import build_hardener
@@ -73,9 +73,13 @@ class Training:
         self.data = load_spec(recipe.data)
         self.validation = None if recipe.validation is None else load_spec(recipe.validation)
         torch.manual_seed(derived_seed(recipe.seed, START))
-        detector = build_detector(recipe.detector, self.data.classes, build_hardener(recipe.hardener))
+        hardener, fresh = build_hardener(recipe.hardener), recipe.start is None
+        detector = build_detector(recipe.detector, self.data.classes, hardener, pretrained=fresh)
         if recipe.hardener is not None and detector.hardener is None:
             raise RunError(f"{recipe.detector['kind']} leaves its hardener out: the run would be a baseline")
+        if not fresh and not checkpoint.checkpoints(folder):
+            fresh_layers = begin_from(detector, recipe.start)
+            log.info("begins from %s; layers for other classes start anew: %s", recipe.start, fresh_layers)
         self.detector: Detector = detector.to(world.device)
         self.learns = {name for name, parameter in detector.named_parameters() if parameter.requires_grad}
         self.ema = None if recipe.ema is None else optimisation.RunningMean(detector, decay=recipe.ema)
