@@ -208,7 +208,7 @@ def test_a_run_can_begin_from_another_ones_weights(tmp_path):
     process.join()
     train(slow, tmp_path / "third")
     third = load_file(tmp_path / "third" / "detector.safetensors")
-    assert all(torch.equal(third[name], second[name]) for name in second), "resumed from its checkpoint, not its start"
+    assert all(torch.equal(third[name], second[name]) for name in second), "resumed, not begun anew"
 
 
 def test_a_start_that_is_not_there_is_named(tmp_path):

@@ -20,6 +20,7 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from workbench.detectors.backbones import SmallBackbone, VGG16Backbone, resnet_body, resnet_widths
 from workbench.detectors.base import Detector, as_float, evaluating, training_targets
+from workbench.detectors.feature_cache import FeatureCache
 from workbench.detectors.fpn import Pyramid, SingleMap
 from workbench.detectors.roi_head import Conv5Head, RoIHead
 from workbench.detectors.roi_pool import RoIAlign
@@ -99,7 +100,8 @@ class FasterRCNN(Detector):
         """A Faster R-CNN from plain values, as a recipe gives them.
 
         Args:
-            backbone: {"name": "small" | "vgg16" | "resnet18" ... "resnet101", and the options of that backbone}.
+            backbone: {"name": "small" | "vgg16" | "resnet18" ... "resnet101", and the options of that backbone};
+                "cache": True remembers the map of every training image, where a frozen trunk gives a single map.
             pyramid: False takes a single stride-16 map: C4 of a ResNet, or conv5_3 of VGG16, which has no pyramid.
             channels: of the pyramid; 256 for ResNets, 96 for the small one.
             head: {"kind": "two-fc", "width": 1024} (VGG16: 4096) or {"kind": "conv5"} (C4 only).
@@ -199,7 +201,9 @@ class FasterRCNN(Detector):
 
 def _trunk(backbone: dict, pyramid: bool, channels: int | None) -> Trunk:
     options = dict(backbone)
-    name = options.pop("name")
+    name, cached = options.pop("name"), options.pop("cache", False)
+    if cached and (pyramid or name == "small"):
+        raise RecipeError("detector.backbone.cache: only a single map can be remembered; say pyramid: false")
     try:
         if name == "small":
             if not pyramid:
@@ -210,15 +214,24 @@ def _trunk(backbone: dict, pyramid: bool, channels: int | None) -> Trunk:
             if pyramid:
                 raise RecipeError("detector.pyramid: vgg16 gives a single map; say pyramid: false")
             body = VGG16Backbone(**options)
-            return Trunk(SingleMap(body), body.channels, (body.stride,), 0, head_width=4096)
+            return Trunk(_single_map(body, cached), body.channels, (body.stride,), 0, head_width=4096)
         body, layer4 = resnet_body(name, stages=4 if pyramid else 3, **options)
     except TypeError as reason:
         raise RecipeError(f"detector.backbone: {reason}") from reason
     widths = resnet_widths(name)
     if not pyramid:
-        return Trunk(SingleMap(body), widths[2], (16,), 0, Conv5Head(layer4))
+        return Trunk(_single_map(body, cached), widths[2], (16,), 0, Conv5Head(layer4))
     width = channels or 256
     return Trunk(Pyramid(body, widths, width, LastLevelMaxPool()), width, (4, 8, 16, 32), 1)
+
+
+def _single_map(body: nn.Module, cached: bool) -> SingleMap:
+    if not cached:
+        return SingleMap(body)
+    learns = any(parameter.requires_grad for parameter in body.parameters())
+    if learns or any(isinstance(module, nn.BatchNorm2d) for module in body.modules()):
+        raise RecipeError("detector.backbone.cache: the trunk learns; freeze all of it (frozen_stages, norm: frozen)")
+    return SingleMap(body, FeatureCache(stride=16))
 
 
 def _anchors(given: Sequence[Sequence[float]] | None, trunk: Trunk, small: bool) -> tuple:

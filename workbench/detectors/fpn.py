@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import ExtraFPNBlock
+
+from workbench.detectors.feature_cache import FeatureCache
 
 
 class Pyramid(nn.Module):
@@ -32,12 +35,21 @@ class Pyramid(nn.Module):
 
 
 class SingleMap(nn.Module):
-    """Only the last map of a body, such as C4 of a ResNet."""
+    """Only the last map of a body, such as C4 of a ResNet.
 
-    def __init__(self, body: nn.Module):
+    cache: remembers the maps of training images, for a body that is frozen as a whole.
+    """
+
+    def __init__(self, body: nn.Module, cache: FeatureCache | None = None):
         super().__init__()
         self.body = body
+        self.cache = cache
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """[B, 3, H, W] → a list of one map [B, C, h, w]."""
-        return [list(self.body(images).values())[-1]]
+        if self.cache is not None and torch.is_grad_enabled():  # only training sees the same images again
+            return [self.cache(self._last, images)]
+        return [self._last(images)]
+
+    def _last(self, images: Tensor) -> Tensor:
+        return list(self.body(images).values())[-1]
