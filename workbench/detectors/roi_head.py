@@ -16,7 +16,8 @@ from torchvision.models.detection._utils import BoxCoder, Matcher
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.ops import batched_nms, clip_boxes_to_image
 
-from workbench.detectors.roi_pool import RoIAlign
+from workbench.detectors.box_heads import DropoutHead
+from workbench.detectors.roi_pool import PyramidPool
 from workbench.detectors.sampling import balanced_sample, match_boxes
 from workbench.types import Detections, RoIBatch, Score
 
@@ -84,18 +85,22 @@ class RoIHead(nn.Module):
         box_head: pooled features → vectors.
         box_predictor: vectors → class logits [R, K+1] and box deltas [R, 4 (K+1)].
         foreground_iou, background_iou: RoIs at or above the first count as objects, below the second as background.
+        background_from: background must overlap some object by this IoU; 0.1 in Fast R-CNN, as a kind of mining.
+        box_beta: of the smooth L1 loss on deltas; 1 in Fast R-CNN.
         samples, positive_fraction: RoIs drawn per image for the loss, at most this share of them objects.
         score_threshold, nms_iou, max_detections: what `detect` keeps.
     """
 
     def __init__(
         self,
-        pool: RoIAlign,
+        pool: PyramidPool,
         box_head: nn.Module,
         box_predictor: nn.Module,
         *,
         foreground_iou: float = 0.5,
         background_iou: float = 0.5,
+        background_from: float = 0.0,
+        box_beta: float = 1 / 9,
         samples: int = 512,
         positive_fraction: float = 0.25,
         score_threshold: float = 0.05,
@@ -108,6 +113,8 @@ class RoIHead(nn.Module):
         self.box_predictor = box_predictor
         self.box_coder = BoxCoder(weights=(10.0, 10.0, 5.0, 5.0))
         self.matcher = Matcher(foreground_iou, background_iou, allow_low_quality_matches=False)
+        self.background_from = background_from
+        self.box_beta = box_beta
         self.samples = samples
         self.positive_fraction = positive_fraction
         self.score_threshold = score_threshold
@@ -130,6 +137,12 @@ class RoIHead(nn.Module):
         """Class logits [R, K+1] of pooled features [R, C, h, w]."""
         return self.box_predictor.cls_score(self.box_head(features))
 
+    def learn(self, features: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Vectors of pooled features for the losses: with dropout, where the head has it."""
+        if isinstance(self.box_head, DropoutHead):
+            return self.box_head.learn(features, generator)
+        return self.box_head(features)
+
     def losses(
         self,
         features: list[Tensor],
@@ -146,12 +159,12 @@ class RoIHead(nn.Module):
         if hardener is not None and len(pooled):
             hardened = hardener(self.batch(pooled, rois, labels, generator))
             pooled, adversary = hardened.features, hardened.adversary_loss
-        logits, deltas = self.box_predictor(self.box_head(pooled))
+        logits, deltas = self.box_predictor(self.learn(pooled, generator))
         labels_all = torch.cat(labels)
         positive = torch.where(labels_all > 0)[0]
         goals = self.box_coder.encode_single(torch.cat(truth)[positive], torch.cat(rois)[positive])
         own = deltas.float().reshape(len(deltas), -1, 4)[positive, labels_all[positive]]
-        box = F.smooth_l1_loss(own, goals, beta=1 / 9, reduction="sum") / max(1, len(labels_all))
+        box = F.smooth_l1_loss(own, goals, beta=self.box_beta, reduction="sum") / max(1, len(labels_all))
         classifier = F.cross_entropy(logits.float(), labels_all, reduction="sum") / max(1, len(labels_all))
         losses = {"classifier": classifier, "box": box}
         if adversary is not None:
@@ -185,7 +198,7 @@ class RoIHead(nn.Module):
         for boxes, target in zip(proposals, targets, strict=True):
             objects = target["boxes"]
             boxes = torch.cat([boxes, objects.to(boxes.dtype)])
-            index, state = match_boxes(boxes, objects, self.matcher)
+            index, state = match_boxes(boxes, objects, self.matcher, self.background_from)
             label = target["labels"][index] * (state == 1) if len(objects) else state
             label = torch.where(state < 0, torch.full_like(label, -1), label)
             drawn = balanced_sample(label, self.samples, self.positive_fraction, generator)

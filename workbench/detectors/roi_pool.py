@@ -142,7 +142,7 @@ def kernel_roi_align(
     pooled = features[0].new_zeros((len(rois), features[0].shape[1], size, size))
     for index, (level, stride) in enumerate(zip(features, strides, strict=True)):
         at_level = torch.where(levels == index)[0]
-        part = torchvision_roi_align(level, rois[at_level].to(level.dtype), size, 1 / stride, samples)
+        part = torchvision_roi_align(level.to(rois.dtype), rois[at_level], size, 1 / stride, samples)
         pooled = pooled.index_copy(0, at_level, part.to(pooled.dtype))
     return pooled
 
@@ -178,22 +178,26 @@ def to_rois(boxes: list[Tensor]) -> Tensor:
     return torch.cat([index, torch.cat(boxes)], dim=1)
 
 
-class RoIAlign(nn.Module):
-    """Pools boxes from the level that fits their size; the names as in torchvision's MultiScaleRoIAlign."""
+class PyramidPool(nn.Module):
+    """Pools boxes from the level that fits their size (FPN, eq. 1); a subclass says how.
+
+    Args:
+        strides: pixels per cell of each level that is pooled from, finest first.
+        size: cells per side of the output.
+        canonical_size: pixels; a box of this size goes to `canonical_level`, the log2 of that level's stride.
+    """
 
     def __init__(
         self,
         strides: tuple[int, ...],
         *,
         size: int = 7,
-        samples: int = 2,
         canonical_size: float = 224.0,
         canonical_level: int = 4,
     ):
         super().__init__()
         self.strides = tuple(strides)
         self.size = size
-        self.samples = samples
         self.canonical_size = canonical_size
         self.canonical_level = canonical_level
 
@@ -208,5 +212,23 @@ class RoIAlign(nn.Module):
     def forward(self, features: list[Tensor], boxes: list[Tensor]) -> Tensor:
         """Features [R, C, size, size] of the boxes [N, 4] of every image, in order."""
         rois = to_rois(boxes)
-        used = features[: len(self.strides)]
-        return roi_align(used, rois, self.levels(rois[:, 1:]), self.strides, self.size, self.samples)
+        return self.pool(features[: len(self.strides)], rois, self.levels(rois[:, 1:]))
+
+    def pool(self, features: list[Tensor], rois: Tensor, levels: Tensor) -> Tensor:
+        """Pool each of the RoIs [R, 5] (image index, xyxy pixels) from the map at its level [R]."""
+        raise NotImplementedError
+
+
+class RoIAlign(PyramidPool):
+    """Bilinear samples (Mask R-CNN, sec. 3); the levels are those of torchvision's MultiScaleRoIAlign.
+
+    samples: per cell and axis; 0 lets torchvision choose by the size of the RoI.
+    """
+
+    def __init__(self, strides: tuple[int, ...], *, samples: int = 2, **options: float):
+        super().__init__(strides, **options)
+        self.samples = samples
+
+    def pool(self, features: list[Tensor], rois: Tensor, levels: Tensor) -> Tensor:
+        """See `PyramidPool`."""
+        return roi_align(features, rois, levels, self.strides, self.size, self.samples)

@@ -33,24 +33,30 @@ def overlaps(first: Tensor, second: Tensor) -> Tensor:
     return inside / union
 
 
-def match_boxes(boxes: Tensor, truth: Tensor, matcher: Matcher) -> tuple[Tensor, Tensor]:
+def match_boxes(
+    boxes: Tensor, truth: Tensor, matcher: Matcher, background_from: float = 0.0
+) -> tuple[Tensor, Tensor]:
     """Which object each box belongs to.
 
     Args:
         boxes: [A, 4] xyxy pixels.
         truth: [N, 4] xyxy pixels.
         matcher: torchvision's Matcher with its two thresholds.
+        background_from: what overlaps every object by less than this IoU is no background either.
 
     Returns:
         index [A] into `truth` (0 where nothing matches), and state [A] int64: 1 matched, 0 background,
-        -1 between the thresholds.
+        -1 between the thresholds or below `background_from`.
     """
     if len(truth) == 0:
         zeros = torch.zeros(len(boxes), dtype=torch.long, device=boxes.device)
-        return zeros, zeros.clone()
-    matched = matcher(overlaps(truth, boxes))
+        return zeros, zeros - int(background_from > 0)
+    overlap = overlaps(truth, boxes)
+    matched = matcher(overlap)
     state = (matched >= 0).long()
     state[matched == Matcher.BETWEEN_THRESHOLDS] = -1
+    if background_from > 0:
+        state[overlap.amax(dim=0) < background_from] = -1
     return matched.clamp(min=0), state
 
 
