@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
+
+CHUNK_BYTES = 2**26  #: of the largest tensor that a search over many variants of features makes at once
 
 
 class Target(TypedDict, total=False):
@@ -28,6 +30,7 @@ class Target(TypedDict, total=False):
     occlusion: Tensor  #: [N] float32 in 0..1, the hidden fraction of the object's pixels; NaN if unknown
     boxes_visible: Tensor  #: [N, 4] float32, xyxy pixels around the visible part
     masks_amodal: Tensor  #: [N, H, W] bool, all pixels of the object, hidden ones too
+    proposals: Tensor  #: [P, 4] float32, xyxy pixels, best first: where a Fast R-CNN looks
 
 
 @dataclass
@@ -70,10 +73,19 @@ class Losses(dict[str, Tensor]):
         return {**parts, "total": float(sum(parts.values()))}
 
 
+@dataclass(frozen=True)
+class HeadLayout:
+    """What an adversary must know of the head that it plays against, to build its own network."""
+
+    channels: int  #: C of the pooled features
+    size: int  #: h = w of the pooled features
+    layers: tuple[nn.Linear, ...] = ()  #: the linear layers (fc6, fc7) that the head begins with, if it does
+
+
 class Score:
     """The head of a detector as a function of RoI features only; its parameters are frozen.
 
-    A subclass may know a cheaper way to the pooled gradient of its own head.
+    A subclass may know a cheaper way to the pooled gradient of its own head, or to features without some cells.
     """
 
     def __init__(self, logits):
@@ -97,6 +109,25 @@ class Score:
     def pooled_gradient(self, features: Tensor, labels: Tensor) -> Tensor:
         """The same gradient averaged over h and w, [R, C] (Grad-CAM's channel weights)."""
         return self.gradient(features, labels).mean(dim=(2, 3))
+
+    @torch.no_grad()
+    def without_cells(self, features: Tensor, cells: Tensor) -> Tensor:
+        """Class logits [R, W, K+1] of features [R, C, h, w] with each of W sets of cells zeroed.
+
+        Args:
+            cells: [W, h, w] bool, True where a set has all channels zeroed.
+        """
+        kept = (~cells)[None, :, None].to(features.dtype)  # [1, W, 1, h, w]
+        logits = []
+        for part in features.split(rows_at_once(features[0].numel() * len(cells))):
+            variants = (part[:, None] * kept).flatten(0, 1)
+            logits.append(self(variants).unflatten(0, (len(part), len(cells))))
+        return torch.cat(logits)
+
+
+def rows_at_once(values_per_row: int) -> int:
+    """How many rows of so many float32 values fit into `CHUNK_BYTES`, at least one."""
+    return max(1, CHUNK_BYTES // (4 * values_per_row))
 
 
 @dataclass(frozen=True)

@@ -14,15 +14,9 @@ from torchvision.ops import FrozenBatchNorm2d
 from torchvision.transforms.v2 import functional as vision
 
 from workbench.detectors import build_detector
-from workbench.detectors.backbones import (
-    VGG16Backbone,
-    imagenet_weights,
-    load_trunk,
-    read_weights,
-    resnet_body,
-    resnet_widths,
-)
-from workbench.detectors.faster_rcnn import IMAGENET_MEAN, IMAGENET_STD
+from workbench.detectors.backbones import AlexNetBackbone, VGG16Backbone, resnet_body, resnet_widths
+from workbench.detectors.parts import IMAGENET_MEAN, IMAGENET_STD
+from workbench.detectors.pretrained import imagenet_weights, load_trunk, read_weights
 from workbench.errors import RecipeError, WeightsError
 
 CLASSES = ("cat", "dog")

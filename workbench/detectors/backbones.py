@@ -1,8 +1,6 @@
-"""Trunks: a small one for digit scenes, ResNets and VGG16 with torchvision's names and ImageNet weights."""
+"""Trunks: a small one for digit scenes, ResNets, VGG16 and AlexNet with torchvision's names and ImageNet weights."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import torch
 import torchvision
@@ -10,11 +8,13 @@ from torch import Tensor, nn
 from torchvision.models._utils import IntermediateLayerGetter
 from torchvision.ops import FrozenBatchNorm2d
 
-from workbench.errors import RecipeError, WeightsError
-from workbench.paths import user_path
+from workbench.detectors.pretrained import load_trunk, named_weights
+from workbench.errors import RecipeError
 
 RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101")
 STAGES = ("layer1", "layer2", "layer3", "layer4")
+#: channels, kernel and stride of each convolution, and whether a max-pool follows
+ALEXNET = ((64, 11, 4, True), (192, 5, 1, True), (384, 3, 1, False), (256, 3, 1, False), (256, 3, 1, False))
 VGG16 = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  #: channels and convolutions of each stage
 
 
@@ -70,121 +70,68 @@ class SmallBackbone(nn.Module):
         return maps
 
 
-class VGG16Backbone(nn.Module):
-    """VGG16's convolutions (Simonyan & Zisserman 2015) without the last max-pool: one map of stride 16.
+class PlainBackbone(nn.Module):
+    """Convolutions in a row, without the last max-pool: one map of stride 16; torchvision's names."""
+
+    channels: int
+    stride = 16
+
+    def __init__(self, layers: list[nn.Module], name: str, weights: str | None, frozen: int):
+        super().__init__()
+        self.features = nn.Sequential(*layers)
+        convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
+        for index, conv in enumerate(convolutions):
+            nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
+            nn.init.zeros_(conv.bias)
+            conv.requires_grad_(index >= frozen)
+        if weights is not None:
+            load_trunk(self, *named_weights(name, weights))
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """[B, 3, H, W] → one map [B, C, H / 16, W / 16]."""
+        return {"0": self.features(x)}
+
+
+class VGG16Backbone(PlainBackbone):
+    """VGG16's convolutions (Simonyan & Zisserman 2015).
 
     Args:
         weights: None (random), "imagenet" (torchvision's) or the path of a state dict.
         frozen_stages: 2 freezes conv1 and conv2, as Fast R-CNN does.
     """
 
-    channels, stride = 512, 16
+    channels = 512
 
     def __init__(self, *, weights: str | None = None, frozen_stages: int = 2):
-        super().__init__()
         layers: list[nn.Module] = []
         inputs = 3
         for stage, (width, depth) in enumerate(VGG16):
             layers += [nn.MaxPool2d(2)] if stage else []
             for _ in range(depth):
-                conv = nn.Conv2d(inputs, width, 3, padding=1)
-                nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
-                nn.init.zeros_(conv.bias)
-                conv.requires_grad_(stage >= frozen_stages)
-                layers += [conv, nn.ReLU(inplace=True)]
+                layers += [nn.Conv2d(inputs, width, 3, padding=1), nn.ReLU(inplace=True)]
                 inputs = width
-        self.features = nn.Sequential(*layers)
-        if weights is not None:
-            load_trunk(self, *_named_weights("vgg16", weights))
-
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """[B, 3, H, W] → one map [B, 512, H / 16, W / 16]."""
-        return {"0": self.features(x)}
+        frozen = sum(depth for _, depth in VGG16[:frozen_stages])
+        super().__init__(layers, "vgg16", weights, frozen)
 
 
-def imagenet_weights(name: str) -> dict[str, Tensor]:
-    """torchvision's ImageNet weights of `name`, from its cache or the network.
+class AlexNetBackbone(PlainBackbone):
+    """AlexNet's convolutions (Krizhevsky 2014, torchvision's form); a map of H / 16 - 1 cells, nearly.
 
-    Raises:
-        WeightsError: they cannot be had here; says how to name a local file instead.
+    Args:
+        weights: None (random), "imagenet" (torchvision's) or the path of a state dict.
+        frozen_stages: how many of the five convolutions are frozen.
     """
-    enum = torchvision.models.get_model_weights(name)
-    weights = enum.IMAGENET1K_V1
-    try:
-        return weights.get_state_dict(progress=False, check_hash=True)
-    except (OSError, RuntimeError) as reason:
-        raise WeightsError(
-            f"the ImageNet weights of {name} could not be downloaded ({reason}). Name a local file in the recipe "
-            f"(detector.backbone.weights: PATH), or put {Path(weights.url).name} into torch.hub's checkpoints folder"
-        ) from reason
 
+    channels = 256
 
-def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """A state dict of tensors from a .pt, .pth or .safetensors file; nothing in the file is executed.
-
-    Tensors stored in 8 bits as {q, scale, zero_point[, channel_scale]} are expanded,
-    w = (q - zero_point) * scale (* channel_scale over the input channels), half precision becomes float32.
-
-    Raises:
-        WeightsError: no such file, not a file of tensors, or not readable as one.
-    """
-    path = user_path(path, WeightsError)
-    if not path.is_file():
-        raise WeightsError(f"there is no file of weights at {path}")
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            state = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as reason:
-        raise WeightsError(f"{path} is not a file of plain tensors: {reason}") from reason
-    for wrapper in ("state_dict", "model"):
-        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
-            state = state[wrapper]
-    if not isinstance(state, dict):
-        raise WeightsError(f"{path} holds a {type(state).__name__}; expected a state dict of named tensors")
-    return {name: _expand(name, value, path) for name, value in state.items()}
-
-
-def _expand(name: str, value: object, path: Path) -> Tensor:
-    if isinstance(value, Tensor):
-        return value.float() if value.is_floating_point() else value
-    if isinstance(value, dict) and {"q", "scale", "zero_point"} <= value.keys():
-        weight = (value["q"].float() - value["zero_point"]) * value["scale"]
-        if "channel_scale" in value:
-            weight = weight * torch.as_tensor(value["channel_scale"]).float()[None, :, None, None]
-        return weight
-    raise WeightsError(f"{path}: entry {name!r} is a {type(value).__name__}; expected a tensor")
-
-
-def _named_weights(name: str, weights: str) -> tuple[dict[str, Tensor], str]:
-    """The state dict that a recipe names, and what to call it in messages."""
-    if weights == "imagenet":
-        return imagenet_weights(name), f"ImageNet weights of {name}"
-    return read_weights(weights), str(weights)
-
-
-def load_trunk(trunk: nn.Module, state: dict[str, Tensor], source: str) -> None:
-    """Load the part of `state` that belongs to `trunk`; entries of stages and classifiers it lacks are ignored.
-
-    Raises:
-        WeightsError: an entry of the trunk is missing or has another shape.
-    """
-    own = trunk.state_dict()
-    missing = [name for name in own if name not in state and not name.endswith("num_batches_tracked")]
-    if missing:
-        raise WeightsError(
-            f"{source} lacks {len(missing)} of {len(own)} entries of the backbone, first {missing[:3]}; "
-            "expected torchvision's names"
-        )
-    for name, value in own.items():
-        if name in state and state[name].shape != value.shape:
-            raise WeightsError(
-                f"{source}: {name} has shape {tuple(state[name].shape)}, expected {tuple(value.shape)}"
-            )
-    trunk.load_state_dict({name: state[name] for name in own if name in state}, strict=False)
+    def __init__(self, *, weights: str | None = None, frozen_stages: int = 1):
+        layers: list[nn.Module] = []
+        inputs = 3
+        for width, kernel, stride, pooled in ALEXNET:
+            layers += [nn.Conv2d(inputs, width, kernel, stride, 2 if kernel > 3 else 1), nn.ReLU(inplace=True)]
+            layers += [nn.MaxPool2d(3, 2)] if pooled else []
+            inputs = width
+        super().__init__(layers, "alexnet", weights, frozen_stages)
 
 
 def resnet_body(
@@ -203,7 +150,7 @@ def resnet_body(
         body (a dict of maps "0", "1", ... per stage) and layer4.
     """
     if name not in RESNETS:
-        raise RecipeError(f"backbone {name!r} does not exist; choose from {['small', 'vgg16', *RESNETS]}")
+        raise RecipeError(f"backbone {name!r} does not exist; choose from {['small', 'alexnet', 'vgg16', *RESNETS]}")
     layers = {"frozen": FrozenBatchNorm2d, "batch": nn.BatchNorm2d}
     if norm not in layers:
         raise RecipeError(f"backbone.norm {norm!r} does not exist; choose one of {sorted(layers)}")
@@ -212,7 +159,7 @@ def resnet_body(
     body = IntermediateLayerGetter(net, return_layers=returned)
     layer4 = net.layer4
     if weights is not None:
-        state, source = _named_weights(name, weights)
+        state, source = named_weights(name, weights)
         load_trunk(body, state, source)
         own = {k.removeprefix("layer4."): v for k, v in state.items() if k.startswith("layer4.")}
         if stages < 4 and own:

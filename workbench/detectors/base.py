@@ -35,6 +35,7 @@ class Detector(nn.Module):
     classes: tuple[str, ...]  #: names of labels 1..K
     hardener: nn.Module | None  #: acts in `losses`
     config: dict  #: rebuilds the detector: build_detector(config, classes)
+    needs_proposals: bool = False  #: whether `detect` and `losses` work only on proposals that they are given
 
     def losses(
         self, images: Sequence[Tensor], targets: Sequence[Target], generator: torch.Generator | None = None
@@ -42,8 +43,13 @@ class Detector(nn.Module):
         """Training losses of a batch; `generator` is the only source of sampling (default: torch's own)."""
         raise NotImplementedError
 
-    def detect(self, images: Sequence[Tensor]) -> list[Detections]:
-        """Detections of each image, without gradients."""
+    def detect(
+        self, images: Sequence[Tensor], proposals: Sequence[Tensor] | None = None
+    ) -> list[Detections]:
+        """Detections of each image, without gradients.
+
+        proposals: [P, 4] xyxy pixels of each image; only detectors that need them look at them.
+        """
         raise NotImplementedError
 
     def score_boxes(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> list[Tensor]:

@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from torch import nn
 
 from workbench.detectors.base import Detector
+from workbench.detectors.fast_rcnn import FastRCNN
 from workbench.detectors.faster_rcnn import FasterRCNN
 from workbench.errors import RecipeError
 
-KINDS: dict[str, Callable[..., Detector]] = {"faster-rcnn": FasterRCNN.build}
+KINDS: dict[str, Callable[..., Detector]] = {"fast-rcnn": FastRCNN.build, "faster-rcnn": FasterRCNN.build}
 
 
 def build_detector(
@@ -21,7 +22,7 @@ def build_detector(
     """The detector that `config` describes, with random or ImageNet weights as it says.
 
     Args:
-        config: {"kind": "faster-rcnn", and the options of that kind}.
+        config: {"kind": one of `KINDS`, and the options of that kind}.
         classes: names of labels 1..K.
         hardener: acts in `losses`.
         pretrained: False leaves out the ImageNet weights that `config` names, since others will be loaded.

@@ -25,7 +25,7 @@ def kernel_roi_max_pool(feature: Tensor, rois: Tensor, stride: int, size: int) -
 
 def table_roi_max_pool(feature: Tensor, rois: Tensor, stride: int, size: int) -> Tensor:
     """RoI max pooling by a sparse table of range maxima, forward only; see `roi_max_pool`."""
-    images, channels, height, width = feature.shape
+    channels, height, width = feature.shape[1:]
     top, bottom = _windows(rois[:, 2], rois[:, 4], stride, size, height)
     left, right = _windows(rois[:, 1], rois[:, 3], stride, size, width)
     tall, wide = _log2(bottom - top)[:, :, None], _log2(right - left)[:, None, :]
@@ -86,7 +86,7 @@ def _maxima(feature: Tensor, tall: Tensor, wide: Tensor) -> tuple[Tensor, Tensor
 
 
 def _doubled(maxima: Tensor, axis: int, level: int) -> Tensor:
-    """Maxima over windows of 2^level cells along `axis` from those over half as many; the ends are never asked for."""
+    """Maxima over windows of 2^level cells along `axis` from those over half as many; the ends are never used."""
     step = (1 << level) // 2
     if step == 0 or step >= maxima.shape[axis]:
         return maxima

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import torch
+from torch import Tensor
 from tqdm.auto import tqdm
 
 from workbench.detectors import load_detector
@@ -64,7 +65,7 @@ def evaluate(
         for start in tqdm(starts, desc=f"{data.name} {data.split}", disable=not progress, leave=False):
             batch = [data[i] for i in range(start, min(start + batch_size, len(data)))]
             images = [image for image, _ in batch]
-            detections += [found.to("cpu") for found in detector.detect(images)]
+            detections += [found.to("cpu") for found in _detect(detector, images, batch)]
             targets += [_slim(target, iou_type) for _, target in batch]
             if losses:
                 with evaluating(detector):  # no gradients, no running statistics of BatchNorm updated
@@ -75,6 +76,18 @@ def evaluate(
         detector.to(home)
     means = {name: value / len(data) for name, value in sums.items()} if losses else None
     return _score(detections, targets, data, iou_type, means)
+
+
+def _detect(detector: Detector, images: list[Tensor], batch: list[tuple[Tensor, Target]]) -> list[Detections]:
+    if not detector.needs_proposals:
+        return detector.detect(images)
+    for image, target in batch:
+        if "proposals" not in target:
+            raise DataError(
+                f"image {target.get('image_id')} ({tuple(image.shape[-2:])} px) has no proposals, and the detector "
+                "needs them: give the data some by with_proposals(data, ...)"
+            )
+    return detector.detect(images, [target["proposals"] for _, target in batch])
 
 
 def evaluate_detections(

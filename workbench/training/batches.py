@@ -87,7 +87,7 @@ def flip_horizontally(image: Tensor, target: Target) -> tuple[Tensor, Target]:
     for key, value in target.items():
         if key.startswith("masks"):
             flipped[key] = _like(value, value.flip(-1))
-        elif key.startswith("boxes"):
+        elif key.startswith("boxes") or key == "proposals":
             left, top, right, bottom = value.as_subclass(Tensor).unbind(-1)
             flipped[key] = _like(value, torch.stack([width - right, top, width - left, bottom], dim=-1))
     return _like(image, image.flip(-1)), flipped

@@ -1,0 +1,143 @@
+"""From the plain values of a recipe to the parts of an R-CNN: trunk, RoI head, and how images are prepared."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
+from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
+
+from workbench.detectors.backbones import (
+    AlexNetBackbone,
+    SmallBackbone,
+    VGG16Backbone,
+    resnet_body,
+    resnet_widths,
+)
+from workbench.detectors.box_heads import DropoutHead
+from workbench.detectors.feature_cache import FeatureCache
+from workbench.detectors.fpn import Pyramid, SingleMap
+from workbench.detectors.pretrained import load_fc
+from workbench.detectors.roi_head import Conv5Head, RoIHead
+from workbench.detectors.roi_max_pool import RoIMaxPool
+from workbench.detectors.roi_pool import PyramidPool, RoIAlign
+from workbench.errors import RecipeError
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+POOLINGS: dict[str, type[PyramidPool]] = {"align": RoIAlign, "max": RoIMaxPool}
+PLAIN = {"vgg16": VGG16Backbone, "alexnet": AlexNetBackbone}  #: networks whose head is fc6 and fc7
+
+
+class KeepSize(GeneralizedRCNNTransform):
+    """Normalises and batches images, but leaves their size alone."""
+
+    def resize(self, image: Tensor, target: dict | None = None) -> tuple[Tensor, dict | None]:
+        """The image and its target as they are."""
+        return image, target
+
+
+class Trunk(NamedTuple):
+    """A backbone and what the rest of the detector must know of it."""
+
+    name: str
+    module: nn.Module
+    channels: int
+    strides: tuple[int, ...]  #: of the levels that RoIs are pooled from
+    extra_levels: int = 0  #: further, coarser levels that only propose
+    conv5: nn.Module | None = None  #: the stage after C4, as a head
+    weights: str | None = None  #: where fc6 and fc7 have theirs from, too
+
+    @property
+    def plain(self) -> bool:
+        """Whether its network ends in fc6 and fc7."""
+        return self.name in PLAIN
+
+
+def build_transform(min_size: int | list[int] | None, max_size: int | None) -> GeneralizedRCNNTransform:
+    """Resizes, normalises and batches images; see `FasterRCNN.build`."""
+    resize = KeepSize if min_size is None else GeneralizedRCNNTransform
+    return resize(min_size or 0, max_size or 10**6, IMAGENET_MEAN, IMAGENET_STD)
+
+
+def build_trunk(backbone: dict, pyramid: bool, channels: int | None) -> Trunk:
+    """The trunk that `backbone` describes; see `FasterRCNN.build`. Raises RecipeError."""
+    options = dict(backbone)
+    name, cached = options.pop("name"), options.pop("cache", False)
+    if cached and (pyramid or name == "small"):
+        raise RecipeError("detector.backbone.cache: only a single map can be remembered; say pyramid: false")
+    try:
+        if name == "small":
+            if not pyramid:
+                raise RecipeError("detector.pyramid: the small backbone always has a pyramid; say pyramid: true")
+            body = SmallBackbone(**options)
+            return Trunk(name, Pyramid(body, body.widths, channels or 96), channels or 96, body.strides)
+        if name in PLAIN:
+            if pyramid:
+                raise RecipeError(f"detector.pyramid: {name} gives a single map; say pyramid: false")
+            body = PLAIN[name](**options)
+            single = _single_map(body, cached)
+            return Trunk(name, single, body.channels, (body.stride,), weights=options.get("weights"))
+        body, layer4 = resnet_body(name, stages=4 if pyramid else 3, **options)
+    except TypeError as reason:
+        raise RecipeError(f"detector.backbone: {reason}") from reason
+    widths = resnet_widths(name)
+    if not pyramid:
+        return Trunk(name, _single_map(body, cached), widths[2], (16,), conv5=Conv5Head(layer4))
+    width = channels or 256
+    return Trunk(name, Pyramid(body, widths, width, LastLevelMaxPool()), width, (4, 8, 16, 32), 1)
+
+
+def _single_map(body: nn.Module, cached: bool) -> SingleMap:
+    if not cached:
+        return SingleMap(body)
+    learns = any(parameter.requires_grad for parameter in body.parameters())
+    if learns or any(isinstance(module, nn.BatchNorm2d) for module in body.modules()):
+        raise RecipeError("detector.backbone.cache: the trunk learns; freeze all of it (frozen_stages, norm: frozen)")
+    return SingleMap(body, FeatureCache(stride=16))
+
+
+def build_roi_head(
+    trunk: Trunk,
+    num_classes: int,
+    *,
+    head: dict | None,
+    pooling: str,
+    pool_size: int | None,
+    canonical_size: float,
+    roi: dict | None,
+) -> RoIHead:
+    """Pooling, box head and predictor for K classes; see `FasterRCNN.build`. Raises RecipeError."""
+    box_head, vector, pool_size = _box_head(head or {}, trunk, pool_size)
+    if pooling not in POOLINGS:
+        raise RecipeError(f"detector.pooling {pooling!r} does not exist; choose one of {sorted(POOLINGS)}")
+    pool = POOLINGS[pooling](trunk.strides, size=pool_size, canonical_size=canonical_size)
+    predictor = FastRCNNPredictor(vector, num_classes + 1)
+    try:
+        return RoIHead(pool, box_head, predictor, **(roi or {}))
+    except TypeError as reason:
+        raise RecipeError(f"detector.roi: {reason}") from reason
+
+
+def _box_head(head: dict, trunk: Trunk, pool_size: int | None) -> tuple[nn.Module, int, int]:
+    """The box head, the length of its vectors and the pooled size it takes."""
+    unknown = sorted(set(head) - {"kind", "width", "dropout", "pretrained"})
+    if unknown:
+        raise RecipeError(f"detector.head.{unknown[0]} does not exist; there are kind, width, dropout, pretrained")
+    kind = head.get("kind", "two-fc")
+    if kind == "conv5":
+        if trunk.conv5 is None:
+            raise RecipeError("detector.head.kind: conv5 needs a ResNet and pyramid: false")
+        return trunk.conv5, 2 * trunk.channels, pool_size or 14
+    if kind != "two-fc":
+        raise RecipeError(f"detector.head.kind {kind!r} does not exist; choose 'two-fc' or 'conv5'")
+    size, width = pool_size or (6 if trunk.name == "alexnet" else 7), head.get("width", 4096 if trunk.plain else 1024)
+    dropout = head.get("dropout", 0.5 if trunk.plain else 0.0)
+    if not 0 <= dropout < 1:
+        raise RecipeError(f"detector.head.dropout: {dropout} is no share that can be dropped, 0 <= dropout < 1")
+    inputs = trunk.channels * size**2
+    fc = DropoutHead(inputs, width, dropout=dropout) if dropout else TwoMLPHead(inputs, width)
+    if trunk.weights is not None and head.get("pretrained", True):
+        load_fc(fc, trunk.name, trunk.weights)
+    return fc, width, size

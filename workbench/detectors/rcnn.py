@@ -1,0 +1,126 @@
+"""What Fast and Faster R-CNN share: all but where the proposals come from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.transform import GeneralizedRCNNTransform, resize_boxes
+
+from workbench.detectors.base import Detector, as_float, evaluating, training_targets
+from workbench.detectors.roi_head import RoIHead
+from workbench.detectors.rpn import RegionProposalNetwork
+from workbench.types import Detections, Losses, Score, Target
+
+
+class RCNN(Detector):
+    """A backbone, proposals from somewhere (`propose`), and an RoI head; build one with a subclass's `build`.
+
+    Args:
+        backbone: images → list of maps, fine to coarse.
+        rpn: proposes boxes on all maps; None where the proposals are given.
+        roi_heads: classifies and refines them.
+        transform: resizes, normalises and batches the images.
+        classes: names of labels 1..K.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        rpn: RegionProposalNetwork | None,
+        roi_heads: RoIHead,
+        transform: GeneralizedRCNNTransform,
+        classes: Sequence[str],
+        hardener: nn.Module | None = None,
+    ):
+        super().__init__()
+        self.transform = transform
+        self.backbone = backbone
+        self.rpn = rpn
+        self.roi_heads = roi_heads
+        self.classes = tuple(classes)
+        self.hardener = hardener
+        self.config: dict = {}
+
+    def propose(
+        self,
+        images: Sequence[Tensor],
+        batch: ImageList,
+        features: list[Tensor],
+        given: list[Tensor | None],
+        targets: list[dict[str, Tensor]] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """Proposals [P, 4] of each image in pixels of the network's input, and losses of their own.
+
+        images: as they came; batch: as the network sees them; given: proposals [P, 4] in pixels of `images`.
+        """
+        raise NotImplementedError
+
+    def losses(
+        self, images: Sequence[Tensor], targets: Sequence[Target], generator: torch.Generator | None = None
+    ) -> Losses:
+        """`classifier` and `box`, those of the proposals, and `adversary` where the hardener learns.
+
+        Raises:
+            DataError: images or targets that are not what `workbench.types` says.
+        """
+        truth = training_targets(targets, images, len(self.classes), self.device)
+        batch, truth = self.transform(as_float(images, self.device), truth)
+        features = self._features(batch)
+        given = [target.get("proposals") for target in targets]
+        proposals, more = self.propose(images, batch, features, given, truth, generator)
+        losses = self.roi_heads.losses(
+            features, proposals, truth, hardener=self.hardener, generator=generator
+        )
+        return Losses(losses | more)
+
+    def detect(
+        self, images: Sequence[Tensor], proposals: Sequence[Tensor] | None = None
+    ) -> list[Detections]:
+        """Detections of each image in its own pixels, highest score first."""
+        if not len(images):
+            return []
+        given = [None] * len(images) if proposals is None else list(proposals)
+        with evaluating(self):
+            batch, _ = self.transform(as_float(images, self.device))
+            features = self._features(batch)
+            rois, _ = self.propose(images, batch, features, given)
+            found = self.roi_heads.detect(features, rois, batch.image_sizes)
+            for image, size, detections in zip(images, batch.image_sizes, found, strict=True):
+                detections.boxes = resize_boxes(detections.boxes, size, image.shape[-2:])
+        return found
+
+    def score_boxes(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> list[Tensor]:
+        """Class probabilities [N, K+1] of given boxes [N, 4] of each image."""
+        with evaluating(self):
+            features, scaled = self._features_and_boxes(images, boxes)
+            return self.roi_heads.probabilities(features, scaled)
+
+    def roi_features(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> Tensor:
+        """Pooled features [R, C, h, w] of given boxes of all images, in order."""
+        with evaluating(self):
+            return self.roi_heads.pool(*self._features_and_boxes(images, boxes))
+
+    def head_score(self) -> Score:
+        """The head as a function of pooled features, parameters frozen."""
+        return self.roi_heads.score()
+
+    def _features(self, batch: ImageList) -> list[Tensor]:
+        images = batch.tensors.contiguous(memory_format=torch.channels_last)
+        return self.backbone(images)
+
+    def _features_and_boxes(
+        self, images: Sequence[Tensor], boxes: Sequence[Tensor]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        batch, _ = self.transform(as_float(images, self.device))
+        return self._features(batch), self._scaled(images, batch, boxes)
+
+    def _scaled(self, images: Sequence[Tensor], batch: ImageList, boxes: Sequence[Tensor]) -> list[Tensor]:
+        """Boxes [N, 4] in pixels of `images` → in pixels of the network's input."""
+        return [
+            resize_boxes(box.as_subclass(Tensor).to(self.device).float(), image.shape[-2:], size)
+            for image, box, size in zip(images, boxes, batch.image_sizes, strict=True)
+        ]
