@@ -16,7 +16,7 @@ ALLOWED = {
     "paths": {"errors"},
     "data": {"errors", "types", "paths"},
     "hardeners": {"errors", "types"},
-    "detectors": {"errors", "types", "paths", "hardeners"},
+    "detectors": {"errors", "types", "paths", "data", "hardeners"},
     "evaluation": {"errors", "types", "data", "detectors"},
     "analysis": {"errors", "types", "data", "detectors", "hardeners"},
     "training": {"errors", "types", "data", "detectors", "hardeners", "evaluation"},

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from workbench.data import load_data
     from workbench.detectors import load_detector
+    from workbench.detectors.proposals import with_proposals
     from workbench.evaluation import evaluate
     from workbench.training import Recipe, Run, compare, doctor, launch
 
 _HOME = {
     "load_data": "workbench.data",
     "load_detector": "workbench.detectors",
+    "with_proposals": "workbench.detectors.proposals",
     "evaluate": "workbench.evaluation",
     "Recipe": "workbench.training",
     "Run": "workbench.training",
@@ -25,7 +27,7 @@ _HOME = {
     "launch": "workbench.training",
 }
 
-__all__ = ["Recipe", "Run", "compare", "doctor", "evaluate", "launch", "load_data", "load_detector"]
+__all__ = ["Recipe", "Run", "compare", "doctor", "evaluate", "launch", "load_data", "load_detector", "with_proposals"]
 
 
 def __getattr__(name: str) -> object:

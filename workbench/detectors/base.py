@@ -43,6 +43,10 @@ class Detector(nn.Module):
         """Training losses of a batch; `generator` is the only source of sampling (default: torch's own)."""
         raise NotImplementedError
 
+    def take_hardener(self, hardener: nn.Module | None) -> None:
+        """Let `hardener` act in `losses` from now on; None: none."""
+        self.hardener = hardener
+
     def detect(
         self, images: Sequence[Tensor], proposals: Sequence[Tensor] | None = None
     ) -> list[Detections]:
@@ -51,6 +55,10 @@ class Detector(nn.Module):
         proposals: [P, 4] xyxy pixels of each image; only detectors that need them look at them.
         """
         raise NotImplementedError
+
+    def proposals(self, images: Sequence[Tensor], top: int) -> list[Tensor]:
+        """At most `top` boxes [P, 4] of each image where objects may be, best first; here its detections."""
+        return [found.boxes[:top] for found in self.detect(images)]
 
     def score_boxes(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> list[Tensor]:
         """Class probabilities [N, K+1] of given boxes [N, 4] of each image, without gradients."""

@@ -15,7 +15,7 @@ from torch import Tensor
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.transform import resize_boxes
 
-from workbench.detectors.base import evaluating
+from workbench.detectors.base import as_float, evaluating
 from workbench.detectors.parts import Trunk, build_roi_head, build_transform, build_trunk
 from workbench.detectors.rcnn import RCNN
 from workbench.detectors.rpn import RegionProposalNetwork
@@ -97,6 +97,15 @@ class FasterRCNN(RCNN):
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
         """Those of the region proposal network, whatever is given; its losses are `objectness` and `rpn_box`."""
         return self.rpn(batch, features, targets, generator)
+
+    def proposals(self, images: Sequence[Tensor], top: int) -> list[Tensor]:
+        """The `top` proposals of each image in its own pixels, after NMS among at least as many per level."""
+        with evaluating(self):
+            batch, _ = self.transform(as_float(images, self.device))
+            before = max(top, self.rpn.test_proposals[0])
+            found, _ = self.rpn(batch, self._features(batch), counts=(before, top))
+            pairs = zip(images, batch.image_sizes, found, strict=True)
+            return [resize_boxes(boxes, size, image.shape[-2:]) for image, size, boxes in pairs]
 
     def anchors_for(self, height: int, width: int) -> Tensor:
         """Anchors [A, 4] in pixels of an image of this size."""

@@ -60,14 +60,19 @@ class RegionProposalNetwork(nn.Module):
         features: list[Tensor],
         targets: list[dict[str, Tensor]] | None = None,
         generator: torch.Generator | None = None,
+        *,
+        counts: tuple[int, int] | None = None,
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
-        """Proposals [P, 4] of each image, and with targets the two losses (`objectness`, `rpn_box`)."""
+        """Proposals [P, 4] of each image, and with targets the two losses (`objectness`, `rpn_box`).
+
+        counts: boxes kept per level before NMS and per image after it, other than usual.
+        """
         logits, deltas = self.head(features)
         anchors = self.anchor_generator(images, features)
         per_level = [level[0].numel() for level in logits]
         logits, deltas = concat_box_prediction_layers(logits, deltas)
         logits, deltas = logits.float(), deltas.float()
-        counts = self.test_proposals if targets is None else self.train_proposals
+        counts = counts or (self.test_proposals if targets is None else self.train_proposals)
         scores = logits.detach().view(len(anchors), -1)
         proposals = self._best(anchors, deltas.detach(), scores, images.image_sizes, per_level, counts)
         if targets is None:

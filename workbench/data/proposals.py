@@ -1,0 +1,226 @@
+"""Proposals as data: `target["proposals"]`, boxes where a detector such as Fast R-CNN looks for objects.
+
+They are searched for (selective search, Uijlings et al. 2013, by OpenCV), read from a file, or made by a detector;
+`workbench.with_proposals` is the entry to all of them. What has to be computed is kept on disk, a file per image.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torchvision import tv_tensors
+from torchvision.transforms.v2 import functional as vision
+from tqdm.auto import tqdm
+
+from workbench.data.dataset import Dataset, Subset
+from workbench.data.problems import Problem
+from workbench.errors import DataError
+from workbench.paths import user_path
+from workbench.types import Target
+
+MODES = ("fast", "quality")
+SMALLEST = 2.0  #: pixels; thinner boxes are left out
+
+
+class Source(Protocol):
+    """Where the proposals of a data set come from: boxes [P, 4] of an image, xyxy pixels, best first."""
+
+    problems: tuple[Problem, ...]
+
+    def __call__(self, data: Dataset, index: int, image_id: int) -> Tensor: ...
+
+
+class WithProposals(Subset):
+    """A data set whose targets hold `proposals` as well: at most `top` boxes [P, 4], best first.
+
+    They lie inside the image and are at least 2 pixels wide and high.
+    """
+
+    def __init__(self, whole: Dataset, source: Source, *, top: int = 2000):
+        super().__init__(whole, slice(None))
+        self.source, self.top = source, top
+        self.problems = (*whole.problems, *source.problems)
+
+    def target(self, index: int) -> Target:
+        target = super().target(index)
+        height, width = self.size(index)
+        boxes = self.source(self.whole, self._position(index), target["image_id"]).float().reshape(-1, 4)
+        boxes = torch.minimum(boxes.clamp(min=0), torch.tensor([width, height, width, height]))
+        boxes = boxes[(boxes[:, 2:] - boxes[:, :2] >= SMALLEST).all(dim=1)][: self.top]
+        target["proposals"] = tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=(height, width))
+        return target
+
+    def prepare(self, *, workers: int = 0, progress: bool = True) -> WithProposals:
+        """Compute all proposals that are not on disk yet, in `workers` processes beside this one; returns itself."""
+        steps = DataLoader(_Steps(self), batch_size=None, num_workers=workers)
+        for _ in tqdm(steps, desc=f"proposals of {self.name} {self.split}", disable=not progress, leave=False):
+            pass
+        return self
+
+
+class _Steps(torch.utils.data.Dataset):
+    """Looking up item i makes the proposals of image i."""
+
+    def __init__(self, data: WithProposals):
+        self.data = data
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int) -> int:
+        return len(self.data.target(index)["proposals"])
+
+
+class Computed:
+    """Proposals that are computed from an image's pixels once, and kept in `cache`.
+
+    A file is found again by the content of the image and by `options`, whatever the data set is called. It appears
+    whole or not at all; one that cannot be read is made anew.
+
+    Args:
+        propose: an image uint8 [3, H, W] → boxes [P, 4], xyxy pixels, best first.
+        options: all that decides what `propose` gives, as plain values.
+        cache: a folder; None is `occlusion-workbench/proposals` in the user's cache folder.
+    """
+
+    problems: tuple[Problem, ...] = ()
+
+    def __init__(
+        self, propose: Callable[[Tensor], Tensor], options: dict[str, Any], *, cache: str | Path | None = None
+    ):
+        self.propose, self.options = propose, options
+        text = json.dumps(options, sort_keys=True)
+        self.folder = _cache_folder(cache) / hashlib.sha256(text.encode()).hexdigest()[:16]
+        self._names: dict[int, str] = {}
+
+    def __call__(self, data: Dataset, index: int, image_id: int) -> Tensor:
+        if index not in self._names:
+            self._names[index] = _content(data, index)
+        name = self._names[index]
+        path = self.folder / name[:2] / f"{name}.npy"
+        boxes = _read(path)
+        if boxes is None:
+            boxes = np.asarray(self.propose(data.image(index).as_subclass(Tensor)), np.float32).reshape(-1, 4)
+            self._write(path, boxes)
+        return torch.from_numpy(boxes)
+
+    def _write(self, path: Path, boxes: np.ndarray) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            told = self.folder / "options.json"
+            if not told.is_file():
+                told.write_text(json.dumps(self.options, indent=1), encoding="utf-8")
+            descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    np.save(file, boxes, allow_pickle=False)
+                os.replace(partial, path)
+            except BaseException:
+                Path(partial).unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            raise DataError(
+                f"{self.folder}: proposals cannot be kept here ({error.strerror or error}); name another folder as "
+                "the option `cache`"
+            ) from error
+
+
+def _cache_folder(given: str | Path | None) -> Path:
+    if given is not None:
+        return user_path(given, DataError)
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "occlusion-workbench" / "proposals"
+
+
+def _content(data: Dataset, index: int) -> str:
+    """A name for what an image shows: of its file where there is one, else of its pixels."""
+    path = data.path(index)
+    try:
+        content = path.read_bytes() if path is not None else data.image(index).numpy().tobytes()
+    except OSError as error:
+        raise DataError(f"{path}: this image cannot be read ({error.strerror or error})") from error
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def _read(path: Path) -> np.ndarray | None:
+    try:
+        boxes = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    good = boxes.dtype == np.float32 and boxes.ndim == 2 and boxes.shape[1] == 4 and np.isfinite(boxes).all()
+    return boxes if good else None
+
+
+class SelectiveSearch:
+    """Regions that grow together from super-pixels, by OpenCV (the package opencv-contrib-python-headless).
+
+    OpenCV shuffles the boxes by an order of merging times a random number, which nobody can repeat; here it is the
+    order of area times a random number of a fixed seed, so large regions come first more often, as there.
+
+    Args:
+        mode: "fast" (about 2000 boxes of a photograph of 500 pixels, 1 s) or "quality" (10 000 boxes).
+        longest: pixels; larger images are searched at this longer side, as is usual on VOC and COCO.
+    """
+
+    def __init__(self, *, mode: str = "fast", longest: int = 500):
+        if mode not in MODES:
+            raise DataError(f"selective search has no mode {mode!r}; choose one of {MODES}")
+        self.mode, self.longest = mode, longest
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What decides its boxes; `revision` counts changes of this code."""
+        return {"kind": "selective-search", "mode": self.mode, "longest": self.longest, "revision": 1}
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """Boxes [P, 4] of an image uint8 [3, H, W]."""
+        cv2 = _opencv()
+        size = image.shape[-2:]
+        scale = min(1.0, self.longest / max(size))
+        if scale < 1:
+            image = vision.resize(image, [max(1, round(side * scale)) for side in size], antialias=True)
+        search = cv2.ximgproc.segmentation.createSelectiveSearchSegmentation()
+        search.setBaseImage(np.ascontiguousarray(image.flip(0).permute(1, 2, 0).numpy()))  # blue comes first
+        fast = self.mode == "fast"
+        (search.switchToSelectiveSearchFast if fast else search.switchToSelectiveSearchQuality)()
+        threads = cv2.getNumThreads()
+        cv2.setNumThreads(1)  # its threads hang in processes that were forked
+        try:
+            found = np.asarray(search.process(), np.float32).reshape(-1, 4)
+        finally:
+            cv2.setNumThreads(threads)
+        boxes = np.concatenate([found[:, :2], found[:, :2] + found[:, 2:]], axis=1)
+        height, width = image.shape[-2:]
+        stretch = np.array([size[1] / width, size[0] / height] * 2, np.float32)
+        return torch.from_numpy(_ordered(boxes) * stretch)
+
+
+def _ordered(boxes: np.ndarray) -> np.ndarray:
+    """Boxes [P, 4] by rank of area (1 is the largest) times a random number of a fixed seed."""
+    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    boxes = boxes[np.lexsort((*boxes.T, -area))]
+    chance = np.random.default_rng(0).random(len(boxes))
+    return boxes[np.argsort(np.arange(1, len(boxes) + 1) * chance, kind="stable")]
+
+
+def _opencv() -> Any:
+    try:
+        import cv2
+
+        cv2.ximgproc.segmentation  # noqa: B018 (plain OpenCV is without it)
+    except (ImportError, AttributeError) as error:
+        raise DataError(
+            "selective search needs OpenCV with its contributed modules: pip install opencv-contrib-python-headless "
+            "(in place of opencv-python, where that is installed)"
+        ) from error
+    return cv2
