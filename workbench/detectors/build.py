@@ -42,5 +42,5 @@ def build_detector(
         options["backbone"]["weights"] = None
     detector = KINDS[kind](tuple(classes), **options)
     detector.config = copy.deepcopy(config)
-    detector.hardener = hardener
+    detector.take_hardener(hardener)
     return detector

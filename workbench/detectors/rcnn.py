@@ -12,6 +12,7 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform, res
 from workbench.detectors.base import Detector, as_float, evaluating, training_targets
 from workbench.detectors.roi_head import RoIHead
 from workbench.detectors.rpn import RegionProposalNetwork
+from workbench.hardeners import Hardener
 from workbench.types import Detections, Losses, Score, Target
 
 
@@ -43,6 +44,12 @@ class RCNN(Detector):
         self.classes = tuple(classes)
         self.hardener = hardener
         self.config: dict = {}
+
+    def take_hardener(self, hardener: Hardener | None) -> None:
+        """Let `hardener` act in `losses`; adversaries learn of the head that they play against."""
+        super().take_hardener(hardener)
+        if hardener is not None:
+            hardener.adopt(self.roi_heads.layout())
 
     def propose(
         self,

@@ -1,25 +1,27 @@
 """The second stage of an R-CNN: sample RoIs, pool, harden, classify and regress.
 
-The hardener seam is `losses`: after pooling and before the head. Module and parameter names are torchvision's
+The hardener seam is `losses`: after pooling and before the head. Mining (which RoIs count) comes before it, on
+features as they are, and jitter of the proposals before that. Module and parameter names are torchvision's
 (`box_head`, `box_predictor`).
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 from torchvision.models.detection._utils import BoxCoder, Matcher
-from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.faster_rcnn import TwoMLPHead
 from torchvision.ops import batched_nms, clip_boxes_to_image
 
 from workbench.detectors.box_heads import DropoutHead
+from workbench.detectors.head_score import TwoLayerScore
+from workbench.detectors.jitter import build_jitter
 from workbench.detectors.roi_pool import PyramidPool
 from workbench.detectors.sampling import balanced_sample, match_boxes
-from workbench.types import Detections, RoIBatch, Score
+from workbench.losses import build_mining
+from workbench.types import Detections, HeadLayout, RoIBatch, Score
 
 
 class Conv5Head(nn.Module):
@@ -34,49 +36,6 @@ class Conv5Head(nn.Module):
         return self.layer4(features).mean(dim=(2, 3))
 
 
-class TwoLayerScore(Score):
-    """Score of a head of two linear layers, with the gradient in closed form.
-
-    For logits W_c relu(W_7 relu(W_6 x + b_6) + b_7) + b_c the gradient of the logit of class y, averaged over
-    cells, is [((W_c[y] * 1[a_2 > 0]) W_7) * 1[a_1 > 0]] W̄_6, with W̄_6 the mean of W_6 over cells: exact, and
-    1 / (h w) of the cost of back-propagating through the first layer.
-    """
-
-    def __init__(self, logits: Callable[[Tensor], Tensor], head: TwoMLPHead, predictor: FastRCNNPredictor):
-        super().__init__(logits)
-        self._layers = (head.fc6, head.fc7, predictor.cls_score)
-
-    @torch.no_grad()
-    def gradient(self, features: Tensor, labels: Tensor) -> Tensor:
-        """d logit[label] / d features, [R, C, h, w]."""
-        w6, back = self._back_to_first(features, labels)
-        return (back @ w6).view(features.shape)
-
-    @torch.no_grad()
-    def pooled_gradient(self, features: Tensor, labels: Tensor) -> Tensor:
-        """Mean over cells of d logit[label] / d features, [R, C]."""
-        w6, back = self._back_to_first(features, labels)
-        cells = features[0, 0].numel()
-        mean = w6.new_full((cells,), 1 / cells)
-        return F.linear(back, torch.mv(w6.view(-1, cells), mean).view(len(w6), -1).t())  # quicker than mean()
-
-    def _back_to_first(self, features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """W_6, and the gradient of the logits at its outputs [R, width]."""
-        fc6, fc7, cls = self._layers
-        kind = _product_type(features)
-        w6, w7 = fc6.weight.to(kind), fc7.weight.to(kind)  # once, for both their uses
-        first = F.linear(features.to(kind).flatten(1), w6, fc6.bias.to(kind))
-        second = F.linear(first.relu(), w7, fc7.bias.to(kind))
-        back = cls.weight[labels].to(kind) * (second > 0)
-        return w6, F.linear(back, w7.t()) * (first > 0)
-
-
-def _product_type(values: Tensor) -> torch.dtype:
-    """What matrix products of `values` are computed in: autocast's type inside autocast."""
-    kind = values.device.type
-    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else values.dtype
-
-
 class RoIHead(nn.Module):
     """Classifies and refines proposals.
 
@@ -88,6 +47,8 @@ class RoIHead(nn.Module):
         background_from: background must overlap some object by this IoU; 0.1 in Fast R-CNN, as a kind of mining.
         box_beta: of the smooth L1 loss on deltas; 1 in Fast R-CNN.
         samples, positive_fraction: RoIs drawn per image for the loss, at most this share of them objects.
+        mining: {"kind": "ohem", ...} learns from the hardest of all RoIs instead; see `losses.mining`.
+        jitter: options of `Jitter`, random changes of the RoIs before they are pooled; {} takes its defaults.
         score_threshold, nms_iou, max_detections: what `detect` keeps.
     """
 
@@ -103,6 +64,8 @@ class RoIHead(nn.Module):
         box_beta: float = 1 / 9,
         samples: int = 512,
         positive_fraction: float = 0.25,
+        mining: dict | None = None,
+        jitter: dict | None = None,
         score_threshold: float = 0.05,
         nms_iou: float = 0.5,
         max_detections: int = 100,
@@ -117,21 +80,32 @@ class RoIHead(nn.Module):
         self.box_beta = box_beta
         self.samples = samples
         self.positive_fraction = positive_fraction
+        self.mining = build_mining(mining)
+        self.jitter = build_jitter(jitter)
         self.score_threshold = score_threshold
         self.nms_iou = nms_iou
         self.max_detections = max_detections
 
     def score(self) -> Score:
         """The head as a function of pooled features, its parameters frozen."""
+        if isinstance(self.box_head, TwoMLPHead):
+            return TwoLayerScore(self.box_head, self.box_predictor)
         frozen = {name: value.detach() for name, value in self.named_parameters()}
         frozen.update(self.named_buffers())
 
         def logits(features: Tensor) -> Tensor:
             return functional_call(self, frozen, (features,))
 
-        if isinstance(self.box_head, TwoMLPHead):
-            return TwoLayerScore(logits, self.box_head, self.box_predictor)
         return Score(logits)
+
+    def layout(self) -> HeadLayout:
+        """What an adversary must know of this head."""
+        size = self.pool.size
+        if isinstance(self.box_head, TwoMLPHead):
+            layers = (self.box_head.fc6, self.box_head.fc7)
+            return HeadLayout(layers[0].in_features // size**2, size, layers)
+        first = next(module for module in self.box_head.modules() if isinstance(module, nn.Conv2d))
+        return HeadLayout(first.in_channels, size)
 
     def forward(self, features: Tensor) -> Tensor:
         """Class logits [R, K+1] of pooled features [R, C, h, w]."""
@@ -152,24 +126,52 @@ class RoIHead(nn.Module):
         hardener: nn.Module | None = None,
         generator: torch.Generator | None = None,
     ) -> dict[str, Tensor]:
-        """`classifier` and `box` losses on sampled RoIs, and `adversary` where the hardener has one."""
+        """`classifier` and `box` losses on the RoIs that count, and `adversary` where the hardener has one."""
+        source = torch.default_generator if generator is None else generator
         rois, labels, truth = self.sample(proposals, targets, generator)
+        if self.jitter is not None:
+            rois = self.jitter.move(rois, source)
+        if self.mining is not None:
+            rois, labels, truth = self.mine(features, rois, labels, truth)
         pooled = self.pool(features, rois)
+        if self.jitter is not None:
+            pooled = self.jitter.turn(pooled, [len(boxes) for boxes in rois], source)
         adversary = None
         if hardener is not None and len(pooled):
             hardened = hardener(self.batch(pooled, rois, labels, generator))
             pooled, adversary = hardened.features, hardened.adversary_loss
         logits, deltas = self.box_predictor(self.learn(pooled, generator))
-        labels_all = torch.cat(labels)
-        positive = torch.where(labels_all > 0)[0]
-        goals = self.box_coder.encode_single(torch.cat(truth)[positive], torch.cat(rois)[positive])
-        own = deltas.float().reshape(len(deltas), -1, 4)[positive, labels_all[positive]]
-        box = F.smooth_l1_loss(own, goals, beta=self.box_beta, reduction="sum") / max(1, len(labels_all))
-        classifier = F.cross_entropy(logits.float(), labels_all, reduction="sum") / max(1, len(labels_all))
-        losses = {"classifier": classifier, "box": box}
+        classifier, box = self.roi_losses(logits, deltas, rois, labels, truth)
+        count = max(1, len(logits))
+        losses = {"classifier": classifier.sum() / count, "box": box.sum() / count}
         if adversary is not None:
             losses["adversary"] = adversary
         return losses
+
+    def roi_losses(
+        self, logits: Tensor, deltas: Tensor, rois: list[Tensor], labels: list[Tensor], truth: list[Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Loss of the class [R] and of the box [R] (0 for background) of each RoI; lists are per image."""
+        label = torch.cat(labels)
+        positive = torch.where(label > 0)[0]
+        goals = self.box_coder.encode_single(torch.cat(truth)[positive], torch.cat(rois)[positive])
+        own = deltas.float().reshape(len(deltas), -1, 4)[positive, label[positive]]
+        off = F.smooth_l1_loss(own, goals, beta=self.box_beta, reduction="none").sum(1)
+        box = off.new_zeros(len(label)).index_copy(0, positive, off)
+        return F.cross_entropy(logits.float(), label, reduction="none"), box
+
+    @torch.no_grad()
+    def mine(
+        self, features: list[Tensor], rois: list[Tensor], labels: list[Tensor], truth: list[Tensor]
+    ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        """Those of the RoIs of each image that `mining` keeps; no dropout, no hardener."""
+        logits, deltas = self.box_predictor(self.box_head(self.pool(features, rois)))
+        each = sum(self.roi_losses(logits, deltas, rois, labels, truth)).split([len(boxes) for boxes in rois])
+        kept = [self.mining(*image) for image in zip(rois, labels, each, strict=True)]
+        rois, labels, truth = (
+            [values[rows] for values, rows in zip(part, kept, strict=True)] for part in (rois, labels, truth)
+        )
+        return rois, labels, truth
 
     def batch(
         self,
@@ -192,7 +194,7 @@ class RoIHead(nn.Module):
     ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
         """RoIs [S, 4], their labels [S] and the boxes [S, 4] they should become, of each image.
 
-        The ground truth joins the proposals, so that every object is seen.
+        The ground truth joins the proposals, so that every object is seen. With mining these are all RoIs.
         """
         rois, labels, truth = [], [], []
         for boxes, target in zip(proposals, targets, strict=True):
@@ -201,7 +203,10 @@ class RoIHead(nn.Module):
             index, state = match_boxes(boxes, objects, self.matcher, self.background_from)
             label = target["labels"][index] * (state == 1) if len(objects) else state
             label = torch.where(state < 0, torch.full_like(label, -1), label)
-            drawn = balanced_sample(label, self.samples, self.positive_fraction, generator)
+            if self.mining is None:
+                drawn = balanced_sample(label, self.samples, self.positive_fraction, generator)
+            else:
+                drawn = torch.where(label >= 0)[0]
             rois.append(boxes[drawn])
             labels.append(label[drawn])
             truth.append(objects[index[drawn]] if len(objects) else torch.zeros_like(boxes[drawn]))

@@ -6,16 +6,32 @@ import inspect
 from collections.abc import Callable
 
 from workbench.errors import RecipeError
+from workbench.hardeners.asdn import ASDN
+from workbench.hardeners.astn import ASTN
 from workbench.hardeners.base import Chain, Decision, Hardener
 from workbench.hardeners.dropout import RandomDropout
 from workbench.hardeners.inverted_attention import InvertedAttention
+from workbench.hardeners.search import HardDropout
 
 KINDS: dict[str, Callable[..., Hardener]] = {
+    "asdn": ASDN,
+    "astn": ASTN,
+    "hard-dropout": HardDropout,
     "inverted-attention": InvertedAttention,
     "random-dropout": RandomDropout,
 }
 
-__all__ = ["Chain", "Decision", "Hardener", "InvertedAttention", "RandomDropout", "build_hardener"]
+__all__ = [
+    "ASDN",
+    "ASTN",
+    "Chain",
+    "Decision",
+    "HardDropout",
+    "Hardener",
+    "InvertedAttention",
+    "RandomDropout",
+    "build_hardener",
+]
 
 
 def build_hardener(config: dict | list | None) -> Hardener | None:

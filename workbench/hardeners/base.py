@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
-from workbench.types import Hardened, RoIBatch
+from workbench.errors import RecipeError
+from workbench.types import Hardened, HeadLayout, RoIBatch
 
 
 class Decision(NamedTuple):
@@ -23,7 +24,8 @@ class Decision(NamedTuple):
 
     mask: Tensor | None  #: [R or r, 1 or C, h, w], 1 = kept; None leaves the features alone
     adversary_loss: Tensor | None = None  #: scalar
-    rows: Tensor | None = None  #: [r], the RoIs that `mask` is of, the others keep everything; None: of all
+    rows: Tensor | None = None  #: [r], the RoIs that `mask` or `angles` are of, the others stay; None: of all
+    angles: Tensor | None = None  #: [R or r, blocks] radians by which blocks of channels are rotated
 
     def full_mask(self, num_rois: int) -> Tensor | None:
         """The mask [num_rois, 1 or C, h, w] of all RoIs."""
@@ -63,6 +65,14 @@ class Hardener(nn.Module):
 
     active = True  #: False while a stage of the training is to run without it
 
+    @property
+    def health(self) -> dict[str, float]:
+        """Figures of the last step that tell whether it does its work; reading them waits for the device."""
+        return {}
+
+    def adopt(self, head: HeadLayout) -> None:
+        """Told, when the detector is built, of the head to play against; adversaries build their network here."""
+
     def enter(self, train: str) -> None:
         """Told at the start of each stage who learns in it: "detector", "hardener" or "both"."""
 
@@ -95,6 +105,16 @@ class Chain(Hardener):
         super().__init__()
         self.hardeners = nn.ModuleList(hardeners)
 
+    @property
+    def health(self) -> dict[str, float]:
+        """The figures of all; those of the same name are of the last."""
+        return {name: value for hardener in self.hardeners for name, value in hardener.health.items()}
+
+    def adopt(self, head: HeadLayout) -> None:
+        """Passed on."""
+        for hardener in self.hardeners:
+            hardener.adopt(head)
+
     def enter(self, train: str) -> None:
         """Passed on."""
         for hardener in self.hardeners:
@@ -117,6 +137,29 @@ class Chain(Hardener):
 def _product(parts: list[Hardened]) -> Tensor | None:
     masks = [part.mask for part in parts if part.mask is not None]
     return functools.reduce(torch.mul, masks) if masks else None
+
+
+def candidates(batch: RoIBatch, *, foreground_only: bool = True, clean_images: int = 0) -> Tensor:
+    """The RoIs [r] that may be hardened, ascending.
+
+    Args:
+        foreground_only: leave background RoIs alone.
+        clean_images: leave the RoIs of so many images alone, but never those of all images of the batch. They are
+            the first ones, so that all parts of a `Chain` spare the same; batches are shuffled anyway.
+    """
+    chosen = torch.ones_like(batch.labels, dtype=torch.bool)
+    if foreground_only:
+        chosen = batch.labels > 0
+    if clean_images and len(chosen):
+        chosen &= batch.image_index >= batch.image_index.max().clamp(max=clean_images)
+    return torch.where(chosen)[0]
+
+
+def check_clean_images(count: int) -> int:
+    """`count` itself, or a RecipeError."""
+    if count < 0:
+        raise RecipeError(f"hardener.clean_images is {count}; expected a number of images of at least 0")
+    return count
 
 
 def draw_rows(rows: Tensor, share: float, generator: torch.Generator) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from workbench.errors import RecipeError
-from workbench.hardeners.base import Decision, Hardener, draw_rows, uniform
+from workbench.hardeners.base import Decision, Hardener, candidates, check_clean_images, draw_rows, uniform
 from workbench.types import RoIBatch
 
 
@@ -42,6 +42,8 @@ class RandomDropout(Hardener):
         drop: fraction of cells dropped in each of them.
         block: side in cells of one square block to drop instead.
         foreground_only: leave background RoIs alone.
+        clean_images: leave the RoIs of so many images of the batch alone. A-Fast-RCNN's control is
+            {share: 1, drop: 13/36, foreground_only: true, clean_images: 1}.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class RandomDropout(Hardener):
         drop: float = 1 / 3,
         block: int | None = None,
         foreground_only: bool = False,
+        clean_images: int = 0,
     ):
         super().__init__()
         for name, value in (("share", share), ("drop", drop)):
@@ -62,14 +65,13 @@ class RandomDropout(Hardener):
         self.drop = drop
         self.block = block
         self.foreground_only = foreground_only
+        self.clean_images = check_clean_images(clean_images)
 
     def decide(self, batch: RoIBatch) -> Decision:
         """Masks [R, 1, h, w]; see the class."""
-        rois, _, height, width = batch.features.shape
-        candidates = torch.arange(rois, device=batch.features.device)
-        if self.foreground_only:
-            candidates = candidates[batch.labels > 0]
-        rows = draw_rows(candidates, self.share, batch.generator)
+        _, _, height, width = batch.features.shape
+        allowed = candidates(batch, foreground_only=self.foreground_only, clean_images=self.clean_images)
+        rows = draw_rows(allowed, self.share, batch.generator)
         if self.block is None:
             dropped = random_cells(len(rows), height, width, self.drop, batch.features, batch.generator)
         else:

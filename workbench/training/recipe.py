@@ -249,7 +249,7 @@ def _misfits(recipe: Recipe) -> Iterator[str]:
         yield _at("hardener", error)
     try:
         with torch.device("meta"):
-            build_detector(recipe.detector, ("object",), pretrained=False)
+            build_detector(recipe.detector, ("object",), hardener, pretrained=False)  # adversaries get their network
     except (RecipeError, TypeError, ValueError) as error:
         yield _at("detector", error)
     learns = hardener is not None and any(True for _ in hardener.parameters())

@@ -1,0 +1,143 @@
+"""Adversarial Spatial Transformer Network, ASTN (A-Fast-RCNN, Wang et al. 2017, sec. 4.2.2).
+
+A localisation network looks at the pooled features of a foreground RoI and gives one angle for each of four blocks of
+channels; each block is rotated by its own angle through an affine grid and a bilinear sampler (Spatial Transformer
+Networks, Jaderberg et al. 2015, eqs. 1 and 5). Channels stand for kinds of features, so rotating blocks apart deforms
+the object. The network learns to make the frozen head take the object for background: cross entropy towards label 0,
+back-propagated through head, sampler and grid into the localisation network and no further.
+
+| | paper | here (the authors never released ASTN) |
+|---|---|---|
+| localisation network | three fc layers, the first two begun from fc6 and fc7 | the same |
+| angles | within 10 degrees either way, four blocks | 10 degrees x tanh(output), four blocks of neighbours |
+| adversary's loss | foreground classified as background | cross entropy with label 0, mean over its RoIs |
+| begin | not said | near 0 degrees (the last layer is normal with standard deviation 0.01) |
+| outside of the map | not said | zeros, as the sampler of Jaderberg et al. (eq. 5) |
+| pre-training | none (jointly with the detector) | none, but a stage `train: hardener` does it |
+
+Why tanh: its gradient never stops at the limit as that of clipping does, and the limit holds whatever the weights.
+Why near 0 degrees: the detector then meets small deformations first, and tanh is not saturated. Why not at 0: there
+every sample lies exactly on a cell, where bilinear interpolation has a kink and its derivative knows one side only.
+
+The four rotations are one `grid_sample` on [4 R, C / 4]; they are bit-equal to four.
+
+Where it does not help: an adversary that can only rotate soon sits at its limit. One angle for all channels always
+does (the paper's reason for four blocks); `health` tells the share of angles there. On 7 x 7 cells 10 degrees move
+the outermost cells by half a cell, so objects that fill few cells hardly change.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from workbench.errors import RecipeError
+from workbench.hardeners.adversary import Adversary, FullyConnected
+from workbench.hardeners.base import Decision, candidates, check_clean_images
+from workbench.types import HeadLayout, RoIBatch
+
+PADDINGS = ("zeros", "border", "reflection")
+AT_LIMIT = 0.95  #: an angle beyond this share of the limit counts as being at it
+
+
+def rotate(features: Tensor, angles: Tensor, *, padding: str = "zeros") -> Tensor:
+    """Rotate each block of neighbouring channels about the middle of the map, bilinearly.
+
+    Args:
+        features: [R, C, h, w]; C is a multiple of the number of blocks.
+        angles: [R, blocks] radians; positive turns the picture counter-clockwise as it is seen.
+        padding: what lies outside: one of `PADDINGS`.
+
+    Returns:
+        [R, C, h, w], differentiable with respect to both.
+    """
+    rois, channels, height, width = features.shape
+    blocks = angles.shape[1]
+    apart = features.reshape(rois * blocks, channels // blocks, height, width)
+    cosine, sine, zero = angles.cos().flatten(), angles.sin().flatten(), angles.new_zeros(angles.numel())
+    # Where to look for each cell; coordinates run over -1..1 in both directions, so cells need not be square.
+    rows = [cosine, -sine * height / width, zero, sine * width / height, cosine, zero]
+    theta = torch.stack(rows, dim=1).view(-1, 2, 3).to(features.dtype)
+    grid = F.affine_grid(theta, list(apart.shape), align_corners=False)
+    return F.grid_sample(apart, grid, padding_mode=padding, align_corners=False).view_as(features)
+
+
+class ASTN(Adversary):
+    """Learn by which angles to rotate blocks of channels so that objects pass for background.
+
+    `health`: hardened (share of foreground RoIs) and angles_at_limit (share of angles).
+
+    Args:
+        limit: degrees either way.
+        blocks: how many blocks of neighbouring channels have an angle of their own.
+        padding: what lies outside of the map: one of `PADDINGS`.
+        weight: of the adversary's loss.
+        clean_images: leave the RoIs of so many images of the batch alone.
+
+    Raises:
+        RecipeError: an option outside its range; `adopt`: channels that cannot be divided into the blocks.
+    """
+
+    def __init__(
+        self,
+        *,
+        limit: float = 10.0,
+        blocks: int = 4,
+        padding: str = "zeros",
+        weight: float = 1.0,
+        clean_images: int = 1,
+    ):
+        super().__init__()
+        if not 0 < limit <= 180:
+            raise RecipeError(f"hardener.limit is {limit}; expected degrees, above 0 and at most 180")
+        if blocks < 1:
+            raise RecipeError(f"hardener.blocks is {blocks}; expected a number of at least 1")
+        if padding not in PADDINGS:
+            raise RecipeError(f"hardener.padding {padding!r} does not exist; choose one of {list(PADDINGS)}")
+        self.limit = limit
+        self.blocks = blocks
+        self.padding = padding
+        self.weight = weight
+        self.clean_images = check_clean_images(clean_images)
+
+    def build(self, head: HeadLayout) -> nn.Module:
+        """The localisation network for a head."""
+        if head.channels % self.blocks:
+            raise RecipeError(
+                f"hardener.blocks is {self.blocks}, but the features have {head.channels} channels; choose a divisor"
+            )
+        return FullyConnected(head, self.blocks)
+
+    def angles(self, features: Tensor) -> Tensor:
+        """Angles [R, blocks] in radians for features [R, C, h, w]."""
+        return math.radians(self.limit) * self.run(features).tanh()
+
+    def decide(self, batch: RoIBatch) -> Decision:
+        """Angles [r, blocks] and the adversary's loss; in its own stage the loss only."""
+        alone = self.learning == "hardener"
+        rows = candidates(batch, clean_images=0 if alone else self.clean_images)
+        if len(rows) == 0:
+            self._figures = {}
+            return Decision(None)
+        angles = self.angles(batch.features[rows])
+        limit = AT_LIMIT * math.radians(self.limit)
+        self.note(batch, rows[:0] if alone else rows, angles_at_limit=(angles.abs() > limit).float().mean())
+        loss = None if self.learning == "detector" else self._loss(batch, rows, angles)
+        return Decision(None, loss, rows, None if alone else angles.detach())
+
+    def _loss(self, batch: RoIBatch, rows: Tensor, angles: Tensor) -> Tensor:
+        """Cross entropy of the rotated RoIs towards background."""
+        logits = batch.score(rotate(batch.features[rows], angles, padding=self.padding)).float()
+        return self.weight * F.cross_entropy(logits, torch.zeros_like(batch.labels[rows]))
+
+    def apply(self, features: Tensor, decision: Decision) -> Tensor:  # type: ignore[override]
+        """Live features [R, C, h, w] rotated as decided; also replays a decision made before."""
+        if decision.angles is None:
+            return features
+        if decision.rows is None:
+            return rotate(features, decision.angles, padding=self.padding)
+        rotated = rotate(features[decision.rows], decision.angles, padding=self.padding)
+        return features.index_copy(0, decision.rows, rotated.to(features.dtype))
