@@ -111,9 +111,10 @@ class Comparison:
         return pd.DataFrame(cells, index=self.recipes)
 
     def save(self, path: str | Path) -> Path:
-        """Write JSON, atomically."""
+        """Write JSON, atomically; of the runs' folders only the names, so that the file can be given away."""
         path = Path(path)
-        write_json(path, json.loads(self.runs.to_json(orient="table", index=False, double_precision=15)))
+        runs = self.runs.assign(folder=[Path(folder).name for folder in self.runs["folder"]])
+        write_json(path, json.loads(runs.to_json(orient="table", index=False, double_precision=15)))
         return path
 
     @classmethod
