@@ -17,11 +17,13 @@ from pathlib import Path
 import bench_faster_rcnn
 import bench_inverted_attention
 import bench_roi_align
+import bench_roi_pool
 import bench_scenes
 from measure import Row, prepare, save, table
 
 BENCHMARKS: dict[str, Callable[[bool], list[Row]]] = {
     "roi-align": bench_roi_align.run,
+    "roi-pool": bench_roi_pool.run,
     "faster-rcnn": bench_faster_rcnn.run,
     "inverted-attention": bench_inverted_attention.run,
     "scenes": bench_scenes.run,

@@ -15,7 +15,7 @@ from torchvision.ops import roi_pool as torchvision_roi_pool
 
 from workbench.detectors.roi_pool import PyramidPool
 
-CHUNK = 2**18  #: values per look-up: small enough to stay in the processor's cache
+CHUNK = 2**16  #: values per look-up: small enough to stay in the processor's cache
 
 
 def kernel_roi_max_pool(feature: Tensor, rois: Tensor, stride: int, size: int) -> Tensor:
@@ -33,15 +33,16 @@ def table_roi_max_pool(feature: Tensor, rois: Tensor, stride: int, size: int) ->
     start = first[tall, wide] + (rois[:, 0].long() * height * width)[:, None, None]
     rows = torch.stack([top, bottom - (1 << tall[:, :, 0])])[:, :, :, None] * width
     columns = torch.stack([left, right - (1 << wide[:, 0])])[:, :, None, :]
-    corners = (start + rows[:, None] + columns[None]).reshape(4, -1)  # [4, R size²]
-    empty = ((bottom <= top)[:, :, None] | (right <= left)[:, None, :]).flatten()
+    corners = (start + rows[:, None] + columns[None]).reshape(4, len(rois), size**2)
+    empty = ((bottom <= top)[:, :, None] | (right <= left)[:, None, :]).flatten(1)
     corners[:, empty] = len(table) - 1
-    pooled = feature.new_empty((len(empty), channels))
-    for some in torch.arange(len(empty)).split(max(1, CHUNK // channels)):
-        part = slice(int(some[0]), int(some[-1]) + 1)
-        one, two, three, four = (table.index_select(0, corner[part]) for corner in corners)
-        torch.maximum(torch.maximum(one, two, out=one), torch.maximum(three, four, out=three), out=pooled[part])
-    return pooled.view(len(rois), size, size, channels).permute(0, 3, 1, 2)
+    pooled = feature.new_empty((len(rois), channels, size**2))
+    at_once = max(1, CHUNK // (channels * size**2))
+    for part, corner in zip(pooled.split(at_once), corners.split(at_once, dim=1), strict=True):
+        one, two, three, four = (table.index_select(0, cells) for cells in corner.flatten(1))
+        torch.maximum(torch.maximum(one, two, out=one), torch.maximum(three, four, out=three), out=one)
+        part.copy_(one.view(-1, size**2, channels).transpose(1, 2))
+    return pooled.view(-1, channels, size, size)
 
 
 def _windows(low: Tensor, high: Tensor, stride: int, size: int, extent: int) -> tuple[Tensor, Tensor]:
