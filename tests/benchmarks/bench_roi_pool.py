@@ -1,4 +1,4 @@
-"""RoI max pooling of a detector's proposals, forward, as its fc6 takes it: our table of maxima against torchvision's CPU kernel."""
+"""RoI max pooling of a detector's proposals, forward, as fc6 takes it: our table of maxima against torchvision."""
 
 from __future__ import annotations
 

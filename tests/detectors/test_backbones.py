@@ -64,12 +64,62 @@ def test_detector_on_vgg16():
     assert detector.roi_features([image], [target["boxes"]]).shape == (1, 512, 7, 7)
 
 
-def test_vgg16_has_4096_units_and_no_pyramid():
+@pytest.mark.parametrize(("name", "inputs"), [("vgg16", 512 * 49), ("alexnet", 256 * 36)])
+def test_plain_networks_have_4096_units_dropout_and_no_pyramid(name, inputs):
+    config = {**VGG, "backbone": {"name": name}}
     with torch.device("meta"):
-        wide = build_detector({**VGG, "head": {}}, CLASSES)
-    assert wide.roi_heads.box_head.fc6.weight.shape == (4096, 512 * 49)
+        wide = build_detector({**config, "head": {}}, CLASSES)
+    assert wide.roi_heads.box_head.fc6.weight.shape == (4096, inputs)
+    assert wide.roi_heads.box_head.dropout == 0.5
     with pytest.raises(RecipeError, match="say pyramid: false"):
-        build_detector({**VGG, "pyramid": True}, CLASSES)
+        build_detector({**config, "pyramid": True}, CLASSES)
+
+
+def test_alexnet_is_torchvisions_without_the_last_pool():
+    torch.manual_seed(0)
+    ours, peer = AlexNetBackbone(), torchvision.models.alexnet(weights=None).features
+    peer.load_state_dict({k.removeprefix("features."): v for k, v in ours.state_dict().items()})
+    image = torch.rand(1, 3, 96, 128)
+    with torch.no_grad():
+        torch.testing.assert_close(ours(image)["0"], peer[:-1](image))
+    frozen = {name for name, p in ours.named_parameters() if not p.requires_grad}
+    assert frozen == {"features.0.weight", "features.0.bias"}
+
+
+@pytest.mark.parametrize(("name", "cells"), [("vgg16", 14), ("alexnet", 13)])
+def test_fc6_and_fc7_continue_torchvisions_network(name, cells, monkeypatch):
+    """RoI max pooling of a whole 224-pixel image is the network's own last pooling, so all agrees up to fc7."""
+    torch.manual_seed(0)
+    net = torchvision.models.get_model(name, weights=None).eval()
+    state = net.state_dict()
+    for module in ("backbones", "pretrained"):
+        monkeypatch.setattr(f"workbench.detectors.{module}.named_weights", lambda *_: (state, "a file"))
+    config = {"kind": "fast-rcnn", "backbone": {"name": name, "weights": "a file"}, "min_size": None}
+    detector = build_detector(config, CLASSES)
+    image = torch.rand(3, 224, 224)
+    whole = torch.tensor([[0.0, 0, 16 * (cells - 1), 16 * (cells - 1)]])
+    with torch.no_grad():
+        got = detector.roi_heads.box_head(detector.roi_features([image], [whole]))
+        pixels = vision.normalize(image, IMAGENET_MEAN, IMAGENET_STD)[None]
+        want = net.classifier[:-1](net.avgpool(net.features(pixels)).flatten(1))
+    assert want.std() > 0
+    torch.testing.assert_close(got, want)
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({}, r"w\.pt: classifier\.0\.weight is missing, but fc6\.weight of the head needs \(16, 25088\)"),
+        ({"classifier.0.weight": torch.zeros(4096, 8)}, r"has shape \(4096, 8\).*head\.pretrained: false"),
+    ],
+)
+def test_a_classifier_that_does_not_fit_is_refused(vgg, tmp_path, entry, message):
+    torch.save({**vgg.state_dict(), **entry}, tmp_path / "w.pt")
+    config = {**VGG, "backbone": {"name": "vgg16", "weights": str(tmp_path / "w.pt")}}
+    with pytest.raises(WeightsError, match=message):
+        build_detector(config, CLASSES)
+    detector = build_detector({**config, "head": {"width": 16, "pretrained": False}}, CLASSES)
+    assert torch.equal(detector.backbone.body.features[0].weight, vgg.features[0].weight)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50"])
