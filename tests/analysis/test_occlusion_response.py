@@ -100,6 +100,19 @@ def test_grows_from_the_object_outwards(white):
     assert steps[0].scores[:2].isnan().all()
 
 
+def test_the_coarse_map_comes_first(white):
+    """8 × 12 cells of 4 pixels: 2 × 3 of them are the middles of 4 × 4; the whole is the same in any order."""
+    box = torch.tensor([32.0, 16.0, 48.0, 32.0])
+    options = {"occluder_size": 8, "stride": 4, "batch_size": 6}
+    steps = list(response_steps(MeanBrightness(), white, box, 1, **options, coarse_first=True))
+    known = steps[0].scores.isfinite()
+    assert known.sum() == 6
+    assert known[2::4, 2::4].all()
+    assert steps[4].scores[1::2, 1::2].isfinite().all()
+    whole = occlusion_response(MeanBrightness(), white, box, 1, **options)
+    assert torch.equal(steps[-1].scores, whole.scores)
+
+
 def test_progress_and_generator(white):
     shares = []
     options = {"occluder_size": 9, "stride": 16, "texture": "noise", "batch_size": 2}

@@ -57,6 +57,16 @@ def test_several_runs_share_the_panels():
     assert figure.data[0].line.color == figure.data[1].line.color != figure.data[2].line.color
 
 
+def test_names_stand_outside_the_panels():
+    """So that they cover no curve: each legend begins where its panel has ended, and ends before the next begins."""
+    one = learning_curves(METRICS).layout
+    assert one.xaxis.domain[1] < one.legend.x < one.xaxis2.domain[0]
+    assert one.xaxis2.domain[1] < one.legend2.x
+    several = learning_curves({"one": METRICS, "two": METRICS})
+    assert several.layout.xaxis2.domain[1] < several.layout.legend.x
+    assert [line.showlegend for line in several.data] == [True, False, True, False]  # one name for both panels
+
+
 def test_no_metrics_are_an_empty_figure():
     empty = pd.DataFrame({"step": [], "time": [], "kind": []})
     assert len(learning_curves(empty).data) == 0

@@ -23,6 +23,7 @@ from workbench.types import Detections, Target
 
 LOWEST = 0.05  # score of the faintest detection that is reported
 MOST = 50  # detections reported per detector
+BATCH = 8  # positions of a response map asked at once; few, so that other questions need not wait
 SAME = 0.5  # IoU from which two boxes are the same object
 
 
@@ -86,38 +87,42 @@ class OcclusionProbe:
         """What every detector says, as plain values for JSON, and the occluded image uint8 [3, H, W].
 
         Keys: `hidden` (0..1 or None) of the chosen object, `hidden_of` ("object", "visible pixels" or "box"; see
-        `hidden_fraction`), and `detectors`: for each name `boxes`, `names` and `scores` of the detections, and
-        `before`, `now` (probability of the chosen object's class at its box without and with the occluder; None
-        if the detector does not know the class) and `found` (score of the detection that matches it, or None).
+        `hidden_fraction`), `hidden_by_scene` (what of it is hidden without the occluder; None where that is not
+        known, and then `hidden` is the occluder's alone), and `detectors`: for each name `boxes`, `names` and
+        `scores` of the detections, and `before`, `now` (probability of the chosen object's class at its box without
+        and with the occluder; None if the detector does not know the class) and `found` (score of the detection
+        that matches it, or None).
         """
         occluded, covered = paste(self.image, occluder.box, occluder.texture, outline=occluder.outline)
         hidden, of = self._hidden(chosen, covered)
+        scene = self._hidden(chosen, torch.zeros_like(covered))[0] if of == "object" else None
+        shares = {"hidden": hidden, "hidden_of": of, "hidden_by_scene": scene}
         answers = {name: self._ask(name, occluded, chosen) for name in self.detectors}
         thing = None if chosen is None else asdict(self.objects[chosen])
-        return {"object": thing, "hidden": hidden, "hidden_of": of, "detectors": answers}, occluded
+        return {"object": thing, **shares, "detectors": answers}, occluded
 
     def response_steps(
         self, occluder: Occluder, chosen: int, stride: int
     ) -> Iterator[dict[str, OcclusionResponse]]:
-        """Response maps of the chosen object, one detector after the other, as they grow.
+        """Response maps of the chosen object as they grow, coarse ones first; the detectors take turns.
 
         Detectors that do not know the object's class have no map. See `analysis.occlusion_response`.
         """
         thing, maps = self.objects[chosen], {}
-        for name, label in self._labels(thing).items():
-            steps = response_steps(
-                self.detectors[name],
-                self.image,
-                thing.tensor,
-                label,
-                occluder_size=occluder.size,
-                stride=stride,
-                texture=occluder.texture,
-                outline=occluder.outline,
-            )
-            for step in steps:
-                maps = {**maps, name: step}
-                yield maps
+        options = {"occluder_size": occluder.size, "texture": occluder.texture, "outline": occluder.outline}
+        options |= {"stride": stride, "coarse_first": True, "batch_size": BATCH}
+        growing = {
+            name: response_steps(self.detectors[name], self.image, thing.tensor, label, **options)
+            for name, label in self._labels(thing).items()
+        }
+        while growing:
+            for name in list(growing):
+                step = next(growing[name], None)
+                if step is None:
+                    del growing[name]
+                else:
+                    maps = {**maps, name: step}
+                    yield maps
 
     def able(self, chosen: int) -> list[str]:
         """The detectors that know the class of an object."""

@@ -71,9 +71,13 @@ def response_steps(
     texture: str = "grey",
     outline: str = "rectangle",
     batch_size: int = 16,
+    coarse_first: bool = False,
     generator: torch.Generator | None = None,
 ) -> Iterator[OcclusionResponse]:
-    """The map of `occlusion_response` as it grows: one value per batch, positions near the object first."""
+    """The map of `occlusion_response` as it grows: one value per batch, positions near the object first.
+
+    coarse_first: every fourth row and column of the whole map comes before every second, and these before the rest.
+    """
     size = (occluder_size, occluder_size) if isinstance(occluder_size, int) else tuple(occluder_size)
     _check(image, size, stride, label, len(detector.classes))
     box = torch.as_tensor(box, dtype=torch.float32).reshape(1, 4).cpu()
@@ -82,6 +86,8 @@ def response_steps(
     scores = torch.full(positions.shape[:2], torch.nan)
     centres = (positions[..., :2] + positions[..., 2:]).flatten(0, 1) / 2
     order = (centres - (box[0, :2] + box[0, 2:]) / 2).square().sum(1).argsort(stable=True)
+    if coarse_first:
+        order = order[_level(*positions.shape[:2]).flatten()[order].argsort(stable=True)]
     for chunk in order.split(batch_size):
         places = positions.flatten(0, 1)[chunk]
         occluded = [paste(image, place, texture, outline=outline, generator=generator)[0] for place in places]
@@ -145,6 +151,14 @@ def box_coverage(box: Tensor, occluder: Tensor) -> float:
     x1, y1, x2, y2 = (round(float(value)) for value in box)
     part = occluder[max(0, y1) : min(height, y2), max(0, x1) : min(width, x2)]
     return _share(part.sum(), part.numel())
+
+
+def _level(rows: int, columns: int) -> Tensor:
+    """[rows, columns]: 0 for the middle of each 4 × 4 cells, 1 for that of each 2 × 2, and 2 for the rest."""
+    level = torch.full((rows, columns), 2)
+    for place, step in ((1, 2), (0, 4)):
+        level[step // 2 :: step, step // 2 :: step] = place
+    return level
 
 
 def _share(part: Tensor, whole: Tensor | int) -> float:

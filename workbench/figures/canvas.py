@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from torch import Tensor
+
+from workbench.figures.tags import place_tags
 
 #: Colours of labels 1, 2, ...; bright enough for photographs, the same as in the widgets.
 COLOURS = (
@@ -24,6 +30,7 @@ COLOURS = (
     "#e0aaff",
     "#cddc39",
 )
+TAG = 6.5  # points, size of the names of boxes
 OUTLINE = [patheffects.Stroke(linewidth=3.2, foreground="#000000a0"), patheffects.Normal()]
 
 
@@ -70,10 +77,8 @@ def show_image(axes: Axes, image: Tensor) -> None:
     axes.set(xlim=(0, width), ylim=(height, 0))
 
 
-def draw_box(
-    axes: Axes, box: Tensor, text: str = "", *, colour: str = "#ffffff", dashed: bool = False
-) -> None:
-    """A box [4] (xyxy pixels) with a tag above it, or inside where there is no room above."""
+def draw_box(axes: Axes, box: Tensor, *, colour: str = "#ffffff", dashed: bool = False) -> None:
+    """The outline of a box [4] (xyxy pixels)."""
     x1, y1, x2, y2 = (float(value) for value in box)
     style = "--" if dashed else "-"
     outline = Rectangle(
@@ -81,27 +86,57 @@ def draw_box(
     )
     outline.set_path_effects([] if dashed else OUTLINE)
     axes.add_patch(outline)
-    if text:
-        _tag(axes, (x1, y1, x2), text, colour)
 
 
-def _tag(axes: Axes, place: tuple[float, float, float], text: str, colour: str) -> None:
-    """Text on a box's upper edge: leaning inwards where the image ends."""
-    x1, y1, x2 = place
-    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
-    leans_left = x1 > left + 0.6 * (right - left)
-    axes.text(
-        min(x2, right) if leans_left else max(x1, left),
-        max(y1, top),
-        text,
-        fontsize=7.5,
-        color=_on(colour),
-        ha="right" if leans_left else "left",
-        va="top" if y1 < top + 0.06 * (bottom - top) else "bottom",
-        bbox={"facecolor": colour, "edgecolor": "none", "pad": 1},
-        parse_math=False,  # a class may be called $x$
-        clip_on=True,
-    )
+def draw_tags(axes: Axes, boxes: Tensor, texts: Sequence[str], colours: Sequence[str]) -> None:
+    """Name boxes [N, 4] (xyxy pixels) of the picture on these axes; the names do not cover each other.
+
+    A name that finds no room at its box is joined to it by a line. The first boxes get the best places.
+    """
+    points = _points_per_pixel(axes)
+    sizes = [tuple(value / points for value in _text_size(text)) for text in texts]
+    corners = [tuple(box) for box in boxes.tolist()]
+    frame = abs(np.diff(axes.get_xlim())[0]), abs(np.diff(axes.get_ylim())[0])
+    places = place_tags(corners, sizes, frame)
+    for text, colour, box, place in reversed(list(zip(texts, colours, corners, places, strict=True))):
+        _join(axes, box, place, colour)
+        axes.text(
+            (place[0] + place[2]) / 2,
+            (place[1] + place[3]) / 2,
+            text,
+            fontsize=TAG,
+            color=_on(colour),
+            ha="center",
+            va="center_baseline",
+            bbox={"facecolor": colour, "edgecolor": "none", "pad": 0.8},
+            parse_math=False,  # a class may be called $x$
+            clip_on=True,
+        )
+
+
+def _join(axes: Axes, box: tuple[float, ...], place: tuple[float, ...], colour: str) -> None:
+    """A line from a tag to its box, where they do not touch."""
+    near = [sorted((place[i], (box[i] + box[i + 2]) / 2, place[i + 2]))[1] for i in (0, 1)]
+    end = [sorted((box[i], near[i], box[i + 2]))[1] for i in (0, 1)]
+    if np.hypot(near[0] - end[0], near[1] - end[1]) > 1:
+        axes.add_line(Line2D([near[0], end[0]], [near[1], end[1]], color=colour, linewidth=1))
+
+
+def _points_per_pixel(axes: Axes) -> float:
+    """Points that a pixel of the picture takes, as far as that is known before the figure is laid out."""
+    inches = axes.figure.get_size_inches()
+    spec = axes.get_subplotspec()
+    share = axes.get_position().size if spec is None else 1 / np.array(spec.get_gridspec().get_geometry()[::-1])
+    pixels = [abs(np.diff(limits)[0]) for limits in (axes.get_xlim(), axes.get_ylim())]
+    return 72 * float(np.min(inches * share / pixels)) * 0.97  # a little is left between pictures
+
+
+def _text_size(text: str) -> tuple[float, float]:
+    """Width and height of a tag in points."""
+    font = get_font(findfont(FontProperties()))
+    font.set_size(10 * TAG, 72)  # ten times, since widths are rounded
+    font.set_text(text, 0)
+    return 1.08 * font.get_width_height()[0] / 640 + 2.4, 1.45 * TAG
 
 
 def _on(background: str) -> str:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from workbench.errors import DataError
-from workbench.figures.canvas import colour, draw_box, image_axes, show_image
+from workbench.figures.canvas import colour, draw_box, draw_tags, image_axes, show_image
 from workbench.types import Detections, Target
 
 
@@ -20,10 +20,11 @@ def draw_detections(
 ) -> None:
     """Boxes with class names and scores of the detections of at least `min_score`, the best one on top."""
     shown = detections.above(min_score)
+    labels, scores = shown.labels.tolist(), shown.scores.tolist()
     for index in reversed(range(len(shown))):
-        label = int(shown.labels[index])
-        text = f"{classes[label - 1]} {float(shown.scores[index]):.2f}"
-        draw_box(axes, shown.boxes[index], text, colour=colour(label))
+        draw_box(axes, shown.boxes[index], colour=colour(labels[index]))
+    texts = [f"{classes[label - 1]} {score:.2f}" for label, score in zip(labels, scores, strict=True)]
+    draw_tags(axes, shown.boxes, texts, [colour(label) for label in labels])
 
 
 def draw_target(
@@ -32,12 +33,14 @@ def draw_target(
     """Boxes with class names, the hidden fraction where it is known, and visible masks on demand."""
     if masks and "masks" in target:
         _tint(axes, target["masks"], target["labels"])
-    hidden = target.get("occlusion")
+    hidden, texts = target.get("occlusion"), []
     for index, label in enumerate(target["labels"].tolist()):
         text = classes[label - 1]
         if occlusion and hidden is not None and float(hidden[index]) > 0:
             text += f", {float(hidden[index]):.0%} hidden"
-        draw_box(axes, target["boxes"][index], text, colour=colour(label))
+        draw_box(axes, target["boxes"][index], colour=colour(label))
+        texts.append(text)
+    draw_tags(axes, target["boxes"], texts, [colour(label) for label in target["labels"].tolist()])
 
 
 def detections_figure(

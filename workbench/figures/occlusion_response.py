@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from torch import Tensor
 
 from workbench.analysis.occlusion_response import OcclusionResponse
 from workbench.errors import DataError
-from workbench.figures.canvas import draw_box, image_axes, show_image
+from workbench.figures.canvas import draw_box, draw_tags, image_axes, show_image
+
+_SCORES = np.linspace(0, 1, 256)
+_INK = matplotlib.colormaps["YlOrRd_r"](_SCORES)
+_INK[:, 3] = np.minimum(0.85, 1.4 * (1 - _SCORES))
+#: The lower the score, the darker and the less transparent: only what hurts is coloured.
+COLOURS = ListedColormap(_INK, "response")
+OBJECT, OCCLUDER = "#4cc9f0", "#ffffff"
 
 
 def response_figure(
@@ -18,37 +29,54 @@ def response_figure(
     responses: Mapping[str, OcclusionResponse],
     classes: Sequence[str] | None = None,
     *,
-    opacity: float = 0.7,
     side: float = 3.6,
 ) -> Figure:
-    """The response map of each detector (name → response) over the image [3, H, W], on one colour scale of 0
-    to 1.
+    """The response map of each detector (name → response) over the grey image [3, H, W], on one colour scale of
+    0 to 1.
 
-    classes: names of labels 1..K, for the title. The yellow box is the object, the one in the corner the
-    occluder's size. side: inches of each picture.
+    classes: names of labels 1..K, for the title. The solid box is the object; the dashed one is the occluder, at
+    the place where the score is lowest. side: inches of each picture.
     """
     if not responses:
         raise DataError("there is no response map to draw")
     height, width = image.shape[-2:]
-    figure, axes = image_axes(1, len(responses), (height, width), side, titles=2)
-    figure.set_size_inches(figure.get_figwidth() + 0.6, figure.get_figheight())
+    figure, axes = image_axes(1, len(responses), (height, width), side, titles=4)
+    figure.set_size_inches(figure.get_figwidth() + 0.7, figure.get_figheight())
     for one, (name, response) in zip(axes[0], responses.items(), strict=True):
-        show_image(one, image)
-        rows, columns = response.scores.shape
-        values = np.ma.masked_invalid(response.scores.numpy())
-        extent = (0, columns * response.stride, rows * response.stride, 0)
-        drawn = one.imshow(
-            values, extent=extent, cmap="viridis", vmin=0, vmax=1, alpha=opacity, interpolation="nearest"
-        )
-        one.set(xlim=(0, width), ylim=(height, 0))
-        draw_box(one, response.box, colour="#ffd400")
-        place = response.positions[0, 0]
-        draw_box(one, place - place[[0, 1, 0, 1]] + 1, dashed=True)
+        drawn = _draw_response(one, image, response, _name(response, classes))
         lowest = float(np.nanmin(response.scores.numpy()))
-        thing = "" if classes is None else f"{classes[response.label - 1]}: "
-        title = f"{name}\n{thing}{response.baseline:.2f} unoccluded, lowest {lowest:.2f}"
+        high, wide = (float(response.positions[0, 0, i + 2] - response.positions[0, 0, i]) for i in (1, 0))
+        facts = f"without occluder {response.baseline:.2f}, lowest {lowest:.2f}"
+        title = f"{name}\n{facts}\nwith the occluder ({wide:.0f} × {high:.0f} px) at the dashed place"
         one.set_title(title, fontsize=9, parse_math=False)
+    thing = _name(next(iter(responses.values())), classes)
+    figure.suptitle(f"Score of {thing} with the occluder centred there", fontsize=10, parse_math=False)
     bar = figure.colorbar(drawn, ax=list(axes[0]), fraction=0.035, pad=0.02)
-    bar.set_label("score with the occluder centred there", fontsize=8)
+    bar.set_label(f"score of {thing}", fontsize=8, parse_math=False)
     bar.ax.tick_params(labelsize=8)
     return figure
+
+
+def _name(response: OcclusionResponse, classes: Sequence[str] | None) -> str:
+    return "the object" if classes is None else f"“{classes[response.label - 1]}”"
+
+
+def _draw_response(axes: Axes, image: Tensor, response: OcclusionResponse, name: str) -> AxesImage:
+    """The map over the image in grey, with the object and the occluder where it hurts most."""
+    height, width = image.shape[-2:]
+    show_image(axes, _grey(image))
+    rows, columns = response.scores.shape
+    values = np.ma.masked_invalid(response.scores.numpy())
+    extent = (0, columns * response.stride, rows * response.stride, 0)
+    drawn = axes.imshow(values, extent=extent, cmap=COLOURS, vmin=0, vmax=1, interpolation="nearest")
+    axes.set(xlim=(0, width), ylim=(height, 0))
+    worst = response.positions.flatten(0, 1)[int(response.scores.nan_to_num(2).argmin())]
+    draw_box(axes, response.box, colour=OBJECT)
+    draw_box(axes, worst, colour=OCCLUDER, dashed=True)
+    draw_tags(axes, response.box[None], [name], [OBJECT])
+    return drawn
+
+
+def _grey(image: Tensor) -> Tensor:
+    """[3, H, W] without colour, so that all colour is the map's."""
+    return image.float().mean(0, keepdim=True).expand(3, -1, -1).to(image.dtype)

@@ -48,19 +48,20 @@ def learning_curves(
         height: pixels.
     """
     drawn = one_run(metrics, points) if isinstance(metrics, pd.DataFrame) else several_runs(metrics, points)
-    figure = make_subplots(1, 2, horizontal_spacing=0.1)
+    alone = isinstance(metrics, pd.DataFrame)
+    figure = make_subplots(1, 2, horizontal_spacing=0.3 if alone else 0.1)  # room for the names of the losses
     for curve in drawn:
-        figure.add_trace(_line(curve), row=1, col=1 if curve.panel == "loss" else 2)
+        figure.add_trace(_line(curve, alone=alone), row=1, col=1 if curve.panel == "loss" else 2)
     figure.update_layout(
         template="plotly_white",
         height=height,
         autosize=True,
         paper_bgcolor=CLEAR,
         plot_bgcolor=CLEAR,
-        margin={"l": 60, "r": 16, "t": 16, "b": 48},
+        margin={"l": 60, "r": 16, "t": 32, "b": 48},
         font={"size": 12, "color": INK},
-        legend={"x": 0.43, "xanchor": "right", "y": 1, "bgcolor": CLEAR},
-        legend2={"x": 1, "xanchor": "right", "y": 0, "bgcolor": CLEAR},
+        legend={"x": 0.36 if alone else 1.02, "xanchor": "left", "y": 1, "bgcolor": CLEAR},
+        legend2={"x": 1.02, "xanchor": "left", "y": 1, "bgcolor": CLEAR},
         hovermode="x unified",
     )
     figure.update_xaxes(title_text="step", rangemode="tozero", matches="x")
@@ -169,7 +170,10 @@ def _curve(
     yield Curve(name, panel, steps, values, **style)
 
 
-def _line(curve: Curve) -> go.Scatter:
+def _line(curve: Curve, *, alone: bool) -> go.Scatter:
+    """alone: a run's curves are named beside their own panel; several runs have one name for both panels."""
+    own = {"legend": "legend" if curve.panel == "loss" else "legend2"}
+    shared = {"legendgroup": curve.name, "showlegend": curve.panel == "loss"}
     return go.Scatter(
         x=curve.steps,
         y=curve.values,
@@ -177,7 +181,7 @@ def _line(curve: Curve) -> go.Scatter:
         mode="lines+markers" if curve.marked else "lines",
         line={"color": curve.colour, "dash": curve.dash, "width": curve.width},
         marker={"size": 6},
-        legend="legend" if curve.panel == "loss" else "legend2",
+        **(own if alone else shared),
         hovertemplate="%{y:.4g}",
     )
 
