@@ -47,6 +47,11 @@ from workbench.types import Target
 
 SIZE = {"side": 1.25, "dpi": 100}  # inches of a panel, pixels per inch
 OTHERS = 2  # detectors whose attention is shown below that of the chosen one, at most
+HEADINGS = (
+    "Click an object, or drag a region of your own; it is then outlined in yellow.",
+    "<b>Where the head looks</b>: the most sensitive channels, and all of them (bright: speaks for the class)",
+    "<b>What each inversion keeps</b> (dark: dropped), and the score without → with it",
+)
 OPTIONS = ("inversion", "orientation", "drop_cells", "drop_channels", "threshold")
 STATE = (
     "detector",
@@ -308,9 +313,11 @@ class AttentionExplorer(ipywidgets.VBox):
         self.on_patch, self.strategies, self.compared = (
             ipywidgets.Image(format="png", layout=fitting) for _ in range(3)
         )
-        left = ipywidgets.VBox([self.picker, *self._controls.values()], layout={"flex": "0 0 320px"})
+        point, looks, kept = (ipywidgets.HTML(text) for text in HEADINGS)
+        left = ipywidgets.VBox([point, self.picker, *self._controls.values()], layout={"flex": "0 0 320px"})
         right = ipywidgets.VBox(
-            [self._facts, self.on_patch, self.strategies], layout={"flex": "1 1 500px", "min_width": "300px"}
+            [self._facts, looks, self.on_patch, kept, self.strategies],
+            layout={"flex": "1 1 500px", "min_width": "300px"},
         )
         row = ipywidgets.HBox([left, right], layout={"flex_flow": "row wrap", "grid_gap": "16px"})
         trained = any(source.run for source in self.sources.values())

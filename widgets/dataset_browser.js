@@ -87,7 +87,8 @@ class View {
     const line = make("div", "db-line");
     line.append(this.statistics, this.count, this.progress);
     this.figure = make("img", "db-figure");
-    this.el.replaceChildren(this.tools, this.error, this.detail, this.grid, line, this.figure);
+    this.hint = make("div", "db-note", "Click a picture to see it large, with the names and masks of its objects and how much of each is hidden.");
+    this.el.replaceChildren(this.tools, this.error, this.hint, this.detail, this.grid, line, this.figure);
   }
 
   buildTools() {
@@ -102,16 +103,17 @@ class View {
     });
     this.low = this.bound("Least hidden, percent");
     this.high = this.bound("Most hidden, percent");
-    const range = make("span", "db-field", "hidden ");
+    const range = make("span", "db-field", "that is hidden by ");
     range.append(this.low, " to ", this.high, " %");
-    this.boxes = this.toggle("boxes", true);
-    this.masks = this.toggle("masks", false);
+    this.boxes = this.toggle("show boxes", true);
+    this.masks = this.toggle("show masks", false);
+    this.masks.label.title = "In the large picture, where the data has masks";
     this.previous = make("button", "db-button", "‹ Back", { type: "button" });
     this.next = make("button", "db-button", "Next ›", { type: "button" });
     this.place = make("span", "db-place");
     this.previous.addEventListener("click", () => this.set({ page: this.state.page - 1 }));
     this.next.addEventListener("click", () => this.set({ page: this.state.page + 1 }));
-    const label = make("label", "db-field", "with ");
+    const label = make("label", "db-field", "Pictures with an object of ");
     label.append(this.classSelect);
     const turn = make("span", "db-turn");
     turn.append(this.previous, this.place, this.next);
@@ -120,7 +122,7 @@ class View {
   }
 
   bound(name) {
-    const input = make("input", "", undefined, { type: "number", min: 0, max: 100, step: 5, "aria-label": name });
+    const input = make("input", "", undefined, { type: "number", min: 0, max: 100, step: 5, placeholder: name.startsWith("Least") ? 0 : 100, "aria-label": name });
     input.addEventListener("change", () => {
       const value = (one, other) => (one.value === "" ? other : Math.min(100, Math.max(0, Number(one.value))) / 100);
       const none = this.low.value === "" && this.high.value === "";
@@ -170,7 +172,7 @@ class View {
     button.setAttribute("aria-label", `image ${item.position}: ${names}`);
     const canvas = make("canvas");
     const entry = { item, canvas, scale: SIDE / Math.max(item.width, item.height), tags: false, button };
-    button.append(canvas, make("span", "db-caption", `${item.position}: ${names}`));
+    button.append(canvas, make("span", "db-caption", `image ${item.position}: ${names}`));
     this.thumbnails.push(entry);
     bitmap(bytes, "image/png").then((picture) => { entry.picture = picture; this.draw(entry); });
     return button;
@@ -192,28 +194,21 @@ class View {
     context.imageSmoothingEnabled = scale < 2;
     context.drawImage(picture, 0, 0, ...size);
     if (masks && this.masks.input.checked) context.drawImage(masks, 0, 0, ...size);
-    if (this.boxes.input.checked) item.boxes.forEach((box, i) => this.drawBox(context, item, i, scale, tags));
+    if (!this.boxes.input.checked) return;
+    const drawn = item.boxes.map((box, i) => this.drawBox(context, item, i, scale));
+    if (tags) paintTags(context, drawn, ...size);
   }
 
-  drawBox(context, item, i, scale, tags) {
-    const [x1, y1, x2, y2] = item.boxes[i].map((value) => value * scale);
+  drawBox(context, item, i, scale) { // returns its tag
+    const box = item.boxes[i].map((value) => value * scale);
+    const [x1, y1, x2, y2] = box;
     const colour = this.colours[(item.labels[i] - 1) % this.colours.length];
     for (const [style, width] of [["#00000080", 3.5], [colour, 1.8]]) {
       context.strokeStyle = style;
       context.lineWidth = width;
       context.strokeRect(x1, y1, x2 - x1, y2 - y1);
     }
-    if (!tags) return;
-    const text = `${i + 1}: ${this.classes[item.labels[i] - 1]}`;
-    context.font = "600 12px system-ui, sans-serif";
-    const width = context.measureText(text).width + 8;
-    const x = Math.max(0, Math.min(x1 - 1, item.width * scale - width));
-    const y = y1 >= 17 ? y1 - 17 : y1;
-    context.fillStyle = colour;
-    context.fillRect(x, y, width, 16);
-    const [r, g, b] = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
-    context.fillStyle = 0.3 * r + 0.59 * g + 0.11 * b > 140 ? "#000" : "#fff";
-    context.fillText(text, x + 4, y + 12);
+    return { box, colour, text: `${i + 1}: ${this.classes[item.labels[i] - 1]}` };
   }
 
   // ---- one image -----------------------------------------------------------------------------------------------
@@ -222,6 +217,7 @@ class View {
     this.state.selected = item?.position ?? null;
     for (const { item: other, button } of this.thumbnails) button.classList.toggle("db-selected", other.position === item?.position);
     this.detail.hidden = item === null;
+    this.hint.hidden = item !== null;
     this.large = null;
     if (item === null) return;
     const close = make("button", "db-button", "Close", { type: "button" });
@@ -254,7 +250,7 @@ class View {
       line.append(...texts.map((text) => make(tag, "", text)));
       return line;
     };
-    table.append(row("th", ["", "class", "box x1, y1, x2, y2", "area", "hidden", ""]));
+    table.append(row("th", ["", "class", "box x1, y1, x2, y2 (pixels)", "area (pixels)", "hidden", ""]));
     item.labels.forEach((label, i) => table.append(row("td", [
       String(i + 1), this.classes[label - 1], item.boxes[i].join(", "),
       item.area ? Math.round(item.area[i]).toLocaleString() : "", percent(item.occlusion[i]), item.flags[i],

@@ -37,7 +37,7 @@ class DatasetBrowser(anywidget.AnyWidget):
     on the page; `more` says whether another page follows. `count_all()` completes the statistics.
     """
 
-    _esm = FOLDER / "dataset_browser.js"
+    _esm = "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in ("tags.js", "dataset_browser.js"))
     _css = FOLDER / "dataset_browser.css"
 
     page = traitlets.Int(0, min=0)

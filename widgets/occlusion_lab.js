@@ -2,14 +2,16 @@
 // At most one request is in flight; what changed meanwhile is merged, so the newest position wins.
 
 const COLOURS = ["#4cc9f0", "#f72585", "#80ed99", "#ff9f1c", "#b388ff", "#f6f740", "#ff6b6b", "#2ec4b6", "#e0aaff", "#cddc39"];
-const VIRIDIS = [[68, 1, 84], [71, 44, 122], [59, 81, 139], [44, 113, 142], [33, 144, 141], [39, 173, 129], [92, 200, 99],
-  [170, 220, 50], [253, 231, 37]];
+const HEAT = [[128, 0, 38], [189, 0, 38], [227, 26, 28], [252, 78, 42], [253, 141, 60], [254, 178, 76], [254, 217, 118],
+  [255, 237, 160], [255, 255, 204]]; // of score 0 to 1; YlOrRd of ColorBrewer
 const CHOSEN = "#ffd400";
 const HANDLES = [[0, 0], [0.5, 0], [1, 0], [1, 0.5], [1, 1], [0.5, 1], [0, 1], [0, 0.5]];
 const CURSORS = ["nwse", "ns", "nesw", "ew", "nwse", "ns", "nesw", "ew"];
+const OUT = 8; // CSS pixels from the occluder's edge to the middle of a handle, so that handles cover nothing
 const REACH = 8; // CSS pixels around a handle that still grab it
+const ROOMY = 44; // CSS pixels, side of an occluder that has room for handles between its corners
 const HISTORY = 60; // answers in a sparkline
-const LARGEST = 460; // CSS pixels, side of a panel
+const LARGEST = 720; // CSS pixels, side of a panel
 const HELP = "Arrow keys move the occluder, Shift + arrows resize it, Alt makes steps of one pixel, "
   + "T changes the texture, O chooses the next object, M draws the response map.";
 
@@ -34,15 +36,22 @@ const area = ([x1, y1, x2, y2]) => (x2 - x1) * (y2 - y1);
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
 
-function viridis(value) {
-  const place = clamp(value, 0, 1) * (VIRIDIS.length - 1);
-  const low = Math.min(VIRIDIS.length - 2, Math.floor(place));
-  return VIRIDIS[low].map((from, i) => Math.round(from + (place - low) * (VIRIDIS[low + 1][i] - from)));
+// Colour and opacity of a score: the lower, the darker and the less transparent, so that only what hurts is coloured.
+function heat(score) {
+  const place = clamp(score, 0, 1) * (HEAT.length - 1);
+  const low = Math.min(HEAT.length - 2, Math.floor(place));
+  const colour = HEAT[low].map((from, i) => Math.round(from + (place - low) * (HEAT[low + 1][i] - from)));
+  return [...colour, Math.round(255 * Math.min(0.85, 1.4 * (1 - clamp(score, 0, 1))))];
 }
 
-function darkText(colour) {
-  const [r, g, b] = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
-  return 0.3 * r + 0.59 * g + 0.11 * b > 140;
+// The score of a cell; where it is not yet known, that of the coarser cell around it, or else NaN.
+function nearestKnown(values, rows, columns, row, column) {
+  for (const step of [1, 2, 4]) {
+    const [r, c] = [row, column].map((at) => at - (at % step) + (step >> 1));
+    const value = r < rows && c < columns ? values[r * columns + c] : NaN;
+    if (!Number.isNaN(value)) return value;
+  }
+  return NaN;
 }
 
 class View {
@@ -140,6 +149,7 @@ class View {
       this.showReadout(panel);
     }
     this.showHidden();
+    if (this.computing && this.mapKey !== this.kind) this.stopMap(); // it would not belong to this occluder
     this.showMapTools();
     this.paint();
     this.speak();
@@ -148,11 +158,15 @@ class View {
   takeMap(message, buffers) {
     const values = buffers.map((view) => new Float32Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength)));
     const { key, rows, columns, stride, done } = message;
+    if (done < 1 && !this.computing && this.stopped === JSON.stringify(key)) return; // on its way when it was stopped
     this.map = { key, rows, columns, stride, values: new Map(), pictures: new Map() };
     message.names.forEach((name, i) => {
       const picture = new OffscreenCanvas(columns, rows);
       const pixels = new ImageData(columns, rows);
-      values[i].forEach((value, k) => pixels.data.set(Number.isNaN(value) ? [0, 0, 0, 0] : [...viridis(value), 255], 4 * k));
+      for (let k = 0; k < values[i].length; k += 1) {
+        const value = nearestKnown(values[i], rows, columns, Math.floor(k / columns), k % columns);
+        pixels.data.set(Number.isNaN(value) ? [0, 0, 0, 0] : heat(value), 4 * k);
+      }
       picture.getContext("2d").putImageData(pixels, 0, 0);
       this.map.values.set(name, values[i]);
       this.map.pictures.set(name, picture);
@@ -179,7 +193,7 @@ class View {
       (value) => this.ask({ chosen: value === "" ? null : Number(value) }));
     this.texture = this.select(tools, "Texture", textures.map((name) => [name, name]), (value) => this.ask({ texture: value }));
     this.outline = this.select(tools, "Shape", outlines.map((name) => [name, name]), (value) => this.ask({ outline: value }));
-    const score = make("label", "ol-field", "Show from score ");
+    const score = make("label", "ol-field", "Draw detections from score ");
     this.minScore = make("input", "", undefined, { type: "range", min: 0.05, max: 0.95, step: 0.05 });
     this.minScoreText = make("output", "ol-number");
     this.minScore.addEventListener("input", () => this.ask({ min_score: Number(this.minScore.value) }));
@@ -188,8 +202,8 @@ class View {
     this.showTruth = make("input", "", undefined, { type: "checkbox" });
     this.showTruth.checked = true;
     this.showTruth.addEventListener("change", () => this.paint());
-    truth.append(this.showTruth, " objects");
-    truth.title = "Dashed boxes of the objects that can be chosen";
+    truth.append(this.showTruth, " outline objects");
+    truth.title = "Thin dashed boxes around the objects that can be chosen";
     tools.append(score, truth, this.buildMapTools(grids));
     return tools;
   }
@@ -202,7 +216,7 @@ class View {
     this.progress = make("progress", "", undefined, { max: 1, value: 0, "aria-label": "Response map" });
     this.progress.hidden = true;
     group.append(this.mapButton);
-    this.grid = this.select(group, "", grids.map((name) => [name, `${name} grid`]), () => this.hideMap());
+    this.grid = this.select(group, "", grids.map((name) => [name, `${name} grid`]), () => (this.computing ? this.stopMap() : this.hideMap()));
     this.grid.value = "medium";
     this.grid.setAttribute("aria-label", "Grid of the response map");
     group.append(this.progress);
@@ -249,7 +263,10 @@ class View {
   buildColourBar(panel) {
     panel.colourBar = make("div", "ol-colour-bar");
     const strip = make("div", "ol-strip");
-    strip.style.background = `linear-gradient(to right, ${VIRIDIS.map((c) => `rgb(${c})`).join(", ")})`;
+    strip.style.background = `linear-gradient(to right, ${[0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1].map((score) => {
+      const [r, g, b, a] = heat(score);
+      return `rgb(${r} ${g} ${b} / ${a / 255})`;
+    }).join(", ")})`;
     const ticks = make("div", "ol-ticks");
     for (const text of ["0", "0.5", "1"]) ticks.append(make("span", "", text));
     panel.mapLabel = make("span", "");
@@ -273,7 +290,10 @@ class View {
     panel.sparkBefore = svg("line", { class: "ol-spark-before", x1: 0, x2: HISTORY });
     panel.sparkLine = svg("polyline", { class: "ol-spark-line", points: "" });
     panel.spark.append(panel.sparkBefore, panel.sparkLine);
-    readout.append(panel.scoreText, track, panel.spark, make("div", "ol-note", `score at the last ${HISTORY} positions (0 to 1)`));
+    panel.what = make("div", "ol-what");
+    panel.foundText = make("div", "ol-note ol-found-text");
+    const history = make("div", "ol-note", `the same score at your last ${HISTORY} positions (0 to 1)`);
+    readout.append(panel.what, panel.scoreText, track, panel.spark, history, panel.foundText);
     return readout;
   }
 
@@ -282,12 +302,15 @@ class View {
     this.hiddenText = make("span", "ol-hidden");
     this.hiddenBar = make("span", "ol-hidden-bar");
     const meter = make("span", "ol-hidden-meter");
-    meter.append(this.hiddenBar);
+    this.sceneBar = make("span", "ol-scene-bar");
+    meter.append(this.sceneBar, this.hiddenBar);
     this.time = make("span", "ol-time");
     this.live = make("span", "ol-live", "", { "aria-live": "polite" });
     this.errorLine = make("div", "ol-error", "", { role: "alert" });
     this.errorLine.hidden = true;
-    const help = make("div", "ol-note", "Drag the occluder or its handles; click an object to choose it. " + HELP);
+    const help = make("div", "ol-note", "Drag the occluder or its white handles; click an object to choose it. " + HELP);
+    help.append(make("div", "", "Two scores: the large one is what the detector gives to the chosen object's class at the object's own "
+      + "box, which never moves. The tags in the picture are what it finds by itself, at boxes of its own, so they may differ."));
     const line = make("div", "ol-line");
     line.append(this.hiddenText, meter, this.time);
     foot.append(line, this.errorLine, help, this.live);
@@ -303,18 +326,22 @@ class View {
   showReadout(panel) {
     const { before, now, found } = this.result.detectors[panel.name];
     const seen = found !== null && found >= this.result.min_score;
-    panel.badge.textContent = !this.thing ? "" : seen ? `found ${found.toFixed(2)}` : "missed";
+    panel.badge.textContent = !this.thing ? "" : seen ? "found" : "missed";
+    panel.badge.title = "Found: a detection of this class covers the object and reaches the score from which detections are drawn";
     panel.badge.className = `ol-badge ${seen ? "ol-found" : "ol-missed"}`;
     panel.badge.hidden = !this.thing || now === null;
     panel.element.classList.toggle("ol-no-score", now === null);
-    panel.scoreText.replaceChildren();
+    for (const element of [panel.scoreText, panel.what, panel.foundText]) element.replaceChildren();
     if (!this.thing) return panel.scoreText.append("no object chosen");
     if (now === null) return panel.scoreText.append(`does not know the class “${this.thing.name}”`);
     const change = before > 0 ? (now - before) / before : 0;
     const word = Math.abs(change) < 0.005 ? "" : `${change < 0 ? "▼" : "▲"} ${percent(Math.abs(change))}`;
-    panel.scoreText.append(make("span", "", `“${this.thing.name}” `), make("span", "ol-number", `${before.toFixed(2)} → `),
+    const whose = this.thing.source === null ? "the true box" : "the chosen box";
+    panel.what.append("Score of ", make("strong", "", `“${this.thing.name}”`), ` at ${whose}, without → with your occluder`);
+    panel.foundText.textContent = found === null ? "Its own detections: none matches the object"
+      : `Its own best detection of the object: ${found.toFixed(2)}${seen ? "" : ", too low to be drawn"}`;
+    panel.scoreText.append(make("span", "ol-number", `${before.toFixed(2)} → `),
       make("strong", "ol-number", now.toFixed(2)), make("span", `ol-change ${change < 0 ? "ol-fell" : "ol-rose"}`, ` ${word}`));
-    panel.scoreText.title = "Probability of the class at the object's box, without and with the occluder";
     panel.bar.style.width = length(now);
     panel.tick.style.left = length(before);
     const y = (score) => 23 - 22 * score;
@@ -325,10 +352,13 @@ class View {
   }
 
   showHidden() {
-    const { hidden, hidden_of: of } = this.result;
-    const whose = of === "object" ? "the object's pixels" : of === "visible pixels" ? "the object's visible pixels" : "the object's box";
-    this.hiddenText.textContent = hidden === null ? "No object to hide" : `Hidden: ${percent(hidden)} of ${whose}`;
-    this.hiddenBar.style.width = length(hidden ?? 0);
+    const { hidden, hidden_of: of, hidden_by_scene: scene } = this.result;
+    const whose = of === "object" ? "the object" : of === "visible pixels" ? "the object's visible pixels" : "the object's box";
+    const [all, first] = [hidden ?? 0, scene ?? 0].map((share) => Math.round(100 * share)); // so that the parts make up the sum
+    const parts = scene === null ? `${all} % by you` : `${first} % by the scene + ${all - first} % by you = ${all} %`;
+    this.hiddenText.textContent = hidden === null ? "No object to hide" : `Hidden: ${parts} of ${whose}`;
+    this.sceneBar.style.width = length(scene ?? 0);
+    this.hiddenBar.style.width = length((hidden ?? 0) - (scene ?? 0));
   }
 
   showWaiting() {
@@ -353,22 +383,30 @@ class View {
 
   // ---- response map --------------------------------------------------------------------------------------------
 
-  get mapFits() { // the map belongs to one object and one kind of occluder
-    if (!this.map || !this.result) return false;
+  get kind() { // a map belongs to one object and one kind of occluder
     const [x1, y1, x2, y2] = this.result.box;
-    const now = [this.result.chosen, y2 - y1, x2 - x1, this.result.texture, this.result.outline];
-    return JSON.stringify(now) === JSON.stringify(this.map.key);
+    return JSON.stringify([this.result.chosen, y2 - y1, x2 - x1, this.result.texture, this.result.outline]);
+  }
+
+  get mapFits() {
+    return Boolean(this.map && this.result) && this.kind === JSON.stringify(this.map.key);
+  }
+
+  stopMap() {
+    this.stopped = this.mapKey;
+    this.model.send({ kind: "stop-map" });
+    this.hideMap();
   }
 
   toggleMap() {
     if (this.computing) {
-      this.model.send({ kind: "stop-map" });
-      this.hideMap();
+      this.stopMap();
     } else if (this.mapFits) {
       this.hideMap();
     } else {
       this.computing = true;
       this.progress.value = 0;
+      this.mapKey = this.kind;
       this.model.send({ kind: "map", grid: this.grid.value });
       this.showMapTools();
     }
@@ -398,8 +436,9 @@ class View {
     if (!this.setup || !this.el.clientWidth) return;
     const { width, height, detectors } = this.setup;
     const room = (this.el.clientWidth - 24 - 20 * (detectors.length - 1)) / detectors.length;
-    const scale = Math.min(clamp(room, 200, LARGEST) / width, LARGEST / height);
-    this.scale = scale >= 2 ? Math.floor(scale) : scale; // whole multiples keep small pixels crisp
+    const tallest = clamp(0.52 * window.innerHeight, 300, LARGEST); // the tools and the numbers stay in sight
+    const scale = Math.min(clamp(room, 200, LARGEST) / width, tallest / height);
+    this.scale = scale >= 2 ? Math.floor(2 * scale) / 2 : scale; // (nearly) whole multiples keep small pixels crisp
     this.density = window.devicePixelRatio || 1;
     for (const { canvas, element } of this.panels) {
       canvas.width = Math.floor(width * this.scale * this.density);
@@ -440,14 +479,17 @@ class View {
       this.stroke(context, around, "#000000b0", 4.5);
       this.stroke(context, around, CHOSEN, 2.5, [7, 4]);
     }
-    for (const i of shown) this.paintTag(context, found.boxes[i], found.names[i], found.scores[i]);
+    const tags = shown.map((i) => ({
+      box: found.boxes[i].map((value) => value * scale), colour: this.colour(found.names[i]),
+      text: `${found.names[i]} ${found.scores[i].toFixed(2)}`,
+    }));
+    paintTags(context, tags, canvas.width / density, canvas.height / density);
     this.paintOccluder(context);
   }
 
   paintMap(context, picture) {
     const side = this.map.stride * this.scale;
     context.save();
-    context.globalAlpha = 0.72;
     context.imageSmoothingEnabled = false;
     context.drawImage(picture, 0, 0, picture.width * side, picture.height * side);
     context.restore();
@@ -468,20 +510,6 @@ class View {
     return this.colours.get(name);
   }
 
-  paintTag(context, box, name, score) {
-    const colour = this.colour(name);
-    const text = `${name} ${score.toFixed(2)}`;
-    context.font = "600 12px system-ui, sans-serif";
-    const width = context.measureText(text).width + 8;
-    const x = clamp(box[0] * this.scale - 1, 0, Math.max(0, this.setup.width * this.scale - width));
-    const above = box[1] * this.scale - 17;
-    const y = above >= 0 ? above : Math.min(box[3] * this.scale + 1, this.setup.height * this.scale - 17);
-    context.fillStyle = colour;
-    context.fillRect(x, y, width, 16);
-    context.fillStyle = darkText(colour) ? "#000" : "#fff";
-    context.fillText(text, x + 4, y + 12);
-  }
-
   paintOccluder(context) {
     const [x1, y1, x2, y2] = this.box.map((value) => value * this.scale);
     for (const [colour, width] of [["#000000c0", 3.5], ["#ffffff", 1.5]]) {
@@ -492,11 +520,12 @@ class View {
       else context.rect(x1, y1, x2 - x1, y2 - y1);
       context.stroke();
     }
-    for (const [u, v] of HANDLES) {
+    for (const [x, y] of this.handles()) {
+      if (x === null) continue;
       context.fillStyle = "#000";
-      context.fillRect(x1 + u * (x2 - x1) - 5, y1 + v * (y2 - y1) - 5, 10, 10);
+      context.fillRect(x - 5.5, y - 5.5, 11, 11);
       context.fillStyle = "#fff";
-      context.fillRect(x1 + u * (x2 - x1) - 3.5, y1 + v * (y2 - y1) - 3.5, 7, 7);
+      context.fillRect(x - 4, y - 4, 8, 8);
     }
   }
 
@@ -507,12 +536,23 @@ class View {
     return [(event.clientX - edge.left) / this.scale, (event.clientY - edge.top) / this.scale];
   }
 
-  handleAt([x, y]) {
-    const [x1, y1, x2, y2] = this.box;
-    const far = (u, v) => Math.max(Math.abs(x1 + u * (x2 - x1) - x), Math.abs(y1 + v * (y2 - y1) - y));
-    const distances = HANDLES.map(([u, v]) => far(u, v));
+  // Middles of the handles in CSS pixels: outside the occluder, but inside the picture; none where they would crowd.
+  handles() {
+    const [x1, y1, x2, y2] = this.box.map((value) => value * this.scale);
+    const [width, height] = [this.setup.width * this.scale, this.setup.height * this.scale];
+    return HANDLES.map(([u, v]) => {
+      if ((u === 0.5 && x2 - x1 < ROOMY) || (v === 0.5 && y2 - y1 < ROOMY)) return [null, null];
+      const x = x1 + u * (x2 - x1) + (2 * u - 1) * OUT;
+      const y = y1 + v * (y2 - y1) + (2 * v - 1) * OUT;
+      return [clamp(x, 6, width - 6), clamp(y, 6, height - 6)];
+    });
+  }
+
+  handleAt(point) {
+    const [x, y] = point.map((value) => value * this.scale);
+    const distances = this.handles().map(([u, v]) => (u === null ? Infinity : Math.max(Math.abs(u - x), Math.abs(v - y))));
     const nearest = distances.indexOf(Math.min(...distances));
-    return distances[nearest] * this.scale <= REACH ? nearest : -1;
+    return distances[nearest] <= REACH ? nearest : -1;
   }
 
   down(event, panel) {

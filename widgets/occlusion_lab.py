@@ -29,6 +29,7 @@ from workbench.errors import DataError
 from workbench.types import Target
 
 FOLDER = Path(__file__).parent
+REST = 0.4  # seconds after a change in which a growing map makes way for dragging
 SMALLEST = 4  # pixels, side of an occluder
 GRIDS = {"coarse": 12, "medium": 20, "fine": 32}  # cells of a response map along the longer side
 STATE = ("chosen", "box", "texture", "outline", "min_score")
@@ -47,7 +48,7 @@ class OcclusionLab(anywidget.AnyWidget):
     `OcclusionProbe.answer`), `scores` and `hidden` follow. `response_map()` gives the maps that the button draws.
     """
 
-    _esm = FOLDER / "occlusion_lab.js"
+    _esm = "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in ("tags.js", "occlusion_lab.js"))
     _css = FOLDER / "occlusion_lab.css"
 
     box = traitlets.List(traitlets.Int(), help="occluder, xyxy pixels")
@@ -79,6 +80,7 @@ class OcclusionLab(anywidget.AnyWidget):
         self._classes = classes
         self._silent = True
         self._map_run: asyncio.Task | None = None
+        self._changed = 0.0  # when the browser last asked for a change
         self.on_msg(self._on_message)
         self.observe(self._on_change, list(STATE))
         self.show(image, target, **state)
@@ -208,6 +210,8 @@ class OcclusionLab(anywidget.AnyWidget):
         try:
             for _ in self._map_steps(grid):
                 await asyncio.sleep(0.001)
+                while time.monotonic() - self._changed < REST:
+                    await asyncio.sleep(0.05)
         except Exception as error:
             self._send_error(error, None)
 
@@ -220,6 +224,7 @@ class OcclusionLab(anywidget.AnyWidget):
                 self._send_setup()
                 self._send_answer(None)
             elif content["kind"] == "change":
+                self._changed = time.monotonic()
                 self._set(content["state"])
                 self._answer(seq)
             elif content["kind"] == "map":

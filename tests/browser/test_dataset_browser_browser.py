@@ -29,7 +29,7 @@ def test_leaf_filter_and_look_closer(lab_page):
     page.get_by_text("objects in 300 images").wait_for()
     page.locator(".db-thumbnail").nth(2).click()
     page.locator(".db-large").wait_for()
-    page.get_by_label("masks").check()
+    page.get_by_label("show masks").check()
     page.wait_for_timeout(200)
     lab.screenshot("dataset-browser-light")
     page.get_by_label("Class").select_option("<b>0</b>")

@@ -83,6 +83,17 @@ def test_setting_the_box_recomputes(lab):
     assert lab.result["detectors"]["one"]["scores"] == pytest.approx([1, (1 + GREY) / 2], abs=1e-4)
 
 
+def test_what_the_scene_hides_is_told_from_what_the_occluder_hides(detector, white, target):
+    """The scene hides the lower half of the object's 8 × 16 pixels, the occluder the upper quarter."""
+    target["masks"] = target["masks"].clone()
+    target["masks"][0, 16:] = False
+    lab = OcclusionLab(detector, white, target, box=[8, 8, 16, 12])
+    assert (lab.result["hidden_by_scene"], lab.hidden) == (0.5, 0.75)
+    del target["masks_amodal"]
+    lab.show(white, target, box=[8, 8, 16, 12])
+    assert (lab.result["hidden_by_scene"], lab.hidden) == (None, 0.5)
+
+
 def test_texture_outline_and_object_recompute(lab):
     lab.box = [8, 8, 24, 24]
     whole = lab.scores["one"][1]

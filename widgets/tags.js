@@ -1,0 +1,37 @@
+// Where the names of boxes go, so that they neither cover each other nor leave the picture, and how they look.
+// Put before the code of the widgets that draw boxes on a canvas; the same rules as workbench/figures/tags.py.
+
+const TAG_HEIGHT = 16; // CSS pixels
+const TAG_FONT = "600 12px system-ui, sans-serif";
+
+function tagPlaces(boxes, widths, width, height) {
+  const placed = [];
+  const covered = ([x, y, w]) => placed.reduce((sum, [u, v, other]) => sum
+    + Math.max(0, Math.min(x + w, u + other) - Math.max(x, u)) * Math.max(0, Math.min(y, v) + TAG_HEIGHT - Math.max(y, v)), 0);
+  boxes.forEach(([x1, y1, x2, y2], i) => {
+    const w = widths[i];
+    const inside = ([x, y]) => [Math.max(0, Math.min(x, width - w)), Math.max(0, Math.min(y, height - TAG_HEIGHT)), w];
+    const around = [[x1, y1 - TAG_HEIGHT], [x2 - w, y1 - TAG_HEIGHT], [x1, y2], [x2 - w, y2], [x1, y1], [x2 - w, y2 - TAG_HEIGHT],
+      [x2, y1], [x1 - w, y1], [x2, y2 - TAG_HEIGHT], [x1 - w, y2 - TAG_HEIGHT]].map(inside);
+    const step = TAG_HEIGHT / 2;
+    for (let shift = step; shift <= height; shift += step) around.push(inside([x1, y1 - shift]), inside([x1, y2 + shift]));
+    const costs = around.map(covered);
+    placed.push(around[costs.indexOf(Math.min(...costs))]); // the first of the best
+  });
+  return placed;
+}
+
+// tags: [{ box (xyxy in CSS pixels), text, colour }], the first ones get the best places.
+function paintTags(context, tags, width, height) {
+  context.font = TAG_FONT;
+  const widths = tags.map(({ text }) => context.measureText(text).width + 8);
+  const places = tagPlaces(tags.map(({ box }) => box), widths, width, height);
+  [...tags.keys()].reverse().forEach((i) => {
+    const [x, y, w] = places[i];
+    const [r, g, b] = [1, 3, 5].map((at) => parseInt(tags[i].colour.slice(at, at + 2), 16));
+    context.fillStyle = tags[i].colour;
+    context.fillRect(x, y, w, TAG_HEIGHT);
+    context.fillStyle = 0.3 * r + 0.59 * g + 0.11 * b > 140 ? "#000" : "#fff";
+    context.fillText(tags[i].text, x + 4, y + 12);
+  });
+}
