@@ -11,11 +11,19 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from workbench.errors import RecipeError
-from workbench.hardeners import Chain, InvertedAttention, RandomDropout, build_hardener
+from workbench.hardeners import (
+    ASDN,
+    ASTN,
+    Chain,
+    HardDropout,
+    InvertedAttention,
+    RandomDropout,
+    build_hardener,
+)
 from workbench.hardeners.base import Decision, Hardener
-from workbench.types import RoIBatch, Score
+from workbench.types import HeadLayout, RoIBatch, Score
 
-ROIS, CHANNELS, SIZE, CLASSES = 40, 6, 5, 4
+ROIS, CHANNELS, SIZE, CLASSES = 40, 8, 5, 4
 
 
 class LearnedGate(Hardener):
@@ -44,9 +52,38 @@ HARDENERS = {
     "ia random": lambda: InvertedAttention(share=1.0, inversion="random"),
     "dropout": lambda: RandomDropout(share=1.0),
     "dropout block": lambda: RandomDropout(share=1.0, block=3),
+    "hard dropout": HardDropout,
+    "asdn": ASDN,
+    "asdn released": ASDN.released,
+    "astn": lambda: ASTN(limit=60),  # 10 degrees hardly moves anything on 5 x 5 cells
+    "fusion": lambda: Chain(ASDN(), ASTN()),
     "learned": LearnedGate,
     "chain": lambda: Chain(InvertedAttention(share=1.0), LearnedGate()),
 }
+
+ROTATING = ("astn", "fusion")  #: no mask says all that they do
+
+
+def made(name: str) -> Hardener:
+    """A hardener with its network, where it has one."""
+    hardener = HARDENERS[name]()
+    hardener.adopt(HeadLayout(CHANNELS, SIZE))
+    return hardener
+
+
+def taught(name: str, trained) -> Hardener:
+    """The same; adversaries have learned alone for a few steps."""
+    torch.manual_seed(0)
+    hardener = made(name)
+    if name in ("asdn", "asdn released", *ROTATING):
+        hardener.enter("hardener")
+        optimizer = torch.optim.Adam(hardener.parameters(), 3e-3)
+        for _ in range(30):
+            optimizer.zero_grad()
+            hardener(batch_of(trained)).adversary_loss.backward()
+            optimizer.step()
+        hardener.enter("both")
+    return hardener
 
 
 class Head(nn.Module):
@@ -98,8 +135,11 @@ def batch_of(trained, seed: int = 0, features: torch.Tensor | None = None) -> Ro
 @pytest.mark.parametrize("name", HARDENERS)
 def test_shapes_and_replay_from_the_mask(trained, name):
     batch = batch_of(trained)
-    hardened = HARDENERS[name]()(batch)
+    hardened = made(name)(batch)
     assert hardened.features.shape == batch.features.shape
+    if name in ROTATING:
+        assert not torch.equal(batch.features, hardened.features)
+        return
     assert hardened.mask is not None
     assert hardened.mask.shape[0] == ROIS
     assert hardened.mask.shape[1] in (1, CHANNELS)
@@ -112,7 +152,7 @@ def test_shapes_and_replay_from_the_mask(trained, name):
 @pytest.mark.parametrize("name", HARDENERS)
 def test_each_player_gets_its_own_gradient_only(trained, name):
     head, features, labels = trained
-    hardener = HARDENERS[name]()
+    hardener = made(name)
     trunk = nn.Conv2d(CHANNELS, CHANNELS, 1)
     live = trunk(features)
     hardened = hardener(batch_of(trained, features=live))
@@ -134,15 +174,17 @@ def test_each_player_gets_its_own_gradient_only(trained, name):
 @pytest.mark.parametrize("name", HARDENERS)
 def test_the_generator_decides(trained, name):
     torch.manual_seed(0)
-    hardener = HARDENERS[name]()
-    first = hardener(batch_of(trained, seed=3)).mask
+    hardener = made(name)
+    first = hardener(batch_of(trained, seed=3)).features
     torch.rand(7)  # torch's own generator must not matter
-    assert torch.equal(first, hardener(batch_of(trained, seed=3)).mask)
+    assert torch.equal(first, hardener(batch_of(trained, seed=3)).features)
 
 
-@pytest.mark.parametrize("name", ["ia 20 %", "ia released", "ia random", "dropout", "dropout block"])
+@pytest.mark.parametrize(
+    "name", ["ia 20 %", "ia released", "ia random", "dropout", "dropout block", "asdn", "fusion"]
+)
 def test_another_seed_gives_another_mask(trained, name):
-    hardener = HARDENERS[name]()
+    hardener = made(name)
     a, b = (hardener(batch_of(trained, seed=seed)).mask for seed in (1, 2))
     assert not torch.equal(a, b)
 
@@ -153,7 +195,7 @@ def test_no_rois(trained, name):
     empty = dataclasses.replace(
         batch, features=batch.features[:0], labels=batch.labels[:0], image_index=batch.image_index[:0]
     )
-    hardened = HARDENERS[name]()(empty)
+    hardened = made(name)(empty)
     assert hardened.features.shape == (0, CHANNELS, SIZE, SIZE)
     assert hardened.adversary_loss is None
 
@@ -161,7 +203,7 @@ def test_no_rois(trained, name):
 @pytest.mark.parametrize("name", [name for name in HARDENERS if name not in ("learned",)])
 def test_the_loss_of_the_true_class_rises(trained, name):
     head, features, labels = trained
-    hardened = HARDENERS[name]()(batch_of(trained))
+    hardened = taught(name, trained)(batch_of(trained))
     with torch.no_grad():
         before = F.cross_entropy(head(features), labels)
         after = F.cross_entropy(head(hardened.features), labels)
@@ -202,6 +244,14 @@ def test_chain_multiplies_masks_and_adds_losses(trained):
         ({"kind": "inverted-attention", "preset": "mine"}, "preset 'mine'"),
         ({"kind": "random-dropout", "preset": "paper"}, "preset 'paper'"),
         ({"kind": "random-dropout", "block": 0}, "block is 0"),
+        ({"kind": "random-dropout", "clean_images": -1}, "clean_images is -1"),
+        ({"kind": "hard-dropout", "stride": 0}, "stride is 0"),
+        ({"kind": "asdn", "net": "big"}, "net 'big' does not exist"),
+        ({"kind": "asdn", "drop": 0.7}, "drop is 0.7, pool 0.58"),
+        ({"kind": "asdn", "fall": 2}, "fall is 2"),
+        ({"kind": "astn", "limit": 0}, "limit is 0"),
+        ({"kind": "astn", "blocks": 0}, "blocks is 0"),
+        ({"kind": "astn", "padding": "ones"}, "padding 'ones' does not exist"),
     ],
 )
 def test_bad_configurations_say_what_exists(config, message):
@@ -216,9 +266,59 @@ def test_configurations_build_what_they_say():
     assert [type(part) for part in chain.hardeners] == [RandomDropout, InvertedAttention]
 
 
+SPARING = ["asdn", "asdn released", "astn", "fusion", "hard dropout"]
+
+
+@pytest.mark.parametrize("name", SPARING)
+def test_background_and_one_image_stay_as_they_are(trained, name):
+    batch = batch_of(trained)
+    changed = (made(name)(batch).features != batch.features).flatten(1).any(1)
+    assert torch.equal(changed, (batch.labels > 0) & (batch.image_index == 1))
+
+
+@pytest.mark.parametrize("name", SPARING)
+def test_the_only_image_of_a_batch_is_not_spared(trained, name):
+    batch = dataclasses.replace(batch_of(trained), image_index=torch.zeros(ROIS, dtype=torch.long))
+    changed = (made(name)(batch).features != batch.features).flatten(1).any(1)
+    assert torch.equal(changed, batch.labels > 0)
+
+
+def test_random_dropout_as_the_control_of_asdn(trained):
+    options = {"share": 1, "drop": 13 / 36, "foreground_only": True, "clean_images": 1}
+    batch = batch_of(trained)
+    changed = (RandomDropout(**options)(batch).features != batch.features).flatten(1).any(1)
+    assert torch.equal(changed, (batch.labels > 0) & (batch.image_index == 1))
+
+
+@pytest.mark.parametrize("name", ["asdn", "astn", "fusion"])
+def test_no_foreground_is_no_work(trained, name):
+    batch = dataclasses.replace(batch_of(trained), labels=torch.zeros(ROIS, dtype=torch.long))
+    hardened = made(name)(batch)
+    assert torch.equal(hardened.features, batch.features)
+    assert hardened.adversary_loss is None
+
+
+@pytest.mark.parametrize("name", ["asdn", "asdn released", "astn", "fusion"])
+def test_a_fixed_adversary_hardens_but_has_no_loss(trained, name):
+    hardener, batch = made(name), batch_of(trained)
+    hardener.enter("detector")
+    hardened = hardener(batch)
+    assert hardened.adversary_loss is None
+    assert not torch.equal(hardened.features, batch.features)
+
+
+@pytest.mark.parametrize("name", ["asdn", "asdn released", "astn", "fusion"])
+def test_learning_alone_leaves_the_features_as_they_are(trained, name):
+    hardener, batch = made(name), batch_of(trained)
+    hardener.enter("hardener")
+    hardened = hardener(batch)
+    assert torch.equal(hardened.features, batch.features)
+    assert float(hardened.adversary_loss.detach()) > 0
+
+
 @pytest.mark.parametrize("name", HARDENERS)
 def test_an_inactive_hardener_does_nothing(trained, name):
-    batch, hardener = batch_of(trained), HARDENERS[name]()
+    batch, hardener = batch_of(trained), made(name)
     hardener.enter("detector")
     hardener.active = False
     hardened = hardener(batch)

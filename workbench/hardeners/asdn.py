@@ -66,8 +66,8 @@ class ASDN(Adversary):
     """Learn which cells hurt the detector most, and drop some of them.
 
     `health`: hardened (share of foreground RoIs), masks_passed (share of masks that lower the probability enough to
-    be learned from) and mask_entropy (`spread`) while masking; in pre-training window_found, the share of the searched
-    window's cells among as many top cells of A, where 4 / 49 is chance for 2 x 2 of 7 x 7.
+    be learned from) and mask_entropy (`spread`) while masking; in pre-training window_found, the share of the
+    searched window's cells among as many top cells of A, where 4 / 49 is chance for 2 x 2 of 7 x 7.
 
     Args:
         net: one of `NETS`.

@@ -59,7 +59,7 @@ def rotate(features: Tensor, angles: Tensor, *, padding: str = "zeros") -> Tenso
     apart = features.reshape(rois * blocks, channels // blocks, height, width)
     cosine, sine, zero = angles.cos().flatten(), angles.sin().flatten(), angles.new_zeros(angles.numel())
     # Where to look for each cell; coordinates run over -1..1 in both directions, so cells need not be square.
-    rows = [cosine, -sine * height / width, zero, sine * width / height, cosine, zero]
+    rows = [cosine, -sine * (height / width), zero, sine * (width / height), cosine, zero]
     theta = torch.stack(rows, dim=1).view(-1, 2, 3).to(features.dtype)
     grid = F.affine_grid(theta, list(apart.shape), align_corners=False)
     return F.grid_sample(apart, grid, padding_mode=padding, align_corners=False).view_as(features)
