@@ -155,7 +155,7 @@ class RoIHead(nn.Module):
         label = torch.cat(labels)
         positive = torch.where(label > 0)[0]
         goals = self.box_coder.encode_single(torch.cat(truth)[positive], torch.cat(rois)[positive])
-        own = deltas.float().reshape(len(deltas), -1, 4)[positive, label[positive]]
+        own = deltas.float().unflatten(1, (-1, 4))[positive, label[positive]]
         off = F.smooth_l1_loss(own, goals, beta=self.box_beta, reduction="none").sum(1)
         box = off.new_zeros(len(label)).index_copy(0, positive, off)
         return F.cross_entropy(logits.float(), label, reduction="none"), box
@@ -224,7 +224,7 @@ class RoIHead(nn.Module):
         vectors = self.box_head(self.pool(features, proposals))
         logits, deltas = self.box_predictor(vectors)
         scores = F.softmax(logits.float(), dim=1)
-        boxes = self.box_coder.decode(deltas.float(), proposals)
+        boxes = self.box_coder.decode(deltas.float(), proposals).reshape(*scores.shape, 4)
         counts = [len(proposal) for proposal in proposals]
         return [
             self._keep(box, score, size)
