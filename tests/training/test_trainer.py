@@ -189,6 +189,7 @@ def test_a_stage_can_leave_the_hardener_out(tmp_path):
     stages = [{"steps": 2, "lr": 0.01, "harden": False}, {"train": "both", "steps": 2, "lr": 0.01}]
     train(tiny_recipe({"hardener": {"kind": "tiny-adversary"}, "log_every": 1}, stages=stages), tmp_path)
     assert ["loss/adversary" in row for row in rows(tmp_path)] == [False, False, True, True]
+    assert ["hardener/scale" in row for row in rows(tmp_path)] == [False, False, True, True]
     log = (tmp_path / "log.txt").read_text()
     assert log.index("enters: detector, active: False") < log.index("enters: both, active: True")
 

@@ -69,6 +69,10 @@ class TinyAdversary(nn.Module):
         super().__init__()
         self.scale = nn.Parameter(torch.ones(()))
 
+    @property
+    def health(self) -> dict[str, float]:
+        return {"scale": self.scale.item()} if self.active else {}
+
     def enter(self, train: str) -> None:
         log.info("the hardener enters: %s, active: %s", train, self.active)
 

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Sampler
 from torchvision import tv_tensors
 
 from workbench.data import Dataset, load_data
+from workbench.detectors.proposals import with_proposals
 from workbench.training.recipe import DataSpec
 from workbench.training.world import World, die_with_parent
 from workbench.types import Target
@@ -38,7 +39,8 @@ def load_spec(spec: DataSpec) -> Dataset:
     """The data that a part of a recipe names."""
     data = load_data(spec.name, split=spec.split, root=spec.root, **spec.options)
     limit = getattr(spec, "limit", None)
-    return data if limit is None else data.subset(range(min(limit, len(data))))
+    data = data if limit is None else data.subset(range(min(limit, len(data))))
+    return data if spec.proposals is None else with_proposals(data, **spec.proposals)
 
 
 class StepSampler(Sampler[list[tuple[int, int]]]):

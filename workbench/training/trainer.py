@@ -195,7 +195,9 @@ class Training:
         epoch = self.step * self.recipe.batch_size / len(self.data)
         speed = (self.step - mark[1]) / seconds
         place = {"stage": self._stage_of(self.step), "epoch": epoch}
-        self.journal.write(self.step, "train", {**place, "lr": lr, **means, "steps_per_s": speed})
+        hardener = self.detector.hardener
+        health = {} if hardener is None else {f"hardener/{name}": value for name, value in hardener.health.items()}
+        self.journal.write(self.step, "train", {**place, "lr": lr, **means, **health, "steps_per_s": speed})
 
     def _validation_is_due(self) -> bool:
         spec = self.recipe.validation
