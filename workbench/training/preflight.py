@@ -18,6 +18,7 @@ from workbench.data import Dataset, check_anchors, check_data
 from workbench.data.problems import Problem, Report
 from workbench.detectors import Detector, build_detector
 from workbench.errors import RecipeError, RunError, WorkbenchError
+from workbench.evaluation.proposals import proposal_problems
 from workbench.training.batches import load_spec
 from workbench.training.recipe import DataSpec, Recipe, Stage
 from workbench.training.world import choose_device, choose_precision
@@ -157,6 +158,8 @@ def _sample(data: Dataset, number: int) -> Dataset:
 def _anchors(recipe: Recipe, data: Dataset) -> Iterable[Problem]:
     try:
         detector = build_detector(recipe.detector, data.classes, pretrained=False)
+        if detector.needs_proposals:
+            return proposal_problems(_sample(data, DECODED))
         return _anchor_problems(detector, _sample(data, SAMPLE))
     except (WorkbenchError, RunError) as error:
         return [Problem("error", "detector", str(error), "Correct the detector's options or the data.")]

@@ -1,0 +1,135 @@
+"""Recall of proposals: by hand, and against pycocotools without categories."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+
+import numpy as np
+import pytest
+import torch
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from workbench.data import Dataset
+from workbench.errors import DataError
+from workbench.evaluation.proposals import LIMITS, SIZES, proposal_problems, proposal_recall
+from workbench.evaluation.records import xywh
+from workbench.figures.proposals import proposal_recall_figure
+
+
+class Given(Dataset):
+    """Targets as they are given, of images of 300 × 400 pixels."""
+
+    name, split, classes = "given", "all", ("a",)
+
+    def __init__(self, targets: list[dict]):
+        self.targets = targets
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def target(self, index: int) -> dict:
+        return self.targets[index]
+
+    def size(self, index: int) -> tuple[int, int]:
+        return 300, 400
+
+
+def target_of(boxes: list[list[float]], proposals: list[list[float]] | torch.Tensor, **extra: torch.Tensor) -> dict:
+    boxes = torch.tensor(boxes).reshape(-1, 4)
+    proposals = torch.as_tensor(proposals).reshape(-1, 4).float()
+    return {"boxes": boxes, "labels": torch.ones(len(boxes), dtype=torch.long), "proposals": proposals, **extra}
+
+
+def random_data(images: int) -> Given:
+    rng = np.random.default_rng(0)
+    targets = []
+    for _ in range(images):
+        corner, side = rng.uniform(0, 200, (4, 2)), np.exp(rng.uniform(2, 5, (4, 2)))
+        boxes = np.concatenate([corner, corner + side], axis=1).astype(np.float32)
+        near = np.repeat(boxes, 40, axis=0) + rng.normal(0, 0.15, (160, 4)) * np.tile(np.repeat(side, 40, axis=0), 2)
+        near = np.concatenate([np.minimum(near[:, :2], near[:, 2:] - 1), near[:, 2:]], axis=1)
+        crowd = torch.tensor([False, False, False, True])
+        targets.append(target_of(boxes.tolist(), rng.permutation(near), iscrowd=crowd))
+    return Given(targets)
+
+
+def pycocotools_stats(data: Given) -> np.ndarray:
+    """Average recall [S, L]."""
+    truth, answers = [], []
+    for image, target in enumerate(data.targets, 1):
+        for row, box in enumerate(xywh(target["boxes"].double().numpy())):
+            crowd = int(target["iscrowd"][row])
+            truth.append({"id": len(truth) + 1, "image_id": image, "category_id": 1, "bbox": box.tolist(),
+                          "area": float(box[2] * box[3]), "iscrowd": crowd})  # fmt: skip
+        for rank, box in enumerate(xywh(target["proposals"].double().numpy())):
+            answers.append({"image_id": image, "category_id": 1, "bbox": box.tolist(), "score": 1 / (1 + rank)})
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco = COCO()
+        images = [{"id": i + 1, "height": 300, "width": 400} for i in range(len(data))]
+        coco.dataset = {"images": images, "annotations": truth, "categories": [{"id": 1, "name": "a"}]}
+        coco.createIndex()
+        run = COCOeval(coco, coco.loadRes(answers), "bbox")
+        run.params.useCats, run.params.maxDets = 0, list(LIMITS)
+        run.evaluate()
+        run.accumulate()
+    return run.eval["recall"][:, 0].mean(axis=0)  # [T, K, S, L] → [S, L]
+
+
+def test_by_hand():
+    """One object is met exactly by the eleventh proposal and by 0.62 before; the other by none; one is a crowd."""
+    boxes = [[0.0, 0, 10, 10], [100, 100, 200, 200], [0, 0, 300, 300]]
+    far = [[300.0, 200, 310, 210]] * 9
+    proposals = [[0.0, 0, 10, 6.2], *far, [0, 0, 10, 10]]
+    data = Given([target_of(boxes, proposals, iscrowd=torch.tensor([False, False, True])), target_of([], [])])
+    recall = proposal_recall(data)
+    assert recall.num_objects.tolist() == [2, 1, 0, 1]
+    assert recall.recall[0, :, 0].tolist() == [0.5] * 3 + [0] * 7, "IoU 0.5, 0.55 and 0.6 among the best ten"
+    assert recall.recall[0, :, 1].tolist() == [0.5] * 10
+    assert recall.num_proposals == 5.5
+    table = recall.table()
+    assert list(table.index) == list(SIZES)
+    assert table.loc["small", "AR@10"] == pytest.approx(0.3)
+    assert table.loc["small", "AR@100"] == 1
+    assert np.isnan(table.loc["medium", "AR@100"])
+    assert table.loc["large", "recall@0.5"] == 0
+
+
+def test_equals_pycocotools():
+    data = random_data(12)
+    got = proposal_recall(data).recall.mean(axis=1)
+    want = pycocotools_stats(data)
+    assert 0.1 < got[0, 0] < got[0, 1] < 1
+    np.testing.assert_allclose(got, np.where(want < 0, np.nan, want), atol=1e-12)
+
+
+def test_one_proposal_stands_for_one_object():
+    twins = [[0.0, 0, 50, 50], [0, 0, 50, 50]]
+    assert proposal_recall(Given([target_of(twins, twins[:1])])).recall[0, 0].tolist() == [0.5] * 3
+
+
+def test_the_doctor_warns_of_what_is_missed():
+    good = Given([target_of([[0.0, 0, 50, 50]], [[0, 0, 50, 45]])])
+    bad = Given([target_of([[0.0, 0, 50, 50]], [[0, 0, 50, 20]])])
+    assert proposal_problems(good) == []
+    assert "only 0% of 1 objects have one of IoU ≥ 0.5" in str(proposal_problems(bad)[0])
+    assert proposal_problems(Given([target_of([], [])])) == []
+
+
+def test_data_without_proposals_are_named():
+    with pytest.raises(DataError, match="given/all image 0: there are no proposals; give them by with_proposals"):
+        proposal_recall(Given([{"boxes": torch.zeros(0, 4), "labels": torch.zeros(0)}]))
+
+
+def test_figure_shows_each_number_of_proposals_and_each_name():
+    recall = proposal_recall(random_data(3))
+    left, right = proposal_recall_figure(recall).axes
+    assert [line.get_label() for line in left.lines] == [f"best {limit}" for limit in LIMITS]
+    np.testing.assert_allclose(right.lines[0].get_ydata(), recall.recall[0].mean(axis=0))
+    right = proposal_recall_figure({"one": recall, "two": recall}, size="large").axes[1]
+    assert [text.get_text() for text in right.get_legend().get_texts()] == ["one", "two"]
+    with pytest.raises(DataError, match="'tiny'"):
+        proposal_recall_figure(recall, size="tiny")
+    with pytest.raises(DataError, match="No recalls"):
+        proposal_recall_figure({})
