@@ -14,8 +14,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import bench_adversary
 import bench_faster_rcnn
 import bench_inverted_attention
+import bench_ohem
 import bench_roi_align
 import bench_roi_pool
 import bench_scenes
@@ -26,6 +28,8 @@ BENCHMARKS: dict[str, Callable[[bool], list[Row]]] = {
     "roi-pool": bench_roi_pool.run,
     "faster-rcnn": bench_faster_rcnn.run,
     "inverted-attention": bench_inverted_attention.run,
+    "adversary": bench_adversary.run,
+    "ohem": bench_ohem.run,
     "scenes": bench_scenes.run,
 }
 
