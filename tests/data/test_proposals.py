@@ -195,7 +195,7 @@ def test_mat_lists_of_the_original(tmp_path):
         ({"boxes": cells([[1, 1, 2, 2]])}, "proposals of 1 images without their names.*has 2"),
         ({"boxes": cells([[1, 1, 2]], [[1, 1, 2, 2]])}, r"squares/all image 0: its boxes are .*\(1, 3\)"),
         ({"boxes": cells([[1, 1, 9, 9]], [[9, 9, 1, 1]])}, "squares/all image 1: its boxes are not y1 x1 y2 x2"),
-        ({"boxes": cells([[np.nan, 1, 2, 2]], [[1, 1, 2, 2]])}, "image 0: .*expected finite"),
+        ({"boxes": cells([[np.nan, 1, 2, 2]], [[1, 1, 2, 2]])}, "squares/all image 0: .*expected finite"),
     ],
 )
 def test_wrong_mat_lists_are_named_with_file_and_image(tmp_path, content, message):
