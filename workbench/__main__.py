@@ -57,7 +57,7 @@ def _add_train(verbs: Any) -> None:
     parser = _verb(verbs, "train", train, "Train a recipe in a process of its own and follow it.")
     parser.add_argument("recipe", metavar="RECIPE", help="name of a shipped recipe, or a YAML file")
     parser.add_argument("--folder", help="where the run is kept (default: runs/NAME-SEED-TIME)")
-    parser.add_argument("--seed", type=int)
+    parser.add_argument("--seed", type=int, help="of all randomness (default: the recipe's)")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. stages.0.steps=100"
     )
@@ -133,7 +133,7 @@ def _figures(summary: dict[str, float]) -> str:
 def _add_data(parser: argparse.ArgumentParser, *, split: str, required: bool) -> None:
     parser.add_argument("--data", metavar="NAME", required=required, help="digit-scenes, coco, voc")
     parser.add_argument("--root", help="folder of data that live on disk")
-    parser.add_argument("--split", default=split)
+    parser.add_argument("--split", default=split, help=f"part of the data (default: {split})")
     parser.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="of the data set")
     parser.add_argument("--limit", type=int, help="only the first images")
 
@@ -150,7 +150,7 @@ def _add_evaluate(verbs: Any) -> None:
     parser = _verb(verbs, "evaluate", evaluate, "Score a detector on a data set.")
     parser.add_argument("detector", metavar="DETECTOR", help="shipped name, run folder or .safetensors file")
     _add_data(parser, split="test", required=True)
-    parser.add_argument("--device", default="auto")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
     parser.add_argument("--save", metavar="FILE", help="write the whole result as JSON")
 
 
@@ -173,10 +173,10 @@ def evaluate(options: argparse.Namespace) -> int:
 def _add_detect(verbs: Any) -> None:
     parser = _verb(verbs, "detect", detect, "Find objects in images; one JSON line per image.")
     parser.add_argument("detector", metavar="DETECTOR", help="shipped name, run folder or .safetensors file")
-    parser.add_argument("images", metavar="IMAGE", nargs="+", type=Path)
+    parser.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="files such as JPEG or PNG")
     parser.add_argument("--score", type=float, default=0.5, help="the least score to report (default: 0.5)")
     parser.add_argument("--out", metavar="FOLDER", type=Path, help="also draw the boxes into pictures there")
-    parser.add_argument("--device", default="auto")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
 
 
 def detect(options: argparse.Namespace) -> int:
@@ -226,8 +226,8 @@ def _add_compare(verbs: Any) -> None:
     parser = _verb(
         verbs, "compare", compare, "Train recipes with several seeds and compare them with the first."
     )
-    parser.add_argument("recipes", metavar="RECIPE", nargs="+")
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("recipes", metavar="RECIPE", nargs="+", help="name or YAML file; the first is compared with")
+    parser.add_argument("--seeds", type=int, default=5, help="so many, from 0 on (default: 5)")
     parser.add_argument("--folder", help="where the runs are kept and looked for (default: runs)")
     parser.add_argument("--workers", type=int, help="runs at a time (default: one per core)")
     parser.add_argument("--save", metavar="FILE", help="write the comparison as JSON")

@@ -1,5 +1,10 @@
 """Errors that a user can act on. Each message names the file, key or object, what was expected and what to do."""
 
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
 
 class WorkbenchError(ValueError):
     """Base of all errors that the workbench raises for bad input."""
@@ -19,3 +24,10 @@ class RunError(WorkbenchError):
 
 class WeightsError(WorkbenchError):
     """A file of weights cannot be read or does not fit the detector."""
+
+
+def did_you_mean(word: str, known: Sequence[str]) -> str:
+    """The end of a message about a misspelt word: the nearest known one, and all that are known."""
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f"{hint} (known: {', '.join(known)})" if known else hint

@@ -172,3 +172,29 @@ def test_anchors() -> None:
     assert check_anchors(torch.tensor([[-10.0, -10, 10, 10]]), square, threshold=0.35) == []
     assert check_anchors(torch.zeros(0, 4), square) == []
     assert check_anchors(small, torch.zeros(0, 4))[0].what == "there are no anchors"
+
+
+def test_all_flaws_of_a_set_are_found_at_once(tmp_path: Path) -> None:
+    content = coco_content()
+    person, dog, _ = content["annotations"]
+    content["annotations"] += [
+        {**person, "id": 11, "bbox": [55, 30, 400, 500]},
+        {**person, "id": 12, "bbox": [20, 20, 0, 5]},
+        {**person, "id": 13, "category_id": 99},
+        {**dog, "id": 2},
+        {**dog, "id": 15, "image_id": 1234},
+    ]
+    content["images"] += [
+        {"id": 8, "file_name": "../outside.png", "height": 40, "width": 60},
+        {"id": 9, "file_name": "cut.png", "height": 40, "width": 60},
+    ]
+    root = write_coco(tmp_path, content)
+    picture(root / "train" / "cut.png", 40, 60)
+    whole = (root / "train" / "cut.png").read_bytes()
+    (root / "train" / "cut.png").write_bytes(whole[: len(whole) // 2])
+    found = "\n".join(lines(check_data(load_data("coco", root=root, split="train", strict=False))))
+    for words in (
+        "annotation 11", "annotation 12", "category_id 99", "annotation 2", "image_id 1234", "outside.png", "cut.png",
+        "2 of 3 images have no objects",
+    ):  # fmt: skip
+        assert words in found, f"{words} is not in\n{found}"

@@ -273,3 +273,9 @@ def test_export_of_an_export_changes_nothing(tmp_path: Path) -> None:
     assert all(
         torch.equal(again.target(1)[key], data.target(1)[key]) for key in ("boxes", "labels", "masks", "area")
     )
+
+
+def test_a_split_that_is_not_there(tmp_path: Path) -> None:
+    root = write_coco(tmp_path, coco_content(), split="train2017")
+    with pytest.raises(DataError, match=r"no split 'train'; did you mean 'train2017'\? \(known: train2017\)"):
+        load_data("coco", root=root, split="train")

@@ -125,7 +125,8 @@ def test_a_kill_counts_as_failed_and_can_be_resumed(tmp_path):
     assert until(lambda: len(detached.members(record)) == 2)
     psutil.Process(record.pid).kill()
     assert until(lambda: run.status == "failed")
-    assert "without a word" in run.error
+    assert "ended before it could say why" in run.error
+    assert str(run.folder) in run.error
     run.resume()  # sweeps the orphaned child first
     assert not [process for process in detached.members(record) if process.pid != record.pid]
     assert run.wait(20) == "done"

@@ -136,8 +136,13 @@ def test_replace_takes_dotted_keys_nested_values_and_sections():
     recipe = recipe.replace(seed=3, validation={"name": "digit-scenes"}, optimizer=plain().optimizer)
     assert (recipe.seed, recipe.validation.split, recipe.optimizer.weight_decay) == (3, "val", 1e-4)
     assert plain().replace({"validation.name": "digit-scenes"}).validation.split == "val"
-    for wrong in ("stages.1.steps", "stages.x.steps", "seed.x"):
-        with pytest.raises(RecipeError, match="does not lead anywhere"):
+    for wrong, reason in {
+        "stages.1.steps": "stages has entries 0 to 0, not '1'",
+        "stages.x.steps": "stages has entries 0 to 0, not 'x'",
+        "stages.x": "stages has entries 0 to 0, not 'x'",
+        "seed.x": "seed is 0, which has no parts",
+    }.items():
+        with pytest.raises(RecipeError, match=f"{wrong}' leads nowhere: {reason}"):
             plain({wrong: 1})
     with pytest.raises(RecipeError, match=r"optimizer\.speed: unknown key"):
         plain({"optimizer.speed": 1})

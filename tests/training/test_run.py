@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -160,7 +161,12 @@ def test_watching_shows_the_end_and_an_interruption_harms_nothing(folder, monkey
     monkeypatch.setattr(run_module.time, "sleep", interrupt)
     assert run.watch() == "running"
     shown = capsys.readouterr()
-    assert "40/100" in shown.err
+    assert "step 40 of 100" in shown.err, "a line where the output is a file"
+    assert "\r" not in shown.err
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert run.watch() == "running"
+    shown = capsys.readouterr()
+    assert "40/100" in shown.err, "a bar in a terminal"
     assert "AP=0.250" in shown.err
     assert "goes on by itself" in shown.out
     (folder / "proc.json").unlink()

@@ -21,7 +21,7 @@ from workbench.data.dataset import Dataset, make_target
 from workbench.data.files import existing_folder, path_inside, read_image, read_json
 from workbench.data.masks import checked_segmentation, decode, estimate_occlusion
 from workbench.data.problems import Problem, raise_first
-from workbench.errors import DataError
+from workbench.errors import DataError, did_you_mean
 from workbench.types import Target
 
 MOST_PIXELS = 2**29  #: of one image; a wrong size would make masks that fill the memory
@@ -68,8 +68,12 @@ class Coco(Dataset):
     ):
         self.name, self.split, self.masks = "coco", split, masks
         self.root = existing_folder(root, "coco")
+        folder = path_inside(self.root, split)
         self.file = path_inside(self.root, f"annotations/instances_{split}.json")
-        self.folder = existing_folder(path_inside(self.root, split), "coco")
+        if not self.file.is_file():
+            there = sorted(path.stem.removeprefix("instances_") for path in self.file.parent.glob("instances_*.json"))
+            raise DataError(f"{self.file} does not exist, so there is no split {split!r}{did_you_mean(split, there)}")
+        self.folder = existing_folder(folder, "coco")
         content = read_coco(self.file, self.folder, masks=masks)
         if strict:
             raise_first(content.problems, hint="load_data(…, strict=False) and the doctor list them all")

@@ -12,7 +12,7 @@ from safetensors.torch import save
 
 from workbench.detectors.base import Detector
 from workbench.detectors.build import build_detector
-from workbench.errors import WeightsError
+from workbench.errors import WeightsError, did_you_mean
 from workbench.paths import user_path
 
 SHIPPED = Path(__file__).parents[1] / "weights"
@@ -76,9 +76,8 @@ def locate(name: str | Path) -> Path:
     shipped = SHIPPED / f"{name}.safetensors"
     if shipped.is_file() and SHIPPED in shipped.resolve().parents:
         return shipped
-    raise WeightsError(
-        f"there is no detector {str(name)!r}; give a file, the folder of a finished run, or one of {shipped_names()}"
-    )
+    hint = did_you_mean(str(name), shipped_names())
+    raise WeightsError(f"there is no detector {str(name)!r}: give a name, a file or a finished run{hint}")
 
 
 def load_detector(name: str | Path, device: str | torch.device = "cpu") -> Detector:

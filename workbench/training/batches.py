@@ -38,9 +38,9 @@ def epoch_order(seed: int, epoch: int, num_images: int) -> np.ndarray:
 def load_spec(spec: DataSpec) -> Dataset:
     """The data that a part of a recipe names."""
     data = load_data(spec.name, split=spec.split, root=spec.root, **spec.options)
+    data = data if spec.proposals is None else with_proposals(data, **spec.proposals)
     limit = getattr(spec, "limit", None)
-    data = data if limit is None else data.subset(range(min(limit, len(data))))
-    return data if spec.proposals is None else with_proposals(data, **spec.proposals)
+    return data if limit is None else data.subset(range(min(limit, len(data))))
 
 
 class StepSampler(Sampler[list[tuple[int, int]]]):

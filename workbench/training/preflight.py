@@ -17,6 +17,7 @@ from torch import Tensor
 from workbench.data import Dataset, check_anchors, check_data
 from workbench.data.problems import Problem, Report
 from workbench.detectors import Detector, build_detector
+from workbench.detectors.load import locate
 from workbench.errors import RecipeError, RunError, WorkbenchError
 from workbench.evaluation.proposals import proposal_problems
 from workbench.training.batches import load_spec
@@ -49,14 +50,17 @@ def check_recipe(recipe: Recipe) -> Report:
     """Look at the recipe's numbers, at a sample of its data, and at its detector's anchors on that sample."""
     problems = [*_learning_rates(recipe), *_machine(recipe), *_splits(recipe)]
     loaded: dict[str, Dataset] = {}
+    failed = defaultdict(list)  # what several parts have in common is told once
     for key in ("data", "validation", "test"):
         spec = getattr(recipe, key)
         try:
             if spec is not None:
                 loaded[key] = load_spec(spec)
         except WorkbenchError as error:
-            problems.append(Problem("error", key, str(error), "Correct name, root and options of the data."))
-    problems += _classes(loaded)
+            failed[str(error)].append(key)
+    for what, keys in failed.items():
+        problems.append(Problem("error", ", ".join(keys), what, "Correct name, root and options of the data."))
+    problems += [*_classes(loaded), *_start(recipe)]
     data = loaded.get("data")
     if data is not None and len(data) == 0:
         problems.append(Problem("error", "data", "there are no images", "Check root and split."))
@@ -127,6 +131,14 @@ def _classes(loaded: dict[str, Dataset]) -> Iterator[Problem]:
         if key in loaded and "data" in loaded and loaded[key].classes != loaded["data"].classes:
             what = f"it has other classes than the training data ({len(loaded[key].classes)} classes)"
             yield Problem("error", key, what, "Use data with the same classes in the same order.")
+
+
+def _start(recipe: Recipe) -> Iterator[Problem]:
+    try:
+        if recipe.start is not None:
+            locate(recipe.start)
+    except WorkbenchError as error:
+        yield Problem("error", "start", str(error), "Train that detector first, or name another one.")
 
 
 def _length(recipe: Recipe, data: Dataset) -> Iterator[Problem]:

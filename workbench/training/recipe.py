@@ -7,12 +7,12 @@ stated for a batch size (`lr_batch_size`) and scaled linearly to the one used (G
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import os
 from collections.abc import Iterator
 from copy import deepcopy
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_core import PydanticCustomError
 
 from workbench.detectors import build_detector
-from workbench.errors import RecipeError
+from workbench.errors import RecipeError, did_you_mean
 from workbench.hardeners import build_hardener
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
@@ -229,32 +229,38 @@ class Recipe(Section):
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def nearest(word: str, known: list[str]) -> str:
-    """A hint for a misspelt word: the nearest known one and, if they are few, all of them."""
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"{hint} (known: {', '.join(known)})" if known else hint
-
-
 def _misfits(recipe: Recipe) -> Iterator[str]:
     """Reasons why the parts of a recipe do not fit together. Detectors are tried without memory or weights."""
     if recipe.batch_size % recipe.processes:
         yield f"batch_size: {recipe.batch_size} images cannot be divided over {recipe.processes} processes"
     if recipe.hardener is not None and recipe.detector.get("kind") in WITHOUT_ROIS:
         yield f"hardener: it acts between RoI pooling and the head, and {recipe.detector['kind']} has no RoIs"
-    hardener = None
+    players = json.dumps([recipe.detector, recipe.hardener], sort_keys=True)
+    misfits, learns = _try_players(players)
+    yield from misfits
+    if not learns and any(stage.train == "hardener" for stage in recipe.stages):
+        why = "it has no parameters" if recipe.hardener else "there is none"
+        yield f"stages: one trains the hardener, but {why}"
+
+
+@lru_cache(maxsize=64)
+def _try_players(players: str) -> tuple[tuple[str, ...], bool]:
+    """Why a detector and its hardener (as JSON) cannot be built, and whether the hardener can learn.
+
+    Remembered, as many recipes share them.
+    """
+    detector, config = json.loads(players)
+    misfits, hardener = [], None
     try:
-        hardener = build_hardener(recipe.hardener)
+        hardener = build_hardener(config)
     except (RecipeError, TypeError, ValueError) as error:
-        yield _at("hardener", error)
+        misfits.append(_at("hardener", error))
     try:
         with torch.device("meta"):
-            build_detector(recipe.detector, ("object",), hardener, pretrained=False)  # adversaries get their network
+            build_detector(detector, ("object",), hardener, pretrained=False)  # adversaries get their network
     except (RecipeError, TypeError, ValueError) as error:
-        yield _at("detector", error)
-    learns = hardener is not None and any(True for _ in hardener.parameters())
-    if not learns and any(stage.train == "hardener" for stage in recipe.stages):
-        yield "stages: one trains the hardener, but " + ("it has no parameters" if hardener else "there is none")
+        misfits.append(_at("detector", error))
+    return tuple(misfits), hardener is not None and any(True for _ in hardener.parameters())
 
 
 def _at(key: str, error: Exception) -> str:
@@ -269,7 +275,8 @@ def _find(name_or_path: str | Path) -> Path:
         return path
     shipped = RECIPES / f"{name_or_path}.yaml"
     if not shipped.resolve().is_relative_to(RECIPES) or not shipped.is_file():
-        raise RecipeError(f"there is no recipe {str(name_or_path)!r}{nearest(str(name_or_path), Recipe.shipped())}")
+        hint = did_you_mean(str(name_or_path), Recipe.shipped())
+        raise RecipeError(f"there is no recipe {str(name_or_path)!r}{hint}")
     return shipped
 
 
@@ -278,7 +285,7 @@ def _explain(error: ValidationError) -> Iterator[str]:
         path = ".".join(str(part) for part in item["loc"])
         if item["type"] == "unknown_key":
             key = item["ctx"]["key"]
-            yield f"{f'{path}.{key}' if path else key}: unknown key{nearest(key, item['ctx']['known'])}"
+            yield f"{f'{path}.{key}' if path else key}: unknown key{did_you_mean(key, item['ctx']['known'])}"
         elif item["type"] == "missing":
             yield f"{path}: missing"
         elif item["type"] == "fit":
@@ -289,16 +296,18 @@ def _explain(error: ValidationError) -> Iterator[str]:
 
 def _assign(tree: dict[str, Any], dotted: str, value: Any) -> None:
     """Set `a.b.0.c` in nested dicts and lists; a missing dict on the way is made, a missing index refused."""
-    *parents, last = dotted.split(".")
-    node: Any = tree
-    try:
-        for part, following in zip(parents, [*parents, last][1:], strict=True):
-            if isinstance(node, dict) and node.get(part) is None:
-                node[part] = [] if following.isdigit() else {}
-            node = node[int(part)] if isinstance(node, list) else node[part]
+    parts, node = dotted.split("."), tree
+    for depth, (part, following) in enumerate(zip(parts, [*parts[1:], None], strict=True)):
+        place = ".".join(parts[:depth])
         if isinstance(node, list):
-            node[int(last)] = value
-        else:
-            node[last] = value
-    except (IndexError, KeyError, ValueError, TypeError):
-        raise RecipeError(f"{dotted!r} does not lead anywhere in this recipe") from None
+            if not part.isdigit() or int(part) >= len(node):
+                raise RecipeError(f"{dotted!r} leads nowhere: {place} has entries 0 to {len(node) - 1}, not {part!r}")
+            part = int(part)
+        elif not isinstance(node, dict):
+            raise RecipeError(f"{dotted!r} leads nowhere: {place} is {node!r}, which has no parts")
+        if following is None:
+            node[part] = value
+            return
+        if isinstance(node, dict) and node.get(part) is None:
+            node[part] = [] if following.isdigit() else {}
+        node = node[part]

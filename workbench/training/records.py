@@ -143,10 +143,14 @@ def without_nan(values: dict[str, Any]) -> dict[str, Any]:
     return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in values.items()}
 
 
+def bars_are_seen() -> bool:
+    """Whether a progress bar can move: in a terminal or a cell, but not where the output is a file."""
+    return tqdm is not terminal_bar or sys.stderr.isatty()
+
+
 @contextlib.contextmanager
 def progress_bar(recipe: Recipe, step: int, *, active: bool) -> Iterator[tqdm]:
     """A bar over all steps, in a terminal or a cell; silent where the output is a file."""
-    in_notebook = tqdm is not terminal_bar
-    hidden = not active or not (in_notebook or sys.stderr.isatty())
+    hidden = not (active and bars_are_seen())
     with tqdm(total=recipe.steps, initial=step, desc=recipe.name, unit="step", disable=hidden) as bar:
         yield bar

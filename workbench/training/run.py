@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import html
 import json
+import sys
 import threading
 import time
 from collections import deque
@@ -28,6 +29,7 @@ from workbench.training import detached
 from workbench.training.checkpoint import checkpoint_step, checkpoints, load_checkpoint, write_json
 from workbench.training.fingerprint import EVALUATION, code_fingerprint
 from workbench.training.recipe import Recipe
+from workbench.training.records import bars_are_seen
 
 if TYPE_CHECKING:
     from workbench.detectors.base import Detector
@@ -130,7 +132,13 @@ class Run:
         if self.status != "failed":
             return None
         told = self.failure.get("message")
-        return str(told) if told else "the process ended without a word; log() shows what it printed last"
+        if told:
+            return str(told)
+        return (
+            "the process ended before it could say why; it may have been killed, for instance for want of memory. "
+            f"Its last lines are in {self.folder / detached.LOG} (log() shows them); resume() goes on from the last "
+            "checkpoint"
+        )
 
     @property
     def seconds(self) -> float:
@@ -225,11 +233,13 @@ class Run:
 
         Interrupting stops the watching only: the run goes on.
         """
-        with tqdm(total=self.recipe.steps, desc=self.name, unit="step") as bar:
+        plain, told = not bars_are_seen(), 0
+        with tqdm(total=self.recipe.steps, desc=self.name, unit="step", disable=plain) as bar:
             try:
                 while True:
                     alive = self.alive  # asked first, so that the last lines are shown after it has ended
                     self._show(bar)
+                    told = self._tell(told) if plain else told
                     if not alive:
                         break
                     time.sleep(interval)
@@ -270,6 +280,15 @@ class Run:
             bar.initial, bar.start_t = int(train["step"]), time.time()
         bar.n = int(train.get("step", 0))
         bar.set_postfix(shown or {"status": self.status})
+
+    def _tell(self, told: int) -> int:
+        """Where the output is a file: a line for every tenth of the steps; returns how many tenths were told."""
+        progress = self.progress()
+        tenths = 10 * progress.step // progress.total
+        if tenths > told:
+            left = f"; {progress.seconds_left / 60:.1f} minutes left" if progress.seconds_left > 0 else ""
+            tqdm.write(f"{self.name}: step {progress.step:,} of {progress.total:,}{left}", file=sys.stderr)
+        return tenths
 
     def _checkpoint(self, wanted: int | str | Path | None) -> Path:
         kept = self.checkpoints

@@ -29,18 +29,18 @@ def spans(recipe: Recipe) -> list[Span]:
     return found
 
 
-def select_players(detector: Detector, stage: Stage, learns: set[str]) -> list[nn.Parameter]:
-    """Switch on gradients and training mode of the players that a stage trains; the parameters that learn.
+def select_players(detector: Detector, stage: Stage, learns: set[str]) -> dict[str, list[nn.Parameter]]:
+    """Switch on gradients and training mode of the players that a stage trains; their parameters, by player.
 
     `learns` names the parameters that the detector was built to train (those of a frozen trunk are not among
     them). While only the hardener learns, the detector's BatchNorm keeps its statistics.
     """
-    chosen = []
+    chosen: dict[str, list[nn.Parameter]] = {}
     for name, parameter in detector.named_parameters():
         player = "hardener" if name.startswith("hardener.") else "detector"
         parameter.requires_grad_(name in learns and stage.train in (player, "both"))
         if parameter.requires_grad:
-            chosen.append(parameter)
+            chosen.setdefault(player, []).append(parameter)
     if not chosen:
         raise RunError(f"a stage trains the {stage.train}, which has no parameters that learn")
     detector.train(stage.train != "hardener")

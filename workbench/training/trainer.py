@@ -104,7 +104,8 @@ class Training:
         recipe, lr = self.recipe, self.recipe.scaled_lr(span.stage)
         schedule = span.stage.schedule or recipe.schedule
         learning = select_players(self.detector, span.stage, self.learns)
-        optimizer = optimisation.build_optimizer(learning, recipe.optimizer, lr=lr)
+        parameters = [parameter for player in learning.values() for parameter in player]
+        optimizer = optimisation.build_optimizer(parameters, recipe.optimizer, lr=lr)
         if self.optimizer_state is not None and self.step > span.first:
             optimizer.load_state_dict(self.optimizer_state)
         self.optimizer_state = None
@@ -132,7 +133,7 @@ class Training:
     def _step(
         self,
         model: nn.Module,
-        learning: list[nn.Parameter],
+        learning: dict[str, list[nn.Parameter]],
         optimizer: Optimizer,
         images: list[Tensor],
         targets: list[Target],
@@ -151,7 +152,9 @@ class Training:
             raise self._non_finite("loss", values, targets)
         optimizer.zero_grad(set_to_none=True)
         total.backward()
-        norm = float(optimisation.gradient_norm(learning, clip=self.recipe.optimizer.grad_clip))
+        # Each player by itself, so that a large loss of the adversary does not hold the detector back.
+        clip = self.recipe.optimizer.grad_clip
+        norm = math.hypot(*(float(optimisation.gradient_norm(player, clip=clip)) for player in learning.values()))
         if not math.isfinite(norm):  # equal in all processes
             raise self._non_finite("gradient", values, targets)
         optimizer.step()
