@@ -66,7 +66,7 @@ def precision_at_recall(matches: Matches, subset: int = 0) -> np.ndarray:
     for k in np.flatnonzero(totals):
         status = matches.status[subset][:, matches.rows(k + 1)]  # [T, D]
         right = (status == RIGHT).cumsum(axis=1).T  # [D, T]
-        best = _envelope(right / ((status != IGNORED).cumsum(axis=1).T + _TINY))
+        best = best_beyond(right / ((status != IGNORED).cumsum(axis=1).T + _TINY))
         for t, recall in enumerate(right.T / totals[k]):
             first = np.searchsorted(recall, RECALLS)  # where each recall is reached
             result[k, t] = np.append(best[:, t], 0.0)[first]
@@ -108,10 +108,10 @@ def _ap(status: np.ndarray, weight: np.ndarray, so_far: np.ndarray, total: np.nd
         recall = found / total
     reached = np.searchsorted(RECALLS, recall, side="right")  # recall points at or below
     gained = np.diff(reached, axis=0, prepend=0)
-    ap = (gained * _envelope(found / (counted + _TINY))).sum(axis=0) / len(RECALLS)
+    ap = (gained * best_beyond(found / (counted + _TINY))).sum(axis=0) / len(RECALLS)
     return np.where(total > 0, ap, np.nan)
 
 
-def _envelope(precision: np.ndarray) -> np.ndarray:
+def best_beyond(precision: np.ndarray) -> np.ndarray:
     """The best precision at this or any higher recall, along the first axis."""
     return np.maximum.accumulate(precision[::-1], axis=0)[::-1]

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from workbench.errors import DataError
-from workbench.evaluation.records import Found, Objects
+from workbench.evaluation.records import Found, Objects, box_iou
 from workbench.types import Detections
 
 if TYPE_CHECKING:
@@ -160,20 +160,11 @@ class _Sample:
         """Objects overlapped by one of `boxes`, by one of their own class where `labels` are given."""
         count = 0
         for theirs, ours in self.pairs:
-            overlap = _iou(self.objects.boxes[theirs], boxes[ours]) >= _OVERLAP
+            overlap = box_iou(self.objects.boxes[theirs], boxes[ours]) >= _OVERLAP
             if labels is not None:
                 overlap &= self.objects.labels[theirs][:, None] == labels[ours]
             count += int(overlap.any(axis=1).sum())
         return count
-
-
-def _iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """IoU [N, D] of boxes [N, 4] and [D, 4]; boxes turned inside out overlap nothing."""
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    shared = (high - low).clip(min=0).prod(axis=2)
-    areas = [(boxes[:, 2:] - boxes[:, :2]).clip(min=0).prod(axis=1) for boxes in (first, second)]
-    return shared / np.maximum(areas[0][:, None] + areas[1] - shared, 1e-9)
 
 
 def _from_xywh(boxes: np.ndarray) -> np.ndarray:

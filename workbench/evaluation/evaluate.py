@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -127,6 +128,8 @@ def _score(
         warnings=suspicions(objects, found, len(data.classes)),
         losses=losses,
         occlusion_is_estimate=data.occlusion_is_estimate,
+        objects=replace(objects, masks=None),
+        found=replace(found, masks=None),
     )
 
 

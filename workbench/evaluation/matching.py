@@ -66,8 +66,8 @@ def match_all(objects: Objects, found: Found, num_classes: int) -> Matches:
     images, labels = found.images[order], found.labels[order]
     status = np.full((len(SUBSETS), len(THRESHOLDS), len(order)), WRONG, dtype=np.uint8)
     ignored = ~members(objects.occlusion, objects.ignored)  # [A, N]
-    object_groups = _groups(objects.images, objects.labels, num_classes)
-    for key, rows in _groups(images, labels, num_classes).items():
+    object_groups = groups(objects.images, objects.labels, num_classes)
+    for key, rows in groups(images, labels, num_classes).items():
         if key not in object_groups:
             continue
         theirs = object_groups[key]
@@ -121,8 +121,8 @@ def _best_of_each_image(found: Found) -> np.ndarray:
     return order[np.lexsort((-found.scores[order], found.labels[order]))]
 
 
-def _groups(images: np.ndarray, labels: np.ndarray, num_classes: int) -> dict[int, np.ndarray]:
-    """Indices of the rows of each (image, class), in their order."""
+def groups(images: np.ndarray, labels: np.ndarray, num_classes: int) -> dict[int, np.ndarray]:
+    """Indices of the rows of each (image, class), in their order, by a number that is the pair's own."""
     keys = images * (num_classes + 1) + labels
     order = np.argsort(keys, kind="stable")
     values, starts = np.unique(keys[order], return_index=True)

@@ -70,6 +70,15 @@ def xywh(boxes: np.ndarray) -> np.ndarray:
     return np.concatenate([boxes[:, :2], (boxes[:, 2:] - boxes[:, :2]).clip(min=0)], axis=1)
 
 
+def box_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """IoU [N, D] of boxes [N, 4] and [D, 4]; boxes turned inside out overlap nothing."""
+    low = np.maximum(first[:, None, :2], second[None, :, :2])
+    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
+    shared = (high - low).clip(min=0).prod(axis=2)
+    areas = [(boxes[:, 2:] - boxes[:, :2]).clip(min=0).prod(axis=1) for boxes in (first, second)]
+    return shared / np.maximum(areas[0][:, None] + areas[1] - shared, 1e-9)
+
+
 def gather_objects(
     targets: Sequence[Target], sizes: Sequence[tuple[int, int]], *, masks: bool = False
 ) -> Objects:

@@ -6,8 +6,8 @@ import base64
 import json
 import os
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -18,10 +18,14 @@ import pandas as pd
 
 from workbench.errors import DataError
 from workbench.evaluation import bootstrap, occlusion
+from workbench.evaluation.errors import Diagnosis, diagnose
 from workbench.evaluation.matching import THRESHOLDS, Matches
+from workbench.evaluation.records import Found, Objects
+from workbench.evaluation.voc import VocMatches, match_voc, voc_ap
 
 RESAMPLES = 1000  #: bootstrap resamples behind every 95 % interval
 _FORMAT = "occlusion-workbench result 1"
+_TABLES = {"matches": Matches, "objects": Objects, "found": Found}  # what a file holds as compressed arrays
 _NAMES = list(occlusion.SUBSETS)
 _ALL, _OCCLUDED = _NAMES.index("all"), _NAMES.index("occluded")
 _LEVELS = [_NAMES.index(name) for name in occlusion.BINS]
@@ -45,6 +49,8 @@ class Result:
     warnings: list[str] = field(default_factory=list)  #: what looks wrong with the detections
     losses: dict[str, float] | None = None  #: mean validation losses by name, if asked for
     occlusion_is_estimate: bool = False  #: the data set guesses occlusion from other objects' masks
+    objects: Objects | None = None  #: what there is, without masks; None in results saved before there was VOC
+    found: Found | None = None  #: what was found, without masks; None likewise
 
     @property
     def num_images(self) -> int:
@@ -95,6 +101,41 @@ class Result:
         if self.occlusion_note:
             table.attrs["note"] = self.occlusion_note
         return table
+
+    def voc(self, year: int = 2007) -> pd.DataFrame:
+        """One row per class and a last row "mean": n objects, VOC's AP (IoU 0.5), and its interval (low, high).
+
+        year: 2007 to 2009 average 11 points, 2010 to 2012 take the area. Boxes are compared, never masks. Raises
+        DataError for other years, and for results saved before they held their boxes.
+        """
+        point = voc_ap(self.voc_matches, year)[0]
+        samples = voc_ap(self.voc_matches, year, bootstrap.resample_images(self.num_images, RESAMPLES))
+        means = [bootstrap.mean_over_classes(values)[..., None] for values in (point, samples)]
+        point, samples = np.append(point, means[0]), np.concatenate([samples, means[1]], axis=1)
+        counts = self.voc_matches.counts.sum(axis=0)
+        spans = [_span(value, column) for value, column in zip(point, samples.T, strict=True)]
+        rows = {
+            "n": [*counts, counts.sum()], "AP": point,
+            "low": [low for low, _ in spans], "high": [high for _, high in spans],
+        }  # fmt: skip
+        return pd.DataFrame(rows, index=pd.Index([*self.classes, "mean"], name="class"))
+
+    def diagnosis(self, similar: Iterable[Collection[str]] | None = None) -> Diagnosis:
+        """What is wrong with what is wrong; see `workbench.evaluation.errors`.
+
+        similar: groups of names of classes that are easily taken for each other; None: VOC's, for classes so named.
+        """
+        return diagnose(self.objects, self.found, self.classes, self.voc_matches, similar)
+
+    @cached_property
+    def voc_matches(self) -> VocMatches:
+        """Which detections are right by VOC's rules."""
+        if self.objects is None or self.found is None:
+            raise DataError(
+                f"This result on {self.data} {self.split} was saved by an earlier version, without its boxes. "
+                "Evaluate the detector again."
+            )
+        return match_voc(self.objects, self.found, len(self.classes))
 
     def table(self) -> pd.DataFrame:
         """Every figure of the summary, with its interval (low, high) where the bootstrap gives one."""
@@ -151,7 +192,7 @@ class Result:
             "format": _FORMAT,
             "summary": _nan_to_none(self.summary),
             "losses": None if self.losses is None else _nan_to_none(self.losses),
-            "matches": {item.name: _pack(getattr(self.matches, item.name)) for item in fields(Matches)},
+            **{name: _pack(getattr(self, name)) for name in _TABLES},
         }
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -167,9 +208,9 @@ class Result:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
             if content.pop("format") != _FORMAT:
                 raise ValueError("unknown format")
-            content["matches"] = Matches(
-                **{name: _unpack(value) for name, value in content["matches"].items()}
-            )
+            for name, kind in _TABLES.items():
+                value = content.get(name)  # objects and found came later
+                content[name] = value and kind(**{key: _unpack(column) for key, column in value.items()})
             content["classes"] = tuple(content["classes"])
             content["summary"] = _none_to_nan(content["summary"])
             content["losses"] = None if content["losses"] is None else _none_to_nan(content["losses"])
@@ -240,7 +281,9 @@ def _none_to_nan(values: Mapping[str, float | None]) -> dict[str, float]:
     return {name: float("nan") if value is None else float(value) for name, value in values.items()}
 
 
-def _pack(value: np.ndarray | int) -> Any:
+def _pack(value: Any) -> Any:
+    if is_dataclass(value):
+        return {item.name: _pack(getattr(value, item.name)) for item in fields(value)}
     if not isinstance(value, np.ndarray):
         return value
     value = value.astype(value.dtype.newbyteorder("<"))
