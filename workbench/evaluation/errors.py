@@ -45,13 +45,13 @@ class Diagnosis:
 
     `false_positives`, one row each, highest score first: image (index in the data set), class, score, kind,
     duplicate, rank (from 1, among the false positives of its class), overlap (IoU with the best object of its own
-    class, Hoiem's "ov"), lower (the fraction of its class's objects that no higher score finds, Hoiem's "1 - r"; NaN
-    without objects), object (row of the object that explains the kind, or the one of best IoU; -1: none), iou (with
-    that object), object_class ("" if none) and detection (row in `found`).
+    class, Hoiem's "ov"), lower (the fraction of its class's objects that no higher score finds, Hoiem's "1 - r";
+    NaN without objects), object (row of the object that explains the kind, or the one of best IoU; -1: none), iou
+    (with that object), object_class ("" if none) and detection (row in `found`).
 
     `objects_found`, one row per object that counts: image, class, occlusion (hidden fraction, NaN: unknown), score
-    (of the right detection; NaN if it was never found), object (row in `objects`), detection (row of the detection of
-    any class that overlaps it most; -1: none), found_class, and iou.
+    (of the right detection; NaN if it was never found), object (row in `objects`), detection (row of the detection
+    of any class that overlaps it most; -1: none), found_class, and iou.
     """
 
     objects: Objects
@@ -87,7 +87,9 @@ class Diagnosis:
         if ranks is None:
             longest = int(table["rank"].max()) if len(table) else 1
             ranks = [*(2**power for power in range(longest.bit_length()) if 2**power < longest), longest]
-        shares = {rank: table.loc[table["rank"] <= rank, "kind"].value_counts(normalize=True) for rank in ranks}
+        shares = {
+            rank: table.loc[table["rank"] <= rank, "kind"].value_counts(normalize=True) for rank in ranks
+        }
         out = pd.DataFrame.from_dict(shares, orient="index").reindex(columns=list(KINDS))
         return out.fillna(0.0).rename_axis("rank") if len(table) else out.rename_axis("rank")
 
@@ -148,7 +150,9 @@ def diagnose(
         "object_class": names[np.where(nearest >= 0, objects.labels[nearest] if len(objects) else 0, 0)],
         "detection": detections,
     }
-    return Diagnosis(objects, found, classes, matches, pd.DataFrame(columns), _found(objects, found, names, matches))
+    return Diagnosis(
+        objects, found, classes, matches, pd.DataFrame(columns), _found(objects, found, names, matches)
+    )
 
 
 def only_in(a: Diagnosis, b: Diagnosis, number: int | None = None) -> pd.DataFrame:
@@ -178,7 +182,9 @@ def missed_only_in(a: Diagnosis, b: Diagnosis, min_score: float = 0.5) -> pd.Dat
 def check_same_objects(a: Diagnosis, b: Diagnosis) -> None:
     """Raise DataError unless both are about the same objects and classes."""
     if a.classes != b.classes or a.objects.fingerprint() != b.objects.fingerprint():
-        raise DataError("Errors can be compared only on the same data; evaluate both detectors on one data set.")
+        raise DataError(
+            "Errors can be compared only on the same data; evaluate both detectors on one data set."
+        )
 
 
 def _alike(classes: tuple[str, ...], similar: Iterable[Collection[str]] | None) -> np.ndarray:
@@ -186,7 +192,9 @@ def _alike(classes: tuple[str, ...], similar: Iterable[Collection[str]] | None) 
     if similar is not None:
         similar = [[group] if isinstance(group, str) else list(group) for group in similar]
         for name in (name for group in similar for name in group if name not in classes):
-            raise DataError(f"there is no class {name!r} to be similar to others; known are {', '.join(classes)}")
+            raise DataError(
+                f"there is no class {name!r} to be similar to others; known are {', '.join(classes)}"
+            )
     alike = np.zeros((len(classes) + 1, len(classes) + 1), dtype=bool)
     for group in VOC_SIMILAR if similar is None else similar:
         labels = [label for label, name in enumerate(classes, start=1) if name in group]

@@ -49,8 +49,8 @@ class Result:
     warnings: list[str] = field(default_factory=list)  #: what looks wrong with the detections
     losses: dict[str, float] | None = None  #: mean validation losses by name, if asked for
     occlusion_is_estimate: bool = False  #: the data set guesses occlusion from other objects' masks
-    objects: Objects | None = None  #: what there is, without masks; None in results saved before there was VOC
-    found: Found | None = None  #: what was found, without masks; None likewise
+    objects: Objects | None = None  #: without masks; None in results saved before VOC could be asked for
+    found: Found | None = None  #: likewise
 
     @property
     def num_images(self) -> int:
