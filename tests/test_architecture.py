@@ -12,15 +12,16 @@ ROOT = Path(__file__).parents[1]
 #: For each room of `workbench`, the rooms that it may import from (its own is always allowed).
 ALLOWED = {
     "errors": set(),
+    "lazy": set(),
     "types": {"errors"},
     "paths": {"errors"},
-    "data": {"errors", "types", "paths"},
+    "data": {"errors", "lazy", "types", "paths"},
     "losses": {"errors", "types"},
     "hardeners": {"errors", "types"},
-    "detectors": {"errors", "types", "paths", "data", "losses", "hardeners"},
+    "detectors": {"errors", "lazy", "types", "paths", "data", "losses", "hardeners"},
     "evaluation": {"errors", "types", "data", "detectors"},
     "analysis": {"errors", "types", "data", "detectors", "hardeners"},
-    "training": {"errors", "types", "data", "detectors", "hardeners", "evaluation"},
+    "training": {"errors", "lazy", "types", "data", "detectors", "hardeners", "evaluation"},
     "figures": {"errors", "types", "data", "detectors", "hardeners", "evaluation", "analysis", "training"},
 }
 

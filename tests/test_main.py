@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -49,6 +51,47 @@ def test_the_module_offers_the_verbs_of_the_library():
     )
     for verb in ("train", "evaluate", "detect", "compare", "runs", "doctor"):
         assert f"\n    {verb} " in shown.stdout
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "runs list {folder}",
+        "train wrong-name",
+        "doctor wrong-name",
+        "doctor --data wrong-name",
+        "evaluate wrong-name --data digit-scenes",
+        "detect wrong-name image.png",
+    ],
+)
+def test_names_are_looked_at_before_torch_is_imported(line, recipe, tmp_path):
+    (tmp_path / "runs" / "one").mkdir(parents=True)
+    shutil.copy(recipe, tmp_path / "runs" / "one" / "recipe.yaml")
+    code = (
+        "import sys\nfrom workbench.__main__ import main\ncode = main(sys.argv[1:])\n"
+        "heavy = {'torch', 'torchvision', 'pandas', 'scipy', 'matplotlib', 'skimage', 'sklearn'} & set(sys.modules)\n"
+        "sys.exit(str(heavy) if heavy else code)"
+    )
+    arguments = line.format(folder=tmp_path / "runs").split()
+    ended = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+    if "runs" in line:
+        assert ended.returncode == 0, ended.stderr
+        assert "0/3" in ended.stdout
+    else:
+        assert ended.returncode == 2, ended.stderr
+        assert "there is no" in ended.stderr
+
+
+def test_every_option_is_explained():
+    def parsers(parser):
+        yield parser
+        for action in parser._actions:
+            for below in action.choices.values() if isinstance(action, argparse._SubParsersAction) else ():
+                yield from parsers(below)
+
+    for parser in parsers(build_parser()):
+        for action in parser._actions:
+            assert action.help or isinstance(action, argparse._SubParsersAction), (parser.prog, action.dest)
 
 
 def test_nothing_heavy_is_imported_before_a_verb_is_known():

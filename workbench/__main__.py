@@ -156,12 +156,16 @@ def _add_evaluate(verbs: Any) -> None:
 
 def evaluate(options: argparse.Namespace) -> int:
     """Print every figure with its interval."""
+    from workbench.detectors.find import locate
+
+    file = locate(options.detector)  # names are looked at before torch is imported
+    data = _data(options)
+
     from workbench.detectors import load_detector
     from workbench.evaluation import evaluate
     from workbench.training.world import choose_device
 
-    data = _data(options)
-    detector = load_detector(options.detector, device=choose_device(options.device))
+    detector = load_detector(file, device=choose_device(options.device))
     result = evaluate(detector, data)
     print(result)
     print(result.table().to_string(float_format="{:.3f}".format, na_rep="–"))
@@ -181,13 +185,17 @@ def _add_detect(verbs: Any) -> None:
 
 def detect(options: argparse.Namespace) -> int:
     """Print what was found in each image, and draw it."""
+    from workbench.detectors.find import locate
+
+    file = locate(options.detector)  # names are looked at before torch is imported
+
     from workbench.data.files import read_image
     from workbench.detectors import load_detector
     from workbench.figures.detection import detections_figure
     from workbench.training.world import choose_device
 
     images = [read_image(path) for path in options.images]  # all of them before the first is answered
-    detector = load_detector(options.detector, device=choose_device(options.device))
+    detector = load_detector(file, device=choose_device(options.device))
     for number, (path, image) in enumerate(zip(options.images, images, strict=True)):
         found = detector.detect([image])[0].to("cpu").above(options.score)
         objects = [
@@ -344,9 +352,11 @@ def doctor(options: argparse.Namespace) -> int:
     """Print the report; 1 if it holds an error."""
     if (options.recipe is None) == (options.data is None):
         raise DataError("the doctor examines one thing: a RECIPE, or the data set named by --data")
-    from workbench.training.preflight import doctor
+    patient = _data(options) if options.data else _recipe(options)  # names are looked at before torch is imported
 
-    report = doctor(_data(options) if options.data else _recipe(options))
+    from workbench.training import doctor
+
+    report = doctor(patient)
     print(report)
     return 0 if report.ok else 1
 

@@ -27,7 +27,7 @@ from workbench.data import load_data
 from workbench.data.dataset import Dataset, make_target
 from workbench.detectors import build_detector, load_detector
 from workbench.detectors.base import Detector
-from workbench.detectors.load import shipped_names
+from workbench.detectors.find import shipped_names
 from workbench.detectors.roi_head import RoIHead
 from workbench.detectors.roi_pool import RoIAlign
 from workbench.errors import DataError

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from workbench.detectors.load import shipped_names
+from workbench.detectors.find import shipped_names
 
 pytestmark = pytest.mark.browser
 

@@ -142,7 +142,7 @@ def test_ids_cannot_leave_the_folder(tmp_path: Path, identity: str) -> None:
 
 def test_lists(tmp_path: Path) -> None:
     root = write_voc(tmp_path, {"a": voc_xml(DOG)})
-    with pytest.raises(DataError, match=r"val\.txt: this list cannot be read; splits here: train"):
+    with pytest.raises(DataError, match=r"no split 'val' \(known: train\)"):
         load_data("voc", "val", root)
     (root / "ImageSets" / "Main" / "train.txt").write_text("a 1\n\na -1\n")
     with pytest.raises(DataError, match="1 ids are listed twice"):

@@ -126,7 +126,10 @@ def test_a_kill_counts_as_failed_and_can_be_resumed(tmp_path):
     psutil.Process(record.pid).kill()
     assert until(lambda: run.status == "failed")
     assert "ended before it could say why" in run.error
+    assert until(lambda: "killed by SIGKILL" in run.error), "written by the process that started it"
     assert str(run.folder) in run.error
+    (run.folder / "exit.json").write_text('{"pid": 1, "status": -9}')
+    assert "SIGKILL" not in run.error, "that was another process"
     run.resume()  # sweeps the orphaned child first
     assert not [process for process in detached.members(record) if process.pid != record.pid]
     assert run.wait(20) == "done"

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import inspect
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from workbench.data.checks import Problem, Report, check_anchors, check_data
-from workbench.data.coco import Coco
-from workbench.data.dataset import Dataset
-from workbench.data.scenes import DigitScenes
-from workbench.data.voc import Voc
-from workbench.errors import DataError
+from workbench.errors import DataError, did_you_mean
+from workbench.lazy import on_demand
+
+if TYPE_CHECKING:
+    from workbench.data.checks import Problem, Report, check_anchors, check_data
+    from workbench.data.dataset import Dataset
 
 __all__ = ["NAMES", "Dataset", "Problem", "Report", "check_anchors", "check_data", "load_data"]
 
 NAMES = ("digit-scenes", "coco", "voc")
+
+__getattr__, __dir__ = on_demand(
+    __name__,
+    {
+        "Dataset": "workbench.data.dataset",
+        "Problem": "workbench.data.problems",
+        "Report": "workbench.data.problems",
+        "check_anchors": "workbench.data.checks",
+        "check_data": "workbench.data.checks",
+    },
+)
 
 
 def load_data(
@@ -27,12 +38,20 @@ def load_data(
     the data set. Raises DataError for an unknown name, split or option, and for data that cannot be read.
     """
     if name not in NAMES:
-        raise DataError(f"data set {name!r} does not exist; there are {', '.join(NAMES)}")
+        raise DataError(f"there is no data set {name!r}{did_you_mean(name, NAMES)}")
     if name == "digit-scenes":
         if root is not None:
             raise DataError("digit-scenes is made from pixels inside installed packages: leave root out")
+        from workbench.data.scenes import DigitScenes
+
         return _build(DigitScenes, name, split, **options)
-    return _build(Coco if name == "coco" else Voc, name, root, split, **options)
+    if name == "coco":
+        from workbench.data.coco import Coco
+
+        return _build(Coco, name, root, split, **options)
+    from workbench.data.voc import Voc
+
+    return _build(Voc, name, root, split, **options)
 
 
 def _build(kind: type[Dataset], name: str, *arguments: Any, **options: Any) -> Dataset:

@@ -26,7 +26,7 @@ from workbench.data.coco import read_sized
 from workbench.data.dataset import Dataset, make_target
 from workbench.data.files import existing_folder, image_size, path_inside
 from workbench.data.problems import Problem, raise_first
-from workbench.errors import DataError
+from workbench.errors import DataError, did_you_mean
 from workbench.types import Target
 
 # fmt: off
@@ -206,9 +206,13 @@ class _Reader:
         file = path_inside(self.folder / "ImageSets" / "Main", f"{split}.txt")
         try:
             lines = file.read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            lists = sorted(path.stem for path in file.parent.glob("*.txt"))
+            there = [name for name in lists if name.rpartition("_")[0] not in CLASSES]  # VOC has lists by class, too
+            hint = did_you_mean(split, there)
+            raise DataError(f"{file} does not exist, so there is no split {split!r}{hint}") from None
         except (OSError, UnicodeDecodeError) as error:
-            there = ", ".join(sorted(path.stem for path in file.parent.glob("*.txt"))[:12]) or "none"
-            raise DataError(f"{file}: this list cannot be read; splits here: {there}") from error
+            raise DataError(f"{file}: this list cannot be read ({error})") from error
         listed = [line.split()[0] for line in lines if line.split()]
         unique = list(dict.fromkeys(listed))
         if len(unique) < len(listed):

@@ -1,10 +1,15 @@
-"""Detectors, and how to build, save and load them."""
+"""Detectors, and how to build, save and load them. Each name is imported when it is first used."""
 
-from workbench.detectors.base import Detector, evaluating
-from workbench.detectors.build import build_detector
-from workbench.detectors.fast_rcnn import FastRCNN
-from workbench.detectors.faster_rcnn import FasterRCNN
-from workbench.detectors.load import begin_from, load_detector, save_detector
+from typing import TYPE_CHECKING
+
+from workbench.lazy import on_demand
+
+if TYPE_CHECKING:
+    from workbench.detectors.base import Detector, evaluating
+    from workbench.detectors.build import build_detector
+    from workbench.detectors.fast_rcnn import FastRCNN
+    from workbench.detectors.faster_rcnn import FasterRCNN
+    from workbench.detectors.load import begin_from, load_detector, save_detector
 
 __all__ = [
     "Detector",
@@ -16,3 +21,17 @@ __all__ = [
     "load_detector",
     "save_detector",
 ]
+
+__getattr__, __dir__ = on_demand(
+    __name__,
+    {
+        "Detector": "workbench.detectors.base",
+        "FastRCNN": "workbench.detectors.fast_rcnn",
+        "FasterRCNN": "workbench.detectors.faster_rcnn",
+        "begin_from": "workbench.detectors.load",
+        "build_detector": "workbench.detectors.build",
+        "evaluating": "workbench.detectors.base",
+        "load_detector": "workbench.detectors.load",
+        "save_detector": "workbench.detectors.load",
+    },
+)

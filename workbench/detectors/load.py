@@ -12,10 +12,9 @@ from safetensors.torch import save
 
 from workbench.detectors.base import Detector
 from workbench.detectors.build import build_detector
-from workbench.errors import WeightsError, did_you_mean
-from workbench.paths import user_path
+from workbench.detectors.find import locate
+from workbench.errors import WeightsError
 
-SHIPPED = Path(__file__).parents[1] / "weights"
 FORMAT = "occlusion-workbench-detector-1"
 
 
@@ -50,34 +49,6 @@ def save_detector(
     finally:
         partial.unlink(missing_ok=True)
     return path
-
-
-def shipped_names() -> list[str]:
-    """Names that `load_detector` knows without a path."""
-    return sorted(
-        str(path.relative_to(SHIPPED))[: -len(path.suffix)] for path in SHIPPED.rglob("*.safetensors")
-    )
-
-
-def locate(name: str | Path) -> Path:
-    """The weights file meant by a shipped name, a file or a run's folder.
-
-    Raises:
-        WeightsError: none of them exists; the message lists the shipped names.
-    """
-    path = user_path(name, WeightsError)
-    if path.is_dir():
-        final = path / "detector.safetensors"
-        if not final.is_file():
-            raise WeightsError(f"{path} has no detector.safetensors; is it a run that has not finished?")
-        return final
-    if path.is_file():
-        return path
-    shipped = SHIPPED / f"{name}.safetensors"
-    if shipped.is_file() and SHIPPED in shipped.resolve().parents:
-        return shipped
-    hint = did_you_mean(str(name), shipped_names())
-    raise WeightsError(f"there is no detector {str(name)!r}: give a name, a file or a finished run{hint}")
 
 
 def load_detector(name: str | Path, device: str | torch.device = "cpu") -> Detector:

@@ -14,7 +14,8 @@ from workbench.data.dataset import Dataset
 from workbench.data.proposal_files import FileProposals
 from workbench.data.proposals import Computed, SelectiveSearch, Source, WithProposals
 from workbench.detectors.base import Detector
-from workbench.detectors.load import load_detector, locate
+from workbench.detectors.find import locate
+from workbench.detectors.load import load_detector
 from workbench.errors import DataError
 
 

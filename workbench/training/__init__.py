@@ -1,10 +1,24 @@
-"""Recipes, and runs that train them: start, follow, stop, resume, compare."""
+"""Recipes, and runs that train them: start, follow, stop, resume, compare. What needs torch is imported when used."""
 
+from typing import TYPE_CHECKING
+
+from workbench.lazy import on_demand
 from workbench.training.compare import compare
-from workbench.training.comparison import Comparison, t_interval
 from workbench.training.launch import launch
-from workbench.training.preflight import doctor
 from workbench.training.recipe import Recipe
 from workbench.training.run import Progress, Run
 
+if TYPE_CHECKING:
+    from workbench.training.comparison import Comparison, t_interval
+    from workbench.training.preflight import doctor
+
 __all__ = ["Comparison", "Progress", "Recipe", "Run", "compare", "doctor", "launch", "t_interval"]
+
+__getattr__, __dir__ = on_demand(
+    __name__,
+    {
+        "Comparison": "workbench.training.comparison",
+        "doctor": "workbench.training.preflight",
+        "t_interval": "workbench.training.comparison",
+    },
+)

@@ -14,14 +14,15 @@ import pickle
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
-import torch
-
-from workbench.detectors import Detector, build_detector
 from workbench.errors import RunError
-from workbench.hardeners import build_hardener
 from workbench.training.recipe import Recipe
+
+if TYPE_CHECKING:  # at run time late: following a run needs no torch
+    import torch
+
+    from workbench.detectors import Detector
 
 log = logging.getLogger("workbench.training")
 VERSION = 1
@@ -83,6 +84,8 @@ def checkpoint_step(path: Path) -> int:
 
 def save_checkpoint(folder: Path, state: dict[str, Any], *, keep: int | None, stage_ends: set[int]) -> Path:
     """Write the state after `state["step"]` steps, then remove what is neither among the newest nor a stage end."""
+    import torch
+
     path = checkpoint_path(folder, state["step"])
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -99,6 +102,8 @@ def save_checkpoint(folder: Path, state: dict[str, Any], *, keep: int | None, st
 
 def load_checkpoint(path: Path, *, device: torch.device | str = "cpu") -> dict[str, Any]:
     """Read one checkpoint and check every byte of it; RunError if it is damaged."""
+    import torch
+
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
@@ -127,6 +132,9 @@ def newest_checkpoint(folder: Path, *, device: torch.device | str = "cpu") -> di
 
 def load_checkpoint_detector(path: Path, recipe: Recipe, *, device: torch.device | str = "cpu") -> Detector:
     """The detector of a checkpoint, ready to use; with the running mean of the weights if the recipe keeps one."""
+    from workbench.detectors import build_detector
+    from workbench.hardeners import build_hardener
+
     state = load_checkpoint(path, device=device)
     detector = build_detector(recipe.detector, state["classes"], build_hardener(recipe.hardener), pretrained=False)
     detector.load_state_dict(state["ema"]["state"] if state["ema"] else state["detector"])

@@ -16,20 +16,20 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Queue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-import torch
 from tqdm.auto import tqdm
 
 from workbench.errors import RecipeError, RunError, WorkbenchError
 from workbench.training import detached
-from workbench.training.comparison import Comparison
 from workbench.training.fingerprint import EVALUATION, code_fingerprint
 from workbench.training.launch import new_folder, runs_folder, start_new
 from workbench.training.recipe import Recipe, TestSpec
 from workbench.training.run import Run, start_process, training_fingerprint
 from workbench.training.scoring import is_scored
+
+if TYPE_CHECKING:
+    from workbench.training.comparison import Comparison
 
 POLL = 0.2  # seconds
 #: The kind of failure that the same recipe, seed and code would only meet again.
@@ -61,6 +61,10 @@ def compare(
         RecipeError: a recipe is not valid, has no test data, or shares its name with another.
         RunError: `workers` is less than 1.
     """
+    import pandas as pd
+
+    from workbench.training.comparison import Comparison  # late: scipy and pandas take a second
+
     seeds = list(range(seeds)) if isinstance(seeds, int) else list(dict.fromkeys(seeds))
     jobs = _plan(_load(recipes, test), seeds, workers)
     root = runs_folder() if folder is None else Path(folder).expanduser().absolute()
@@ -220,6 +224,8 @@ def _environments(jobs: list[_Job], workers: int | None) -> Queue[dict[str, str]
 
 
 def _visible_gpus() -> list[str]:
+    import torch
+
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     return named.split(",")[:count] if named else [str(index) for index in range(count)]

@@ -27,6 +27,7 @@ from workbench.errors import RunError
 from workbench.training.checkpoint import write_json
 
 RECORD = "proc.json"
+EXIT = "exit.json"  #: how the process ended, if who started it was there to see it
 LOCK = "proc.lock"
 LOG = "log.txt"
 SOURCES = Path(__file__).resolve().parents[2]  #: where `import workbench` finds this code
@@ -137,14 +138,36 @@ def start(
         environment=dict(environment),
         fingerprints=dict(fingerprints),
     )
-    # A child that nobody waits for would stay as a zombie for as long as the kernel lives.
-    threading.Thread(target=child.wait, name=f"wait for run {child.pid}", daemon=True).start()
     try:
         write_json(folder / RECORD, asdict(record))
     except RunError:
         child.kill()  # unrecorded, nobody could ever find or stop it
+        child.wait()
         raise
+    # A child that nobody waits for would stay as a zombie for as long as the kernel lives.
+    threading.Thread(target=_await, args=(child, folder), name=f"wait for run {child.pid}", daemon=True).start()
     return process
+
+
+def _await(child: subprocess.Popen, folder: Path) -> None:
+    """Wait for the process and write down a bad end."""
+    status = child.wait()
+    if status != 0 and folder.is_dir():
+        with suppress(RunError):  # the disk may be full, which the process has told then
+            write_json(folder / EXIT, {"pid": child.pid, "status": status})
+
+
+def ending(folder: Path) -> str:
+    """How the last process of a folder ended: by a signal, with an exit status; empty where nobody saw it."""
+    record = Record.read(folder)
+    try:
+        seen = json.loads((folder / EXIT).read_text())
+        if record is None or seen["pid"] != record.pid:
+            return ""
+        status = int(seen["status"])
+        return f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def find(record: Record | None) -> psutil.Process | None:

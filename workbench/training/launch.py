@@ -8,8 +8,6 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
-
 from workbench.errors import RunError
 from workbench.training import detached
 from workbench.training.recipe import Recipe
@@ -62,9 +60,11 @@ def prepare(
     changes = {"processes": processes, "threads": threads}
     if changes := {key: value for key, value in changes.items() if value is not None}:
         recipe = recipe.replace(changes)
-    if recipe.device.startswith("cuda") and recipe.processes > torch.cuda.device_count():
-        there = torch.cuda.device_count()
-        raise RunError(f"{recipe.processes} processes need as many GPUs; there are {there}")
+    if recipe.device.startswith("cuda"):
+        import torch
+
+        if recipe.processes > (there := torch.cuda.device_count()):
+            raise RunError(f"{recipe.processes} processes need as many GPUs; there are {there}")
     return recipe
 
 

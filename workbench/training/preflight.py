@@ -17,7 +17,7 @@ from torch import Tensor
 from workbench.data import Dataset, check_anchors, check_data
 from workbench.data.problems import Problem, Report
 from workbench.detectors import Detector, build_detector
-from workbench.detectors.load import locate
+from workbench.detectors.find import locate
 from workbench.errors import RecipeError, RunError, WorkbenchError
 from workbench.evaluation.proposals import proposal_problems
 from workbench.training.batches import load_spec

@@ -1,8 +1,8 @@
 """A run is a folder: anything that can read it can follow, stop, resume and use the training.
 
 The folder holds `recipe.yaml`, `environment.json`, `metrics.jsonl` (one JSON object per line), `log.txt`,
-`proc.json` (see `detached.py`), `checkpoints/step-*.pt`, and as they come about `stop.json`, `error.json`,
-`done.json`, `detector.safetensors` and `result.json`.
+`proc.json` and `exit.json` (see `detached.py`), `checkpoints/step-*.pt`, and as they come about `stop.json`,
+`error.json`, `done.json`, `detector.safetensors` and `result.json`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
-import pandas as pd
 from tqdm.auto import tqdm
 
 from workbench.errors import RunError, WeightsError
@@ -32,6 +31,8 @@ from workbench.training.recipe import Recipe
 from workbench.training.records import bars_are_seen
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from workbench.detectors.base import Detector
     from workbench.evaluation import Result
 
@@ -75,8 +76,8 @@ class Run:
 
     @cached_property
     def recipe(self) -> Recipe:
-        """What is trained."""
-        return Recipe.load(self.folder / "recipe.yaml")
+        """What is trained; that its parts fit together was seen when the run was launched."""
+        return Recipe.load(self.folder / "recipe.yaml", trial=False)
 
     @property
     def status(self) -> Status:
@@ -107,6 +108,8 @@ class Run:
 
         Steps that were repeated after a resume appear once, as they were last. A half-written line is left out.
         """
+        import pandas as pd
+
         rows = pd.DataFrame(self._metrics.read())
         if rows.empty:
             return pd.DataFrame({"step": pd.Series(dtype=int), "time": pd.Series(dtype=float), "kind": []})
@@ -134,8 +137,10 @@ class Run:
         told = self.failure.get("message")
         if told:
             return str(told)
+        how = detached.ending(self.folder)
+        known = f" ({how})" if how else ""
         return (
-            "the process ended before it could say why; it may have been killed, for instance for want of memory. "
+            f"the process{known} ended before it could say why; killed ones have often run out of memory. "
             f"Its last lines are in {self.folder / detached.LOG} (log() shows them); resume() goes on from the last "
             "checkpoint"
         )
@@ -213,11 +218,13 @@ class Run:
 
         Raises:
             RunError: it is alive or done.
+            RecipeError: this version of the code has no such detector or hardener.
         """
         if self.alive:
             raise RunError(f"{self.folder} is alive; stop it first")
         if self._has("done.json"):
             raise RunError(f"{self.folder} is done; there is nothing to resume")
+        Recipe.load(self.folder / "recipe.yaml")
         start_process(self)
         return self
 
@@ -331,7 +338,7 @@ def start_process(run: Run, *, environment: Mapping[str, str] | None = None) -> 
     if last is not None:
         detached.terminate(last, grace=0)  # what a killed leader left behind still holds the folder's lock
     try:
-        for name in ("stop.json", "error.json"):
+        for name in ("stop.json", "error.json", detached.EXIT):
             (run.folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise RunError(f"{run.folder} cannot be written: {error.strerror}") from error
@@ -354,7 +361,7 @@ def training_fingerprint(recipe: Recipe) -> str:
     own = recipe.model_copy(update={"test": None}).fingerprint()
     if recipe.start is None:
         return own
-    from workbench.detectors.load import locate  # late: following a run needs no detectors
+    from workbench.detectors.find import locate  # late: following a run needs no detectors
 
     with suppress(WeightsError):
         start = hashlib.sha256(locate(recipe.start).read_bytes()).hexdigest()
