@@ -10,6 +10,8 @@ from torchvision import tv_tensors
 from workbench.data import Dataset, check_anchors, check_data, load_data
 from workbench.data.dataset import make_target
 from workbench.data.problems import MOST_OF_A_KIND, Problem, Report
+from workbench.errors import DataError
+from workbench.training import doctor
 
 
 class Given(Dataset):
@@ -176,25 +178,51 @@ def test_anchors() -> None:
 
 def test_all_flaws_of_a_set_are_found_at_once(tmp_path: Path) -> None:
     content = coco_content()
-    person, dog, _ = content["annotations"]
-    content["annotations"] += [
-        {**person, "id": 11, "bbox": [55, 30, 400, 500]},
-        {**person, "id": 12, "bbox": [20, 20, 0, 5]},
-        {**person, "id": 13, "category_id": 99},
-        {**dog, "id": 2},
-        {**dog, "id": 15, "image_id": 1234},
-    ]
     content["images"] += [
         {"id": 8, "file_name": "../outside.png", "height": 40, "width": 60},
-        {"id": 9, "file_name": "cut.png", "height": 40, "width": 60},
+        {"id": 9, "file_name": "link.png", "height": 40, "width": 60},
+        {"id": 10, "file_name": "cut.png", "height": 40, "width": 60},
+        {"id": 11, "file_name": "cut.jpg", "height": 40, "width": 60},
+        {"id": 12, "file_name": "absent.png", "height": 40, "width": 60},
+        {"id": 7, "file_name": "a.png", "height": 40, "width": 60},
+    ]
+    person = content["annotations"][0]
+    corners = [[x, y, x + 14, y + 11] for x in (10, 20, 30, 40) for y in (5, 15, 25)]
+    content["annotations"] = [
+        *({**person, "id": 100 + i, "bbox": box} for i, box in enumerate(corners)),
+        {**person, "id": 201, "bbox": [55, 30, 400, 500]},
+        {**person, "id": 202, "bbox": [20, 20, 0, 5]},
+        {**person, "id": 203, "category_id": 99},
+        {**person, "id": 100},
+        {**person, "id": 204, "image_id": 1234},
+        {**person, "id": 205, "bbox": [1, 2, None, 4]},
     ]
     root = write_coco(tmp_path, content)
-    picture(root / "train" / "cut.png", 40, 60)
-    whole = (root / "train" / "cut.png").read_bytes()
-    (root / "train" / "cut.png").write_bytes(whole[: len(whole) // 2])
-    found = "\n".join(lines(check_data(load_data("coco", root=root, split="train", strict=False))))
-    for words in (
-        "annotation 11", "annotation 12", "category_id 99", "annotation 2", "image_id 1234", "outside.png", "cut.png",
-        "2 of 3 images have no objects",
-    ):  # fmt: skip
-        assert words in found, f"{words} is not in\n{found}"
+    for name in ("cut.png", "cut.jpg"):
+        picture(root / "train" / name, 40, 60)
+        whole = (root / "train" / name).read_bytes()
+        (root / "train" / name).write_bytes(whole[: len(whole) - 50])
+    picture(tmp_path / "elsewhere.png", 40, 60)
+    (root / "train" / "link.png").symlink_to(tmp_path / "elsewhere.png")
+    data = load_data("coco", root=root, split="train", strict=False)
+    found = lines(doctor(data))
+    file = root / "annotations" / "instances_train.json"
+    for level, where, what in (
+        ("error", f"{file}", "look like corners (xyxy), not like x, y, width, height"),
+        ("warning", f"{file}: annotation 201", "reaches 490 px outside its image"),
+        ("warning", f"{file}: annotation 202", "is empty"),
+        ("error", f"{file}: annotation 203", "category_id 99 is unknown"),
+        ("error", f"{file}: annotation 100", "this id occurs twice"),
+        ("error", f"{file}: annotation 204", "image_id 1234 is not in the file"),
+        ("error", f"{file}: annotation 205", "bbox is [1, 2, None, 4]"),
+        ("error", f"{file}: image 7", "this id occurs twice"),
+        ("error", f"{file}: image 8", "'../outside.png' leads out of"),
+        ("error", f"{file}: image 9", "'link.png' leads out of"),
+        ("error", f"{root / 'train' / 'cut.png'}", "cannot be read"),
+        ("error", f"{root / 'train' / 'cut.jpg'}", "cannot be read"),
+        ("error", f"{root / 'train' / 'absent.png'}", "does not exist"),
+        ("warning", str(data), "4 of 5 images have no objects"),
+    ):
+        assert any(line.startswith(f"{level}: {where}: ") and what in line for line in found), (where, what, found)
+    with pytest.raises(DataError, match=r"look like corners .* There are 7 more errors; load_data\(…, strict=False"):
+        load_data("coco", root=root, split="train")

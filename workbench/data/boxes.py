@@ -46,23 +46,26 @@ def look_like_xyxy(boxes_xywh: np.ndarray, sizes: np.ndarray) -> bool:
     sizes: height and width of each box's image [N, 2]. True where many boxes reach outside their images as they
     stand, and nearly all make sense as corners.
     """
-    if len(boxes_xywh) < _FEWEST:
-        return False
     low, extent = boxes_xywh[:, :2], boxes_xywh[:, 2:]
     most = sizes[:, ::-1] + SLACK
-    wrong = (low + extent > most).any(1)
-    right = (extent > low).all(1) & (extent <= most).all(1)
-    return bool(wrong.mean() >= _SHARE_WRONG and right.mean() >= _SHARE_RIGHT)
+    fit = (extent > 0).all(1) & (low + extent <= most).all(1)
+    fit_as_corners = (extent > low).all(1) & (extent <= most).all(1)
+    return _mixed_up(fit, fit_as_corners)
 
 
 def look_like_xywh(boxes: np.ndarray, sizes: np.ndarray) -> bool:
     """Whether boxes [N, 4] given as corners are x, y, width, height in truth; see `look_like_xyxy`."""
-    if len(boxes) < _FEWEST:
-        return False
     low, high = boxes[:, :2], boxes[:, 2:]
-    wrong = (high <= low).any(1)
-    right = (high > 0).all(1) & (low + high <= sizes[:, ::-1] + SLACK).all(1)
-    return bool(wrong.mean() >= _SHARE_WRONG and right.mean() >= _SHARE_RIGHT)
+    most = sizes[:, ::-1] + SLACK
+    return _mixed_up((high > low).all(1), (high > 0).all(1) & (low + high <= most).all(1))
+
+
+def _mixed_up(fit: np.ndarray, fit_otherwise: np.ndarray) -> bool:
+    """Whether another format explains the boxes better than theirs; those that fit neither are flaws of their own."""
+    telling = fit | fit_otherwise
+    if telling.sum() < max(_FEWEST, len(fit) / 2):
+        return False
+    return bool((~fit[telling]).mean() >= _SHARE_WRONG and fit_otherwise[telling].mean() >= _SHARE_RIGHT)
 
 
 def look_like_fractions(boxes: np.ndarray, sizes: np.ndarray) -> bool:

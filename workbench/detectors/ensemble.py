@@ -1,0 +1,69 @@
+"""Several detectors as one: what they find is put together, as in A-Fast-RCNN's ensembles with OHEM (§5.4).
+
+The paper says only that detections of two models are merged. Here the detections of all members are one list, and of
+two of one class that overlap by more than `nms_iou` only the better one stays. Scores are taken as they are, so the
+members should be trained alike: one that is surer of everything would have the say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torchvision.ops import batched_nms
+
+from workbench.detectors.base import Detector
+from workbench.errors import DataError
+from workbench.types import Detections
+
+
+class Ensemble(Detector):
+    """Detectors that detect together; it cannot be trained or saved.
+
+    nms_iou: of two detections of one class that overlap by more, the lower goes. max_detections: kept per image.
+    Masks stay where all members give them. Raises DataError for no members, or for members of other classes.
+    """
+
+    def __init__(self, detectors: Sequence[Detector], *, nms_iou: float = 0.5, max_detections: int = 100):
+        super().__init__()
+        if not len(detectors):
+            raise DataError("an ensemble needs at least one detector")
+        if not 0 < nms_iou <= 1:
+            raise DataError(f"nms_iou is {nms_iou}; expected an overlap in 0..1")
+        self.classes = tuple(detectors[0].classes)
+        for place, detector in enumerate(detectors):
+            if tuple(detector.classes) != self.classes:
+                raise DataError(
+                    f"detector {place} of the ensemble knows the classes {', '.join(detector.classes)}, detector 0 "
+                    f"knows {', '.join(self.classes)}; all must have the same ones in the same order"
+                )
+        self.members = nn.ModuleList(detectors)
+        self.hardener, self.config = None, {}
+        self.needs_proposals = any(detector.needs_proposals for detector in detectors)
+        self.nms_iou, self.max_detections = nms_iou, max_detections
+
+    def detect(self, images: Sequence[Tensor], proposals: Sequence[Tensor] | None = None) -> list[Detections]:
+        """What all members find in each image, merged, highest score first."""
+        found = [
+            member.detect(images, proposals) if member.needs_proposals else member.detect(images)
+            for member in self.members
+        ]
+        return [self._merge(parts) for parts in zip(*found, strict=True)]
+
+    def score_boxes(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> list[Tensor]:
+        """Class probabilities [N, K+1] of given boxes [N, 4] of each image: the members' mean."""
+        scores = [member.score_boxes(images, boxes) for member in self.members]
+        return [torch.stack(parts).mean(dim=0) for parts in zip(*scores, strict=True)]
+
+    def _merge(self, parts: Sequence[Detections]) -> Detections:
+        """One image's detections of all members as one."""
+        masks = [found.masks for found in parts]
+        merged = Detections(
+            torch.cat([found.boxes for found in parts]),
+            torch.cat([found.labels for found in parts]),
+            torch.cat([found.scores for found in parts]),
+            None if any(mask is None for mask in masks) else torch.cat(masks),
+        )
+        keep = batched_nms(merged.boxes.float(), merged.scores.float(), merged.labels, self.nms_iou)
+        return merged[keep[: self.max_detections]]
