@@ -113,6 +113,29 @@ def test_mirrored_digits():
     assert [problem.where for problem in problems] == ["augment.flip"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "stages", "what"),
+    [
+        ("asdn", [("detector", True)], "no stage trains the adversary"),
+        ("astn", [("hardener", True), ("detector", False)], "no stage trains the detector on hardened features"),
+        ("asdn", [("detector", False), ("both", True)], "without having been pre-trained"),
+        ("asdn", [("hardener", True), ("both", True)], None),
+        ("asdn", [("hardener", True), ("detector", True)], None),
+        ("astn", [("both", True)], None),
+        ("random-dropout", [("detector", True)], None),
+    ],
+)
+def test_adversaries_that_would_do_nothing(kind, stages, what):
+    recipe = Recipe.load("a-fast-rcnn/digits").replace(
+        {
+            "hardener": {"kind": kind},
+            "stages": [{"train": train, "harden": harden, "steps": 5, "lr": 1e-3} for train, harden in stages],
+        }
+    )
+    found = [problem.what for problem in preflight._hardener(recipe)]
+    assert (what is None and not found) or (len(found) == 1 and what in found[0])
+
+
 def test_the_doctor_of_data_and_of_nothing():
     assert doctor(TinyData()).ok
     with pytest.raises(RecipeError, match="a recipe or a data set, not a int"):

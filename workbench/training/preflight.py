@@ -48,7 +48,7 @@ def doctor(thing: Recipe | str | Path | Dataset) -> Report:
 
 def check_recipe(recipe: Recipe) -> Report:
     """Look at the recipe's numbers, at a sample of its data, and at its detector's anchors on that sample."""
-    problems = [*_learning_rates(recipe), *_machine(recipe), *_splits(recipe)]
+    problems = [*_learning_rates(recipe), *_hardener(recipe), *_machine(recipe), *_splits(recipe)]
     loaded: dict[str, Dataset] = {}
     failed = defaultdict(list)  # what several parts have in common is told once
     for key in ("data", "validation", "test"):
@@ -89,6 +89,24 @@ def _learning_rates(recipe: Recipe) -> Iterator[Problem]:
 def _cold_start(stage: Stage, recipe: Recipe) -> bool:
     schedule = stage.schedule or recipe.schedule
     return schedule.kind != "one-cycle" and schedule.warmup == 0 and stage is recipe.stages[0]
+
+
+def _hardener(recipe: Recipe) -> Iterator[Problem]:
+    """What makes an adversary silently do nothing, or nothing useful."""
+    if recipe.hardener is None:
+        return
+    if not any(stage.train != "hardener" and stage.harden for stage in recipe.stages):
+        what = "no stage trains the detector on hardened features"
+        yield Problem("warning", "stages", what, "Leave harden true in a stage that trains the detector.")
+    trains = [stage.train for stage in recipe.stages]
+    if recipe.hardener_learns and set(trains) == {"detector"}:
+        what = "no stage trains the adversary; it acts by its random first weights"
+        yield Problem("warning", "stages", what, "Add a stage with train: hardener or train: both.")
+    parts = recipe.hardener if isinstance(recipe.hardener, list) else [recipe.hardener]
+    searches = any(part.get("kind") == "asdn" for part in parts)
+    if searches and "both" in trains and "hardener" not in trains[: trains.index("both")]:
+        what = "ASDN learns jointly without having been pre-trained on the search"
+        yield Problem("warning", "stages", what, "Put a stage with train: hardener before the one with train: both.")
 
 
 def _machine(recipe: Recipe) -> Iterator[Problem]:

@@ -222,6 +222,11 @@ class Recipe(Section):
             _assign(changed, key, value.model_dump(mode="json") if isinstance(value, BaseModel) else value)
         return Recipe.from_dict(changed, source=f"{self.name} with changes")
 
+    @property
+    def hardener_learns(self) -> bool:
+        """Whether the hardener has parameters: an adversary."""
+        return _try_players(_players(self))[1]
+
     def fingerprint(self) -> str:
         """16 hex digits that are equal when two recipes must give the same weights and result."""
         decisive = {key: value for key, value in self.to_dict().items() if key not in NOT_DECISIVE}
@@ -235,12 +240,15 @@ def _misfits(recipe: Recipe) -> Iterator[str]:
         yield f"batch_size: {recipe.batch_size} images cannot be divided over {recipe.processes} processes"
     if recipe.hardener is not None and recipe.detector.get("kind") in WITHOUT_ROIS:
         yield f"hardener: it acts between RoI pooling and the head, and {recipe.detector['kind']} has no RoIs"
-    players = json.dumps([recipe.detector, recipe.hardener], sort_keys=True)
-    misfits, learns = _try_players(players)
+    misfits, learns = _try_players(_players(recipe))
     yield from misfits
     if not learns and any(stage.train == "hardener" for stage in recipe.stages):
         why = "it has no parameters" if recipe.hardener else "there is none"
         yield f"stages: one trains the hardener, but {why}"
+
+
+def _players(recipe: Recipe) -> str:
+    return json.dumps([recipe.detector, recipe.hardener], sort_keys=True)
 
 
 @lru_cache(maxsize=64)
