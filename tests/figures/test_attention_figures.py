@@ -10,14 +10,12 @@ import torch
 from workbench.analysis.attention import Inversion, RoIAttention
 from workbench.errors import DataError
 from workbench.figures.attention import (
-    COLOURS,
     attention_of_objects,
     attention_on_patch,
     attention_over_training,
     four_strategies,
-    heat,
-    keep,
 )
+from workbench.figures.sheet import COLOURS, heat, keep
 
 CLASSES = ("$cat", "<b>dog</b>")
 

@@ -100,11 +100,7 @@ def roi_attention(
     Raises:
         DataError: a label outside 0..K, or a box that is empty or outside the image.
     """
-    if label is not None and not 0 <= label <= len(detector.classes):
-        raise DataError(
-            f"label {label} is outside 0..{len(detector.classes)}, the detector's classes and background"
-        )
-    box = _inside(box, image)
+    box = region(detector, image, box, label)
     pooled = detector.roi_features([image], [box[None]])
     with evaluating(detector):
         head = detector.head_score()
@@ -249,8 +245,16 @@ def _attend(head: Score, pooled: Tensor, labels: Tensor):
     return attention(pooled, head.pooled_gradient(pooled, labels))
 
 
-def _inside(box: Tensor, image: Tensor) -> Tensor:
-    """The part of a box [4] inside the image, float32 on the CPU; at least a pixel wide and high."""
+def region(detector: Detector, image: Tensor, box: Tensor, label: int | None) -> Tensor:
+    """The part of a box [4] inside the image, float32 on the CPU; at least a pixel wide and high.
+
+    Raises:
+        DataError: no such part, or a label that is outside 0..K of the detector.
+    """
+    if label is not None and not 0 <= label <= len(detector.classes):
+        raise DataError(
+            f"label {label} is outside 0..{len(detector.classes)}, the detector's classes and background"
+        )
     height, width = image.shape[-2:]
     given = torch.as_tensor(box).as_subclass(Tensor).float().cpu().reshape(4)
     box = torch.minimum(given.clamp(min=0), given.new_tensor([width, height, width, height]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,6 +19,7 @@ from workbench.figures.canvas import new_figure
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6e7781")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 PRECISIONS = ("AP", "AP50", "AP_unoccluded", "AP_occluded")
+ON_VALIDATION = "precision on validation data"
 INK, GRID, CLEAR = "#6e7781", "rgba(128,128,128,0.25)", "rgba(0,0,0,0)"  # read on a light and on a dark page
 
 
@@ -27,7 +28,7 @@ class Curve:
     """One line of the learning curves."""
 
     name: str
-    panel: Literal["loss", "precision"]
+    panel: Literal["loss", "share"]
     steps: np.ndarray  #: [P] training steps
     values: np.ndarray  #: [P]
     colour: str
@@ -47,10 +48,19 @@ def learning_curves(
         points: a longer line is drawn by the means of so many groups of its values.
         height: pixels.
     """
-    drawn = one_run(metrics, points) if isinstance(metrics, pd.DataFrame) else several_runs(metrics, points)
-    alone = isinstance(metrics, pd.DataFrame)
+    if isinstance(metrics, pd.DataFrame):
+        return two_panels(one_run(metrics, points), ON_VALIDATION, height=height)
+    return two_panels(several_runs(metrics, points), ON_VALIDATION, alone=False, height=height)
+
+
+def two_panels(curves: Iterable[Curve], right: str, *, alone: bool = True, height: int = 320) -> go.Figure:
+    """Losses on the left and shares (0..1) on the right, over the training steps.
+
+    right: title of the right axis. alone: a run's curves are named beside their own panel; several runs have one
+    name for both panels. height: pixels.
+    """
     figure = make_subplots(1, 2, horizontal_spacing=0.3 if alone else 0.1)  # room for the names of the losses
-    for curve in drawn:
+    for curve in curves:
         figure.add_trace(_line(curve, alone=alone), row=1, col=1 if curve.panel == "loss" else 2)
     figure.update_layout(
         template="plotly_white",
@@ -68,13 +78,13 @@ def learning_curves(
     figure.update_xaxes(gridcolor=GRID, zerolinecolor=GRID)
     figure.update_yaxes(gridcolor=GRID, zerolinecolor=GRID)
     figure.update_yaxes(title_text="loss", rangemode="tozero", row=1, col=1)
-    figure.update_yaxes(title_text="precision on validation data", range=[0, 1], row=1, col=2)
+    figure.update_yaxes(title_text=right, range=[0, 1], row=1, col=2)
     return figure
 
 
 def one_run(metrics: pd.DataFrame, points: int = 300) -> list[Curve]:
     """The curves of one run: total loss and its parts, validation loss, and the kinds of AP."""
-    train, val = (_rows(metrics, kind) for kind in ("train", "val"))
+    train, val = (rows_of(metrics, kind) for kind in ("train", "val"))
     parts = [name for name in train.columns if name.startswith("loss/")]
     curves = []
     for place, name in enumerate(["loss", *parts]):
@@ -83,10 +93,10 @@ def one_run(metrics: pd.DataFrame, points: int = 300) -> list[Curve]:
             {"colour": _cycle(COLOURS, place), "dash": _cycle(DASHES, place)},
         )
         width = 2.5 if name == "loss" else 1.2
-        curves += _curve(
+        curves += curve_of(
             "total" if name == "loss" else label, "loss", train, name, points, width=width, **style
         )
-    curves += _curve("total, validation", "loss", val, "loss", points, colour=INK, dash="dot", marked=True)
+    curves += curve_of("total, validation", "loss", val, "loss", points, colour=INK, dash="dot", marked=True)
     for place, name in enumerate(PRECISIONS):
         style = {
             "colour": _cycle(COLOURS, place),
@@ -94,7 +104,7 @@ def one_run(metrics: pd.DataFrame, points: int = 300) -> list[Curve]:
             "width": 2.5 if not place else 1.5,
         }
         label = name.replace("_", ", ")
-        curves += _curve(label, "precision", val, name, points, marked=True, **style)
+        curves += curve_of(label, "share", val, name, points, marked=True, **style)
     return curves
 
 
@@ -103,8 +113,8 @@ def several_runs(runs: Mapping[str, pd.DataFrame], points: int = 300) -> list[Cu
     curves = []
     for place, (name, metrics) in enumerate(runs.items()):
         style = {"colour": _cycle(COLOURS, place), "dash": _cycle(DASHES, place)}
-        curves += _curve(name, "loss", _rows(metrics, "train"), "loss", points, **style)
-        curves += _curve(name, "precision", _rows(metrics, "val"), "AP", points, marked=True, **style)
+        curves += curve_of(name, "loss", rows_of(metrics, "train"), "loss", points, **style)
+        curves += curve_of(name, "share", rows_of(metrics, "val"), "AP", points, marked=True, **style)
     return curves
 
 
@@ -155,11 +165,12 @@ def _draw_difference(axes, row: pd.Series, place: int) -> None:
         axes.plot(row["difference"], place, "o", color=colour, markersize=6)
 
 
-def _rows(metrics: pd.DataFrame, kind: str) -> pd.DataFrame:
+def rows_of(metrics: pd.DataFrame, kind: str) -> pd.DataFrame:
+    """The rows of a kind ("train" or "val"), and of their columns those that hold anything."""
     return metrics[metrics["kind"] == kind].dropna(axis=1, how="all")
 
 
-def _curve(
+def curve_of(
     name: str, panel: str, rows: pd.DataFrame, column: str, points: int, **style: object
 ) -> Iterator[Curve]:
     """The curve of one column, if there is one and it holds numbers."""
@@ -171,7 +182,6 @@ def _curve(
 
 
 def _line(curve: Curve, *, alone: bool) -> go.Scatter:
-    """alone: a run's curves are named beside their own panel; several runs have one name for both panels."""
     own = {"legend": "legend" if curve.panel == "loss" else "legend2"}
     shared = {"legendgroup": curve.name, "showlegend": curve.panel == "loss"}
     return go.Scatter(

@@ -174,25 +174,33 @@ class Run:
         """(step, file) of the checkpoints that are kept, oldest first."""
         return [(checkpoint_step(path), path) for path in checkpoints(self.folder)]
 
-    def detector(self, checkpoint: int | str | Path | None = None) -> Detector:
-        """The trained detector on the CPU, without its hardener (where a running mean was kept: the mean).
+    def detector(self, checkpoint: int | str | Path | None = None, *, hardener: bool = False) -> Detector:
+        """The trained detector on the CPU (where a running mean of its weights was kept: the mean).
 
         Args:
             checkpoint: a step, "latest", or a file of `checkpoints`. None: the final weights, or while there are
                 none the latest checkpoint.
+            hardener: with its hardener, as that was at the checkpoint (never a mean, since training used none). The
+                final weights are without one, so that None is the latest checkpoint then.
 
         Raises:
             RunError: there is no such checkpoint, or none yet.
         """
         from workbench.detectors import build_detector, load_detector
+        from workbench.hardeners import build_hardener
 
         final = self.folder / "detector.safetensors"
-        if checkpoint is None and final.is_file():
+        if checkpoint is None and not hardener and final.is_file():
             return load_detector(final)
         state = load_checkpoint(self._checkpoint(checkpoint))
-        weights = state["detector"] if state["ema"] is None else state["ema"]["state"]
-        detector = build_detector(self.recipe.detector, state["classes"], pretrained=False)
-        detector.load_state_dict({k: v for k, v in weights.items() if not k.startswith("hardener.")})
+        own = state["detector"]
+        weights = own if state["ema"] is None else state["ema"]["state"]
+        kept = {name: own[name] if name.startswith("hardener.") else value for name, value in weights.items()}
+        if not hardener:
+            kept = {name: value for name, value in kept.items() if not name.startswith("hardener.")}
+        player = build_hardener(self.recipe.hardener) if hardener else None
+        detector = build_detector(self.recipe.detector, state["classes"], player, pretrained=False)
+        detector.load_state_dict(kept)
         return detector.eval()
 
     @property

@@ -1,0 +1,161 @@
+"""Is the adversary of a run doing its work? What is logged of it over the steps, and warnings in plain words.
+
+Columns of `Run.metrics()` that are looked at: `loss/adversary`, and `hardener/...` as `ASDN` and `ASTN` report them
+in `health`: each is of the last step before it was logged.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from itertools import accumulate
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from workbench.figures.training import COLOURS, DASHES, INK, Curve, curve_of, rows_of, two_panels
+from workbench.training import Recipe
+
+#: What is drawn of the columns `hardener/...`, in this order.
+SHARES = {
+    "hardened": "objects hardened",
+    "masks_passed": "masks hard enough",
+    "mask_entropy": "mask entropy (1: random)",
+    "angles_at_limit": "angles at their limit",
+    "window_found": "worst window found",
+}
+RECENT, ENOUGH = 10, 5  #: logged steps that are judged, and how many of a stage there must be
+NEAR = 0.05  #: mask entropy this close to that of one fixed mask counts as collapsed
+STUCK = 0.97  #: share of angles at their limit from which ASTN counts as stuck
+
+
+def watches_adversary(metrics: pd.DataFrame) -> bool:
+    """Whether a run's metrics hold anything of an adversary."""
+    return any(name.startswith("hardener/") for name in metrics.columns)
+
+
+def adversary_health(
+    metrics: pd.DataFrame, recipe: Recipe | None = None, *, points: int = 300, height: int = 300
+) -> go.Figure:
+    """The adversary's loss on the left; on the right the shares that tell whether it does its work.
+
+    Args:
+        metrics: as `Run.metrics()` gives them.
+        recipe: of the run: marks where its stages begin, and the entropy of a mask that is the same for all objects.
+        points: a longer line is drawn by the means of so many groups of its values.
+        height: pixels.
+    """
+    train = rows_of(metrics, "train")
+    look = {"colour": COLOURS[0], "width": 2.0}
+    curves = [*curve_of("adversary", "loss", train, "loss/adversary", points, **look)]
+    for place, (column, name) in enumerate(SHARES.items()):
+        look = {"colour": COLOURS[place], "dash": DASHES[place], "width": 1.8}
+        curves += curve_of(name, "share", train, f"hardener/{column}", points, **look)
+    level = None if recipe is None or "hardener/mask_entropy" not in train else fixed_mask_entropy(recipe)
+    if level is not None:
+        steps = train["step"].iloc[[0, -1]].to_numpy()
+        curves.append(Curve("entropy of one fixed mask", "share", steps, np.full(2, level), INK, "dot", 1.2))
+    figure = two_panels(curves, "share", height=height)
+    figure.update_yaxes(range=[-0.03, 1.05], row=1, col=2)
+    figure.update_layout(legend={"x": 0.37})
+    for first, text in [] if recipe is None or len(recipe.stages) < 2 else _beginnings(recipe):
+        note = {"annotation_text": text, "annotation_position": "top right", "annotation_font_size": 10}
+        for column in (1, 2):
+            figure.add_vline(first, line={"color": INK, "width": 1, "dash": "dot"}, row=1, col=column, **note)
+    return figure
+
+
+def adversary_warnings(metrics: pd.DataFrame, recipe: Recipe) -> list[str]:
+    """What is wrong with the adversary over the last logged steps of the present stage; empty if nothing is.
+
+    metrics: as `Run.metrics()` gives them. It says nothing before a stage has logged 5 times, nor of a stage that
+    the hardener sits out.
+    """
+    train = rows_of(metrics, "train")
+    if not watches_adversary(train) or "stage" not in train:
+        return []
+    stage = recipe.stages[int(train["stage"].iloc[-1])]
+    recent = train[train["stage"] == train["stage"].iloc[-1]].tail(RECENT)
+    if len(recent) < ENOUGH or not stage.harden:
+        return []
+    found: list[str | None] = []
+    if stage.train != "hardener":
+        found += [_never_masked(recent), _collapsed(recent, recipe), _stuck(recent)]
+    if stage.train != "detector":
+        found.append(_learns_nothing(recent))
+    return [text for text in found if text]
+
+
+def fixed_mask_entropy(recipe: Recipe) -> float | None:
+    """What ASDN's mask_entropy is (about) if its heat map is the same for all objects; None without ASDN.
+
+    Its samples differ all the same: with k cells of n dropped out of the top m it is log(m / k) / log(n / k).
+    """
+    from workbench.hardeners import ASDN, build_hardener  # late: following a run needs no torch
+
+    parts = build_hardener(recipe.hardener)
+    asdn = None if parts is None else next((one for one in parts.modules() if isinstance(one, ASDN)), None)
+    if asdn is None or not 0 < asdn.drop < 1:
+        return None
+    return math.log(asdn.pool / asdn.drop) / math.log(1 / asdn.drop)
+
+
+def _never_masked(recent: pd.DataFrame) -> str | None:
+    if _values(recent, "hardener/hardened").any():
+        return None
+    return (
+        f"Never masked: in none of the last {len(recent)} logged steps was any object hardened, so the detector "
+        "trains as if there were no adversary. Do the images hold objects? Lower hardener.clean_images, or take "
+        "larger batches."
+    )
+
+
+def _learns_nothing(recent: pd.DataFrame) -> str | None:
+    passed = _values(recent, "hardener/masks_passed", unknown=1)
+    if not passed.any():
+        return (
+            f"Loss 0: in the last {len(recent)} logged steps none of ASDN's masks was hard enough to be learned "
+            "from. Lower hardener.fall, or train the adversary by itself first (a stage with train: hardener)."
+        )
+    if _values(recent, "loss/adversary").any():
+        return None
+    return f"Loss 0: the adversary's loss was 0 in all of the last {len(recent)} logged steps, so it learns nothing."
+
+
+def _collapsed(recent: pd.DataFrame, recipe: Recipe) -> str | None:
+    entropy = float(
+        np.median(_values(recent, "hardener/mask_entropy", unknown=1))
+    )  # one step alone says little
+    level = fixed_mask_entropy(recipe) if entropy < 1 else None
+    if level is None or entropy > level + NEAR:
+        return None
+    return (
+        f"Collapse: ASDN drops nearly the same cells of every object (mask entropy {entropy:.2f}; {level:.2f} is one "
+        "fixed mask, 1 is random), so it does what a fixed mask would do."
+    )
+
+
+def _stuck(recent: pd.DataFrame) -> str | None:
+    share = float(_values(recent, "hardener/angles_at_limit").mean())
+    if share < STUCK:
+        return None
+    return (
+        f"At the limit: {share:.0%} of ASTN's angles are as large as hardener.limit allows, so it turns every object "
+        "as far as it may and has no choice left but the direction."
+    )
+
+
+def _values(rows: pd.DataFrame, column: str, *, unknown: float = 0) -> np.ndarray:
+    """A column with a number for what is not known."""
+    if column not in rows:
+        return np.full(len(rows), float(unknown))
+    return rows[column].astype(float).fillna(unknown).to_numpy()
+
+
+def _beginnings(recipe: Recipe) -> Iterator[tuple[int, str]]:
+    """First step of each stage and who learns in it."""
+    firsts = accumulate((stage.steps for stage in recipe.stages[:-1]), initial=0)
+    for first, stage in zip(firsts, recipe.stages, strict=True):
+        learns = "both learn" if stage.train == "both" else f"{stage.train} learns"
+        yield first, learns if stage.harden else f"{learns}, not hardened"
