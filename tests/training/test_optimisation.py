@@ -82,6 +82,20 @@ def test_weight_decay_spares_biases_norms_and_what_is_frozen(kind, expected):
     assert [group["lr"] for group in optimizer.param_groups] == [0.25, 0.25]
 
 
+def test_the_hardener_has_its_own_rate():
+    detector, hardener = nn.Linear(2, 1), nn.Linear(1, 1, bias=False)
+    optimizer = build_optimizer(
+        detector.parameters(), OptimizerSpec(kind="sgd"), lr=0.5, hardener=hardener.parameters(), hardener_factor=0.1
+    )
+    assert [group["lr"] for group in optimizer.param_groups] == [0.5, 0.5, pytest.approx(0.05)]
+    set_learning_rate(optimizer, 1.0)
+    assert [group["lr"] for group in optimizer.param_groups] == [1.0, 1.0, pytest.approx(0.1)]
+    again = build_optimizer(detector.parameters(), OptimizerSpec(kind="sgd"), lr=1.0, hardener=hardener.parameters())
+    again.load_state_dict(optimizer.state_dict())  # as a resumed run does
+    set_learning_rate(again, 2.0)
+    assert [group["lr"] for group in again.param_groups] == [2.0, 2.0, pytest.approx(0.2)]
+
+
 def test_gradients_are_clipped_to_a_norm_and_their_norm_is_told():
     parameter = nn.Parameter(torch.zeros(2))
     parameter.grad = torch.tensor([3.0, 4.0])

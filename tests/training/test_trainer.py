@@ -185,6 +185,20 @@ def test_only_the_player_of_the_stage_learns(tmp_path, player, moves, stays):
     assert statistics_move == (player == "detector")
 
 
+def test_a_player_can_be_slower(tmp_path):
+    moved = {}
+    for rate in (None, 1e-9):
+        recipe = tiny_recipe({"hardener": {"kind": "tiny-adversary"}, "keep": None, "checkpoint_every": 1})
+        recipe = recipe.replace({"stages": [{"train": "both", "steps": 2, "lr": 0.01, "hardener_lr": rate}]})
+        folder = tmp_path / str(rate)
+        folder.mkdir()
+        train(recipe, folder)
+        first, last = (checkpoint.load_checkpoint(path)["detector"] for path in checkpoint.checkpoints(folder))
+        moved[rate] = {n: float((last[n] - first[n]).abs().max()) for n in ("hardener.scale", "head.weight")}
+    assert moved[1e-9]["hardener.scale"] < 1e-6 < 1e-4 < moved[None]["hardener.scale"]
+    assert moved[1e-9]["head.weight"] == pytest.approx(moved[None]["head.weight"], rel=1e-3)
+
+
 def test_a_stage_can_leave_the_hardener_out(tmp_path):
     stages = [{"steps": 2, "lr": 0.01, "harden": False}, {"train": "both", "steps": 2, "lr": 0.01}]
     train(tiny_recipe({"hardener": {"kind": "tiny-adversary"}, "log_every": 1}, stages=stages), tmp_path)

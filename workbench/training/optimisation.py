@@ -54,23 +54,41 @@ def _cosine(start: float, end: float, fraction: float) -> float:
     return end + (start - end) / 2 * (1 + math.cos(math.pi * fraction))
 
 
-def build_optimizer(parameters: Iterable[nn.Parameter], spec: OptimizerSpec, *, lr: float) -> Optimizer:
-    """AdamW or SGD over the parameters; weight decay only on those of two or more dimensions."""
+def build_optimizer(
+    parameters: Iterable[nn.Parameter],
+    spec: OptimizerSpec,
+    *,
+    lr: float,
+    hardener: Iterable[nn.Parameter] = (),
+    hardener_factor: float = 1.0,
+) -> Optimizer:
+    """AdamW or SGD over the parameters; weight decay only on those of two or more dimensions.
+
+    The rate of the `hardener` is `hardener_factor` times that of the others at every step. For AdamW this is the only
+    way to make one player slower: the scale of a loss makes no difference to it.
+    """
+    groups = [*_groups(parameters, spec, 1.0), *_groups(hardener, spec, hardener_factor)]
+    if spec.kind == "adamw":
+        optimizer: Optimizer = torch.optim.AdamW(groups, lr=lr, betas=(spec.momentum, 0.999), fused=True)
+    else:
+        optimizer = torch.optim.SGD(groups, lr=lr, momentum=spec.momentum, fused=True)
+    set_learning_rate(optimizer, lr)
+    return optimizer
+
+
+def _groups(parameters: Iterable[nn.Parameter], spec: OptimizerSpec, factor: float) -> list[dict[str, Any]]:
     parameters = [parameter for parameter in parameters if parameter.requires_grad]
     groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": spec.weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": spec.weight_decay, "factor": factor},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0, "factor": factor},
     ]
-    groups = [group for group in groups if group["params"]]
-    if spec.kind == "adamw":
-        return torch.optim.AdamW(groups, lr=lr, betas=(spec.momentum, 0.999), fused=True)
-    return torch.optim.SGD(groups, lr=lr, momentum=spec.momentum, fused=True)
+    return [group for group in groups if group["params"]]
 
 
 def set_learning_rate(optimizer: Optimizer, lr: float) -> None:
-    """Give all parameter groups one learning rate."""
+    """Give each parameter group this learning rate times its own factor."""
     for group in optimizer.param_groups:
-        group["lr"] = lr
+        group["lr"] = lr * group["factor"]
 
 
 def gradient_norm(parameters: Iterable[nn.Parameter], *, clip: float | None) -> Tensor:

@@ -104,6 +104,7 @@ class Stage(Section):
     train: Literal["detector", "hardener", "both"] = "detector"
     steps: Count
     lr: Positive = Field(description="learning rate for a batch of `lr_batch_size`")
+    hardener_lr: Positive | None = Field(default=None, description="that of the hardener; None: the same")
     schedule: ScheduleSpec | None = Field(default=None, description="None: the schedule of the recipe")
     harden: bool = Field(default=True, description="False: the hardener sits this stage out")
 

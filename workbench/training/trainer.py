@@ -104,8 +104,13 @@ class Training:
         recipe, lr = self.recipe, self.recipe.scaled_lr(span.stage)
         schedule = span.stage.schedule or recipe.schedule
         learning = select_players(self.detector, span.stage, self.learns)
-        parameters = [parameter for player in learning.values() for parameter in player]
-        optimizer = optimisation.build_optimizer(parameters, recipe.optimizer, lr=lr)
+        optimizer = optimisation.build_optimizer(
+            learning.get("detector", []),
+            recipe.optimizer,
+            lr=lr,
+            hardener=learning.get("hardener", []),
+            hardener_factor=(span.stage.hardener_lr or span.stage.lr) / span.stage.lr,
+        )
         if self.optimizer_state is not None and self.step > span.first:
             optimizer.load_state_dict(self.optimizer_state)
         self.optimizer_state = None
