@@ -189,7 +189,8 @@ def test_a_player_can_be_slower(tmp_path):
     moved = {}
     for rate in (None, 1e-9):
         recipe = tiny_recipe({"hardener": {"kind": "tiny-adversary"}, "keep": None, "checkpoint_every": 1})
-        recipe = recipe.replace({"stages": [{"train": "both", "steps": 2, "lr": 0.01, "hardener_lr": rate}]})
+        stage = {"train": "both", "steps": 2, "lr": 0.01, "hardener_lr": rate, "schedule": {"kind": "constant"}}
+        recipe = recipe.replace({"stages": [stage]})
         folder = tmp_path / str(rate)
         folder.mkdir()
         train(recipe, folder)
