@@ -6,13 +6,14 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "AdversaryExplorer": "adversary_explorer",
     "AttentionExplorer": "attention_explorer",
     "DatasetBrowser": "dataset_browser",
     "OcclusionLab": "occlusion_lab",
     "RunMonitor": "run_monitor",
 }
 
-__all__ = ["AttentionExplorer", "DatasetBrowser", "OcclusionLab", "RunMonitor"]
+__all__ = ["AdversaryExplorer", "AttentionExplorer", "DatasetBrowser", "OcclusionLab", "RunMonitor"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""What AttentionExplorer is put together from: where detectors come from, its controls, and its pictures."""
+"""What the explorers are put together from: where detectors come from, controls, and pictures of figures."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from PIL import Image
 
 from workbench.analysis.occlusion_probe import Thing
 from workbench.detectors.base import Detector
-from workbench.hardeners.inverted_attention import INVERSIONS, ORIENTATIONS
 from workbench.training import Run
 from workbench.types import Target
 
 COLUMNS = 6  # checkpoints or objects in a comparison, at most
+WIDE = {"style": {"description_width": "92px"}, "layout": {"width": "100%"}}  # of a control
 LAST = -1  # in place of a step: the final detector, or the latest while a run goes on
 
 
 class Source:
-    """A detector, or a run with a detector for each checkpoint."""
+    """A detector, or a run with a detector for each checkpoint, with its hardener where that is asked for."""
 
-    def __init__(self, thing: Detector | Run):
+    def __init__(self, thing: Detector | Run, *, hardener: bool = False):
+        self._options = {"hardener": True} if hardener else {}
         self.run = thing if isinstance(thing, Run) else None
         self._fixed = thing
         self._load = lru_cache(maxsize=COLUMNS + 2)(self._read)
@@ -44,7 +45,7 @@ class Source:
         return self._load(step, newest)
 
     def _read(self, step: int, _: tuple) -> Detector:
-        return self.run.detector(None if step == LAST else step)
+        return self.run.detector(None if step == LAST else step, **self._options)
 
 
 def png(figure: Figure) -> bytes:
@@ -68,29 +69,18 @@ def named(detectors: Any) -> dict[str, Detector | Run]:
     return found
 
 
-def controls_for(sources: list[str], images: int) -> dict[str, ipywidgets.Widget]:
-    """A control for each traitlet, by its name; those that leave no choice are hidden."""
-    wide = {"style": {"description_width": "92px"}, "layout": {"width": "100%"}}
-    fraction = {"min": 0.0, "max": 1.0, "step": 0.01, "readout_format": ".0%", **wide}
+def controls_for(sources: list[str], images: int, question: str) -> dict[str, ipywidgets.Widget]:
+    """A control for each traitlet of every explorer, by its name; those that leave no choice are hidden.
+
+    question: what the class is wanted for.
+    """
     controls = {
-        "detector": ipywidgets.Dropdown(options=sources, description="Detector", **wide),
-        "step": ipywidgets.SelectionSlider(options=[("last", LAST)], description="Checkpoint", **wide),
-        "index": ipywidgets.IntSlider(min=0, max=images - 1, description="Image", **wide),
-        "chosen": ipywidgets.Dropdown(options=[], description="Object", **wide),
-        "label": ipywidgets.Dropdown(options=[("background", 0)], description="Explain class", **wide),
-        "inversion": ipywidgets.Dropdown(options=INVERSIONS, description="Inversion", **wide),
-        "orientation": ipywidgets.Dropdown(options=ORIENTATIONS, description="Orientation", **wide),
-        "drop_cells": ipywidgets.FloatSlider(value=0.33, description="Drop cells", **fraction),
-        "drop_channels": ipywidgets.FloatSlider(value=0.8, description="in channels", **fraction),
-        "threshold": ipywidgets.FloatSlider(value=0.5, description="Hard from", **fraction),
+        "detector": ipywidgets.Dropdown(options=sources, description="Detector", **WIDE),
+        "step": ipywidgets.SelectionSlider(options=[("last", LAST)], description="Checkpoint", **WIDE),
+        "index": ipywidgets.IntSlider(min=0, max=images - 1, description="Image", **WIDE),
+        "chosen": ipywidgets.Dropdown(options=[], description="Object", **WIDE),
+        "label": ipywidgets.Dropdown(options=[("background", 0)], description=question, **WIDE),
     }
-    tooltips = {
-        "drop_cells": "T_s: the share of cells that is dropped, those of the highest attention",
-        "drop_channels": "T_c: the share of channels in which they are dropped, the most sensitive ones",
-        "threshold": "Hard inversion drops cells above this share of the range of the attention",
-    }
-    for name, text in tooltips.items():
-        controls[name].tooltip = text
     if len(sources) == 1:
         controls["detector"].layout.display = "none"
     if images == 1:

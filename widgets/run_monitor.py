@@ -1,4 +1,4 @@
-"""Follow a run while it trains: curves, status, speed, log; stop it and let it go on."""
+"""Follow a run while it trains: curves, status, speed, log, health of its adversary; stop it and let it go on."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import ipywidgets
+import pandas as pd
 import plotly.graph_objects as go
 import traitlets
 
 from workbench.errors import WorkbenchError
+from workbench.figures.adversary_health import adversary_health, adversary_warnings, watches_adversary
 from workbench.figures.training import learning_curves
 from workbench.training import Run
 
@@ -32,6 +34,8 @@ class RunMonitor(ipywidgets.VBox):
 
     run: a `Run`, or the path of its folder: after a restart of the kernel, `RunMonitor("runs/...")` finds it again.
     interval: seconds between two looks. log_lines: how many of the last lines are shown.
+
+    Where the run has an adversary (ASDN, ASTN), its health follows below the curves, with warnings in plain words.
 
     A thread of its own looks at the folder, so that it goes on while a cell runs. `status` and `step` are traitlets
     to observe; `refresh()` looks at once.
@@ -68,8 +72,9 @@ class RunMonitor(ipywidgets.VBox):
         row = [title, self._badge, self._bar, self._facts, self.stop_button, self.resume_button]
         self._top = ipywidgets.HBox(row, layout={"align_items": "center", "flex_flow": "row wrap"})
         self._message = ipywidgets.HTML()
-        self.figure = go.FigureWidget(learning_curves(self.run.metrics()))
-        self.figure._config = {"responsive": True, "displaylogo": False}  # as wide as the cell
+        self.figure = _plot(learning_curves(self.run.metrics()))
+        self.health: go.FigureWidget | None = None  # once something of an adversary is logged
+        self._warnings = ipywidgets.HTML()
         self._log = ipywidgets.HTML()
         self._log_box = ipywidgets.Accordion([self._log], titles=("Log",), selected_index=None)
 
@@ -118,18 +123,26 @@ class RunMonitor(ipywidgets.VBox):
         if len(metrics) == self._drawn:
             return
         self._drawn = len(metrics)
-        new = learning_curves(metrics)
-        with self.figure.batch_update():
-            if [line.name for line in new.data] == [line.name for line in self.figure.data]:
-                for shown, line in zip(self.figure.data, new.data, strict=True):
-                    shown.x, shown.y = line.x, line.y  # zoom and hidden lines stay as the reader left them
-            else:
-                self.figure.data = ()
-                self.figure.add_traces(new.data)
+        _update(self.figure, learning_curves(metrics))
+        if watches_adversary(metrics):
+            self._draw_health(metrics)
+
+    def _draw_health(self, metrics: pd.DataFrame) -> None:
+        """Below the curves from when there is something of an adversary on."""
+        new = adversary_health(metrics, self.run.recipe)
+        if self.health is None:
+            self.health = _plot(new)
+            title = ipywidgets.HTML("<b>Health of the adversary</b>")
+            children = list(self.children)
+            children[-1:-1] = [title, self._warnings, self.health]
+            self.children = children
+        else:
+            _update(self.health, new)
+        texts = adversary_warnings(metrics, self.run.recipe)
+        self._warnings.value = "".join(_alert(f"⚠ {text}", "#7d4e00", "#fff8c5") for text in texts)
 
     def _say(self, text: str) -> None:
-        style = "color:#a40e26;background:#ffebe9;padding:6px 10px;border-radius:4px"
-        self._message.value = f'<div role="alert" style="{style}">{html.escape(text)}</div>' if text else ""
+        self._message.value = _alert(text, "#a40e26", "#ffebe9") if text else ""
 
     def _stop(self, _: Any) -> None:
         self._stopping = True
@@ -150,6 +163,28 @@ class RunMonitor(ipywidgets.VBox):
             self._say(str(error))
         else:
             self.refresh()
+
+
+def _alert(text: str, ink: str, ground: str) -> str:
+    style = f"color:{ink};background:{ground};padding:6px 10px;border-radius:4px;margin:2px 0;line-height:1.4"
+    return f'<div role="alert" style="{style}">{html.escape(text)}</div>'
+
+
+def _plot(figure: go.Figure) -> go.FigureWidget:
+    widget = go.FigureWidget(figure)
+    widget._config = {"responsive": True, "displaylogo": False}  # as wide as the cell
+    return widget
+
+
+def _update(shown: go.FigureWidget, new: go.Figure) -> None:
+    """New values in the lines that there are; zoom and hidden lines stay as the reader left them."""
+    with shown.batch_update():
+        if [line.name for line in new.data] == [line.name for line in shown.data]:
+            for old, line in zip(shown.data, new.data, strict=True):
+                old.x, old.y = line.x, line.y
+        else:
+            shown.data = ()
+            shown.add_traces(new.data)
 
 
 def _button(text: str, icon: str, tooltip: str, action: Any) -> ipywidgets.Button:

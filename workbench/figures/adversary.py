@@ -136,13 +136,15 @@ def hardest_windows_of_objects(
     objects: Mapping[str, RoIAdversary] | Sequence[RoIAdversary],
     classes: Sequence[str] | None = None,
     *,
+    marked: str | None = None,
     side: float = 1.2,
     dpi: int = 150,
 ) -> Figure:
     """Fig. 3: the worst window of several objects, and beneath it ASDN's heat map and a mask sampled from it.
 
     objects: as `roi_adversary` gives them; a mapping names the columns, as for one object at several checkpoints,
-    else the names of their classes do. Without ASDN only the search is shown.
+    else the names of their classes do. marked: a column whose name is printed in bold. Without ASDN only the search
+    is shown.
     """
     if not objects:
         raise DataError("there is no object to draw")
@@ -158,7 +160,8 @@ def hardest_windows_of_objects(
         sheet.name(2, "a mask of ASDN", "score before → after")
     for column, (title, seen) in enumerate(zip(titles, views, strict=True)):
         patch = sheet.sized(seen.patch)
-        sheet.show(0, column, keep(patch, ~seen.search.worst), title)
+        sheet.title(0, column, title, bold=title == marked)
+        sheet.show(0, column, keep(patch, ~seen.search.worst))
         sheet.caption(0, column, _change(seen, seen.scores[WINDOW]))
         if seen.dropout is not None:
             heats = seen.dropout.heat
