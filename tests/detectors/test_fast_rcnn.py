@@ -220,7 +220,7 @@ def test_dropout_keeps_its_share_and_the_mean():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"pyramid": False}, "say pyramid: true"),
+        ({"pyramid": {"levels": 3}}, r"detector\.pyramid: .*levels"),
         ({"pooling": "mean"}, r"detector\.pooling 'mean'.*\['align', 'max'\]"),
         ({"head": {"widht": 3}}, r"head\.widht does not exist"),
         ({"head": {"dropout": 1.0}}, "0 <= dropout < 1"),

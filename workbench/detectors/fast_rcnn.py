@@ -44,7 +44,7 @@ class FastRCNN(RCNN):
         classes: Sequence[str],
         *,
         backbone: dict | None = None,
-        pyramid: bool = False,
+        pyramid: bool | dict = False,
         channels: int | None = None,
         head: dict | None = None,
         pooling: str = "max",

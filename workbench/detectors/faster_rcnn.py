@@ -1,4 +1,4 @@
-"""Faster R-CNN (Ren et al. 2015) with a feature pyramid (Lin et al. 2017) or on a single C4 map.
+"""Faster R-CNN (Ren et al. 2015) with a feature pyramid (Lin et al. 2017; thesis ch. 4) or on a single map.
 
 Built from torchvision's parts, with its names: a state dict of `fasterrcnn_resnet50_fpn` loads into
 `FasterRCNN.build(classes, backbone={"name": "resnet50"})` and gives the same detections and losses. Ours differs
@@ -33,7 +33,7 @@ class FasterRCNN(RCNN):
         classes: Sequence[str],
         *,
         backbone: dict | None = None,
-        pyramid: bool = True,
+        pyramid: bool | dict = True,
         channels: int | None = None,
         head: dict | None = None,
         anchor_sizes: Sequence[Sequence[float]] | None = None,
@@ -51,11 +51,14 @@ class FasterRCNN(RCNN):
         Args:
             backbone: {"name": "small" | "alexnet" | "vgg16" | "resnet18" ... "resnet101", and its options};
                 "cache": True remembers the map of every training image, where a frozen trunk gives a single map.
-            pyramid: False takes a single stride-16 map: C4 of a ResNet, or the last one of VGG16 and AlexNet, which
-                have no pyramid.
+            pyramid: False takes a single map: the last one of VGG16 and AlexNet, which have no pyramid, and C4
+                (stride 16) of the others, unless `backbone` has another "stage", 2 to 5. A dict switches parts of
+                the pyramid off, as in the thesis's Tables 4.1 to 4.3: {"top_down": False}, {"lateral": False} or
+                {"finest": True}; {"norm": "batch"} is that of torchvision's v2 detectors.
             channels: of the pyramid; 256 for ResNets, 96 for the small one.
-            head: {"kind": "two-fc", "width": 1024} or {"kind": "conv5"} (C4 only). VGG16 and AlexNet have fc6 and
-                fc7: width 4096, "dropout": 0.5, and the weights of their classifier unless "pretrained": False.
+            head: {"kind": "two-fc", "width": 1024} or {"kind": "conv5"} (C4 of a ResNet only). VGG16 and AlexNet
+                have fc6 and fc7: width 4096, "dropout": 0.5, and the weights of their classifier unless
+                "pretrained": False.
             anchor_sizes: per level, sides in pixels of the network's input.
             min_size, max_size: pixels; images are resized to this short side, but never above this long side.
                 None for `min_size` keeps every image as it is.
@@ -119,7 +122,8 @@ def _anchors(given: Sequence[Sequence[float]] | None, trunk: Trunk) -> tuple:
     """Anchor sides per level: the given ones, or the published defaults."""
     levels = len(trunk.strides) + trunk.extra_levels
     if given is None and trunk.name == "small":
-        given = [(4.0 * stride, 6.0 * stride) for stride in trunk.strides]
+        given = [(4.0 * stride, 6.0 * stride) for stride in ((4, 8, 16) if levels == 1 else trunk.strides)]
+        given = [sum(given, ())] if levels == 1 else given
     elif given is None:
         given = [(8.0 * 4 * 2**i,) for i in range(levels)] if levels > 1 else [(32, 64, 128, 256, 512)]
     if len(given) != levels:

@@ -61,41 +61,59 @@ def build_transform(min_size: int | list[int] | None, max_size: int | None) -> G
     return resize(min_size or 0, max_size or 10**6, IMAGENET_MEAN, IMAGENET_STD)
 
 
-def build_trunk(backbone: dict, pyramid: bool, channels: int | None) -> Trunk:
+def build_trunk(backbone: dict, pyramid: bool | dict, channels: int | None) -> Trunk:
     """The trunk that `backbone` describes; see `FasterRCNN.build`. Raises RecipeError."""
     options = dict(backbone)
     name, cached = options.pop("name"), options.pop("cache", False)
-    if cached and (pyramid or name == "small"):
+    if cached and pyramid is not False:
         raise RecipeError("detector.backbone.cache: only a single map can be remembered; say pyramid: false")
     try:
-        if name == "small":
-            if not pyramid:
-                raise RecipeError("detector.pyramid: the small backbone always has a pyramid; say pyramid: true")
-            body = SmallBackbone(**options)
-            return Trunk(name, Pyramid(body, body.widths, channels or 96), channels or 96, body.strides)
         if name in PLAIN:
-            if pyramid:
+            if pyramid is not False:
                 raise RecipeError(f"detector.pyramid: {name} gives a single map; say pyramid: false")
             body = PLAIN[name](**options)
-            single = _single_map(body, cached)
+            single = _single_map(body, cached, body.stride)
             return Trunk(name, single, body.channels, (body.stride,), weights=options.get("weights"))
-        body, layer4 = resnet_body(name, stages=4 if pyramid else 3, **options)
+        if pyramid is False:
+            return _single_trunk(name, options, cached)
+        body = SmallBackbone(**options) if name == "small" else resnet_body(name, stages=4, **options)[0]
     except TypeError as reason:
         raise RecipeError(f"detector.backbone: {reason}") from reason
-    widths = resnet_widths(name)
-    if not pyramid:
-        return Trunk(name, _single_map(body, cached), widths[2], (16,), conv5=Conv5Head(layer4))
-    width = channels or 256
-    return Trunk(name, Pyramid(body, widths, width, LastLevelMaxPool()), width, (4, 8, 16, 32), 1)
+    switches = {} if pyramid is True else dict(pyramid)
+    small = name == "small"
+    width, extra = channels or (96 if small else 256), None if small or switches.get("finest") else LastLevelMaxPool()
+    strides = body.strides if small else (4, 8, 16, 32)
+    try:
+        module = Pyramid(body, body.widths if small else resnet_widths(name), width, extra, **switches)
+    except TypeError as reason:
+        raise RecipeError(f"detector.pyramid: {reason}") from reason
+    return Trunk(name, module, width, strides[:1] if switches.get("finest") else strides, int(extra is not None))
 
 
-def _single_map(body: nn.Module, cached: bool) -> SingleMap:
+def _single_trunk(name: str, options: dict, cached: bool) -> Trunk:
+    """One map of the small backbone or of a ResNet, C4 unless the options say another `stage`."""
+    stage = options.pop("stage", 4)
+    if not 2 <= stage <= 5:
+        raise RecipeError(f"detector.backbone.stage is {stage}; there are C2 to C5, of strides 4 to 32")
+    stride = 2**stage
+    if name == "small":
+        widths = SmallBackbone(**options).widths
+        if stage - 1 > len(widths):
+            raise RecipeError(f"detector.backbone.stage is {stage}; {len(widths)} widths end at C{len(widths) + 1}")
+        body = SmallBackbone(**options | {"widths": widths[: stage - 1]})
+        return Trunk(name, _single_map(body, cached, stride), widths[stage - 2], (stride,))
+    body, layer4 = resnet_body(name, stages=stage - 1, **options)
+    conv5 = Conv5Head(layer4) if stage == 4 else None
+    return Trunk(name, _single_map(body, cached, stride), resnet_widths(name)[stage - 2], (stride,), conv5=conv5)
+
+
+def _single_map(body: nn.Module, cached: bool, stride: int) -> SingleMap:
     if not cached:
         return SingleMap(body)
     learns = any(parameter.requires_grad for parameter in body.parameters())
     if learns or any(isinstance(module, nn.BatchNorm2d) for module in body.modules()):
         raise RecipeError("detector.backbone.cache: the trunk learns; freeze all of it (frozen_stages, norm: frozen)")
-    return SingleMap(body, FeatureCache(stride=16))
+    return SingleMap(body, FeatureCache(stride=stride))
 
 
 def build_roi_head(
