@@ -57,12 +57,16 @@ def adversary_health(
         steps = train["step"].iloc[[0, -1]].to_numpy()
         curves.append(Curve("entropy of one fixed mask", "share", steps, np.full(2, level), INK, "dot", 1.2))
     figure = two_panels(curves, "share", height=height)
+    figure.update_traces(showlegend=False, selector={"name": "adversary"})
+    figure.update_xaxes(domain=[0, 0.4], row=1, col=1)
+    figure.update_xaxes(domain=[0.48, 1], row=1, col=2)
+    figure.update_yaxes(title_text="loss of the adversary", row=1, col=1)
     figure.update_yaxes(range=[-0.03, 1.05], row=1, col=2)
-    figure.update_layout(legend={"x": 0.37})
     for first, text in [] if recipe is None or len(recipe.stages) < 2 else _beginnings(recipe):
-        note = {"annotation_text": text, "annotation_position": "top right", "annotation_font_size": 10}
+        note = {"annotation_text": text, "annotation_textangle": 90, "annotation_font_size": 10}
         for column in (1, 2):
-            figure.add_vline(first, line={"color": INK, "width": 1, "dash": "dot"}, row=1, col=column, **note)
+            line = {"color": INK, "width": 1, "dash": "dot"}
+            figure.add_vline(first, line=line, row=1, col=column, annotation_position="top right", **note)
     return figure
 
 

@@ -1,0 +1,122 @@
+"""Health of an adversary: the columns that are drawn, and a warning for each illness and for no health."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from workbench.figures.adversary_health import (
+    adversary_health,
+    adversary_warnings,
+    fixed_mask_entropy,
+    watches_adversary,
+)
+from workbench.hardeners.asdn import spread
+from workbench.training import Recipe
+
+STAGES = [
+    {"train": "hardener", "steps": 100, "lr": 1e-3},
+    {"train": "both", "steps": 200, "lr": 1e-3},
+    {"train": "detector", "steps": 100, "lr": 1e-3},
+]
+
+
+def recipe(stages=STAGES, hardener=({"kind": "asdn"}, {"kind": "astn"})) -> Recipe:
+    plain = {"data": {"name": "digit-scenes"}, "detector": {"kind": "faster-rcnn"}, "stages": list(stages)}
+    return Recipe.from_dict({**plain, "hardener": list(hardener)}, trial=False)
+
+
+def metrics(stage: int = 1, rows: int = 8, **columns: object) -> pd.DataFrame:
+    """Rows of one stage; a healthy adversary unless `columns` (of `hardener/...`, or `adversary`) say otherwise."""
+    health = {"hardened": 0.5, "masks_passed": 0.4, "mask_entropy": 0.9, "angles_at_limit": 0.2}
+    health |= {name: value for name, value in columns.items() if name != "adversary"}
+    frame = {f"hardener/{name}": value for name, value in health.items()}
+    steps = np.arange(rows) * 10 + 10
+    return pd.DataFrame(
+        {
+            "step": steps,
+            "kind": "train",
+            "stage": stage,
+            "loss/adversary": columns.get("adversary", 3.0),
+            **frame,
+        }
+    )
+
+
+def test_a_healthy_adversary_needs_no_warning():
+    for stage in range(3):
+        assert adversary_warnings(metrics(stage), recipe()) == []
+
+
+@pytest.mark.parametrize(
+    ("columns", "text"),
+    [
+        ({"hardened": 0.0}, "Never masked: in none of the last 8 logged steps"),
+        ({"hardened": np.nan}, "Never masked"),
+        ({"masks_passed": 0.0}, "Loss 0: in the last 8 logged steps none of ASDN's masks was hard enough"),
+        ({"adversary": 0.0}, "Loss 0: the adversary's loss was 0 in all of the last 8"),
+        ({"mask_entropy": 0.48}, r"Collapse: .*entropy 0\.48; 0\.47 is one fixed mask"),
+        ({"angles_at_limit": 0.98}, "At the limit: 98% of ASTN's angles"),
+    ],
+)
+def test_each_illness_has_its_warning(columns, text):
+    (found,) = adversary_warnings(metrics(**columns), recipe())
+    assert pd.Series([found]).str.contains(text).all(), found
+
+
+def test_once_is_chance():
+    """A single step without objects, without hard masks or with all angles at the limit is none of these."""
+    once = [0.0] * 7 + [0.5]
+    assert adversary_warnings(metrics(hardened=once, masks_passed=once, adversary=once), recipe()) == []
+    assert adversary_warnings(metrics(mask_entropy=[0.47] * 3 + [0.9] * 5), recipe()) == []
+    assert adversary_warnings(metrics(rows=4, hardened=0.0), recipe()) == [], "too early to tell"
+
+
+def test_only_the_present_stage_counts():
+    """In its own stage the adversary hardens nothing, and in one of the detector it learns nothing."""
+    before = metrics(0, hardened=0.0, masks_passed=np.nan, mask_entropy=np.nan)
+    assert adversary_warnings(before, recipe()) == []
+    later = pd.concat([before, metrics(1).assign(step=lambda rows: rows["step"] + 100)])
+    assert adversary_warnings(later, recipe()) == []
+    assert adversary_warnings(metrics(2, adversary=0.0, masks_passed=np.nan), recipe()) == []
+    aside = [STAGES[0], {**STAGES[1], "harden": False}]
+    assert adversary_warnings(metrics(1, hardened=0.0, adversary=0.0), recipe(aside)) == []
+
+
+def test_runs_without_an_adversary_are_left_alone():
+    plain = metrics().filter(["step", "kind", "stage"])
+    assert not watches_adversary(plain)
+    assert watches_adversary(metrics())
+    assert adversary_warnings(plain, recipe()) == []
+    empty = pd.DataFrame({"step": [], "time": [], "kind": []})
+    assert adversary_warnings(empty, recipe()) == []
+    assert len(adversary_health(empty, recipe()).data) == 0
+
+
+def test_the_entropy_of_a_fixed_mask_is_that_of_its_samples():
+    """Many draws of 13 of the same 21 cells of 36."""
+    draws = torch.rand(4000, 21, generator=torch.Generator().manual_seed(0)).topk(13).indices
+    dropped = torch.zeros(4000, 36).scatter_(1, draws, 1.0)
+    assert fixed_mask_entropy(recipe()) == pytest.approx(float(spread(dropped)), abs=1e-3)
+    assert fixed_mask_entropy(recipe(hardener=[{"kind": "astn"}])) is None
+
+
+def test_what_is_drawn():
+    table = metrics(0, 3, window_found=0.1, mask_entropy=np.nan, masks_passed=np.nan)
+    table = pd.concat([table, metrics(1, 2).assign(step=[40, 50])])
+    figure = adversary_health(table, recipe())
+    lines = {line.name: line for line in figure.data}
+    assert list(lines) == [
+        "adversary", "objects hardened", "masks hard enough", "mask entropy (1: random)", "angles at their limit",
+        "worst window found", "entropy of one fixed mask",
+    ]  # fmt: skip
+    assert lines["adversary"].xaxis == "x"
+    assert {line.xaxis for name, line in lines.items() if name != "adversary"} == {"x2"}
+    assert list(lines["masks hard enough"].x) == [40, 50]
+    assert list(lines["worst window found"].y) == [0.1] * 3
+    assert [shape.x0 for shape in figure.layout.shapes] == [0, 0, 100, 100, 300, 300]
+    texts = [note.text for note in figure.layout.annotations][::2]
+    assert texts == ["hardener learns", "both learn", "detector learns"]
+    assert len(adversary_health(table).layout.shapes) == 0
