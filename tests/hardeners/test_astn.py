@@ -144,6 +144,17 @@ def test_its_loss_is_cross_entropy_with_background():
     torch.testing.assert_close(twice.detach(), 2 * expected)
 
 
+def test_it_can_sit_out_a_stage_for_adversaries():
+    astn, batch = adversary(pretrain=False), bars()
+    astn.enter("hardener")
+    hardened = astn(batch)
+    assert hardened.adversary_loss is None
+    assert torch.equal(hardened.features, batch.features)
+    assert astn.health == {}
+    astn.enter("both")
+    assert astn(batch).adversary_loss is not None
+
+
 def test_a_decision_can_be_replayed():
     astn, batch = adversary(), bars(6)
     decision = astn.decide(batch)

@@ -13,7 +13,7 @@ back-propagated through head, sampler and grid into the localisation network and
 | adversary's loss | foreground classified as background | cross entropy with label 0, mean over its RoIs |
 | begin | not said | near 0 degrees (the last layer is normal with standard deviation 0.01) |
 | outside of the map | not said | zeros, as the sampler of Jaderberg et al. (eq. 5) |
-| pre-training | none (jointly with the detector) | none, but a stage `train: hardener` does it |
+| pre-training | none (jointly with the detector) | in a stage `train: hardener`, unless `pretrain` is false |
 
 Why tanh: its gradient never stops at the limit as that of clipping does, and the limit holds whatever the weights.
 Why near 0 degrees: the detector then meets small deformations first, and tanh is not saturated. Why not at 0: there
@@ -75,6 +75,7 @@ class ASTN(Adversary):
         blocks: how many blocks of neighbouring channels have an angle of their own.
         padding: what lies outside of the map: one of `PADDINGS`.
         weight: of the adversary's loss.
+        pretrain: False sits out stages `train: hardener`; for a `Chain` in which only ASDN is pre-trained.
         clean_images: leave the RoIs of so many images of the batch alone.
 
     Raises:
@@ -88,6 +89,7 @@ class ASTN(Adversary):
         blocks: int = 4,
         padding: str = "zeros",
         weight: float = 1.0,
+        pretrain: bool = True,
         clean_images: int = 1,
     ):
         super().__init__()
@@ -101,6 +103,7 @@ class ASTN(Adversary):
         self.blocks = blocks
         self.padding = padding
         self.weight = weight
+        self.pretrain = pretrain
         self.clean_images = check_clean_images(clean_images)
 
     def build(self, head: HeadLayout) -> nn.Module:
@@ -119,7 +122,7 @@ class ASTN(Adversary):
         """Angles [r, blocks] and the adversary's loss; in its own stage the loss only."""
         alone = self.learning == "hardener"
         rows = candidates(batch, clean_images=0 if alone else self.clean_images)
-        if len(rows) == 0:
+        if len(rows) == 0 or (alone and not self.pretrain):
             self._figures = {}
             return Decision(None)
         angles = self.angles(batch.features[rows])
