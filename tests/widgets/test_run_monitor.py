@@ -140,6 +140,35 @@ def test_zoom_and_hidden_lines_survive_new_metrics(make_run, monitor_of):
     assert [line.name for line in monitor.figure.data] == ["total", "box", "AP"]
 
 
+def test_the_health_of_an_adversary_is_shown_once_there_is_one(make_run, monitor_of):
+    run = make_run(2)
+    run.wait(20)
+    monitor = monitor_of(run, interval=60)
+    assert monitor.health is None
+    children = len(monitor.children)
+    for step in range(3, 9):
+        row = {"step": step, "time": 9e9, "kind": "train", "stage": 0, "loss": 1.0, "loss/adversary": 2.0}
+        with open(run.folder / "metrics.jsonl", "a") as file:
+            file.write(json.dumps({**row, "hardener/hardened": 0.5 if step < 4 else None}) + "\n")
+        monitor.refresh()
+        if step == 3:
+            shown, line = monitor.health, monitor.health.data[1]
+            assert len(monitor.children) == children + 3
+            assert monitor._warnings.value == ""
+    assert monitor.health is shown
+    assert monitor.health.data[1] is line
+    assert (line.name, list(line.x)) == ("objects hardened", [3])
+    assert len(monitor.children) == children + 3
+    assert monitor._warnings.value == "", "one of these six was hardened"
+    with open(run.folder / "metrics.jsonl", "a") as file:
+        for step in range(9, 20):
+            file.write(json.dumps({**row, "step": step, "hardener/hardened": 0.0}) + "\n")
+    monitor.refresh()
+    assert "Never masked" in monitor._warnings.value
+    assert 'role="alert"' in monitor._warnings.value
+    assert monitor.children.index(monitor._warnings) < monitor.children.index(monitor.health)
+
+
 def test_closing_ends_the_thread_and_leaves_the_run(make_run, monitor_of):
     run = make_run(2000, step=0.05)
     monitor = monitor_of(run)
