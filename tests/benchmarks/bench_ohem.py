@@ -44,7 +44,7 @@ def run(quick: bool) -> list[Row]:
         return total.detach(), *torch.autograd.grad(total, learning)
 
     def through_all() -> tuple[Tensor, ...]:
-        rois, labels, truth = head.sample(proposals, targets)
+        rois, labels, truth, _ = head.sample(proposals, targets)
         logits, deltas = predictor(box_head(pool(maps, rois)))
         each = sum(head.roi_losses(logits, deltas, rois, labels, truth))
         counts = [len(boxes) for boxes in rois]

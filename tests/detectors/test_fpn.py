@@ -152,7 +152,7 @@ def test_batch_norm_behind_the_convolutions():
         ({"pyramid": {"top_down": False, "lateral": False}}, "neither top_down nor lateral"),
         ({"pyramid": {"finest": True, "top_down": False}}, "pyramid: false and backbone.stage: 2"),
         ({"pyramid": {"topdown": False}}, r"detector\.pyramid: .*topdown"),
-        ({"pyramid": {"norm": "group"}}, r"norm 'group' does not exist; choose one of \[None, 'batch'\]"),
+        ({"pyramid": {"norm": "group"}}, r"pyramid\.norm 'group' does not exist; choose 'batch' or null"),
         ({"pyramid": False, "backbone": {"name": "small", "stage": 5}}, "stage is 5; 3 widths end at C4"),
         ({"pyramid": False, "backbone": {"name": "small", "stage": 1}}, "there are C2 to C5"),
         ({"pyramid": False, "backbone": {"name": "resnet18", "stage": 5}, "head": {"kind": "conv5"}}, "conv5 needs"),

@@ -47,7 +47,7 @@ def test_mining_has_the_gradients_of_backpropagating_through_all():
     head = make_head(mining={"kind": "ohem", "kept": 12})
     maps, proposals, targets = inputs()
     ours = head.losses(maps, proposals, targets)
-    rois, labels, truth = head.sample(proposals, targets)
+    rois, labels, truth, _ = head.sample(proposals, targets)
     assert [len(boxes) for boxes in rois] == [63, 63], "all proposals and the objects"
     logits, deltas = head.box_predictor(head.box_head(head.pool(maps, rois)))
     each = sum(head.roi_losses(logits, deltas, rois, labels, truth))
@@ -67,7 +67,7 @@ def test_losses_of_rois_add_up_to_the_loss():
     head = make_head(samples=40)
     maps, proposals, targets = inputs()
     losses = head.losses(maps, proposals, targets, generator=torch.Generator().manual_seed(1))
-    rois, labels, truth = head.sample(proposals, targets, torch.Generator().manual_seed(1))
+    rois, labels, truth, _ = head.sample(proposals, targets, torch.Generator().manual_seed(1))
     logits, deltas = head.box_predictor(head.box_head(head.pool(maps, rois)))
     classifier, box = head.roi_losses(logits, deltas, rois, labels, truth)
     assert (box[torch.cat(labels) == 0] == 0).all()

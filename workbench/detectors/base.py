@@ -108,12 +108,19 @@ def as_float(images: Sequence[Tensor], device: torch.device) -> list[Tensor]:
 
 
 def training_targets(
-    targets: Sequence[Target], images: Sequence[Tensor], num_classes: int, device: torch.device
+    targets: Sequence[Target],
+    images: Sequence[Tensor],
+    num_classes: int,
+    device: torch.device,
+    *,
+    masks: str | None = None,
 ) -> list[dict[str, Tensor]]:
     """Boxes and labels to learn from, on `device`; crowds and difficult objects are left out.
 
+    masks: the key of the masks to learn from as well, given as `masks` [N, H, W] uint8.
+
     Raises:
-        DataError: boxes that are not [N, 4], empty or not finite, labels outside 1..K, or a missing target.
+        DataError: boxes that are not [N, 4], empty or not finite, labels outside 1..K, a missing target or mask.
     """
     if len(targets) != len(images):
         raise DataError(
@@ -130,7 +137,23 @@ def training_targets(
         boxes, labels = boxes[keep], labels[keep]
         _check_target(boxes, labels, num_classes, target.get("image_id", index))
         out.append({"boxes": boxes, "labels": labels})
+        if masks is not None:
+            out[-1]["masks"] = _masks(target, masks, images[index], index)[keep.cpu()].to(device)
     return out
+
+
+def _masks(target: Target, key: str, image: Tensor, index: int) -> Tensor:
+    """Masks [N, H, W] uint8 of one image, or an error that says what is missing."""
+    expected = (len(target["labels"]), *image.shape[-2:])
+    if key not in target:
+        raise DataError(
+            f'image {target.get("image_id", index)} has no target["{key}"], and the detector learns masks; use data '
+            "with masks (coco: options.masks true), or a detector of boxes"
+        )
+    if tuple(target[key].shape) != expected:
+        shape = tuple(target[key].shape)
+        raise DataError(f"image {target.get('image_id', index)}: {key} have shape {shape}, expected {expected}")
+    return target[key].as_subclass(Tensor).to(torch.uint8)
 
 
 def _check_target(boxes: Tensor, labels: Tensor, num_classes: int, image_id: object) -> None:

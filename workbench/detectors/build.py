@@ -11,9 +11,16 @@ from torch import nn
 from workbench.detectors.base import Detector
 from workbench.detectors.fast_rcnn import FastRCNN
 from workbench.detectors.faster_rcnn import FasterRCNN
+from workbench.detectors.mask_rcnn import MaskRCNN
+from workbench.detectors.retinanet import RetinaNet
 from workbench.errors import RecipeError
 
-KINDS: dict[str, Callable[..., Detector]] = {"fast-rcnn": FastRCNN.build, "faster-rcnn": FasterRCNN.build}
+KINDS: dict[str, Callable[..., Detector]] = {
+    "fast-rcnn": FastRCNN.build,
+    "faster-rcnn": FasterRCNN.build,
+    "mask-rcnn": MaskRCNN.build,
+    "retinanet": RetinaNet.build,
+}
 
 
 def build_detector(
@@ -34,7 +41,7 @@ def build_detector(
     kind = options.pop("kind", None)
     if kind not in KINDS:
         raise RecipeError(f"detector.kind {kind!r} does not exist; choose one of {sorted(KINDS)}")
-    known = [name for name in inspect.signature(KINDS[kind]).parameters if name != "classes"]
+    known = [name for name in _options(KINDS[kind]) if name != "classes"]
     unknown = sorted(set(options) - set(known))
     if unknown:
         raise RecipeError(f"detector.{unknown[0]} is not an option of {kind}; choose from {known}")
@@ -44,3 +51,10 @@ def build_detector(
     detector.config = copy.deepcopy(config)
     detector.take_hardener(hardener)
     return detector
+
+
+def _options(build: Callable[..., Detector]) -> list[str]:
+    """Names of the options of a `build`; one that hands **options on to its parent's has the parent's, too."""
+    parameters = inspect.signature(build).parameters.values()
+    names = [one.name for one in parameters if one.kind is not one.VAR_KEYWORD]
+    return names if len(names) == len(parameters) else names + _options(build.__self__.__mro__[1].build)

@@ -58,7 +58,8 @@ class FasterRCNN(RCNN):
             channels: of the pyramid; 256 for ResNets, 96 for the small one.
             head: {"kind": "two-fc", "width": 1024} or {"kind": "conv5"} (C4 of a ResNet only). VGG16 and AlexNet
                 have fc6 and fc7: width 4096, "dropout": 0.5, and the weights of their classifier unless
-                "pretrained": False.
+                "pretrained": False. {"kind": "conv-fc", "layers": [256, ...], "norm": "batch"} has 3x3 convolutions
+                before one layer of `width`, as torchvision's v2 detectors.
             anchor_sizes: per level, sides in pixels of the network's input.
             min_size, max_size: pixels; images are resized to this short side, but never above this long side.
                 None for `min_size` keeps every image as it is.

@@ -25,7 +25,12 @@ from torchvision.ops.feature_pyramid_network import ExtraFPNBlock
 from workbench.detectors.feature_cache import FeatureCache
 from workbench.errors import RecipeError
 
-NORMS: dict[str | None, Callable[..., nn.Module] | None] = {None: None, "batch": nn.BatchNorm2d}
+
+def norm_layer(norm: str | None, key: str) -> Callable[..., nn.Module] | None:
+    """What is put behind convolutions: None or "batch"; `key` names the option in the RecipeError for others."""
+    if norm not in (None, "batch"):
+        raise RecipeError(f"{key} {norm!r} does not exist; choose 'batch' or null")
+    return nn.BatchNorm2d if norm else None
 
 
 class SwitchedFPN(FeaturePyramidNetwork):
@@ -110,11 +115,10 @@ class Pyramid(nn.Module):
                 "detector.pyramid: without top_down the finest level sees the body's first map only; for that say "
                 "pyramid: false and backbone.stage: 2"
             )
-        if norm not in NORMS:
-            raise RecipeError(f"detector.pyramid.norm {norm!r} does not exist; choose one of {list(NORMS)}")
         self.body = body
         switches = {"top_down": top_down, "lateral": lateral, "finest": finest}
-        self.fpn = SwitchedFPN(widths, channels, extra, **switches, norm=NORMS[norm])
+        made = norm_layer(norm, "detector.pyramid.norm")
+        self.fpn = SwitchedFPN(widths, channels, extra, **switches, norm=made)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """[B, 3, H, W] → one [B, channels, h, w] per level, fine to coarse."""

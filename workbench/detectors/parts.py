@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from torch import Tensor, nn
-from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead, FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
@@ -18,7 +18,7 @@ from workbench.detectors.backbones import (
 )
 from workbench.detectors.box_heads import DropoutHead
 from workbench.detectors.feature_cache import FeatureCache
-from workbench.detectors.fpn import Pyramid, SingleMap
+from workbench.detectors.fpn import Pyramid, SingleMap, norm_layer
 from workbench.detectors.pretrained import load_fc
 from workbench.detectors.roi_head import Conv5Head, RoIHead
 from workbench.detectors.roi_max_pool import RoIMaxPool
@@ -140,16 +140,22 @@ def build_roi_head(
 
 def _box_head(head: dict, trunk: Trunk, pool_size: int | None) -> tuple[nn.Module, int, int]:
     """The box head, the length of its vectors and the pooled size it takes."""
-    unknown = sorted(set(head) - {"kind", "width", "dropout", "pretrained"})
-    if unknown:
-        raise RecipeError(f"detector.head.{unknown[0]} does not exist; there are kind, width, dropout, pretrained")
     kind = head.get("kind", "two-fc")
+    known = ["kind", "width", *(["layers", "norm"] if kind == "conv-fc" else ["dropout", "pretrained"])]
+    unknown = sorted(set(head) - set(known))
+    if unknown:
+        raise RecipeError(f"detector.head.{unknown[0]} does not exist; there are {', '.join(known)}")
     if kind == "conv5":
         if trunk.conv5 is None:
             raise RecipeError("detector.head.kind: conv5 needs a ResNet and pyramid: false")
         return trunk.conv5, 2 * trunk.channels, pool_size or 14
+    if kind == "conv-fc":
+        size, width = pool_size or 7, head.get("width", 1024)
+        layers = list(head.get("layers", (256, 256, 256, 256)))
+        norm = norm_layer(head.get("norm", "batch"), "detector.head.norm")
+        return FastRCNNConvFCHead((trunk.channels, size, size), layers, [width], norm), width, size
     if kind != "two-fc":
-        raise RecipeError(f"detector.head.kind {kind!r} does not exist; choose 'two-fc' or 'conv5'")
+        raise RecipeError(f"detector.head.kind {kind!r} does not exist; choose 'two-fc', 'conv-fc' or 'conv5'")
     size, width = pool_size or (6 if trunk.name == "alexnet" else 7), head.get("width", 4096 if trunk.plain else 1024)
     dropout = head.get("dropout", 0.5 if trunk.plain else 0.0)
     if not 0 <= dropout < 1:

@@ -27,6 +27,8 @@ class RCNN(Detector):
         classes: names of labels 1..K.
     """
 
+    mask_key: str | None = None  #: where targets have the masks to learn
+
     def __init__(
         self,
         backbone: nn.Module,
@@ -69,12 +71,12 @@ class RCNN(Detector):
     def losses(
         self, images: Sequence[Tensor], targets: Sequence[Target], generator: torch.Generator | None = None
     ) -> Losses:
-        """`classifier` and `box`, those of the proposals, and `adversary` where the hardener learns.
+        """`classifier` and `box`, those of the proposals, `adversary` where the hardener learns, and `mask`.
 
         Raises:
             DataError: images or targets that are not what `workbench.types` says.
         """
-        truth = training_targets(targets, images, len(self.classes), self.device)
+        truth = training_targets(targets, images, len(self.classes), self.device, masks=self.mask_key)
         batch, truth = self.transform(as_float(images, self.device), truth)
         features = self._features(batch)
         given = [target.get("proposals") for target in targets]
@@ -96,9 +98,15 @@ class RCNN(Detector):
             features = self._features(batch)
             rois, _ = self.propose(images, batch, features, given)
             found = self.roi_heads.detect(features, rois, batch.image_sizes)
-            for image, size, detections in zip(images, batch.image_sizes, found, strict=True):
-                detections.boxes = resize_boxes(detections.boxes, size, image.shape[-2:])
+            self._finish(images, batch, features, found)
         return found
+
+    def _finish(
+        self, images: Sequence[Tensor], batch: ImageList, features: list[Tensor], found: list[Detections]
+    ) -> None:
+        """Turn what was found in the network's input into detections in pixels of `images`, in place."""
+        for image, size, detections in zip(images, batch.image_sizes, found, strict=True):
+            detections.boxes = resize_boxes(detections.boxes, size, image.shape[-2:])
 
     def score_boxes(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> list[Tensor]:
         """Class probabilities [N, K+1] of given boxes [N, 4] of each image."""

@@ -2,7 +2,7 @@
 
 The hardener seam is `losses`: after pooling and before the head. Mining (which RoIs count) comes before it, on
 features as they are, and jitter of the proposals before that. Module and parameter names are torchvision's
-(`box_head`, `box_predictor`).
+(`box_head`, `box_predictor`). A mask branch, where there is one (`learn_masks`), has its own features, unhardened.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torchvision.ops import batched_nms, clip_boxes_to_image
 from workbench.detectors.box_heads import DropoutHead
 from workbench.detectors.head_score import TwoLayerScore
 from workbench.detectors.jitter import build_jitter
+from workbench.detectors.mask_head import own_masks, project
 from workbench.detectors.roi_pool import PyramidPool
 from workbench.detectors.sampling import balanced_sample, match_boxes
 from workbench.losses import build_mining
@@ -85,13 +86,18 @@ class RoIHead(nn.Module):
         self.score_threshold = score_threshold
         self.nms_iou = nms_iou
         self.max_detections = max_detections
+        self.mask_head: nn.Module | None = None
+
+    def learn_masks(self, pool: PyramidPool, head: nn.Module, predictor: nn.Module) -> None:
+        """Have a mask branch from now on: pooled features [R, C, s, s] → head → predictor, torchvision's modules."""
+        self.mask_roi_pool, self.mask_head, self.mask_predictor = pool, head, predictor
 
     def score(self) -> Score:
         """The head as a function of pooled features, its parameters frozen."""
         if isinstance(self.box_head, TwoMLPHead):
             return TwoLayerScore(self.box_head, self.box_predictor)
         frozen = {name: value.detach() for name, value in self.named_parameters()}
-        frozen.update(self.named_buffers())
+        frozen.update((name, value.clone()) for name, value in self.named_buffers())  # BatchNorm writes to them
 
         def logits(features: Tensor) -> Tensor:
             return functional_call(self, frozen, (features,))
@@ -126,13 +132,14 @@ class RoIHead(nn.Module):
         hardener: nn.Module | None = None,
         generator: torch.Generator | None = None,
     ) -> dict[str, Tensor]:
-        """`classifier` and `box` losses on the RoIs that count, and `adversary` where the hardener has one."""
+        """`classifier` and `box` losses on the RoIs that count; `adversary` and `mask` where these are learned."""
         source = torch.default_generator if generator is None else generator
-        rois, labels, truth = self.sample(proposals, targets, generator)
+        rois, labels, truth, owners = self.sample(proposals, targets, generator)
         if self.jitter is not None:
             rois = self.jitter.move(rois, source)
         if self.mining is not None:
-            rois, labels, truth = self.mine(features, rois, labels, truth)
+            kept = self.mine(features, rois, labels, truth)
+            rois, labels, truth, owners = (_rows(part, kept) for part in (rois, labels, truth, owners))
         pooled = self.pool(features, rois)
         if self.jitter is not None:
             pooled = self.jitter.turn(pooled, [len(boxes) for boxes in rois], source)
@@ -146,7 +153,34 @@ class RoIHead(nn.Module):
         losses = {"classifier": classifier.sum() / count, "box": box.sum() / count}
         if adversary is not None:
             losses["adversary"] = adversary
+        if self.mask_head is not None:
+            losses["mask"] = self.mask_loss(features, rois, labels, owners, targets)
         return losses
+
+    def mask_loss(
+        self,
+        features: list[Tensor],
+        rois: list[Tensor],
+        labels: list[Tensor],
+        owners: list[Tensor],
+        targets: list[dict[str, Tensor]],
+    ) -> Tensor:
+        """Binary cross entropy of the true class's mask, the mean over all cells of the RoIs that are objects."""
+        kept = [torch.where(label > 0)[0] for label in labels]
+        rois, owners = _rows(rois, kept), _rows(owners, kept)
+        logits = self._mask_logits(features, rois, _rows(labels, kept))
+        parts = zip(targets, rois, owners, strict=True)
+        goals = torch.cat([project(target["masks"], *part, logits.shape[-1]) for target, *part in parts])
+        total = F.binary_cross_entropy_with_logits(logits, goals, reduction="sum")
+        return total / max(1, logits.numel())
+
+    def masks(self, features: list[Tensor], boxes: list[Tensor], labels: list[Tensor]) -> list[Tensor]:
+        """Masks [N, 2s, 2s] in 0..1 within the boxes [N, 4] of each image, of objects of class `labels` [N]."""
+        return list(self._mask_logits(features, boxes, labels).sigmoid().split([len(box) for box in boxes]))
+
+    def _mask_logits(self, features: list[Tensor], boxes: list[Tensor], labels: list[Tensor]) -> Tensor:
+        pooled = self.mask_roi_pool(features, boxes)
+        return own_masks(self.mask_head, self.mask_predictor, pooled, torch.cat(labels))
 
     def roi_losses(
         self, logits: Tensor, deltas: Tensor, rois: list[Tensor], labels: list[Tensor], truth: list[Tensor]
@@ -163,15 +197,11 @@ class RoIHead(nn.Module):
     @torch.no_grad()
     def mine(
         self, features: list[Tensor], rois: list[Tensor], labels: list[Tensor], truth: list[Tensor]
-    ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-        """Those of the RoIs of each image that `mining` keeps; no dropout, no hardener."""
+    ) -> list[Tensor]:
+        """Rows of the RoIs of each image that `mining` keeps; no dropout, no hardener."""
         logits, deltas = self.box_predictor(self.box_head(self.pool(features, rois)))
         each = sum(self.roi_losses(logits, deltas, rois, labels, truth)).split([len(boxes) for boxes in rois])
-        kept = [self.mining(*image) for image in zip(rois, labels, each, strict=True)]
-        rois, labels, truth = (
-            [values[rows] for values, rows in zip(part, kept, strict=True)] for part in (rois, labels, truth)
-        )
-        return rois, labels, truth
+        return [self.mining(*image) for image in zip(rois, labels, each, strict=True)]
 
     def batch(
         self,
@@ -191,12 +221,12 @@ class RoIHead(nn.Module):
         proposals: list[Tensor],
         targets: list[dict[str, Tensor]],
         generator: torch.Generator | None = None,
-    ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-        """RoIs [S, 4], their labels [S] and the boxes [S, 4] they should become, of each image.
+    ) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
+        """RoIs [S, 4], their labels [S], the boxes [S, 4] they should become and whose [S] these are, of each image.
 
         The ground truth joins the proposals, so that every object is seen. With mining these are all RoIs.
         """
-        rois, labels, truth = [], [], []
+        rois, labels, truth, owners = [], [], [], []
         for boxes, target in zip(proposals, targets, strict=True):
             objects = target["boxes"]
             boxes = torch.cat([boxes, objects.to(boxes.dtype)])
@@ -210,7 +240,8 @@ class RoIHead(nn.Module):
             rois.append(boxes[drawn])
             labels.append(label[drawn])
             truth.append(objects[index[drawn]] if len(objects) else torch.zeros_like(boxes[drawn]))
-        return rois, labels, truth
+            owners.append(index[drawn])
+        return rois, labels, truth, owners
 
     def probabilities(self, features: list[Tensor], boxes: list[Tensor]) -> list[Tensor]:
         """Class probabilities [N, K+1] of the boxes [N, 4] of each image."""
@@ -240,3 +271,8 @@ class RoIHead(nn.Module):
         boxes, scores, labels = boxes[large], scores[large], labels[large]
         keep = batched_nms(boxes, scores, labels, self.nms_iou)[: self.max_detections]
         return Detections(boxes[keep], labels[keep], scores[keep])
+
+
+def _rows(parts: list[Tensor], rows: list[Tensor]) -> list[Tensor]:
+    """Some rows of what each image has."""
+    return [values[some] for values, some in zip(parts, rows, strict=True)]
