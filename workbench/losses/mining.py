@@ -12,6 +12,10 @@ learned from. There is no quota for objects, and background counts from IoU 0 on
 Learning again from the few kept RoIs costs one more forward pass of these, but then nothing else of the many is
 kept in memory, and a hardener or dropout can act on them. So RoIs are hard before they are hardened.
 
+On the anchors of a one-stage detector (thesis sec. 5.5.1, Table 5.1d) it is the same, with IoU 0.5 and B = 128 as the
+best setting. "OHEM 1:3" then keeps three anchors of background per anchor of an object. Where we depart there:
+objects and background are suppressed apart, so that no object is lost to a neighbour of background.
+
 It does not always help: mislabelled and hidden objects are hard as well, and the noise counts most.
 """
 
@@ -37,10 +41,7 @@ class OHEM:
     """
 
     def __init__(self, *, kept: int = 128, nms_iou: float = 0.7, per_label: bool = False):
-        if kept < 1:
-            raise RecipeError(f"roi.mining.kept is {kept}; expected a number of RoIs of at least 1")
-        if not 0 < nms_iou <= 1:
-            raise RecipeError(f"roi.mining.nms_iou is {nms_iou}; expected an overlap in 0..1")
+        _check(kept, nms_iou, "roi.mining")
         self.kept = kept
         self.nms_iou = nms_iou
         self.per_label = per_label
@@ -54,22 +55,103 @@ class OHEM:
             losses: [P], of class and box together.
         """
         groups = labels if self.per_label else torch.zeros_like(labels)
-        return batched_nms(boxes.float(), losses.float(), groups, self.nms_iou)[: self.kept].sort().values
+        return hardest(boxes, losses, groups, nms_iou=self.nms_iou, kept=self.kept).sort().values
+
+
+class AnchorOHEM:
+    """Keep the anchors of highest loss.
+
+    Args:
+        kept: anchors of each image to learn from, at most.
+        nms_iou: of two anchors that overlap by more, the one of lower loss is dropped.
+        negatives_per_positive: 3 is OHEM 1:3: of the `kept` at most a quarter are of objects, and to each of them
+            come this many of background (to none as well, so that images without objects are learned from).
+
+    Raises:
+        RecipeError: an option outside its range.
+    """
+
+    def __init__(self, *, kept: int = 128, nms_iou: float = 0.5, negatives_per_positive: int | None = None):
+        _check(kept, nms_iou, "mining")
+        if negatives_per_positive is not None and not 1 <= negatives_per_positive < kept:
+            raise RecipeError(
+                f"mining.negatives_per_positive is {negatives_per_positive}; expected at least 1 and less than kept"
+            )
+        self.kept = kept
+        self.nms_iou = nms_iou
+        self.negatives_per_positive = negatives_per_positive
+
+    def __call__(self, boxes: Tensor, labels: Tensor, losses: Tensor) -> Tensor:
+        """Rows [S], ascending, of the anchors of one image to learn from.
+
+        Args:
+            boxes: [A, 4] xyxy pixels.
+            labels: [A] int64, -1 for anchors that are never kept.
+            losses: [A], of class and box together.
+        """
+        ratio = self.negatives_per_positive
+        if ratio is None:
+            return self._hardest(boxes, losses, labels >= 0, self.kept).sort().values
+        positive = self._hardest(boxes, losses, labels > 0, self.kept // (1 + ratio))
+        negative = self._hardest(boxes, losses, labels == 0, ratio * max(1, len(positive)))
+        return torch.cat([positive, negative]).sort().values
+
+    def _hardest(self, boxes: Tensor, losses: Tensor, among: Tensor, kept: int) -> Tensor:
+        rows = torch.where(among)[0]
+        groups = torch.zeros_like(rows)
+        return rows[hardest(boxes[rows], losses[rows], groups, nms_iou=self.nms_iou, kept=kept)]
+
+
+def hardest(boxes: Tensor, losses: Tensor, groups: Tensor, *, nms_iou: float, kept: int) -> Tensor:
+    """Rows of the first `kept` boxes that non-maximum suppression leaves, highest loss first.
+
+    What survives among the hardest does not depend on the rest, so only as many boxes are looked at as it takes: of
+    100,000 anchors mostly some hundred.
+    """
+    looked_at = 4 * kept
+    while True:
+        top = losses.topk(min(looked_at, len(losses))).indices
+        found = batched_nms(boxes[top].float(), losses[top].float(), groups[top], nms_iou)[:kept]
+        if len(found) == kept or len(top) == len(losses):
+            return top[found]
+        looked_at *= 4
 
 
 def build_mining(config: dict | None) -> OHEM | None:
-    """The mining that a recipe describes ({"kind": "ohem", and its options}); None is none.
+    """The mining of RoIs that a recipe describes ({"kind": "ohem", and its options}); None is none.
 
     Raises:
         RecipeError: a kind or option that does not exist.
     """
+    return _build(config, {"ohem": (OHEM, {})}, "roi.mining")
+
+
+def build_anchor_mining(config: dict | None) -> AnchorOHEM | None:
+    """The mining of anchors that a recipe describes ({"kind": "ohem" or "ohem-1:3", and options}); None is none.
+
+    Raises:
+        RecipeError: a kind or option that does not exist.
+    """
+    kinds = {"ohem": (AnchorOHEM, {}), "ohem-1:3": (AnchorOHEM, {"negatives_per_positive": 3})}
+    return _build(config, kinds, "mining")
+
+
+def _build(config: dict | None, kinds: dict[str, tuple[type, dict]], place: str):
     if config is None:
         return None
     options = dict(config)
     kind = options.pop("kind", None)
-    if kind != "ohem":
-        raise RecipeError(f"roi.mining.kind {kind!r} does not exist; choose 'ohem'")
+    if kind not in kinds:
+        raise RecipeError(f"{place}.kind {kind!r} does not exist; choose {' or '.join(map(repr, kinds))}")
+    made, fixed = kinds[kind]
     try:
-        return OHEM(**options)
+        return made(**fixed, **options)
     except TypeError as reason:
-        raise RecipeError(f"roi.mining: {reason}") from reason
+        raise RecipeError(f"{place}: {reason}") from reason
+
+
+def _check(kept: int, nms_iou: float, place: str) -> None:
+    if kept < 1:
+        raise RecipeError(f"{place}.kept is {kept}; expected a number of at least 1")
+    if not 0 < nms_iou <= 1:
+        raise RecipeError(f"{place}.nms_iou is {nms_iou}; expected an overlap in 0..1")

@@ -1,0 +1,83 @@
+"""By what the summed loss of dense anchors is divided: three published readings of "the anchors assigned to objects".
+
+All of them give one factor per image. An image without objects counts as if it had one positive anchor, so that its
+background is learned from.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from workbench.errors import RecipeError
+
+
+class PerImage(nn.Module):
+    """Each image by its own positive anchors, then the mean over images: the thesis (sec. 5.4.2) and torchvision.
+
+    Every image has the same say, however many objects it shows.
+    """
+
+    def forward(self, counts: Tensor) -> Tensor:
+        """Factors [B] of images with so many positive anchors [B]."""
+        return 1 / (counts.clamp(min=1).float() * max(1, len(counts)))
+
+
+class PerBatch(nn.Module):
+    """All images by the positive anchors of the whole batch: the released code of the thesis (Detectron).
+
+    Every positive anchor has the same say. The batch is that of one process.
+    """
+
+    def forward(self, counts: Tensor) -> Tensor:
+        """Factors [B] of images with so many positive anchors [B]."""
+        return (1 / counts.sum().clamp(min=1).float()).expand(len(counts))
+
+
+class MovingAverage(nn.Module):
+    """As `PerBatch`, but by a running mean of the batches so far: detectron2.
+
+    Batches with few objects then weigh less than those with many. The mean is part of the detector's state, and moves
+    only where gradients are recorded, so that the losses of an evaluation change nothing.
+
+    Args:
+        decay: share of the old mean that is kept at every step.
+        start: the mean before the first step, positive anchors per batch.
+
+    Raises:
+        RecipeError: a value outside its range.
+    """
+
+    def __init__(self, *, decay: float = 0.9, start: float = 100.0):
+        super().__init__()
+        if not 0 <= decay < 1:
+            raise RecipeError(f"normaliser.decay is {decay}; expected a share, 0 <= decay < 1")
+        if start <= 0:
+            raise RecipeError(f"normaliser.start is {start}; expected a number of anchors above 0")
+        self.decay = decay
+        self.register_buffer("mean", torch.tensor(float(start)))
+
+    def forward(self, counts: Tensor) -> Tensor:
+        """Factors [B] of images with so many positive anchors [B]."""
+        if torch.is_grad_enabled():
+            self.mean.lerp_(counts.sum().clamp(min=1).to(self.mean), 1 - self.decay)
+        return (1 / self.mean.clamp(min=1)).expand(len(counts))
+
+
+NORMALISERS = {"image": PerImage, "batch": PerBatch, "moving-average": MovingAverage}
+
+
+def build_normaliser(config: str | dict) -> nn.Module:
+    """The normaliser that a recipe describes: one of `NORMALISERS`, or {"kind": ..., and its options}.
+
+    Raises:
+        RecipeError: a kind or option that does not exist.
+    """
+    options = {"kind": config} if isinstance(config, str) else dict(config)
+    kind = options.pop("kind", None)
+    if kind not in NORMALISERS:
+        raise RecipeError(f"normaliser {kind!r} does not exist; choose one of {sorted(NORMALISERS)}")
+    try:
+        return NORMALISERS[kind](**options)
+    except TypeError as reason:
+        raise RecipeError(f"normaliser: {reason}") from reason
