@@ -1,0 +1,318 @@
+"""RetinaNet: one stage, dense anchors, focal loss (Lin et al. 2017; thesis ch. 5), in four published forms.
+
+| | `thesis` | `released` | `torchvision` | `torchvision-v2` |
+|---|---|---|---|---|
+| loss divided by | positives of the image | of the batch | of the image | of the image |
+| box loss | smooth L1, bend at 0.11 | the same | L1 | GIoU |
+| P6 from | C5 | C5 | P5 | C5 |
+| anchors | 32 · 2^(i/3), exact | exact | whole pixels | whole pixels |
+| a logit for background | no | no | yes, unused | yes, unused |
+| GroupNorm in the subnets | no | no | no | yes |
+| short and long side, pixels | 600, 1000 | 600, 1000 | 800, 1333 | 800, 1333 |
+| detections per image | 100 | 100 | 300 | 300 |
+
+`released` is the authors' later code (Detectron). Where the thesis is silent, `thesis` takes from there: the bend of
+"standard smooth L1", the long side, 100 detections. Objects also match the anchors that fit them best, in all forms.
+
+Parameters have torchvision's names: state dicts of `retinanet_resnet50_fpn` and `retinanet_resnet50_fpn_v2` load into
+the last two forms, both ways, and give the same detections and losses.
+
+Hardeners need RoIs, and here there are none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.detection._utils import BoxCoder, Matcher
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.transform import GeneralizedRCNNTransform, resize_boxes
+from torchvision.ops import clip_boxes_to_image
+
+from workbench.detectors.base import Detector, as_float, evaluating, training_targets
+from workbench.detectors.dense import Assignment, Selection, assign, best_scores
+from workbench.detectors.parts import build_transform
+from workbench.detectors.retina_forms import BY_FORM, with_form
+from workbench.detectors.retina_parts import (
+    BoxLoss,
+    Subnets,
+    build_anchors,
+    build_box_loss,
+    build_upper_pyramid,
+    octaves,
+)
+from workbench.detectors.sampling import overlaps
+from workbench.errors import RecipeError
+from workbench.losses import (
+    AnchorLoss,
+    AnchorOHEM,
+    anchor_losses,
+    build_anchor_loss,
+    build_anchor_mining,
+    build_normaliser,
+    focal_loss,
+)
+from workbench.types import Detections, Losses, Target
+
+CODER = BoxCoder(weights=(1.0, 1.0, 1.0, 1.0))
+
+
+class AnchorScores(NamedTuple):
+    """What the class subnet makes of the anchors of one image."""
+
+    boxes: Tensor  #: [A, 4] float32, xyxy pixels of the image as given; they may reach outside
+    labels: Tensor  #: [A] int64: 0 background, 1..K, -1 ignored in training
+    logits: Tensor  #: [A, K] float32
+
+
+class RetinaNet(Detector):
+    """One-stage detector; build one with `RetinaNet.build`.
+
+    Args:
+        backbone: images → list of maps, fine to coarse.
+        head: maps → logits and deltas of each level.
+        anchor_generator: torchvision's, or `ExactAnchors`.
+        transform: resizes, normalises and batches the images.
+        classes: names of labels 1..K.
+        matcher: which anchors are objects and which background.
+        selection: which anchors become detections.
+        loss, box_loss: of one anchor.
+        normaliser: counts of positive anchors [B] → factors [B] of the images' losses.
+        mining: which anchors count; None: all.
+        background_logit: the first logit of each anchor stands for background, and is always taught to be absent.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        head: Subnets,
+        anchor_generator: AnchorGenerator,
+        transform: GeneralizedRCNNTransform,
+        classes: Sequence[str],
+        *,
+        matcher: Matcher,
+        selection: Selection,
+        loss: AnchorLoss,
+        box_loss: BoxLoss,
+        normaliser: nn.Module,
+        mining: AnchorOHEM | None = None,
+        background_logit: bool = False,
+    ):
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+        self.anchor_generator = anchor_generator
+        self.transform = transform
+        self.classes = tuple(classes)
+        self.hardener, self.config = None, {}
+        self.matcher, self.selection = matcher, selection
+        self.loss, self.box_loss = loss, box_loss
+        self.normaliser, self.mining = normaliser, mining
+        self.first_class = int(background_logit)  #: the logit of label 1
+
+    @classmethod
+    def build(
+        cls,
+        classes: Sequence[str],
+        *,
+        form: str = "thesis",
+        backbone: dict | None = None,
+        channels: int | None = None,
+        finest_stride: int = 8,
+        anchor_sizes: Sequence[Sequence[float]] | None = None,
+        scales: int = 3,
+        aspect_ratios: Sequence[float] = (0.5, 1.0, 2.0),
+        min_size: int | Sequence[int] | str | None = BY_FORM,
+        max_size: int | str | None = BY_FORM,
+        prior: float = 0.01,
+        loss: dict | None = None,
+        mining: dict | None = None,
+        normaliser: str | dict = BY_FORM,
+        box_loss: dict | str = BY_FORM,
+        p6_from: str = BY_FORM,
+        exact_anchors: bool | str = BY_FORM,
+        background_logit: bool | str = BY_FORM,
+        head_norm: str | None = BY_FORM,
+        positive_iou: float = 0.5,
+        negative_iou: float = 0.4,
+        score_threshold: float = 0.05,
+        candidates: int = 1000,
+        nms_iou: float = 0.5,
+        max_detections: int | str = BY_FORM,
+    ) -> RetinaNet:
+        """A RetinaNet from plain values, as a recipe gives them.
+
+        Args:
+            form: one of `FORMS`; what it says can be said otherwise by the option of that name.
+            backbone: {"name": "small" | "resnet18" ... "resnet101", and its options}.
+            channels: of pyramid and subnets; 256 for ResNets, 96 for the small one.
+            finest_stride: of the first level, P3's 8 in the thesis. Two levels come on top of the backbone's.
+            anchor_sizes: per level, sides in pixels of the network's input; None: 4 strides by `scales` per octave.
+            aspect_ratios: height over width.
+            min_size, max_size: pixels; images are resized to this short side, but never above this long side.
+                None for `min_size` keeps every image as it is.
+            prior: probability of each class before training; 0.5 is the usual initialisation.
+            loss: of the classes, see `losses.focal`: {"kind": "focal", "gamma": 2.0, "alpha": 0.25}.
+            mining: {"kind": "ohem" or "ohem-1:3", ...} learns from the hardest anchors only, see `losses.mining`.
+                The losses are then means over these, and there is no normaliser.
+            normaliser: "image", "batch" or "moving-average", see `losses.normalisers`.
+            box_loss: {"kind": "smooth-l1", "beta": ...} or {"kind": "giou"}.
+            positive_iou, negative_iou: anchors at or above the first are objects, below the second background.
+            score_threshold, candidates, nms_iou, max_detections: what `detect` keeps: of each level the best
+                `candidates` above the threshold, of all levels together the best after suppression by class.
+
+        Raises:
+            RecipeError: options that do not exist or do not fit together.
+        """
+        values = {"normaliser": normaliser, "box_loss": box_loss, "p6_from": p6_from, "exact_anchors": exact_anchors}
+        values |= {"background_logit": background_logit, "head_norm": head_norm, "max_detections": max_detections}
+        said = with_form(form, values | {"min_size": min_size, "max_size": max_size})
+        trunk = {"name": "resnet50"} | (backbone or {})
+        pyramid, width, strides = build_upper_pyramid(trunk, channels, finest_stride, said["p6_from"])
+        exact = said["exact_anchors"]
+        sizes = octaves(strides, scales, whole_pixels=not exact) if anchor_sizes is None else anchor_sizes
+        anchors = build_anchors(sizes, aspect_ratios, strides, exact=exact)
+        if not 0 <= negative_iou <= positive_iou <= 1:
+            raise RecipeError(
+                f"detector.negative_iou is {negative_iou} and positive_iou {positive_iou}; expected 0 <= the first "
+                "<= the second <= 1"
+            )
+        logits, per_place = len(classes) + int(said["background_logit"]), anchors.num_anchors_per_location()[0]
+        keep = {"score_threshold": score_threshold, "candidates": candidates, "nms_iou": nms_iou}
+        detector = cls(
+            pyramid,
+            Subnets(width, per_place, logits, prior=prior, norm=said["head_norm"]),
+            anchors,
+            build_transform(said["min_size"], said["max_size"]),
+            classes,
+            matcher=Matcher(positive_iou, negative_iou, allow_low_quality_matches=True),
+            selection=Selection(CODER, **keep, max_detections=said["max_detections"]),
+            loss=build_anchor_loss(loss),
+            box_loss=build_box_loss(said["box_loss"]),
+            normaliser=build_normaliser(said["normaliser"]),
+            mining=build_anchor_mining(mining),
+            background_logit=said["background_logit"],
+        )
+        return detector.to(memory_format=torch.channels_last)
+
+    def take_hardener(self, hardener: nn.Module | None) -> None:
+        """Only None: hardeners act on RoI features. Raises RecipeError for any."""
+        if hardener is not None:
+            raise RecipeError("hardener: it acts between RoI pooling and the head, and retinanet has no RoIs")
+        super().take_hardener(None)
+
+    def losses(
+        self, images: Sequence[Tensor], targets: Sequence[Target], generator: torch.Generator | None = None
+    ) -> Losses:
+        """`classifier` and `box`; nothing is drawn at random.
+
+        Raises:
+            DataError: images or targets that are not what `workbench.types` says.
+        """
+        truth = training_targets(targets, images, len(self.classes), self.device)
+        batch, truth = self.transform(as_float(images, self.device), truth)
+        logits, deltas, anchors = self._predict(batch)
+        deltas, anchors = torch.cat(deltas, dim=1).float(), torch.cat(anchors)
+        assigned = assign(anchors, truth, self.matcher)
+        labels = assigned.labels
+        if self.mining is None:
+            factors = self.normaliser((labels > 0).sum(dim=1))
+        else:
+            labels = self._mine(logits, deltas, anchors, assigned)
+            factors = 1 / ((labels >= 0).sum(dim=1).clamp(min=1) * len(labels))
+        per_level = zip(logits, labels.split([level.shape[1] for level in logits], dim=1), strict=True)
+        each = [self._class_loss(level, label, factors[:, None]) for level, label in per_level]
+        image, anchor = torch.where(labels > 0)
+        box = self.box_loss(CODER, deltas[image, anchor], anchors[anchor], assigned.goals(image, anchor))
+        return Losses(classifier=torch.stack(each).sum(), box=(box * factors[image]).sum())
+
+    def detect(
+        self, images: Sequence[Tensor], proposals: Sequence[Tensor] | None = None
+    ) -> list[Detections]:
+        """Detections of each image in its own pixels, highest score first."""
+        if not len(images):
+            return []
+        out = []
+        with evaluating(self):
+            batch, _ = self.transform(as_float(images, self.device))
+            logits, deltas, anchors = self._predict(batch)
+            for row, (image, size) in enumerate(zip(images, batch.image_sizes, strict=True)):
+                classes = [level[row, :, self.first_class :] for level in logits]
+                found = self.selection(classes, [level[row] for level in deltas], anchors, size)
+                found.boxes = resize_boxes(found.boxes, size, image.shape[-2:])
+                out.append(found)
+        return out
+
+    def score_boxes(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> list[Tensor]:
+        """Probability of each class at given boxes: [N, K+1] for boxes [N, 4] of each image.
+
+        There is no RoI to look into, so those predictions answer whose own, decoded boxes overlap the box by IoU 0.5
+        or more; where none does, the one that overlaps most. Each class has the highest probability among them: what
+        a detection of that class at that place would score. Classes are independent of each other here; the first
+        column, background, is 1 minus the highest of them, and rows do not sum to 1.
+        """
+        with evaluating(self):
+            batch, _ = self.transform(as_float(images, self.device))
+            logits, deltas, anchors = self._predict(batch)
+            logits, deltas, anchors = torch.cat(logits, 1), torch.cat(deltas, 1).float(), torch.cat(anchors)
+            out = []
+            for row, (image, size) in enumerate(zip(images, batch.image_sizes, strict=True)):
+                predicted = clip_boxes_to_image(CODER.decode_single(deltas[row], anchors), size)
+                predicted = resize_boxes(predicted, size, image.shape[-2:])
+                wanted = boxes[row].as_subclass(Tensor).to(self.device).float().reshape(-1, 4)
+                out.append(best_scores(logits[row, :, self.first_class :].float(), overlaps(wanted, predicted)))
+        return out
+
+    def anchor_scores(self, images: Sequence[Tensor], targets: Sequence[Target]) -> list[AnchorScores]:
+        """Logits of all anchors of each image, with the labels that training would give them; without gradients."""
+        with evaluating(self):
+            truth = training_targets(targets, images, len(self.classes), self.device)
+            batch, truth = self.transform(as_float(images, self.device), truth)
+            logits, _, anchors = self._predict(batch)
+            logits, anchors = torch.cat(logits, 1)[:, :, self.first_class :].float(), torch.cat(anchors)
+            labels = assign(anchors, truth, self.matcher).labels
+            sizes = zip(images, batch.image_sizes, strict=True)
+            boxes = [resize_boxes(anchors, size, image.shape[-2:]) for image, size in sizes]
+            return [AnchorScores(*one) for one in zip(boxes, labels, logits, strict=True)]
+
+    def anchors_for(self, height: int, width: int) -> Tensor:
+        """Anchors [A, 4] in pixels of an image of this size."""
+        with evaluating(self):
+            batch, _ = self.transform([torch.zeros(3, height, width, device=self.device)])
+            anchors = self.anchor_generator(batch, self._maps(batch))[0]
+        return resize_boxes(anchors, batch.image_sizes[0], [height, width]).cpu()
+
+    def _maps(self, batch: ImageList) -> list[Tensor]:
+        return self.backbone(batch.tensors.contiguous(memory_format=torch.channels_last))
+
+    def _predict(self, batch: ImageList) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        """Logits [B, n, K] and deltas [B, n, 4] of each level, and its anchors [n, 4], which all images share."""
+        maps = self._maps(batch)
+        logits, deltas = self.head(maps)
+        anchors = self.anchor_generator(batch, maps)[0].float()
+        return logits, deltas, list(anchors.split([level.shape[1] for level in logits]))
+
+    def _class_loss(self, logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+        """Weighted sum over the anchors of a level: logits [B, n, K], labels [B, n], weights [B, 1]."""
+        return focal_loss(logits, self._columns(labels), self.loss, weights=weights)
+
+    def _columns(self, labels: Tensor) -> Tensor:
+        """Labels counted from the first logit on, which may be that of background."""
+        return labels + self.first_class * (labels > 0)
+
+    @torch.no_grad()
+    def _mine(self, logits: list[Tensor], deltas: Tensor, anchors: Tensor, assigned: Assignment) -> Tensor:
+        """The labels [B, A], -1 where `mining` leaves an anchor out."""
+        logits, kept = torch.cat(logits, dim=1), torch.full_like(assigned.labels, -1)
+        for row, label in enumerate(assigned.labels):
+            each = anchor_losses(logits[row], self._columns(label), self.loss)
+            objects = torch.where(label > 0)[0]
+            goals = assigned.goals(torch.full_like(objects, row), objects)
+            each[objects] += self.box_loss(CODER, deltas[row, objects], anchors[objects], goals)
+            rows = self.mining(anchors, label, each)
+            kept[row, rows] = label[rows]
+        return kept
