@@ -1,5 +1,7 @@
 """Running a detector over a data set."""
 
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -107,10 +109,31 @@ def test_masks_are_compared_where_asked(in_memory, target, found):
     assert result.summary["AP"] == pytest.approx((1 + 0.3) / 2)
     assert result.summary["AP_unoccluded"] == pytest.approx(1)
     assert result.summary["AP_occluded"] == pytest.approx(0.3)
-    objects = gather_objects(data.targets, [(30, 30)], masks=True)
+    objects = gather_objects(data.targets, [(30, 30)], masks="masks")
     answers = gather_found([answer], masks=True)
     both = [coco_figures(objects, answers, 2, backend=b) for b in ("pycocotools", "faster-coco-eval")]
     np.testing.assert_allclose(list(both[0].values()), list(both[1].values()))
+
+
+def test_masks_do_not_pile_up(in_memory, oracle, target, found):
+    """Those of a whole data set would fill the memory: at most those of the last batch are still there."""
+    mask = torch.zeros(1, 100, 100, dtype=torch.bool)
+    mask[0, 20:80, 10:40] = True
+    data = in_memory([target([(*BOX, 1)], masks=mask)] * 6)
+    detector, made = oracle([]), []
+
+    def detect(images):
+        assert sum(one() is not None for one in made) <= 2
+        answers = [found([(*BOX, 1, 0.9)]) for _ in images]
+        for one in answers:
+            one.masks = mask.clone()
+            made.append(weakref.ref(one.masks))
+        return answers
+
+    detector.detect = detect
+    result = evaluate(detector, data, batch_size=2, progress=False, iou_type="segm")
+    assert result.summary["AP"] == pytest.approx(1)
+    assert (len(made), result.objects.masks, result.found.masks) == (6, None, None)
 
 
 def test_a_detector_can_be_named():

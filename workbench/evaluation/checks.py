@@ -24,18 +24,23 @@ _FEW = 10  # fewer objects than this prove nothing
 
 
 def check_detections(
-    detections: Sequence[Detections], data: Dataset, sizes: Sequence[tuple[int, int]], *, masks: bool
+    detections: Sequence[Detections],
+    data: Dataset,
+    sizes: Sequence[tuple[int, int]],
+    *,
+    masks: bool,
+    first: int = 0,
 ) -> None:
     """Raise a DataError that names the image, what was expected and what to do.
 
-    `sizes` are (height, width) of the images of `data`; `masks` asks for masks as well.
+    `sizes` are (height, width) of the images of `data`, from its `first` one on; `masks` asks for masks as well.
     """
     if len(detections) != len(sizes):
         raise DataError(
             f"{len(detections)} detections for the {len(sizes)} images of {data.name} {data.split}. Give one "
             "Detections per image, in the order of the data set; where nothing was found, an empty one."
         )
-    for index, (found, size) in enumerate(zip(detections, sizes, strict=True)):
+    for index, (found, size) in enumerate(zip(detections, sizes, strict=True), start=first):
         problem = _shape_problem(found) or _value_problem(found, len(data.classes))
         if masks and problem is None:
             problem = _mask_problem(found, size)
@@ -75,7 +80,7 @@ def _value_problem(found: Detections, num_classes: int) -> str | None:
 def _mask_problem(found: Detections, size: tuple[int, int]) -> str | None:
     expected = [len(found), *size]
     if found.masks is None:
-        return 'no masks, but iou_type="segm" compares masks. Use iou_type="bbox" for boxes.'
+        return 'no masks, but this iou_type compares masks. Use iou_type="bbox" for boxes.'
     if list(found.masks.shape) != expected:
         return f"masks have shape {list(found.masks.shape)}, expected [N, H, W] = {expected}."
     return None

@@ -1,4 +1,7 @@
-"""Run a detector over a data set and score what it finds."""
+"""Run a detector over a data set and score what it finds.
+
+Masks are kept as COCO's run-length codes from the first batch on, so the memory they take is bounded.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from workbench.evaluation import bootstrap
 from workbench.evaluation.checks import check_detections, suspicions
 from workbench.evaluation.coco import coco_figures
 from workbench.evaluation.matching import match_all
-from workbench.evaluation.records import gather_found, gather_objects
+from workbench.evaluation.records import Found, Objects, gather_found, gather_objects, joined
 from workbench.evaluation.result import Result, figures
 from workbench.types import Detections, Target
 
@@ -26,7 +29,8 @@ if TYPE_CHECKING:
     from workbench.data import Dataset
     from workbench.detectors import Detector
 
-IoUType = Literal["bbox", "segm"]
+IoUType = Literal["bbox", "segm", "segm-amodal"]
+MASKS = {"segm": "masks", "segm-amodal": "masks_amodal"}  #: where targets have the masks that are compared
 
 
 def evaluate(
@@ -45,7 +49,8 @@ def evaluate(
     detector: a detector, or what `load_detector` takes: a shipped name, a file or the folder of a run.
     device: where to run; None leaves the detector where it is. It is moved back afterwards.
     losses: also give the mean over images of the detector's losses on this data, in `result.losses`.
-    iou_type: "segm" compares masks, which data and detector must then have.
+    iou_type: "segm" compares masks, which data and detector must then have, with those of the visible pixels, as
+    COCO does; "segm-amodal" with those of whole objects, for a detector that learned them. Sizes are by visible area.
     generator: drawn from for the losses (which RoIs are sampled); None takes a fresh one of seed 0, so that two
     evaluations of one detector agree. Raises DataError if detector and data know different classes.
     """
@@ -58,16 +63,15 @@ def evaluate(
         detector.to(device)
     if generator is None:
         generator = torch.Generator().manual_seed(0)
-    detections: list[Detections] = []
-    targets: list[Target] = []
+    tables = _Tables(data, iou_type)
     sums: dict[str, float] = {}
     try:
         starts = range(0, len(data), batch_size)
         for start in tqdm(starts, desc=f"{data.name} {data.split}", disable=not progress, leave=False):
             batch = [data[i] for i in range(start, min(start + batch_size, len(data)))]
             images = [image for image, _ in batch]
-            detections += [found.to("cpu") for found in _detect(detector, images, batch)]
-            targets += [_slim(target, iou_type) for _, target in batch]
+            found = [one.to("cpu") for one in _detect(detector, images, batch)]
+            tables.add(found, [target for _, target in batch])
             if losses:
                 with evaluating(detector):  # no gradients, no running statistics of BatchNorm updated
                     parts = detector.losses(images, [target for _, target in batch], generator)
@@ -76,7 +80,7 @@ def evaluate(
     finally:
         detector.to(home)
     means = {name: value / len(data) for name, value in sums.items()} if losses else None
-    return _score(detections, targets, data, iou_type, means)
+    return tables.score(means)
 
 
 def _detect(detector: Detector, images: list[Tensor], batch: list[tuple[Tensor, Target]]) -> list[Detections]:
@@ -96,55 +100,69 @@ def evaluate_detections(
 ) -> Result:
     """Score detections that were made earlier, one entry per image of `data`, in its order."""
     _check_request(data, iou_type)
-    return _score(detections, [data.target(i) for i in range(len(data))], data, iou_type, None)
+    if len(detections) != len(data):
+        check_detections(detections, data, [data.size(i) for i in range(len(data))], masks=False)
+    tables = _Tables(data, iou_type)
+    for index, found in enumerate(detections):
+        tables.add([found], [data.target(index)])
+    return tables.score(None)
 
 
-def _score(
-    detections: Sequence[Detections],
-    targets: Sequence[Target],
-    data: Dataset,
-    iou_type: IoUType,
-    losses: dict[str, float] | None,
-) -> Result:
-    masks = iou_type == "segm"
-    if masks:
-        _check_masks(targets, data)
-    sizes = [data.size(i) for i in range(len(data))]
-    check_detections(detections, data, sizes, masks=masks)
-    objects = gather_objects(targets, sizes, masks=masks)
-    found = gather_found(detections, masks=masks)
-    matches = match_all(objects, found, len(data.classes))
-    ours = {name: float(value[0]) for name, value in figures(bootstrap.average_precision(matches)).items()}
-    summary = coco_figures(objects, found, len(data.classes))
-    summary |= {name: ours[name] for name in ("AP_unoccluded", "AP_occluded")}
-    return Result(
-        data=data.name,
-        split=data.split,
-        classes=tuple(data.classes),
-        iou_type=iou_type,
-        fingerprint=objects.fingerprint(),
-        summary=summary,
-        matches=matches,
-        warnings=suspicions(objects, found, len(data.classes)),
-        losses=losses,
-        occlusion_is_estimate=data.occlusion_is_estimate,
-        objects=replace(objects, masks=None),
-        found=replace(found, masks=None),
-    )
+class _Tables:
+    """Objects and detections of a data set, gathered image after image."""
+
+    def __init__(self, data: Dataset, iou_type: IoUType):
+        self.data, self.iou_type, self.key = data, iou_type, MASKS.get(iou_type)
+        self.objects: list[Objects] = []
+        self.found: list[Found] = []
+        self.count = 0
+
+    def add(self, detections: Sequence[Detections], targets: Sequence[Target]) -> None:
+        """Take those of the next images."""
+        first, masks = self.count, self.key is not None
+        sizes = [self.data.size(first + i) for i in range(len(targets))]
+        _check_masks(targets, self.data, self.key)
+        check_detections(detections, self.data, sizes, masks=masks, first=first)
+        self.objects.append(gather_objects(targets, sizes, masks=self.key, first=first))
+        self.found.append(gather_found(detections, masks=masks, first=first))
+        self.count += len(targets)
+
+    def score(self, losses: dict[str, float] | None) -> Result:
+        """All figures."""
+        data, objects, found = self.data, joined(self.objects), joined(self.found)
+        matches = match_all(objects, found, len(data.classes))
+        ours = {name: float(value[0]) for name, value in figures(bootstrap.average_precision(matches)).items()}
+        summary = coco_figures(objects, found, len(data.classes))
+        summary |= {name: ours[name] for name in ("AP_unoccluded", "AP_occluded")}
+        return Result(
+            data=data.name,
+            split=data.split,
+            classes=tuple(data.classes),
+            iou_type=self.iou_type,
+            fingerprint=objects.fingerprint(),
+            summary=summary,
+            matches=matches,
+            warnings=suspicions(objects, found, len(data.classes)),
+            losses=losses,
+            occlusion_is_estimate=data.occlusion_is_estimate,
+            objects=replace(objects, masks=None),
+            found=replace(found, masks=None),
+        )
 
 
 def _check_request(data: Dataset, iou_type: str) -> None:
-    if iou_type not in ("bbox", "segm"):
-        raise DataError(f'iou_type is {iou_type!r}, expected "bbox" or "segm".')
+    if iou_type not in ("bbox", *MASKS):
+        raise DataError(f'iou_type is {iou_type!r}, expected "bbox" or "segm" (visible pixels) or "segm-amodal".')
     if len(data) == 0:
         raise DataError(f"{data.name} {data.split} has no images to evaluate on.")
-    if iou_type == "segm":
-        _check_masks([data.target(0)], data)  # better now than after all images
+    if iou_type in MASKS:
+        _check_masks([data.target(0)], data, MASKS[iou_type])  # better now than after some images
 
 
-def _check_masks(targets: Sequence[Target], data: Dataset) -> None:
-    if not all("masks" in target for target in targets):
-        raise DataError(f'{data.name} {data.split} has no masks. Use iou_type="bbox" for boxes.')
+def _check_masks(targets: Sequence[Target], data: Dataset, key: str | None) -> None:
+    if key is not None and not all(key in target for target in targets):
+        what = "masks" if key == "masks" else "amodal masks"
+        raise DataError(f'{data.name} {data.split} has no {what}. Use iou_type="bbox" for boxes.')
 
 
 def _check_classes(detector: Detector, data: Dataset) -> None:
@@ -165,11 +183,3 @@ def _few(classes: tuple[str, ...]) -> str:
 def _device(detector: Detector) -> torch.device:
     parameter = next(detector.parameters(), None)
     return torch.device("cpu") if parameter is None else parameter.device
-
-
-def _slim(target: Target, iou_type: IoUType) -> Target:
-    """Without masks that are not needed: those of a whole data set would fill the memory."""
-    keep = {"boxes", "labels", "iscrowd", "difficult", "area", "occlusion"}
-    if iou_type == "segm":
-        keep.add("masks")
-    return {name: value for name, value in target.items() if name in keep}

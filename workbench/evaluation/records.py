@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from itertools import chain
+from typing import Any, TypeVar
 
 import numpy as np
 from pycocotools import mask as coco_mask
@@ -79,10 +80,30 @@ def box_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return shared / np.maximum(areas[0][:, None] + areas[1] - shared, 1e-9)
 
 
+Table = TypeVar("Table", Objects, Found)
+
+
+def joined(parts: Sequence[Table]) -> Table:
+    """Tables of consecutive images, gathered with `first`, as one."""
+    columns: dict[str, Any] = {}
+    for item in fields(parts[0]):
+        values = [getattr(part, item.name) for part in parts]
+        if item.name == "num_images":
+            columns[item.name] = sum(values)
+        elif isinstance(values[0], np.ndarray):
+            columns[item.name] = np.concatenate(values)
+        else:
+            columns[item.name] = None if values[0] is None else list(chain.from_iterable(values))
+    return type(parts[0])(**columns)
+
+
 def gather_objects(
-    targets: Sequence[Target], sizes: Sequence[tuple[int, int]], *, masks: bool = False
+    targets: Sequence[Target], sizes: Sequence[tuple[int, int]], *, masks: str | None = None, first: int = 0
 ) -> Objects:
-    """The objects of all `targets`; `sizes` are (height, width) of the images. `masks` asks for masks too."""
+    """The objects of `targets`; `sizes` are (height, width) of the images.
+
+    masks: the key of the masks to gather as well, as codes. first: index of the first image in its data set.
+    """
     counts = [len(target["labels"]) for target in targets]
     boxes = _stack([_numpy(target["boxes"], np.float64).reshape(-1, 4) for target in targets], (0, 4))
     known_area = _column(targets, counts, "area", np.nan)
@@ -90,22 +111,22 @@ def gather_objects(
     return Objects(
         num_images=len(targets),
         sizes=np.array(sizes, dtype=np.int64).reshape(-1, 2),
-        images=np.repeat(np.arange(len(targets)), counts),
+        images=np.repeat(np.arange(first, first + len(targets)), counts),
         labels=_column(targets, counts, "labels", 0).astype(np.int64),
         boxes=boxes,
         area=np.where(np.isnan(known_area), box_area, known_area),
         crowd=_column(targets, counts, "iscrowd", 0).astype(bool),
         difficult=_column(targets, counts, "difficult", 0).astype(bool),
         occlusion=_column(targets, counts, "occlusion", np.nan),
-        masks=[code for target in targets for code in encode_masks(target["masks"])] if masks else None,
+        masks=None if masks is None else [code for target in targets for code in encode_masks(target[masks])],
     )
 
 
-def gather_found(detections: Sequence[Detections], *, masks: bool = False) -> Found:
-    """All `detections`, one entry per image, as one table."""
+def gather_found(detections: Sequence[Detections], *, masks: bool = False, first: int = 0) -> Found:
+    """`detections`, one entry per image, as one table; `masks` asks for masks too; `first` as in `gather_objects`."""
     counts = [len(found) for found in detections]
     return Found(
-        images=np.repeat(np.arange(len(detections)), counts),
+        images=np.repeat(np.arange(first, first + len(detections)), counts),
         labels=_stack([_numpy(found.labels, np.int64) for found in detections], (0,)).astype(np.int64),
         boxes=_stack([_numpy(found.boxes, np.float64).reshape(-1, 4) for found in detections], (0, 4)),
         scores=_stack([_numpy(found.scores, np.float64) for found in detections], (0,)),

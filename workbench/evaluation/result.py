@@ -42,7 +42,7 @@ class Result:
     data: str  #: name of the data set
     split: str
     classes: tuple[str, ...]
-    iou_type: str  #: "bbox" or "segm"
+    iou_type: str  #: "bbox", "segm" or "segm-amodal"
     fingerprint: str  #: equal for equal objects
     summary: dict[str, float]  #: COCO's 12 figures, AP_unoccluded and AP_occluded
     matches: Matches
