@@ -27,6 +27,7 @@ BADGES = {
     "failed": ("✕", "failed", "#a40e26", "#ffebe9"),
 }
 IDLE = 5  #: an ended run is looked at so many times less often, since another may resume it
+FIT = (1, 4)  #: seconds after which figures are fitted to the page; a busy page needs the second
 
 
 class RunMonitor(ipywidgets.VBox):
@@ -57,6 +58,10 @@ class RunMonitor(ipywidgets.VBox):
         self.refresh()
         self._thread = threading.Thread(target=self._follow, name=f"monitor {self.run.name}", daemon=True)
         self._thread.start()
+        for seconds in FIT:
+            timer = threading.Timer(seconds, self._fit)
+            timer.daemon = True
+            timer.start()
 
     def _build(self) -> None:
         name, folder = html.escape(self.run.name), html.escape(str(self.run.folder), quote=True)
@@ -97,6 +102,13 @@ class RunMonitor(ipywidgets.VBox):
     def _follow(self) -> None:
         while not self._closed.wait(self.interval * (1 if self.run.alive else IDLE)):
             self.refresh()
+
+    def _fit(self) -> None:
+        """The page measures a figure's place before there is one; a margin that changes makes it look again."""
+        with self._lock:
+            for figure in () if self._closed.is_set() else (self.figure, self.health):
+                if figure is not None:
+                    figure.layout.margin.r = 33 - figure.layout.margin.r  # 16 and 17 in turn
 
     def _show(self) -> None:
         status, progress = self.run.status, self.run.progress()
