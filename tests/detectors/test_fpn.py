@@ -11,9 +11,13 @@ from torch.nn import functional as F
 from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
-from workbench.detectors import build_detector
+from workbench.data import load_data
+from workbench.detectors import build_detector, save_detector
 from workbench.detectors.fpn import SwitchedFPN
-from workbench.errors import RecipeError
+from workbench.detectors.proposals import with_proposals
+from workbench.errors import DataError, RecipeError
+from workbench.evaluation.proposals import proposal_recall
+from workbench.training.recipe import Recipe
 
 CLASSES = ("one", "two")
 WIDTHS, CHANNELS = (3, 4, 5), 6
@@ -163,3 +167,46 @@ def test_batch_norm_behind_the_convolutions():
 def test_what_makes_no_sense_is_refused(change, message):
     with pytest.raises(RecipeError, match=message), torch.device("meta"):
         build_detector(SMALL | change, CLASSES)
+
+
+def test_a_proposal_network_by_itself(tmp_path):
+    """It learns and proposes as the first stage of the whole detector does, and says that it does not detect."""
+    torch.manual_seed(0)
+    whole = build_detector(SMALL | {"pyramid": {"top_down": False}}, CLASSES).eval()
+    kept = {key: SMALL[key] for key in ("backbone", "channels", "min_size", "rpn")}
+    alone = build_detector(kept | {"kind": "rpn", "pyramid": {"top_down": False}}, CLASSES).eval()
+    state = {name: value for name, value in whole.state_dict().items() if not name.startswith("roi_heads.")}
+    alone.load_state_dict(state)
+    data = load_data("digit-scenes", split="train", length=2, size=64)
+    images, targets = zip(*(data[i] for i in range(2)), strict=True)
+    targets = [dict(target, labels=torch.ones_like(target["labels"])) for target in targets]
+    for mine, theirs in zip(alone.proposals(images, 15), whole.proposals(images, 15), strict=True):
+        assert torch.equal(mine, theirs)
+        assert len(mine) <= 15
+    mine, theirs = (one.losses(images, targets, torch.Generator().manual_seed(1)) for one in (alone, whole))
+    assert set(mine) == {"objectness", "rpn_box"}
+    assert all(torch.equal(mine[name], theirs[name]) for name in mine)
+    mine.total.backward()
+    assert all(p.grad is not None for p in alone.parameters())
+    with pytest.raises(DataError, match="gives no detections: ask for proposals"):
+        alone.detect(images)
+    given = with_proposals(data, kind="detector", name=save_detector(alone, tmp_path / "a.safetensors"), top=20)
+    assert 0 <= proposal_recall(given).summary["AR100"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"test": {"name": "digit-scenes"}}, "test: a region proposal network gives no detections"),
+        ({"hardener": {"kind": "random-dropout"}}, "rpn has no RoIs"),
+        ({"detector.head": {"width": 3}}, "detector.head is not an option of rpn"),
+    ],
+)
+def test_what_a_recipe_cannot_ask_of_a_proposal_network(change, message):
+    plain = {
+        "data": {"name": "digit-scenes"},
+        "detector": {"kind": "rpn", "backbone": {"name": "small"}, "min_size": None},
+        "stages": [{"steps": 10, "lr": 0.02}],
+    }
+    with pytest.raises(RecipeError, match=message):
+        Recipe.from_dict(plain).replace(change)

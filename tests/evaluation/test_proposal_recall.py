@@ -94,6 +94,8 @@ def test_by_hand():
     assert table.loc["small", "AR@100"] == 1
     assert np.isnan(table.loc["medium", "AR@100"])
     assert table.loc["large", "recall@0.5"] == 0
+    assert list(recall.summary) == ["AR100", "AR1k", "AR1k_s", "AR1k_m", "AR1k_l"]
+    assert [recall.summary[key] for key in ("AR100", "AR1k", "AR1k_s", "AR1k_l")] == [0.5, 0.5, 1, 0]
 
 
 def test_equals_pycocotools():

@@ -12,6 +12,7 @@ from workbench.detectors.base import Detector
 from workbench.detectors.fast_rcnn import FastRCNN
 from workbench.detectors.faster_rcnn import FasterRCNN
 from workbench.detectors.mask_rcnn import MaskRCNN
+from workbench.detectors.proposal_network import ProposalNetwork
 from workbench.detectors.retinanet import RetinaNet
 from workbench.errors import RecipeError
 
@@ -20,6 +21,7 @@ KINDS: dict[str, Callable[..., Detector]] = {
     "faster-rcnn": FasterRCNN.build,
     "mask-rcnn": MaskRCNN.build,
     "retinanet": RetinaNet.build,
+    "rpn": ProposalNetwork.build,
 }
 
 

@@ -71,7 +71,6 @@ class FasterRCNN(RCNN):
             RecipeError: options that do not exist or do not fit together.
         """
         trunk = build_trunk({"name": "resnet50"} | (backbone or {}), pyramid, channels)
-        sizes = _anchors(anchor_sizes, trunk)
         roi_head = build_roi_head(
             trunk,
             len(classes),
@@ -81,12 +80,7 @@ class FasterRCNN(RCNN):
             canonical_size=canonical_size,
             roi=roi,
         )
-        try:
-            proposals = RegionProposalNetwork(
-                trunk.channels, anchor_sizes=sizes, aspect_ratios=tuple(aspect_ratios), **(rpn or {})
-            )
-        except TypeError as reason:
-            raise RecipeError(f"detector.rpn: {reason}") from reason
+        proposals = build_rpn(trunk, anchor_sizes, aspect_ratios, rpn)
         detector = cls(trunk.module, proposals, roi_head, build_transform(min_size, max_size), classes)
         return detector.to(memory_format=torch.channels_last)
 
@@ -117,6 +111,22 @@ class FasterRCNN(RCNN):
             batch, _ = self.transform([torch.zeros(3, height, width, device=self.device)])
             anchors = self.rpn.anchor_generator(batch, self._features(batch))[0]
         return resize_boxes(anchors, batch.image_sizes[0], [height, width]).cpu()
+
+
+def build_rpn(
+    trunk: Trunk,
+    anchor_sizes: Sequence[Sequence[float]] | None,
+    aspect_ratios: Sequence[float],
+    options: dict | None,
+) -> RegionProposalNetwork:
+    """The region proposal network on all levels of a trunk; see `FasterRCNN.build`. Raises RecipeError."""
+    sizes = _anchors(anchor_sizes, trunk)
+    try:
+        return RegionProposalNetwork(
+            trunk.channels, anchor_sizes=sizes, aspect_ratios=tuple(aspect_ratios), **(options or {})
+        )
+    except TypeError as reason:
+        raise RecipeError(f"detector.rpn: {reason}") from reason
 
 
 def _anchors(given: Sequence[Sequence[float]] | None, trunk: Trunk) -> tuple:

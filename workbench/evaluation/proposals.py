@@ -53,6 +53,13 @@ class ProposalRecall:
         at = {f"recall@{THRESHOLDS[place]:.1f}": recall[:, place, -1] for place in (0, 4)}
         return pd.DataFrame({**average, **at, "objects": self.num_objects}, index=pd.Index(SIZES, name="size"))
 
+    @property
+    def summary(self) -> dict[str, float]:
+        """The columns of the thesis's Table 4.1: AR100, AR1k, and AR1k of small, medium and large objects."""
+        table = self.table()
+        by_size = {f"AR1k_{size[0]}": float(table.loc[size, "AR@1000"]) for size in SIZES[1:]}
+        return {"AR100": float(table.loc["all", "AR@100"]), "AR1k": float(table.loc["all", "AR@1000"]), **by_size}
+
     def __str__(self) -> str:
         head = f"{self.data}: {self.num_images} images, {self.num_proposals:.0f} proposals per image"
         return f"{head}\n{self.table().to_string(float_format='{:.3f}'.format, na_rep='–')}"

@@ -28,7 +28,7 @@ Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
-WITHOUT_ROIS = ("retinanet",)
+WITHOUT_ROIS = ("retinanet", "rpn")
 #: Keys that do not change which weights come out (threads can, in the last bits; the processes do).
 NOT_DECISIVE = (
     "name", "notes", "published", "device", "threads", "workers",
@@ -241,6 +241,9 @@ def _misfits(recipe: Recipe) -> Iterator[str]:
         yield f"batch_size: {recipe.batch_size} images cannot be divided over {recipe.processes} processes"
     if recipe.hardener is not None and recipe.detector.get("kind") in WITHOUT_ROIS:
         yield f"hardener: it acts between RoI pooling and the head, and {recipe.detector['kind']} has no RoIs"
+    for key in ("validation", "test"):
+        if recipe.detector.get("kind") == "rpn" and getattr(recipe, key) is not None:
+            yield f"{key}: a region proposal network gives no detections; leave it out and use proposal_recall"
     misfits, learns = _try_players(_players(recipe))
     yield from misfits
     if not learns and any(stage.train == "hardener" for stage in recipe.stages):

@@ -1,0 +1,79 @@
+"""A region proposal network by itself, as the thesis's Table 4.1 trains and measures it (ch. 4.5.1).
+
+It gives proposals and no detections: `proposals(images, top)`, or `with_proposals(data, kind="detector", name=...)`
+for `proposal_recall` and for a Fast R-CNN to learn on. Its names are those of Faster R-CNN's trunk and `rpn`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from workbench.detectors.base import as_float, training_targets
+from workbench.detectors.faster_rcnn import FasterRCNN, build_rpn
+from workbench.detectors.parts import build_transform, build_trunk
+from workbench.errors import DataError, RecipeError
+from workbench.hardeners import Hardener
+from workbench.types import Detections, Losses, Score, Target
+
+
+class ProposalNetwork(FasterRCNN):
+    """The first stage of Faster R-CNN, without the second; build one with `ProposalNetwork.build`."""
+
+    @classmethod
+    def build(
+        cls,
+        classes: Sequence[str],
+        *,
+        backbone: dict | None = None,
+        pyramid: bool | dict = True,
+        channels: int | None = None,
+        anchor_sizes: Sequence[Sequence[float]] | None = None,
+        aspect_ratios: Sequence[float] = (0.5, 1.0, 2.0),
+        min_size: int | Sequence[int] | None = 800,
+        max_size: int | None = 1333,
+        rpn: dict | None = None,
+    ) -> ProposalNetwork:
+        """A proposal network from plain values; the options are those of `FasterRCNN.build`. Raises RecipeError."""
+        trunk = build_trunk({"name": "resnet50"} | (backbone or {}), pyramid, channels)
+        proposals = build_rpn(trunk, anchor_sizes, aspect_ratios, rpn)
+        detector = cls(trunk.module, proposals, None, build_transform(min_size, max_size), classes)
+        return detector.to(memory_format=torch.channels_last)
+
+    def take_hardener(self, hardener: Hardener | None) -> None:
+        """There is nothing to harden: any but None is a RecipeError."""
+        if hardener is not None:
+            raise RecipeError("hardener: it acts between RoI pooling and the head, and here are no RoIs")
+
+    def losses(
+        self, images: Sequence[Tensor], targets: Sequence[Target], generator: torch.Generator | None = None
+    ) -> Losses:
+        """`objectness` and `rpn_box`; see `RCNN.losses` for the errors."""
+        truth = training_targets(targets, images, len(self.classes), self.device)
+        batch, truth = self.transform(as_float(images, self.device), truth)
+        _, losses = self.rpn(batch, self._features(batch), truth, generator, counts=(1, 1))
+        return Losses(losses)
+
+    def detect(self, images: Sequence[Tensor], proposals: Sequence[Tensor] | None = None) -> list[Detections]:
+        """There are none: a DataError that says what to ask for."""
+        raise DataError(NO_CLASSES)
+
+    def score_boxes(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> list[Tensor]:
+        """See `detect`."""
+        raise DataError(NO_CLASSES)
+
+    def roi_features(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> Tensor:
+        """See `detect`."""
+        raise DataError(NO_CLASSES)
+
+    def head_score(self) -> Score:
+        """See `detect`."""
+        raise DataError(NO_CLASSES)
+
+
+NO_CLASSES = (
+    "a region proposal network knows no classes and gives no detections: ask for proposals(images, top), and measure "
+    'them by proposal_recall(with_proposals(data, kind="detector", name=...))'
+)
