@@ -5,10 +5,12 @@ import io
 import numpy as np
 import pytest
 import torch
+from matplotlib.colors import to_rgba
 from matplotlib.patches import Rectangle
 
 from workbench.analysis.occlusion_response import OcclusionResponse, grid_positions
 from workbench.errors import DataError
+from workbench.figures.canvas import colour
 from workbench.figures.data_statistics import statistics_figure
 from workbench.figures.detection import detections_figure, scene_grid, side_by_side
 from workbench.figures.occlusion_response import response_figure
@@ -145,3 +147,22 @@ def test_statistics_figure():
     rendered(figure)
     unknown = statistics_figure({"a": 1}, [float("nan")])
     assert texts(unknown.axes[1]) == ["unknown in this data set"]
+
+
+def test_masks_of_detections_are_tinted_the_best_on_top(image, found, target):
+    found.masks = torch.zeros(3, 20, 30, dtype=torch.bool)
+    found.masks[0, 2:6, 20:25] = True  # label 2, score 0.875
+    found.masks[1, 4:9, 22:27] = True  # label 1, score 0.5
+    found.masks[2, 15:, :5] = True  # score 0.49: not shown
+    (axes,) = detections_figure(image, found, CLASSES, min_score=0.5).axes
+    layer = np.asarray(axes.images[1].get_array())
+    assert layer.shape == (20, 30, 4)
+    np.testing.assert_allclose(layer[3, 21], to_rgba(colour(2), 0.55))
+    np.testing.assert_allclose(layer[8, 26], to_rgba(colour(1), 0.55))
+    np.testing.assert_allclose(layer[5, 23], to_rgba(colour(2), 0.55))
+    assert layer[..., 3].astype(bool).sum() == 4 * 5 + 5 * 5 - 2 * 3
+    plain = Detections(found.boxes, found.labels, found.scores)
+    figure = side_by_side([image], {"plain": [plain], "masks": [found]}, CLASSES, targets=[target])
+    assert [len(axes.images) for axes in figure.axes] == [2, 1, 2]
+    assert [len(a.images) for a in side_by_side([image], {"a": [plain]}, CLASSES, targets=[target]).axes] == [1, 1]
+    assert rendered(figure)

@@ -18,9 +18,14 @@ from workbench.types import Detections, Target
 def draw_detections(
     axes: Axes, detections: Detections, classes: Sequence[str], *, min_score: float = 0.5
 ) -> None:
-    """Boxes with class names and scores of the detections of at least `min_score`, the best one on top."""
+    """Boxes with class names and scores of the detections of at least `min_score`, the best one on top.
+
+    Where there are masks, their pixels are tinted.
+    """
     shown = detections.above(min_score)
     labels, scores = shown.labels.tolist(), shown.scores.tolist()
+    if shown.masks is not None:
+        _tint(axes, shown.masks.flip(0), shown.labels.flip(0))
     for index in reversed(range(len(shown))):
         draw_box(axes, shown.boxes[index], colour=colour(labels[index]))
     texts = [f"{classes[label - 1]} {score:.2f}" for label, score in zip(labels, scores, strict=True)]
@@ -95,7 +100,8 @@ def side_by_side(
 ) -> Figure:
     """One row per image, one column per detector (`found` is name → detections of each image).
 
-    With `targets` a first column shows what is there, and the true boxes are dashed in the others.
+    With `targets` a first column shows what is there, and the true boxes are dashed in the others. Masks are tinted
+    where a detector gives them.
     """
     for name, some in found.items():
         if len(some) != len(images):
@@ -106,7 +112,8 @@ def side_by_side(
         target = None if targets is None else targets[row]
         if target is not None:
             show_image(axes[row, 0], image)
-            draw_target(axes[row, 0], target, classes)
+            masks = any(some[row].masks is not None for some in found.values())
+            draw_target(axes[row, 0], target, classes, masks=masks)
         for column, some in enumerate(found.values(), start=first):
             _panel(axes[row, column], image, some[row], classes, target, min_score)
     for column, name in enumerate([*["what is there"] * first, *found]):
@@ -135,7 +142,7 @@ def _largest(images) -> tuple[int, int]:
 
 
 def _tint(axes: Axes, masks: Tensor, labels: Tensor) -> None:
-    """Colour the visible pixels [N, H, W] of each object."""
+    """Colour the pixels [N, H, W] of each object; the last one covers the others."""
     layer = np.zeros((*masks.shape[-2:], 4))
     for mask, label in zip(np.asarray(masks.cpu(), dtype=bool), labels.tolist(), strict=True):
         layer[mask] = to_rgba(colour(label), 0.55)
