@@ -244,7 +244,7 @@ def difference(
     and its 95 % interval low, high; an interval without 0 is a difference that other images would show too.
     The interval knows the chance in the choice of images, not that of training (another seed).
     """
-    _check_comparable(a, b)
+    check_comparable(a, b)
     weights = bootstrap.resample_images(a.num_images, resamples, seed)
     points = [figures(bootstrap.average_precision(result.matches)) for result in (a, b)]
     samples = [figures(bootstrap.average_precision(result.matches, weights)) for result in (a, b)]
@@ -263,7 +263,8 @@ def _span(value: float, samples: np.ndarray) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _check_comparable(a: Result, b: Result) -> None:
+def check_comparable(a: Result, b: Result) -> None:
+    """Raise DataError unless both are about the same images and classes."""
     for name in ("data", "split", "classes", "num_images", "fingerprint", "iou_type"):
         if getattr(a, name) != getattr(b, name):
             sides = " and ".join(f"{r.data} {r.split} ({r.num_images} images, {r.iou_type})" for r in (a, b))
