@@ -131,7 +131,7 @@ def test_ignored_anchors_and_weights_of_zero_count_nothing():
 
 
 def test_levels_of_images_with_one_weight_each():
-    """[B, n, K] with weights [B, 1]: the sum over images of weight times sum; a factor goes through to the gradient."""
+    """[B, n, K] with weights [B, 1]: the sum over images of weight times sum; a factor goes through."""
     logits = torch.randn(2, 5, 3, dtype=torch.double).requires_grad_()
     labels = torch.randint(0, 4, (2, 5))
     weights = torch.tensor([[0.5], [2.0]])
