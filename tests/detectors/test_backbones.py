@@ -10,6 +10,7 @@ import pytest
 import torch
 import torchvision
 from PIL import Image
+from torchvision.models.detection._utils import overwrite_eps
 from torchvision.ops import FrozenBatchNorm2d
 from torchvision.transforms.v2 import functional as vision
 
@@ -230,3 +231,23 @@ def test_local_resnet18_as_c4(data_root):
     assert torch.equal(body.layer3[1].conv2.weight, state["layer3.1.conv2.weight"])
     with pytest.raises(WeightsError, match=r"lacks .* entries of the backbone, first \['layer4"):
         resnet_body("resnet18", stages=4, weights=str(path))
+
+
+def test_eps_is_that_of_torchvisions_published_detectors():
+    """They were trained when FrozenBatchNorm2d had none; it matters where a channel hardly varies."""
+    torch.manual_seed(0)
+    peer = torchvision.models.resnet18(norm_layer=FrozenBatchNorm2d)
+    overwrite_eps(peer, 0.0)
+    bodies = [resnet_body("resnet18", stages=3, **options)[0] for options in ({"eps": 0.0}, {})]
+    state = peer.state_dict()
+    for name, value in state.items():
+        if name.endswith("running_var"):
+            value.fill_(1e-5)
+    image = torch.rand(1, 3, 32, 32)
+    first = peer.relu(peer.bn1(peer.conv1(image)))
+    want = peer.layer1(peer.maxpool(first))
+    for body in bodies:
+        load_trunk(body, state, "torchvision")
+    same, other = (body(image)["0"] for body in bodies)
+    torch.testing.assert_close(same, want)
+    assert not torch.allclose(other, want, rtol=0.1)

@@ -84,6 +84,12 @@ def test_anchors_that_miss_the_objects(monkeypatch):
     assert problem.where == "detector's anchors in images of 12 × 16 px"
 
 
+def test_a_detector_of_masks_on_data_without(monkeypatch):
+    monkeypatch.setattr(TinyDetector, "mask_key", "masks")
+    (problem,) = [p for p in doctor(tiny_recipe()).problems if p.where == "detector.mask"]
+    assert (problem.level, 'no target["masks"]' in problem.what) == ("error", True)
+
+
 def test_anchors_need_not_fit_what_is_not_learned(monkeypatch):
     def target(self, index):
         known = plain(self, index)

@@ -10,11 +10,13 @@ if TYPE_CHECKING:
     from workbench.detectors.fast_rcnn import FastRCNN
     from workbench.detectors.faster_rcnn import FasterRCNN
     from workbench.detectors.load import begin_from, load_detector, save_detector
+    from workbench.detectors.mask_rcnn import MaskRCNN
 
 __all__ = [
     "Detector",
     "FastRCNN",
     "FasterRCNN",
+    "MaskRCNN",
     "begin_from",
     "build_detector",
     "evaluating",
@@ -28,6 +30,7 @@ __getattr__, __dir__ = on_demand(
         "Detector": "workbench.detectors.base",
         "FastRCNN": "workbench.detectors.fast_rcnn",
         "FasterRCNN": "workbench.detectors.faster_rcnn",
+        "MaskRCNN": "workbench.detectors.mask_rcnn",
         "begin_from": "workbench.detectors.load",
         "build_detector": "workbench.detectors.build",
         "evaluating": "workbench.detectors.base",

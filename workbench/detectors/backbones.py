@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 import torchvision
 from torch import Tensor, nn
@@ -135,7 +137,13 @@ class AlexNetBackbone(PlainBackbone):
 
 
 def resnet_body(
-    name: str, *, stages: int = 4, norm: str = "frozen", weights: str | None = None, frozen_stages: int = 1
+    name: str,
+    *,
+    stages: int = 4,
+    norm: str = "frozen",
+    eps: float = 1e-5,
+    weights: str | None = None,
+    frozen_stages: int = 1,
 ) -> tuple[nn.Module, nn.Module]:
     """The first `stages` stages of a torchvision ResNet, and the last one as a module of its own (conv5).
 
@@ -143,6 +151,7 @@ def resnet_body(
         name: one of `RESNETS`.
         stages: 4 for a pyramid, 3 for a single C4 map.
         norm: "frozen" keeps BatchNorm's ImageNet statistics, "batch" trains it.
+        eps: of BatchNorm; torchvision's published R-CNNs and RetinaNet of the first version have 0.
         weights: None (random), "imagenet" (torchvision's) or the path of a state dict.
         frozen_stages: 0 trains all, 1 freezes the stem, 2 the stem and layer1, and so on.
 
@@ -154,7 +163,7 @@ def resnet_body(
     layers = {"frozen": FrozenBatchNorm2d, "batch": nn.BatchNorm2d}
     if norm not in layers:
         raise RecipeError(f"backbone.norm {norm!r} does not exist; choose one of {sorted(layers)}")
-    net = torchvision.models.get_model(name, weights=None, norm_layer=layers[norm])
+    net = torchvision.models.get_model(name, weights=None, norm_layer=partial(layers[norm], eps=eps))
     returned = {stage: str(index) for index, stage in enumerate(STAGES[:stages])}
     body = IntermediateLayerGetter(net, return_layers=returned)
     layer4 = net.layer4

@@ -36,6 +36,7 @@ class Detector(nn.Module):
     hardener: nn.Module | None  #: acts in `losses`
     config: dict  #: rebuilds the detector: build_detector(config, classes)
     needs_proposals: bool = False  #: whether `detect` and `losses` work only on proposals that they are given
+    mask_key: str | None = None  #: where targets have the masks that `losses` learns from, if it does
 
     def losses(
         self, images: Sequence[Tensor], targets: Sequence[Target], generator: torch.Generator | None = None

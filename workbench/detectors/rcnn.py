@@ -27,8 +27,6 @@ class RCNN(Detector):
         classes: names of labels 1..K.
     """
 
-    mask_key: str | None = None  #: where targets have the masks to learn
-
     def __init__(
         self,
         backbone: nn.Module,

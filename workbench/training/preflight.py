@@ -188,6 +188,10 @@ def _sample(data: Dataset, number: int) -> Dataset:
 def _anchors(recipe: Recipe, data: Dataset) -> Iterable[Problem]:
     try:
         detector = build_detector(recipe.detector, data.classes, pretrained=False)
+        key = detector.mask_key
+        if key is not None and key not in data.target(0):
+            what = f'the detector learns masks, and the data have no target["{key}"]'
+            return [Problem("error", "detector.mask", what, "Use data with masks (coco: data.options.masks true).")]
         if detector.needs_proposals:
             return proposal_problems(_sample(data, DECODED))
         return _anchor_problems(detector, _sample(data, SAMPLE))
