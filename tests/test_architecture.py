@@ -20,9 +20,11 @@ ALLOWED = {
     "hardeners": {"errors", "types"},
     "detectors": {"errors", "lazy", "types", "paths", "data", "losses", "hardeners"},
     "evaluation": {"errors", "types", "data", "detectors"},
-    "analysis": {"errors", "types", "data", "detectors", "hardeners"},
+    "analysis": {"errors", "types", "data", "losses", "detectors", "hardeners"},
     "training": {"errors", "lazy", "types", "data", "detectors", "hardeners", "evaluation"},
-    "figures": {"errors", "types", "data", "detectors", "hardeners", "evaluation", "analysis", "training"},
+    "figures": {
+        "errors", "types", "data", "losses", "detectors", "hardeners", "evaluation", "analysis", "training",
+    },
 }
 
 

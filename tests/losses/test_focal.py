@@ -183,3 +183,10 @@ def test_configurations():
     assert build_anchor_loss(None) == Focal(gamma=2.0, alpha=0.25)
     assert build_anchor_loss({"kind": "cross-entropy", "alpha": 0.75}) == CrossEntropy(alpha=0.75)
     assert build_anchor_loss({"kind": "hinge", "margin": 2}) == Hinge(margin=2)
+
+
+def test_a_loss_in_words():
+    assert str(Focal()) == "focal, γ = 2, α = 0.25"
+    assert str(CrossEntropy()) == "cross-entropy"
+    assert str(FocalStar(tau=0.01)) == "focal-star, γ = 2, β = 1, τ = 0.01"
+    assert str(Hinge(alpha=0.5)) == "hinge, margin = 1, α = 0.5"

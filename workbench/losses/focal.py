@@ -58,6 +58,14 @@ class AnchorLoss:
         if not 0 <= self.tau < 1:
             raise RecipeError(f"loss.tau is {self.tau}; expected a probability, 0 <= tau < 1")
 
+    def __str__(self) -> str:
+        """In a few words, as legends and tables name it."""
+        marks = {"gamma": "γ", "alpha": "α", "beta": "β", "tau": "τ"}
+        shown = {name: value for name, value in vars(self).items() if value is not None and (name != "tau" or value)}
+        order = sorted(shown, key=lambda name: (name == "tau", name == "alpha"))
+        kind = next(kind for kind, made in KINDS.items() if made is type(self))
+        return ", ".join([kind, *(f"{marks.get(name, name)} = {shown[name]:g}" for name in order)])
+
     @property
     def weights(self) -> tuple[float, float]:
         """Weight of present and of absent classes."""
