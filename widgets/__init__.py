@@ -9,11 +9,12 @@ _HOMES = {
     "AdversaryExplorer": "adversary_explorer",
     "AttentionExplorer": "attention_explorer",
     "DatasetBrowser": "dataset_browser",
+    "ErrorBrowser": "error_browser",
     "OcclusionLab": "occlusion_lab",
     "RunMonitor": "run_monitor",
 }
 
-__all__ = ["AdversaryExplorer", "AttentionExplorer", "DatasetBrowser", "OcclusionLab", "RunMonitor"]
+__all__ = ["AdversaryExplorer", "AttentionExplorer", "DatasetBrowser", "ErrorBrowser", "OcclusionLab", "RunMonitor"]
 
 
 def __getattr__(name: str) -> Any:

@@ -183,7 +183,7 @@ def spread(dropped: Tensor) -> Tensor:
     """How differently the RoIs lose their cells: 0 if all lose the same, 1 if as evenly as random ones.
 
     It is the entropy of where cells are lost, scaled between log k and log n. An A that is the same for every RoI
-    gives 0.44 with the published fractions, as its sample still differs; very few RoIs give less than many.
+    gives 0.47 with the published fractions, as its sample still differs; very few RoIs give less than many.
 
     Args:
         dropped: [r, n], 1 for each of the k cells of n that a RoI loses.

@@ -1,0 +1,145 @@
+"""ErrorBrowser without a browser: filters, pages, what only one detector gets wrong, and words that are text."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+import torch
+import traitlets
+from PIL import Image
+
+from widgets.error_browser import PAGE, ErrorBrowser
+from workbench.data.dataset import Dataset
+from workbench.errors import DataError
+from workbench.evaluation import evaluate_detections
+from workbench.types import Detections, Target
+
+CLASSES = ("cat", "<b>dog</b>")
+CAT, DOG, NOWHERE = (0, 0, 20, 20), (30, 0, 50, 20), (60, 40, 80, 60)
+IMAGES = 12
+
+
+class Toy(Dataset):
+    name, split, classes = "toy", "test", CLASSES
+
+    def __init__(self, length=IMAGES):
+        self.length = length
+
+    def __len__(self):
+        return self.length
+
+    def size(self, index):
+        return 70, 90
+
+    def image(self, index):
+        return torch.full((3, 70, 90), 10 * index, dtype=torch.uint8)
+
+    def target(self, index):
+        return Target(boxes=torch.tensor([CAT, DOG]).float(), labels=torch.tensor([1, 2]))
+
+
+def result(rows):
+    table = torch.tensor(rows).reshape(-1, 6)
+    found = Detections(table[:, :4], table[:, 4].long(), table[:, 5])
+    return evaluate_detections([found] * IMAGES, Toy())
+
+
+@pytest.fixture
+def browser():
+    """Both see a cat in the background; the first takes the dog for a cat, the second misses both objects."""
+    first = result([(*CAT, 1.0, 0.95), (*DOG, 1.0, 0.9), (*NOWHERE, 1.0, 0.8)])
+    second = result([(*NOWHERE, 1.0, 0.7)])
+    return ErrorBrowser({"<i>one</i>": first, "two": second}, Toy(), similar=[CLASSES])
+
+
+def picture(browser):
+    return Image.open(io.BytesIO(browser.children[-1].value))
+
+
+def test_what_is_shown_first(browser):
+    assert browser.detector == "<i>one</i>"
+    assert len(browser.table) == IMAGES  # as many as there are cats
+    assert set(browser.table["kind"]) == {"similar"}
+    assert browser.pages == 2
+    assert picture(browser).width > 600
+    summary = browser.children[2].value
+    assert "12 <b>similar</b>" in summary
+    assert "&lt;i&gt;" not in summary  # no other detector is named yet
+
+
+def test_filters(browser):
+    browser.kind = "background"
+    assert len(browser.table) == 0
+    assert browser.children[-1].layout.display == "none"
+    browser.show(kind="all", class_name="<b>dog</b>")
+    assert len(browser.table) == 0
+    browser.show(class_name="all", detector="two")
+    assert browser.table["kind"].unique().tolist() == ["background"]
+    browser.unlike = "<i>one</i>"
+    assert len(browser.table) == IMAGES  # not among the top ones of the first
+    assert "&lt;i&gt;one&lt;/i&gt; has no box" in browser.children[2].value
+    browser.unlike = "two"
+    assert len(browser.table) == 0
+
+
+def test_missed_objects(browser):
+    browser.view = "missed objects"
+    assert browser.table["class"].unique().tolist() == ["<b>dog</b>"]
+    assert "12 of 24 objects" in browser.children[2].value
+    browser.show(detector="two")
+    assert len(browser.table) == 2 * IMAGES
+    browser.unlike = "<i>one</i>"
+    assert browser.table["class"].unique().tolist() == ["cat"]  # the first finds those
+
+
+def test_pages(browser):
+    first = browser.children[-1].value
+    back, on, place = browser.children[3].children
+    assert back.disabled
+    on.click()
+    assert browser.page == 1
+    assert on.disabled
+    assert f"{PAGE + 1} to 12 of 12" in place.value
+    assert browser.children[-1].value != first
+    browser.page = 7
+    assert browser.page == 1, "there is no page 7"
+    browser.class_name = "cat"
+    assert browser.page == 0, "a filter begins anew"
+    back.click()
+    assert browser.page == 0
+
+
+def test_one_result_alone_and_state(browser):
+    alone = ErrorBrowser(result([(*NOWHERE, 1.0, 0.7)]), Toy(), view="missed objects", page=1)
+    assert alone.page == 1
+    assert alone.view == "missed objects"
+    assert repr(alone) == "ErrorBrowser(detector; 12 images)"
+
+
+def test_what_does_not_fit(browser):
+    one = result([(*CAT, 1.0, 0.9)])
+    with pytest.raises(DataError, match="about 12 images; toy has 3"):
+        ErrorBrowser(one, Toy(3))
+    with pytest.raises(DataError, match="no results"):
+        ErrorBrowser({}, Toy())
+    with pytest.raises(DataError, match=r"ErrorBrowser has no \['colour'\]"):
+        ErrorBrowser(one, Toy(), colour="red")
+    with pytest.raises(DataError, match="detector is 'three'; it can be <i>one</i>, two"):
+        browser.show(detector="three")
+    with pytest.raises(traitlets.TraitError):
+        browser.class_name = "mouse"
+
+
+def test_an_image_that_cannot_be_read_is_told(browser, monkeypatch):
+    def broken(self, index):
+        raise DataError(f"image {index}: <i>truncated</i>")
+
+    monkeypatch.setattr(Toy, "image", broken)
+    browser.page = 1
+    assert browser.error == "DataError: image 8: <i>truncated</i>"
+    assert "&lt;i&gt;truncated" in browser.children[1].value
+    monkeypatch.undo()
+    browser.page = 0
+    assert browser.error == ""
+    assert browser.children[1].value == ""

@@ -1,0 +1,224 @@
+"""Leaf through what detectors get wrong: false positives by kind, missed objects, and those of one detector only.
+
+The pictures are `workbench.figures.errors`; the kinds are explained in `workbench.evaluation.errors`.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+import ipywidgets
+import pandas as pd
+import traitlets
+from matplotlib.figure import Figure
+
+from workbench.data import Dataset
+from workbench.errors import DataError
+from workbench.evaluation import Result
+from workbench.evaluation.errors import (
+    KINDS,
+    SAME,
+    Diagnosis,
+    check_same_objects,
+    missed_only_in,
+    only_in,
+)
+from workbench.figures.errors import false_positives_grid, missed_grid
+
+VIEWS = ("false positives", "missed objects")
+EVERY = "all"  #: no filter
+PAGE, COLUMNS = 8, 4
+STATE = ("detector", "view", "unlike", "class_name", "kind", "page")  # in the order in which they are set
+
+
+class ErrorBrowser(ipywidgets.VBox):
+    """Pictures of the errors of one or several detectors on `data`, eight on a page.
+
+    results: a `Result`, or a dict of name → result, all on `data`. similar: groups of similar classes, as for
+    `Result.diagnosis`. state: any of the traitlets.
+
+    Traitlets, to be set from Python or with the controls: `detector` (name), `view` (one of `VIEWS`), `unlike` (name
+    of a detector that does not make the same error, or "all"), `class_name`, `kind` (of false positives; both may be
+    "all") and `page` (from 0). `table` holds the errors that match, best score first; `error` says what went wrong
+    with the last change. False positives are the top ones: as many per class as it has objects.
+
+    Raises:
+        DataError: results on other images, or a name that is not known.
+    """
+
+    detector = traitlets.Unicode()
+    view = traitlets.Enum(VIEWS, VIEWS[0])
+    unlike = traitlets.Unicode(EVERY)
+    class_name = traitlets.Unicode(EVERY)
+    kind = traitlets.Enum((EVERY, *KINDS), EVERY)
+    page = traitlets.Int(0, min=0)
+    error = traitlets.Unicode("", read_only=True)
+
+    def __init__(
+        self,
+        results: Result | Mapping[str, Result],
+        data: Dataset,
+        *,
+        similar: Iterable[Collection[str]] | None = None,
+        **state: Any,
+    ):
+        named = {"detector": results} if isinstance(results, Result) else dict(results)
+        if not named:
+            raise DataError("no results to browse; give a Result, or a dict of name → Result")
+        similar = None if similar is None else list(similar)
+        self.data = data
+        self.diagnoses = {name: result.diagnosis(similar) for name, result in named.items()}
+        first = next(iter(self.diagnoses.values()))
+        for one in self.diagnoses.values():
+            check_same_objects(first, one)
+        if first.objects.num_images != len(data):
+            raise DataError(f"the results are about {first.objects.num_images} images; {data.name} has {len(data)}")
+        self.table = pd.DataFrame()
+        self._silent = True
+        super().__init__(layout={"width": "100%"})
+        self.detector = next(iter(self.diagnoses))
+        self.children = self._parts()
+        self.add_class("error-browser")
+        self.show(**state)
+        self.observe(self._on_change, list(STATE))
+        self._silent = False
+
+    def __repr__(self) -> str:
+        return f"ErrorBrowser({', '.join(self.diagnoses)}; {len(self.data)} images)"
+
+    @property
+    def diagnosis(self) -> Diagnosis:
+        """That of the chosen detector."""
+        return self.diagnoses[self.detector]
+
+    @property
+    def pages(self) -> int:
+        """How many there are; at least one."""
+        return max(1, -(-len(self.table) // PAGE))
+
+    def show(self, **state: Any) -> None:
+        """Set several traitlets and draw once; a filter that changes leads to the first page."""
+        if unknown := set(state) - set(STATE):
+            raise DataError(f"ErrorBrowser has no {sorted(unknown)}; it has {', '.join(STATE)}")
+        for key, known in (("detector", self.diagnoses), ("unlike", (EVERY, *self.diagnoses)),
+                           ("class_name", (EVERY, *self.diagnosis.classes))):  # fmt: skip
+            if key in state and state[key] not in known:
+                raise DataError(f"{key} is {state[key]!r}; it can be {', '.join(known)}")
+        before, self._silent = self._silent, True
+        try:
+            for name in STATE:
+                if name in state:
+                    setattr(self, name, state[name])
+            self.table = self._matching()
+            self.page = min(self.page, self.pages - 1) if "page" in state or not state else 0
+        finally:
+            self._silent = before
+        self._draw()
+
+    # ---- what follows from what ------------------------------------------------------------------------------
+
+    def _on_change(self, change: dict[str, Any]) -> None:
+        """Nobody would see an exception from a control, so it is shown."""
+        if self._silent:
+            return
+        try:
+            self.show(**{change["name"]: change["new"]})
+            text = ""
+        except Exception as error:
+            text = f"{type(error).__name__}: {error}"
+        self.set_trait("error", text)
+        style = "color:#a40e26;background:#ffebe9;padding:6px 10px;border-radius:4px"
+        self._message.value = f'<div role="alert" style="{style}">{html.escape(text)}</div>' if text else ""
+
+    def _matching(self) -> pd.DataFrame:
+        """The errors that the filters leave."""
+        ours, theirs = self.diagnosis, self.diagnoses.get(self.unlike)
+        if self.view == VIEWS[0]:
+            table = ours.top() if theirs is None else only_in(ours, theirs)
+            if self.kind != EVERY:
+                table = table[table["kind"] == self.kind]
+        else:
+            table = ours.missed() if theirs is None else missed_only_in(ours, theirs)
+        if self.class_name != EVERY:
+            table = table[table["class"] == self.class_name]
+        return table.sort_values("score", ascending=False, kind="stable", na_position="first").reset_index(drop=True)
+
+    # ---- what is shown ---------------------------------------------------------------------------------------
+
+    def _parts(self) -> list[ipywidgets.Widget]:
+        names, classes = list(self.diagnoses), self.diagnosis.classes
+        controls = [
+            _choice(self, "detector", "Detector", names),
+            _choice(self, "view", "Show", VIEWS),
+            _choice(self, "unlike", "Not shared by", [("all errors", EVERY), *names]),
+            _choice(self, "class_name", "Class", [EVERY, *classes]),
+            _choice(self, "kind", "Kind", [EVERY, *KINDS]),
+        ]
+        self._kind = controls[-1]
+        controls[2].layout.display = None if len(names) > 1 else "none"
+        self._back = _button("Previous", "arrow-left", lambda _: self._turn(-1))
+        self._on = _button("Next", "arrow-right", lambda _: self._turn(+1))
+        self._place = ipywidgets.HTML(layout={"margin": "0 12px"})
+        row = {"flex_flow": "row wrap", "align_items": "center"}
+        self._message, self._summary = ipywidgets.HTML(), ipywidgets.HTML()
+        self._picture = ipywidgets.Image(format="png", layout={"max_width": "100%", "object_fit": "contain"})
+        turn = ipywidgets.HBox([self._back, self._on, self._place], layout=row)
+        return [ipywidgets.HBox(controls, layout=row), self._message, self._summary, turn, self._picture]
+
+    def _turn(self, step: int) -> None:
+        self.page = min(max(0, self.page + step), self.pages - 1)
+
+    def _draw(self) -> None:
+        number, first = len(self.table), self.page * PAGE
+        shown = self.table.iloc[first : first + PAGE]
+        self._summary.value = self._counts()
+        self._kind.layout.display = None if self.view == VIEWS[0] else "none"
+        self._back.disabled, self._on.disabled = self.page == 0, self.page + 1 >= self.pages
+        self._place.value = f"{first + 1} to {first + len(shown)} of {number:,}" if number else "none that match"
+        draw = false_positives_grid if self.view == VIEWS[0] else missed_grid
+        self._picture.layout.display = None if number else "none"
+        if number:
+            self._picture.value = _png(draw(shown, self.diagnosis, self.data, number=PAGE, columns=COLUMNS))
+
+    def _counts(self) -> str:
+        """In words: how many of each kind, and what it costs."""
+        if self.view == VIEWS[0]:
+            kinds, cost = self.diagnosis.kinds().sum(), self.diagnosis.cost().loc["mean"]
+            parts = [f"{kinds[name]:,} <b>{name}</b> (cost {cost[name]:.3f} AP)" for name in KINDS]
+            what = f"Top false positives of all classes: {', '.join(parts)}."
+        else:
+            table = self.diagnosis.objects_found
+            what = f"{len(self.diagnosis.missed()):,} of {len(table):,} objects are not found with a score of 0.5."
+        legend = "Solid: the detection; dashed: the object."
+        if self.unlike in self.diagnoses and self.view == VIEWS[0]:
+            legend += f" {html.escape(self.unlike)} has no box of that class there (IoU {SAME:g})."
+        return f"<div>{what} <span style='color:#57606a'>{legend}</span></div>"
+
+
+def _choice(browser: ErrorBrowser, name: str, text: str, options: Iterable[Any]) -> ipywidgets.Dropdown:
+    """A drop-down list tied to a traitlet."""
+    options = [option if isinstance(option, tuple) else (str(option), option) for option in options]
+    box = ipywidgets.Dropdown(
+        options=options,
+        value=getattr(browser, name),
+        description=text,
+        style={"description_width": "initial"},
+        layout={"width": "max-content", "margin": "0 12px 0 0"},
+    )
+    traitlets.link((browser, name), (box, "value"))
+    return box
+
+
+def _button(text: str, icon: str, action: Any) -> ipywidgets.Button:
+    button = ipywidgets.Button(description=text, icon=icon, layout={"width": "110px"})
+    button.on_click(action)
+    return button
+
+
+def _png(figure: Figure) -> bytes:
+    out = io.BytesIO()
+    figure.savefig(out, format="png", dpi=110)
+    return out.getvalue()
