@@ -7,6 +7,7 @@ from workbench.lazy import on_demand
 if TYPE_CHECKING:
     from workbench.detectors.base import Detector, evaluating
     from workbench.detectors.build import build_detector
+    from workbench.detectors.ensemble import Ensemble
     from workbench.detectors.fast_rcnn import FastRCNN
     from workbench.detectors.faster_rcnn import FasterRCNN
     from workbench.detectors.load import begin_from, load_detector, save_detector
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Detector",
+    "Ensemble",
     "FastRCNN",
     "FasterRCNN",
     "MaskRCNN",
@@ -28,6 +30,7 @@ __getattr__, __dir__ = on_demand(
     __name__,
     {
         "Detector": "workbench.detectors.base",
+        "Ensemble": "workbench.detectors.ensemble",
         "FastRCNN": "workbench.detectors.fast_rcnn",
         "FasterRCNN": "workbench.detectors.faster_rcnn",
         "MaskRCNN": "workbench.detectors.mask_rcnn",
