@@ -16,8 +16,11 @@ from pathlib import Path
 
 import bench_adversary
 import bench_faster_rcnn
+import bench_focal
 import bench_inverted_attention
+import bench_mask_rcnn
 import bench_ohem
+import bench_retinanet
 import bench_roi_align
 import bench_roi_pool
 import bench_scenes
@@ -27,6 +30,9 @@ BENCHMARKS: dict[str, Callable[[bool], list[Row]]] = {
     "roi-align": bench_roi_align.run,
     "roi-pool": bench_roi_pool.run,
     "faster-rcnn": bench_faster_rcnn.run,
+    "mask-rcnn": bench_mask_rcnn.run,
+    "retinanet": bench_retinanet.run,
+    "focal": bench_focal.run,
     "inverted-attention": bench_inverted_attention.run,
     "adversary": bench_adversary.run,
     "ohem": bench_ohem.run,
