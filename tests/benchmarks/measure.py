@@ -40,6 +40,7 @@ class Row:
     peer_ms: float | None
     rounds: int
     skipped: str | None = None  #: why nothing was measured
+    unit: str = "ms"  #: of `ours_ms` and `peer_ms`
 
     @property
     def met(self) -> bool | None:
@@ -118,6 +119,20 @@ def skipped(job: str, peer: str | None, aim: float | None, reason: str) -> Row:
     return Row(job, peer, math.nan, math.nan, math.nan, aim, math.nan, None, 0, reason)
 
 
+def peak_bytes(job: Job) -> int:
+    """Most bytes that tensors made during one call of a job held at once, what it gives back included (CPU)."""
+    job()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+        result = job()
+    held = peak = 0
+    for event in profile.profiler.kineto_results.events():
+        if event.name() == "[memory]":
+            held += event.nbytes()
+            peak = max(peak, held)
+    del result
+    return peak
+
+
 def must_agree(what: str, ours: Tensor, theirs: Tensor, *, atol: float, rtol: float = 0.0) -> None:
     """Stop a benchmark that would compare different work."""
     try:
@@ -147,11 +162,11 @@ def table(rows: Sequence[Row]) -> str:
 def _cells(row: Row) -> tuple[str, ...]:
     if row.skipped:
         return (row.job, row.peer or "", "", "", "skipped", "", _number(row.aim), row.skipped)
-    peer_ms = "" if row.peer_ms is None else f"{row.peer_ms:.1f} ms"
+    peer_ms = "" if row.peer_ms is None else f"{row.peer_ms:.1f} {row.unit}"
     met = {True: "yes", False: "NO", None: ""}[row.met]
     value = f"{row.value:.3f} ×" if row.peer else f"{row.value:.2f} ms"
     spread = f"{row.low:.3g} to {row.high:.3g}"
-    return (row.job, row.peer or "", f"{row.ours_ms:.1f} ms", peer_ms, value, spread, _number(row.aim), met)
+    return (row.job, row.peer or "", f"{row.ours_ms:.1f} {row.unit}", peer_ms, value, spread, _number(row.aim), met)
 
 
 def _number(aim: float | None) -> str:
