@@ -185,7 +185,9 @@ def _change(seen: RoIAdversary, after: float) -> str:
 
 
 def _signed(value: float, digits: int = 2) -> str:
-    return f"{value:+.{digits}f}".replace("-", "−")
+    """With its sign; small values as 0.0004 rather than 0.00."""
+    text = f"{value:+.{digits}f}"
+    return (f"{value:+.1g}" if value and not float(text) else text).replace("-", "−")
 
 
 def _rival(seen: RoIAdversary, means: Mapping[str, Tensor]) -> int | None:
