@@ -72,9 +72,9 @@ class SwitchedFPN(FeaturePyramidNetwork):
         if not self.top_down:
             return [inner(one) for inner, one in zip(self.inner_blocks, maps, strict=True)]
         out = [self.inner_blocks[-1](maps[-1])]
-        for inner, one in list(zip(self.inner_blocks, maps, strict=True))[-2::-1]:
-            above = F.interpolate(out[0], size=one.shape[-2:], mode="nearest")
-            out.insert(0, inner(one) + above if self.lateral else above)
+        for level in reversed(range(len(maps) - 1)):
+            above = F.interpolate(out[0], size=maps[level].shape[-2:], mode="nearest")
+            out.insert(0, self.inner_blocks[level](maps[level]) + above if self.lateral else above)
         return out
 
 
