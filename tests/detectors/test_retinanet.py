@@ -248,6 +248,8 @@ def test_bfloat16_losses_are_near_those_of_float32():
     with torch.autocast("cpu", torch.bfloat16):
         rounded = detector.losses([image], [target])
         assert len(detector.detect([image])[0]) == 0, "all scores are near the prior of 0.01"
+        anchors = detector.anchors_for(203, 301)
+    assert torch.equal(anchors, detector.anchors_for(203, 301)), "half precision would move them by pixels"
     for name, value in exact.items():
         torch.testing.assert_close(rounded[name], value, rtol=0.02, atol=0, check_dtype=False)
 

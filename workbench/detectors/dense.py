@@ -17,6 +17,14 @@ from workbench.types import Detections
 MATCHING = 0.5  #: IoU from which a prediction answers for a box in `best_scores`
 
 
+class AnchorScores(NamedTuple):
+    """What the class subnet makes of the anchors of one image."""
+
+    boxes: Tensor  #: [A, 4] float32, xyxy pixels of the image as given; they may reach outside
+    labels: Tensor  #: [A] int64: 0 background, 1..K, -1 ignored in training
+    logits: Tensor  #: [A, K] float32
+
+
 class Assignment(NamedTuple):
     """What the anchors of B images should learn."""
 

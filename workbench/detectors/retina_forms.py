@@ -1,4 +1,19 @@
-"""The published forms of RetinaNet as values of its options; `retinanet` has the table."""
+"""The published forms of RetinaNet (thesis ch. 5) as values of its options.
+
+| | `thesis` | `released` | `torchvision` | `torchvision-v2` |
+|---|---|---|---|---|
+| loss divided by | positives of the image | of the batch | of the image | of the image |
+| box loss | smooth L1, bend at 0.11 | the same | L1 | GIoU |
+| P6 from | C5 | C5 | P5 | C5 |
+| anchors | 32 · 2^(i/3), exact | exact | whole pixels | whole pixels |
+| a logit for background | no | no | yes, unused | yes, unused |
+| GroupNorm in the subnets | no | no | no | yes |
+| short and long side, pixels | 600, 1000 | 600, 1000 | 800, 1333 | 800, 1333 |
+| detections per image | 100 | 100 | 300 | 300 |
+
+`released` is the authors' later code (Detectron). Where the thesis is silent, `thesis` takes from there: the bend of
+"standard smooth L1", the long side, 100 detections. Objects also match the anchors that fit them best, in all forms.
+"""
 
 from __future__ import annotations
 

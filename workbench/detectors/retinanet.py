@@ -1,21 +1,7 @@
-"""RetinaNet: one stage, dense anchors, focal loss (Lin et al. 2017; thesis ch. 5), in four published forms.
-
-| | `thesis` | `released` | `torchvision` | `torchvision-v2` |
-|---|---|---|---|---|
-| loss divided by | positives of the image | of the batch | of the image | of the image |
-| box loss | smooth L1, bend at 0.11 | the same | L1 | GIoU |
-| P6 from | C5 | C5 | P5 | C5 |
-| anchors | 32 · 2^(i/3), exact | exact | whole pixels | whole pixels |
-| a logit for background | no | no | yes, unused | yes, unused |
-| GroupNorm in the subnets | no | no | no | yes |
-| short and long side, pixels | 600, 1000 | 600, 1000 | 800, 1333 | 800, 1333 |
-| detections per image | 100 | 100 | 300 | 300 |
-
-`released` is the authors' later code (Detectron). Where the thesis is silent, `thesis` takes from there: the bend of
-"standard smooth L1", the long side, 100 detections. Objects also match the anchors that fit them best, in all forms.
+"""RetinaNet: one stage, dense anchors, focal loss (Lin et al. 2017; thesis ch. 5), in the forms of `retina_forms`.
 
 Parameters have torchvision's names: state dicts of `retinanet_resnet50_fpn` and `retinanet_resnet50_fpn_v2` load into
-the last two forms, both ways, and give the same detections and losses.
+the forms `torchvision` and `torchvision-v2`, both ways, and give the same detections and losses.
 
 Hardeners need RoIs, and here there are none.
 """
@@ -23,7 +9,6 @@ Hardeners need RoIs, and here there are none.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +19,7 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform, res
 from torchvision.ops import clip_boxes_to_image
 
 from workbench.detectors.base import Detector, as_float, evaluating, training_targets
-from workbench.detectors.dense import Assignment, Selection, assign, best_scores
+from workbench.detectors.dense import AnchorScores, Assignment, Selection, assign, best_scores
 from workbench.detectors.parts import build_transform
 from workbench.detectors.retina_forms import BY_FORM, with_form
 from workbench.detectors.retina_parts import (
@@ -59,14 +44,6 @@ from workbench.losses import (
 from workbench.types import Detections, Losses, Target
 
 CODER = BoxCoder(weights=(1.0, 1.0, 1.0, 1.0))
-
-
-class AnchorScores(NamedTuple):
-    """What the class subnet makes of the anchors of one image."""
-
-    boxes: Tensor  #: [A, 4] float32, xyxy pixels of the image as given; they may reach outside
-    labels: Tensor  #: [A] int64: 0 background, 1..K, -1 ignored in training
-    logits: Tensor  #: [A, K] float32
 
 
 class RetinaNet(Detector):
@@ -225,7 +202,9 @@ class RetinaNet(Detector):
             labels = self._mine(logits, deltas, anchors, assigned)
             factors = 1 / ((labels >= 0).sum(dim=1).clamp(min=1) * len(labels))
         per_level = zip(logits, labels.split([level.shape[1] for level in logits], dim=1), strict=True)
-        each = [self._class_loss(level, label, factors[:, None]) for level, label in per_level]
+        each = [
+            focal_loss(level, self._columns(label), self.loss, weights=factors[:, None]) for level, label in per_level
+        ]
         image, anchor = torch.where(labels > 0)
         box = self.box_loss(CODER, deltas[image, anchor], anchors[anchor], assigned.goals(image, anchor))
         return Losses(classifier=torch.stack(each).sum(), box=(box * factors[image]).sum())
@@ -283,7 +262,7 @@ class RetinaNet(Detector):
         """Anchors [A, 4] in pixels of an image of this size."""
         with evaluating(self):
             batch, _ = self.transform([torch.zeros(3, height, width, device=self.device)])
-            anchors = self.anchor_generator(batch, self._maps(batch))[0]
+            anchors = torch.cat(self._anchors(batch, self._maps(batch)))
         return resize_boxes(anchors, batch.image_sizes[0], [height, width]).cpu()
 
     def _maps(self, batch: ImageList) -> list[Tensor]:
@@ -293,12 +272,14 @@ class RetinaNet(Detector):
         """Logits [B, n, K] and deltas [B, n, 4] of each level, and its anchors [n, 4], which all images share."""
         maps = self._maps(batch)
         logits, deltas = self.head(maps)
-        anchors = self.anchor_generator(batch, maps)[0].float()
-        return logits, deltas, list(anchors.split([level.shape[1] for level in logits]))
+        return logits, deltas, self._anchors(batch, maps)
 
-    def _class_loss(self, logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-        """Weighted sum over the anchors of a level: logits [B, n, K], labels [B, n], weights [B, 1]."""
-        return focal_loss(logits, self._columns(labels), self.loss, weights=weights)
+    def _anchors(self, batch: ImageList, maps: list[Tensor]) -> list[Tensor]:
+        """Anchors [n, 4] of each level in pixels of the network's input."""
+        like = [level[:1, :1].float() for level in maps]  # torchvision's would be of the maps' half precision
+        per_place = self.anchor_generator.num_anchors_per_location()
+        counts = [level.numel() * number for level, number in zip(like, per_place, strict=True)]
+        return list(self.anchor_generator(batch, like)[0].split(counts))
 
     def _columns(self, labels: Tensor) -> Tensor:
         """Labels counted from the first logit on, which may be that of background."""

@@ -38,7 +38,9 @@ def loss_curves(losses: Mapping[str, AnchorLoss] | Sequence[float] = GAMMAS, *, 
     for index, (name, loss) in enumerate(named.items()):
         weight = loss.weights[0 if present else 1]
         axes.plot(probability, weight * loss.value(cost), color=_colour(index), label=_plain(name), linewidth=1.6)
-    axes.set(xlabel="probability of what is right, p_gt", ylabel="loss", xlim=(0, 1), ylim=(0, TOP))
+    weighed = any(loss.alpha is not None for loss in named.values())
+    which = f"loss of a class that is {'present' if present else 'absent'}" if weighed else "loss"
+    axes.set(xlabel="probability of what is right, p_gt", ylabel=which, xlim=(0, 1), ylim=(0, TOP))
     _dress(axes)
     axes.legend(frameon=False, loc="upper right", bbox_to_anchor=(EASY, 1.0), fontsize=9)
     return figure
