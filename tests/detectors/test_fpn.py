@@ -210,3 +210,19 @@ def test_what_a_recipe_cannot_ask_of_a_proposal_network(change, message):
     }
     with pytest.raises(RecipeError, match=message):
         Recipe.from_dict(plain).replace(change)
+
+
+DIGITS = [name for name in Recipe.shipped() if name.startswith("fpn/digits")]
+
+
+@pytest.mark.parametrize("name", DIGITS)
+def test_the_small_ablations_differ_in_what_they_say_only(name):
+    base, recipe = Recipe.load("digit-scenes/faster-rcnn"), Recipe.load(name)
+    same = recipe.replace({"detector": base.detector})
+    assert same.fingerprint() == base.fingerprint()
+    keys = {**base.detector, **recipe.detector}
+    changed = {key for key in keys if base.detector.get(key) != recipe.detector.get(key)}
+    assert changed <= {"pyramid", "backbone", "channels", "anchor_sizes", "rpn"}
+    assert bool(changed) == (name != "fpn/digits")
+    sizes = [sorted(size for level in one.detector["anchor_sizes"] for size in level) for one in (base, recipe)]
+    assert sizes[0] == sizes[1], "all have the same anchors"

@@ -5,7 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
-from torchvision.models.detection import maskrcnn_resnet50_fpn, maskrcnn_resnet50_fpn_v2
+from torchvision.models.detection import (
+    fasterrcnn_resnet50_fpn_v2,
+    maskrcnn_resnet50_fpn,
+    maskrcnn_resnet50_fpn_v2,
+)
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 from torchvision.models.detection.roi_heads import maskrcnn_loss, paste_masks_in_image
 
@@ -117,6 +121,15 @@ def test_losses_equal_torchvision_for_the_same_draws(pair, batch):
     assert set(got) == set(LOSSES)
     for name, peer_name in LOSSES.items():
         torch.testing.assert_close(got[name], want[peer_name], atol=1e-4, rtol=1e-4)
+
+
+def test_faster_rcnn_has_a_second_version_too():
+    with torch.device("meta"):
+        peer = fasterrcnn_resnet50_fpn_v2(weights=None, weights_backbone=None, num_classes=7)
+        options = {name: value for name, value in V2.items() if name != "mask"}
+        ours = build_detector({"kind": "faster-rcnn", **options}, CLASSES)
+    shapes = [{name: value.shape for name, value in one.state_dict().items()} for one in (peer, ours)]
+    assert shapes[0] == shapes[1]
 
 
 def test_own_masks_and_their_gradients_are_those_of_the_modules():
