@@ -109,6 +109,35 @@ def test_a_comparison_can_be_kept_as_a_file(tmp_path):
         Comparison.load(tmp_path / "other.json")
 
 
+def test_recall_of_what_the_runs_propose(tmp_path):
+    """Columns besides the others, equal to what proposal_recall says of the run's detector; kept by `save`."""
+    from workbench.detectors.proposals import with_proposals
+    from workbench.evaluation import proposal_recall
+
+    data = load_data("digit-scenes", split="test", length=3)
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder, sizes in zip(folders, ([16.0, 24, 48], [40.0, 40, 40]), strict=True):
+        torch.manual_seed(0)
+        small = {"kind": "faster-rcnn", "backbone": {"name": "small", "widths": [8, 8, 8]}, "min_size": None,
+                 "anchor_sizes": [[size] for size in sizes]}  # fmt: skip
+        save_detector(build_detector(small, tuple("0123456789")), folder / "detector.safetensors")
+    comparison = runs_of(base=[0.1, 0.2, None])
+    comparison.runs["folder"] = [*map(str, folders), "/nowhere"]
+    got = comparison.with_proposal_recall(data, progress=False)
+    for row, folder in enumerate(folders):
+        given = with_proposals(data, kind="detector", name=folder, top=1000, cache=tmp_path / "cache")
+        want = proposal_recall(given).summary
+        assert {name: got.runs.loc[row, f"proposals_{name}"] for name in want} == pytest.approx(want, nan_ok=True)
+    first, second, failed = got.runs["proposals_AR1k"]
+    assert first != second
+    assert math.isnan(failed)
+    assert "proposals_AR100" not in comparison.runs, "the given one stays as it is"
+    again = Comparison.load(got.save(tmp_path / "kept.json"))
+    assert again.table(["AP", "proposals_AR1k"]).loc[("proposals_AR1k", "base"), "n"] == 2
+    with pytest.raises(RunError, match=r"the run one is not there.*before save"):
+        again.with_proposal_recall(data)
+
+
 def test_an_unknown_metric_is_refused():
     with pytest.raises(RunError, match="no metric 'mAP'; known are AP"):
         runs_of(base=[0.1]).table(["mAP"])

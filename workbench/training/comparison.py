@@ -12,14 +12,19 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
+from tqdm.auto import tqdm
 
 from workbench.errors import RunError
 from workbench.training.checkpoint import write_json
+
+if TYPE_CHECKING:
+    from workbench.data import Dataset
 
 METRICS = ("AP", "AP_unoccluded", "AP_occluded", "AP50")
 ABOUT_A_RUN = ("recipe", "seed", "status", "reused", "seconds", "folder", "error")
@@ -110,6 +115,30 @@ class Comparison:
         }
         return pd.DataFrame(cells, index=self.recipes)
 
+    def with_proposal_recall(
+        self, data: Dataset, *, top: int = 1000, device: str = "cpu", progress: bool = True
+    ) -> Comparison:
+        """The same with the columns of the thesis's Table 4.1 for what each run's detector proposes on `data`.
+
+        They are `proposals_AR100`, `proposals_AR1k`, `proposals_AR1k_s`, `_m` and `_l`, of the region proposal
+        network where there is one (see `evaluation.proposals`); the plain AR100 is that of detections.
+        top: proposals per image, best first.
+
+        Raises:
+            RunError: a run's folder is not there, as after `load`, which knows names only.
+        """
+        known = self.runs["error"] == ""
+        for folder in self.runs.loc[known, "folder"]:
+            if not Path(folder).is_dir():
+                raise RunError(
+                    f"the run {folder} is not there, and a saved comparison has only names; call compare again, "
+                    "which uses finished runs again, and then with_proposal_recall before save"
+                )
+        wanted = self.runs["folder"].where(known, "")
+        bar = tqdm(wanted, desc="recall of proposals", unit="run", disable=not progress, leave=False)
+        rows = [_proposal_recall(folder, data, top, device) if folder else {} for folder in bar]
+        return Comparison(self.runs.assign(**pd.DataFrame(rows, index=self.runs.index)))
+
     def save(self, path: str | Path) -> Path:
         """Write JSON, atomically; of the runs' folders only the names, so that the file can be given away."""
         path = Path(path)
@@ -151,6 +180,16 @@ class Comparison:
         if unknown:
             raise RunError(f"there is no metric {unknown[0]!r}; known are {', '.join(known)}")
         return list(metrics)
+
+
+def _proposal_recall(folder: str, data: Dataset, top: int, device: str) -> dict[str, float]:
+    """Recall of the proposals of the detector in a run's folder; the proposals themselves are not kept."""
+    from workbench.detectors.proposals import with_proposals  # late: torch takes seconds
+    from workbench.evaluation import proposal_recall
+
+    with TemporaryDirectory() as cache:
+        proposed = with_proposals(data, kind="detector", name=folder, top=top, device=device, cache=cache)
+        return {f"proposals_{name}": value for name, value in proposal_recall(proposed).summary.items()}
 
 
 def _cell(row: pd.Series) -> str:
