@@ -25,8 +25,8 @@ PEERS = {"torchvision": retinanet_resnet50_fpn, "torchvision-v2": retinanet_resn
 NOTHING = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.long)}
 
 
-def like_trained(peer: nn.Module) -> None:
-    """Scores that differ, boxes near their anchors, and a background logit that was taught to be low."""
+def like_trained(peer: nn.Module, images: list[torch.Tensor]) -> None:
+    """Scores that differ on `images`, boxes near their anchors, and a background logit that was taught to be low."""
     for module in peer.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.running_var.fill_(8.0)
@@ -36,25 +36,11 @@ def like_trained(peer: nn.Module) -> None:
                 nn.init.kaiming_normal_(module.weight)
     logits, deltas = peer.head.classification_head.cls_logits, peer.head.regression_head.bbox_reg
     with torch.no_grad():
-        seen = peer.eval().head(list(peer.backbone(torch.rand(1, 3, 160, 224)).values()))
+        seen = peer.eval().head(list(peer.backbone(peer.transform(images)[0].tensors).values()))
         logits.weight.div_(seen["cls_logits"].std())
         logits.bias.fill_(-3.0)
         logits.bias[:: len(CLASSES) + 1] = -50.0
         deltas.weight.mul_(0.05 / seen["bbox_regression"].std())
-
-
-@pytest.fixture(scope="module", params=list(PEERS))
-def pair(request):
-    """torchvision's detector and ours with the same random weights."""
-    torch.manual_seed(0)
-    size = {"min_size": 160, "max_size": 240}
-    peer = PEERS[request.param](weights=None, weights_backbone=None, num_classes=7, **size)
-    like_trained(peer)
-    backbone = {"name": "resnet50", "norm": "batch"}
-    ours = build_detector({"kind": "retinanet", "form": request.param, "backbone": backbone, **size}, CLASSES)
-    ours.load_state_dict(peer.state_dict())
-    peer.load_state_dict(ours.state_dict())
-    return peer.eval(), ours.eval()
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +53,20 @@ def batch():
         {"boxes": torch.tensor([[5.0, 5, 60, 80]]), "labels": torch.tensor([1])},
     ]
     return images, targets
+
+
+@pytest.fixture(scope="module", params=list(PEERS))
+def pair(request, batch):
+    """torchvision's detector and ours with the same random weights."""
+    torch.manual_seed(0)
+    size = {"min_size": 160, "max_size": 240}
+    peer = PEERS[request.param](weights=None, weights_backbone=None, num_classes=7, **size)
+    like_trained(peer, batch[0])
+    backbone = {"name": "resnet50", "norm": "batch"}
+    ours = build_detector({"kind": "retinanet", "form": request.param, "backbone": backbone, **size}, CLASSES)
+    ours.load_state_dict(peer.state_dict())
+    peer.load_state_dict(ours.state_dict())
+    return peer.eval(), ours.eval()
 
 
 def test_detections_equal_torchvision(pair, batch):
