@@ -420,5 +420,5 @@ def test_devices_and_precision():
         world.choose_device("cuda:99")
     assert world.choose_precision("float32", torch.device("cpu")) is torch.float32
     assert world.choose_precision("bf16", torch.device("cpu")) is torch.bfloat16
-    expected = torch.bfloat16 if torch.cpu._is_amx_tile_supported() else torch.float32
+    expected = torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else torch.float32
     assert world.choose_precision("auto", torch.device("cpu")) is expected

@@ -132,8 +132,8 @@ def combine(spatial: Tensor, weights: Tensor, orientation: str, drop_channels: f
 
 
 def _quick_products(device: torch.device) -> AbstractContextManager:
-    """bfloat16 where a CPU has tiles for it: the gradient only ranks cells and channels, and costs half as much."""
-    if device.type == "cpu" and torch.cpu._is_amx_tile_supported():
+    """bfloat16 where a CPU has instructions for it: the gradient only ranks cells and channels, and costs half as much."""
+    if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
         return torch.autocast("cpu", torch.bfloat16)
     return nullcontext()
 

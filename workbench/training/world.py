@@ -103,12 +103,12 @@ def choose_device(name: str, *, local_rank: int = 0) -> torch.device:
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """bfloat16 or float32; `auto` is bfloat16 where it is faster: CUDA with it, CPUs with AMX tiles."""
+    """bfloat16 or float32; `auto` is bfloat16 where it is faster: CUDA and CPUs with instructions for it."""
     if name != "auto":
         return torch.bfloat16 if name == "bf16" else torch.float32
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-    fast = device.type == "cpu" and torch.cpu._is_amx_tile_supported()
+    fast = device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()  # CPUs with AMX have it, too
     return torch.bfloat16 if fast else torch.float32
 
 
