@@ -98,6 +98,13 @@ def test_by_hand():
     assert [recall.summary[key] for key in ("AR100", "AR1k", "AR1k_s", "AR1k_l")] == [0.5, 0.5, 1, 0]
 
 
+def test_sizes_can_be_those_of_smaller_images():
+    """Sides 10, 20 and 60: small, small, medium; and small, medium, large where COCO's pixels are halved."""
+    data = Given([target_of([[0.0, 0, side, side] for side in (10, 20, 60)], [])])
+    assert proposal_recall(data).num_objects.tolist() == [3, 2, 1, 0]
+    assert proposal_recall(data, scale=0.5).num_objects.tolist() == [3, 1, 1, 1]
+
+
 def test_equals_pycocotools():
     data = random_data(12)
     got = proposal_recall(data).recall.mean(axis=1)

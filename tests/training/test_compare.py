@@ -123,10 +123,10 @@ def test_recall_of_what_the_runs_propose(tmp_path):
         save_detector(build_detector(small, tuple("0123456789")), folder / "detector.safetensors")
     comparison = runs_of(base=[0.1, 0.2, None])
     comparison.runs["folder"] = [*map(str, folders), "/nowhere"]
-    got = comparison.with_proposal_recall(data, progress=False)
+    got = comparison.with_proposal_recall(data, scale=0.5, progress=False)
     for row, folder in enumerate(folders):
         given = with_proposals(data, kind="detector", name=folder, top=1000, cache=tmp_path / "cache")
-        want = proposal_recall(given).summary
+        want = proposal_recall(given, scale=0.5).summary
         assert {name: got.runs.loc[row, f"proposals_{name}"] for name in want} == pytest.approx(want, nan_ok=True)
     first, second, failed = got.runs["proposals_AR1k"]
     assert first != second

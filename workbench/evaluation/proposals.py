@@ -65,8 +65,10 @@ class ProposalRecall:
         return f"{head}\n{self.table().to_string(float_format='{:.3f}'.format, na_rep='–')}"
 
 
-def proposal_recall(data: Dataset, *, progress: bool = False) -> ProposalRecall:
+def proposal_recall(data: Dataset, *, scale: float = 1.0, progress: bool = False) -> ProposalRecall:
     """Recall of `target["proposals"]`, crowds and difficult objects left out.
+
+    scale: of COCO's `SIZES`, for images smaller than its own: with 0.5, small ends at 16² and medium at 48².
 
     Raises DataError if an image has no proposals; give them by `with_proposals`.
     """
@@ -79,16 +81,16 @@ def proposal_recall(data: Dataset, *, progress: bool = False) -> ProposalRecall:
             raise DataError(f"{data.where(index)}: there are no proposals; give them by with_proposals(data, ...)")
         proposals += len(target["proposals"])
         objects = gather_objects([target], [data.size(index)])
-        member = _members(objects)
+        member = _members(objects, scale)
         number += member.sum(axis=1)
         found += _found(target["proposals"], objects, member)
     mean = proposals / max(1, len(data))
     return ProposalRecall(f"{data.name} {data.split}", len(data), mean, number, found)
 
 
-def _members(objects: Objects) -> np.ndarray:
+def _members(objects: Objects, scale: float) -> np.ndarray:
     """[S, N] bool: which objects count for which size."""
-    low, high = _EDGES[:, :1], _EDGES[:, 1:]
+    low, high = np.split(_EDGES * scale**2, 2, axis=1)
     return (objects.area >= low) & (objects.area <= high) & ~objects.ignored
 
 

@@ -116,13 +116,13 @@ class Comparison:
         return pd.DataFrame(cells, index=self.recipes)
 
     def with_proposal_recall(
-        self, data: Dataset, *, top: int = 1000, device: str = "cpu", progress: bool = True
+        self, data: Dataset, *, top: int = 1000, scale: float = 1.0, device: str = "cpu", progress: bool = True
     ) -> Comparison:
         """The same with the columns of the thesis's Table 4.1 for what each run's detector proposes on `data`.
 
         They are `proposals_AR100`, `proposals_AR1k`, `proposals_AR1k_s`, `_m` and `_l`, of the region proposal
         network where there is one (see `evaluation.proposals`); the plain AR100 is that of detections.
-        top: proposals per image, best first.
+        top: proposals per image, best first. scale: of the sizes, as for `proposal_recall`.
 
         Raises:
             RunError: a run's folder is not there, as after `load`, which knows names only.
@@ -136,7 +136,7 @@ class Comparison:
                 )
         wanted = self.runs["folder"].where(known, "")
         bar = tqdm(wanted, desc="recall of proposals", unit="run", disable=not progress, leave=False)
-        rows = [_proposal_recall(folder, data, top, device) if folder else {} for folder in bar]
+        rows = [_proposal_recall(folder, data, top, scale, device) if folder else {} for folder in bar]
         return Comparison(self.runs.assign(**pd.DataFrame(rows, index=self.runs.index)))
 
     def save(self, path: str | Path) -> Path:
@@ -182,14 +182,15 @@ class Comparison:
         return list(metrics)
 
 
-def _proposal_recall(folder: str, data: Dataset, top: int, device: str) -> dict[str, float]:
+def _proposal_recall(folder: str, data: Dataset, top: int, scale: float, device: str) -> dict[str, float]:
     """Recall of the proposals of the detector in a run's folder; the proposals themselves are not kept."""
     from workbench.detectors.proposals import with_proposals  # late: torch takes seconds
     from workbench.evaluation import proposal_recall
 
     with TemporaryDirectory() as cache:
         proposed = with_proposals(data, kind="detector", name=folder, top=top, device=device, cache=cache)
-        return {f"proposals_{name}": value for name, value in proposal_recall(proposed).summary.items()}
+        summary = proposal_recall(proposed, scale=scale).summary
+    return {f"proposals_{name}": value for name, value in summary.items()}
 
 
 def _cell(row: pd.Series) -> str:
