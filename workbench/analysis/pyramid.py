@@ -1,0 +1,255 @@
+"""What the levels of a feature pyramid make of one image (thesis ch. 4): maps, boxes on levels, anchors on objects.
+
+| thesis | here |
+|---|---|
+| bottom-up maps C_k and pyramid P_k (Fig. 4.3) | `look` → `PyramidView.body` and `.levels` |
+| the level of an RoI, k = ⌊k0 + log2(√(wh) / 224)⌋ (eq. 4.1) | `PyramidView.box_levels` |
+| an anchor is positive above IoU 0.7 or as the best of an object, negative below 0.3 (sec. 4.4.1) | `.match` |
+
+All follows the detector's own canonical size, anchors and thresholds, in pixels of the network's input. Where there
+are no RoIs (RetinaNet, a proposal network alone), the level of a box is that of the anchor that overlaps it most.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import pandas as pd
+import torch
+from torch import Tensor
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.transform import resize_boxes
+
+from workbench.detectors.base import Detector, as_float, evaluating
+from workbench.detectors.faster_rcnn import FasterRCNN
+from workbench.detectors.fpn import SingleMap
+from workbench.detectors.retinanet import RetinaNet
+from workbench.detectors.roi_pool import PyramidPool
+from workbench.detectors.sampling import match_anchors, overlaps
+from workbench.errors import DataError
+from workbench.types import Target
+
+MATCHED, BEST_ONLY, MISSED, LEFT_OUT = "matched", "best only", "missed", "left out"
+#: What anchors can make of an object, and what it means.
+KINDS = {
+    MATCHED: "has anchors at or above the positive threshold",
+    BEST_ONLY: "is matched by its best anchor only, which is below the threshold",
+    MISSED: "has no anchor",
+    LEFT_OUT: "is a crowd or difficult, and not learned",
+}
+
+
+@dataclass(frozen=True)
+class Level:
+    """One map of a network for one image."""
+
+    name: str  #: P and log2 of the stride for a level of a pyramid, C for a map of its body and for a single map
+    stride: int  #: pixels of the network's input per cell
+    energy: Tensor  #: [h, w] float32, root mean square over the channels
+    covers: tuple[float, float]  #: height and width in pixels of the image; with padding a little more than it has
+    num_anchors: int = 0
+
+
+class BoxLevels(NamedTuple):
+    """Where R boxes go."""
+
+    sides: Tensor  #: [R] √(wh) in pixels of the network's input
+    exact: Tensor  #: [R] k0 + log2(side / canonical size), before it is rounded down; NaN without RoIs on levels
+    levels: Tensor  #: [R] int64, positions in `PyramidView.levels`
+
+
+@dataclass(frozen=True)
+class AnchorMatch:
+    """Anchors against the objects of an image, as training sees them."""
+
+    boxes: Tensor  #: [A, 4] xyxy pixels of the image; they may reach outside
+    levels: Tensor  #: [A] int64, positions in `PyramidView.levels`
+    states: Tensor  #: [A] int64: 1 matched, -1 ignored (between the thresholds), 0 background
+    objects: Tensor  #: [A] int64, the object that it is matched to or overlaps most; -1 where there is none
+    best_iou: Tensor  #: [N] of each object with any anchor; NaN where it is left out
+    best_level: Tensor  #: [N] int64, where that anchor is; -1 where it is left out
+    kinds: tuple[str, ...]  #: N of `KINDS`
+    positive_iou: float
+    negative_iou: float
+
+    def counts(self, state: int = 1) -> Tensor:
+        """Anchors [N, L] of a state for each object and level."""
+        out = torch.zeros(len(self.kinds), int(self.levels.max()) + 1, dtype=torch.long)
+        some = (self.states == state) & (self.objects >= 0)
+        return out.index_put_((self.objects[some], self.levels[some]), torch.tensor(1), accumulate=True)
+
+
+@dataclass(frozen=True)
+class PyramidView:
+    """What a detector's network makes of one image; see `look`."""
+
+    levels: tuple[Level, ...]  #: fine to coarse
+    body: tuple[Level, ...]  #: the maps that the pyramid is built from; those of `levels` where there is none
+    image_size: tuple[int, int]  #: height and width
+    input_size: tuple[int, int]  #: the same as the network sees it
+    anchors: Tensor  #: [A, 4] xyxy pixels of the network's input
+    anchor_levels: Tensor  #: [A] int64
+    detector: Detector
+
+    @property
+    def pool(self) -> PyramidPool | None:
+        """What takes RoIs from the levels; None where there are no RoIs."""
+        heads = self.detector.roi_heads if isinstance(self.detector, FasterRCNN) else None
+        return None if heads is None else heads.pool
+
+    def box_levels(self, boxes: Tensor) -> BoxLevels:
+        """Where boxes [R, 4] in pixels of the image go."""
+        boxes = self._to_input(boxes)
+        sides = ((boxes[:, 2:] - boxes[:, :2]).clamp(min=0)).prod(dim=1).sqrt()
+        if self.pool is None:
+            best = overlaps(boxes, self.anchors).argmax(dim=1)
+            return BoxLevels(sides, torch.full_like(sides, math.nan), self.anchor_levels[best])
+        if len(self.pool.strides) == 1:
+            return BoxLevels(sides, torch.full_like(sides, math.nan), self.pool.levels(boxes))
+        exact = exact_level(sides, self.pool.canonical_size, self.pool.canonical_level)
+        return BoxLevels(sides, exact, self.pool.levels(boxes))
+
+    def match(self, target: Target) -> AnchorMatch:
+        """The anchors against the objects of the image."""
+        detector = self.detector
+        matcher = (detector if isinstance(detector, RetinaNet) else detector.rpn).matcher
+        boxes, learned = self._to_input(target["boxes"]), _learned(target)
+        rows = torch.where(learned)[0]
+        index, state = (one[0] for one in match_anchors(self.anchors, [boxes[rows]], matcher))
+        overlap = overlaps(boxes[rows], self.anchors)  # [n, A]
+        best_iou, best_level = torch.full((len(boxes),), math.nan), torch.full((len(boxes),), -1)
+        objects, matched = torch.full_like(state, -1), torch.zeros(len(boxes), dtype=torch.bool)
+        if len(rows):
+            highest, most = overlap.max(dim=0)
+            objects = torch.where(highest > 0, rows[torch.where(state > 0, index, most)], -1)
+            best = overlap.max(dim=1)
+            best_iou[rows], best_level[rows] = best.values, self.anchor_levels[best.indices]
+            matched[objects[(state > 0) & (objects >= 0)]] = True
+        seen = zip(learned.tolist(), matched.tolist(), best_iou.tolist(), strict=True)
+        return AnchorMatch(
+            resize_boxes(self.anchors, self.input_size, self.image_size),
+            self.anchor_levels,
+            state,
+            objects,
+            best_iou,
+            best_level,
+            tuple(_kind(*one, matcher.high_threshold) for one in seen),
+            matcher.high_threshold,
+            matcher.low_threshold,
+        )
+
+    def _to_input(self, boxes: Tensor) -> Tensor:
+        plain = boxes.as_subclass(Tensor).cpu().float().reshape(-1, 4)
+        return resize_boxes(plain, self.image_size, self.input_size)
+
+
+def look(detector: Detector, image: Tensor) -> PyramidView:
+    """The levels of `detector`, and its anchors, for an image uint8 or float (0..1) [3, H, W]; all on the CPU.
+
+    Raises:
+        DataError: a detector without levels and anchors, such as Fast R-CNN.
+    """
+    if not isinstance(detector, FasterRCNN | RetinaNet):
+        raise DataError(
+            f"{type(detector).__name__} cannot be shown level by level; expected Faster R-CNN, Mask R-CNN, a "
+            "proposal network or RetinaNet, which have anchors on their maps"
+        )
+    generator = (detector if isinstance(detector, RetinaNet) else detector.rpn).anchor_generator
+    caught: list[dict[str, Tensor]] = []
+    handle = detector.backbone.body.register_forward_hook(lambda *call: caught.append(call[2]))
+    try:
+        with evaluating(detector):
+            batch, _ = detector.transform(as_float([image], detector.device))
+            maps = detector.backbone(batch.tensors.contiguous(memory_format=torch.channels_last))
+            anchors = generator(batch, [level.float() for level in maps])[0].cpu()
+    finally:
+        handle.remove()
+    size, inside = tuple(image.shape[-2:]), tuple(batch.image_sizes[0])
+    letter, padded = "C" if isinstance(detector.backbone, SingleMap) else "P", tuple(batch.tensors.shape[-2:])
+    counts = _anchor_counts(generator, maps)
+    levels = _levels(letter, maps, size, inside, padded, counts)
+    body = list(caught[0].values())
+    return PyramidView(
+        levels,
+        _levels("C", body, size, inside, padded, [0] * len(body)),
+        size,
+        inside,
+        anchors,
+        torch.repeat_interleave(torch.arange(len(maps)), torch.tensor(counts)),
+        detector,
+    )
+
+
+def exact_level(sides: Tensor, canonical_size: float = 224.0, canonical_level: int = 4) -> Tensor:
+    """k0 + log2(side / canonical size) (eq. 4.1 before it is rounded down) of boxes with these sides √(wh) [R]."""
+    return canonical_level + torch.log2(sides / canonical_size)
+
+
+def object_table(view: PyramidView, target: Target, classes: Sequence[str]) -> pd.DataFrame:
+    """One row per object: its class, side, levels and anchors; NaN where there is no equation or no match."""
+    where, match = view.box_levels(target["boxes"]), view.match(target)
+    names = [level.name for level in view.levels]
+    counts, between = match.counts(), match.counts(-1).sum(dim=1)
+    rows = [
+        {
+            "class": classes[label - 1],
+            "side": float(where.sides[row]),
+            "exact level": float(where.exact[row]),
+            "level": names[where.levels[row]],
+            **{f"anchors {name}": int(number) for name, number in zip(names, counts[row], strict=True)},
+            "ignored anchors": int(between[row]),
+            "best IoU": float(match.best_iou[row]),
+            "anchors say": match.kinds[row],
+        }
+        for row, label in enumerate(target["labels"].tolist())
+    ]
+    return pd.DataFrame(rows, index=pd.RangeIndex(1, len(rows) + 1, name="object"))
+
+
+def _levels(
+    letter: str,
+    maps: Sequence[Tensor],
+    image: tuple[int, int],
+    inside: tuple[int, int],
+    padded: tuple[int, int],
+    counts: Sequence[int],
+) -> tuple[Level, ...]:
+    """The maps [1, C, h, w], each of twice the stride of the one before.
+
+    image, inside, padded: height and width of the image, of what the network sees of it, and of its whole input.
+    """
+    finest = round(math.log2(padded[0] / maps[0].shape[-2]))
+    covers = tuple(whole * pixels / part for whole, pixels, part in zip(padded, image, inside, strict=True))
+    out = []
+    for place, (level, count) in enumerate(zip(maps, counts, strict=True), start=finest):
+        energy = level[0].float().square().mean(dim=0).sqrt().cpu()
+        shape = tuple(side * 2**place / whole for side, whole in zip(energy.shape, padded, strict=True))
+        reach = (covers[0] * shape[0], covers[1] * shape[1])
+        out.append(Level(f"{letter}{place}", 2**place, energy, reach, count))
+    return tuple(out)
+
+
+def _anchor_counts(generator: AnchorGenerator, maps: Sequence[Tensor]) -> list[int]:
+    """Anchors of each level."""
+    per_place = generator.num_anchors_per_location()
+    return [level[0, 0].numel() * number for level, number in zip(maps, per_place, strict=True)]
+
+
+def _learned(target: Target) -> Tensor:
+    """[N] bool: which objects training sees."""
+    keep = torch.ones(len(target["boxes"]), dtype=torch.bool)
+    for flag in ("iscrowd", "difficult"):
+        if flag in target:
+            keep &= ~target[flag].bool()
+    return keep
+
+
+def _kind(learned: bool, matched: bool, best_iou: float, positive_iou: float) -> str:
+    if not learned:
+        return LEFT_OUT
+    if not matched:
+        return MISSED
+    return MATCHED if best_iou >= positive_iou else BEST_ONLY
