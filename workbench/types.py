@@ -31,6 +31,9 @@ class Target(TypedDict, total=False):
     boxes_visible: Tensor  #: [N, 4] float32, xyxy pixels around the visible part
     masks_amodal: Tensor  #: [N, H, W] bool, all pixels of the object, hidden ones too
     proposals: Tensor  #: [P, 4] float32, xyxy pixels, best first: where a Fast R-CNN looks
+    label: int  #: in 1..K, the class of the whole image, which then is also the one object of `labels` and `boxes`
+    pattern: int  #: 0 = clean, k = hidden by the k-th pattern or kind of occlusion of the data set
+    source: int  #: `image_id` of the clean image that an occluded one is made from, else its own
 
 
 @dataclass

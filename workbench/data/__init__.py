@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable, Mapping
+from importlib import import_module
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +15,21 @@ if TYPE_CHECKING:
     from workbench.data.checks import Problem, Report, check_anchors, check_data
     from workbench.data.dataset import Dataset
 
-__all__ = ["NAMES", "Dataset", "Problem", "Report", "check_anchors", "check_data", "load_data"]
+__all__ = [
+    "CLASSIFICATION",
+    "DETECTION",
+    "NAMES",
+    "Dataset",
+    "Problem",
+    "Report",
+    "check_anchors",
+    "check_data",
+    "load_data",
+]
 
-NAMES = ("digit-scenes", "coco", "voc")
+DETECTION = ("digit-scenes", "coco", "voc")
+CLASSIFICATION = ("digits", "image-folder", "caltech101", "oxford102", "cub200", "ar", "imagenet")
+NAMES = (*DETECTION, *CLASSIFICATION)
 
 __getattr__, __dir__ = on_demand(
     __name__,
@@ -34,27 +48,54 @@ def load_data(
 ) -> Dataset:
     """A data set by name.
 
-    name: one of `NAMES`. root: the folder it lies in; "digit-scenes" needs none. options: see the class of
-    the data set. Raises DataError for an unknown name, split or option, and for data that cannot be read.
+    name: one of `NAMES`. root: the folder it lies in; "digit-scenes" and "digits" need none. options: see
+    the class or function of the data set; labelled images also take occlusion={...}, see `pairs.OcclusionPlan`.
+    Raises DataError for an unknown name, split or option, and for data that cannot be read.
     """
     if name not in NAMES:
         raise DataError(f"there is no data set {name!r}{did_you_mean(name, NAMES)}")
-    if name == "digit-scenes":
+    if name in ("digit-scenes", "digits"):
         if root is not None:
-            raise DataError("digit-scenes is made from pixels inside installed packages: leave root out")
-        from workbench.data.scenes import DigitScenes
-
-        return _build(DigitScenes, name, split, **options)
-    if name == "coco":
-        from workbench.data.coco import Coco
-
-        return _build(Coco, name, root, split, **options)
-    from workbench.data.voc import Voc
-
-    return _build(Voc, name, root, split, **options)
+            raise DataError(f"{name} is made from pixels inside installed packages: leave root out")
+        arguments: tuple[Any, ...] = (split,)
+    else:
+        arguments = (root, split)
+    if name in CLASSIFICATION and name != "ar":
+        return _with_occlusion(_home(name), name, arguments, options)
+    return _build(_home(name), name, *arguments, **options)
 
 
-def _build(kind: type[Dataset], name: str, *arguments: Any, **options: Any) -> Dataset:
+def _home(name: str) -> Callable[..., Dataset]:
+    """What builds the data set `name`."""
+    module, attribute = {
+        "digit-scenes": ("scenes", "DigitScenes"),
+        "coco": ("coco", "Coco"),
+        "voc": ("voc", "Voc"),
+        "digits": ("digits", "Digits"),
+        "ar": ("ar", "ArFaces"),
+    }.get(name, ("class_folders", name.replace("-", "_")))
+    return getattr(import_module(f"workbench.data.{module}"), attribute)
+
+
+def _with_occlusion(
+    build: Callable[..., Dataset], name: str, arguments: tuple[Any, ...], options: dict[str, Any]
+) -> Dataset:
+    """Labelled images, and what `options["occlusion"]` (of `pairs.OcclusionPlan`) makes of them for their split."""
+    plan = options.pop("occlusion", None)
+    clean = _build(build, name, *arguments, **options)
+    if plan is None:
+        return clean
+    from workbench.data.pairs import OcclusionPlan, test_data, training_data
+
+    if not isinstance(plan, Mapping):
+        raise DataError(
+            f"{name}: occlusion is {plan!r}; expected options of workbench.data.pairs.OcclusionPlan"
+        )
+    made = _build(OcclusionPlan, "occlusion", **plan)
+    return training_data(clean, made) if arguments[-1] == "train" else test_data(clean, made)
+
+
+def _build(kind: Callable[..., Any], name: str, *arguments: Any, **options: Any) -> Any:
     """`kind(*arguments, **options)`, with an unknown option named in a DataError."""
     parameters = inspect.signature(kind).parameters
     known = [key for key, value in parameters.items() if value.kind == value.KEYWORD_ONLY]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -13,6 +13,9 @@ from torchvision import tv_tensors
 
 from workbench.data.problems import Problem
 from workbench.types import Target
+
+if TYPE_CHECKING:
+    from workbench.data.pairs import PairSet
 
 
 class Dataset(torch.utils.data.Dataset):
@@ -26,6 +29,8 @@ class Dataset(torch.utils.data.Dataset):
     classes: tuple[str, ...]  #: names of the labels 1..K
     occlusion_is_estimate: bool = False  #: True where `occlusion` is a guess from other objects' masks
     problems: tuple[Problem, ...] = ()  #: what was wrong in the annotation files when they were read
+    columns: dict[str, tuple[int, ...]] | None = None  #: of a table of accuracies: `pattern`s by name
+    pairs: PairSet | None = None  #: clean and occluded images that belong together, beside the training data
 
     def __len__(self) -> int:
         raise NotImplementedError
@@ -104,6 +109,7 @@ class Subset(Dataset):
         self.name, self.split, self.classes = whole.name, whole.split, whole.classes
         self.occlusion_is_estimate = whole.occlusion_is_estimate
         self.problems = whole.problems
+        self.columns, self.pairs = whole.columns, whole.pairs
 
     def __len__(self) -> int:
         return len(self.indices)

@@ -22,7 +22,7 @@ def paint(layout: Layout, rng: np.random.Generator, split: str) -> np.ndarray:
         elif len(layer.inks) > 1:
             _paint_card(image, layer, rng, split)
         else:
-            _paint_ink(image[layer.window], layer.inks[0], rng, split)
+            paint_ink(image[layer.window], layer.inks[0], rng, split)
     return (image * 255 + 0.5).clip(0, 255).astype(np.uint8)
 
 
@@ -34,7 +34,7 @@ def background(rng: np.random.Generator, split: str, size: int) -> np.ndarray:
     return picture[:, ::-1].copy() if rng.random() < 0.5 else picture
 
 
-def _paint_ink(window: np.ndarray, ink: Ink, rng: np.random.Generator, split: str) -> None:
+def paint_ink(window: np.ndarray, ink: Ink, rng: np.random.Generator, split: str) -> None:
     """Write one digit into a window [s, s, 3] in a colour that stands out from what is below."""
     alpha = glyph(split, ink.position, ink.size)
     below = window[alpha > 0.5]

@@ -56,7 +56,7 @@ def _file(path: str) -> Path:
     return Path(spec.submodule_search_locations[0]) / rest
 
 
-def _open(path: str, mode: str) -> Image.Image:
+def open_photograph(path: str, mode: str) -> Image.Image:
     file = _file(path)
     try:
         with Image.open(file) as image:
@@ -68,7 +68,7 @@ def _open(path: str, mode: str) -> Image.Image:
 @cache
 def photographs(split: str) -> tuple[Image.Image, ...]:
     """The background photographs of a split, RGB."""
-    return tuple(_open(path, "RGB") for path in PHOTOGRAPHS[check_split(split)])
+    return tuple(open_photograph(path, "RGB") for path in PHOTOGRAPHS[check_split(split)])
 
 
 @cache
@@ -76,7 +76,7 @@ def texture_image(name: str, split: str | None = None) -> Image.Image:
     """A texture in grey, the whole photograph or only the region of a split. Raises DataError."""
     if name not in TEXTURES:
         raise DataError(f"texture {name!r} does not exist; there are {', '.join(TEXTURES)}")
-    image = _open(f"skimage/data/{name}.png", "L")
+    image = open_photograph(f"skimage/data/{name}.png", "L")
     return image if split is None else image.crop(TEXTURE_REGIONS[check_split(split)])
 
 
