@@ -11,10 +11,11 @@ _HOMES = {
     "DatasetBrowser": "dataset_browser",
     "ErrorBrowser": "error_browser",
     "OcclusionLab": "occlusion_lab",
+    "PyramidExplorer": "pyramid_explorer",
     "RunMonitor": "run_monitor",
 }
 
-__all__ = ["AdversaryExplorer", "AttentionExplorer", "DatasetBrowser", "ErrorBrowser", "OcclusionLab", "RunMonitor"]
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

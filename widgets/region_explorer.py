@@ -115,6 +115,11 @@ class RegionExplorer(ipywidgets.VBox):
         """The class to ask about where the region is no object."""
         raise NotImplementedError
 
+    def _find_objects(self, target: Target | None) -> list[Thing]:
+        """What can be chosen in the image: the true objects, and what the first detector finds besides."""
+        first = next(iter(self.sources.values())).detector()
+        return OcclusionProbe({"": first}, self.image, target, classes=self._classes).objects
+
     def _controls_of_options(self) -> dict[str, ipywidgets.Widget]:
         """A control for each of `OPTIONS`."""
         return {}
@@ -199,12 +204,11 @@ class RegionExplorer(ipywidgets.VBox):
         self.label = self._names.index(name) if name in self._names else 0
 
     def _take_image(self) -> None:
-        """Its objects: the true ones, and what the first detector finds besides."""
+        """The image and its objects."""
         image, target = self.data[self.index]
         self.image = as_image(image)
         self._compared.clear()
-        first = next(iter(self.sources.values())).detector()
-        self.objects = OcclusionProbe({"": first}, self.image, target, classes=self._classes).objects
+        self.objects = self._find_objects(target)
         texts = [describe(place, thing, target) for place, thing in enumerate(self.objects)]
         height, width = self.image.shape[-2:]
         with self.picker.hold_sync():

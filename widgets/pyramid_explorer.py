@@ -1,0 +1,162 @@
+"""Look at the levels of a feature pyramid: its maps, which level each object goes to, and anchors against objects.
+
+The pictures are `workbench.figures.pyramid`, of what `workbench.analysis.pyramid` finds; drawn anew at every change.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+
+import ipywidgets
+import torch
+import traitlets
+from torch import Tensor
+
+from widgets.attention_parts import COLUMNS, LAST, WIDE, png, thinned
+from widgets.region_explorer import RegionExplorer, picture
+from workbench.analysis.occlusion_probe import Thing
+from workbench.analysis.pyramid import KINDS, AnchorMatch, PyramidView, look, object_table
+from workbench.detectors.proposal_network import ProposalNetwork
+from workbench.detectors.retinanet import RetinaNet
+from workbench.figures.pyramid import anchors_figure, assignment_figure, levels_figure
+from workbench.types import Target
+
+HEADINGS = (
+    "<b>Levels</b>: the energy of each map, bright: high, on a scale of its own; above, the maps it is built from",
+    "<b>Which level?</b> Objects and proposals in the colours of their levels",
+    "<b>Anchors</b>: matched (green) and ignored (orange, dashed); the others are background",
+)
+OVER_TRAINING, OF_ALL = "The levels over training", "The levels of all detectors"
+MOST = 300  #: proposals that can be drawn
+
+
+class PyramidExplorer(RegionExplorer):
+    """The levels of one or several detectors on an image, where its objects and proposals go, and their anchors.
+
+    detectors: Faster R-CNN, Mask R-CNN, a proposal network or RetinaNet, or a `Run` of one, a list of runs, or a dict
+    of name → detector or run. data: a `Dataset` to leaf through; or one image uint8 or float (0..1) [3, H, W], or
+    uint8 [H, W, 3] as array or PIL image, with its `target` where that is known; without one, what the first detector
+    finds are the objects. classes: names of the target's labels 1..K, where they are not the data's or the first
+    detector's. state: any of the traitlets.
+
+    Traitlets, to be set from Python or with the controls: `detector` (name), `step` (of a run's checkpoint; -1: its
+    last), `proposals` (how many are drawn), `all_anchors` (of every object, or of the chosen one), `index` (of the
+    image), `chosen` (position in `objects`, or None) and `box` (a region of your own, xyxy pixels). `show()` sets
+    several at once. `view` (a `PyramidView`), `match` (an `AnchorMatch`) and `table` (a row for each object) are what
+    is shown, `level` is where the region goes, and `error` says what went wrong with the last change.
+    """
+
+    OPTIONS = ("proposals", "all_anchors")
+
+    proposals = traitlets.Int(100, min=0, max=MOST)
+    all_anchors = traitlets.Bool(False)
+    level = traitlets.Unicode("", read_only=True, help="the name of the level of the region")
+    view: PyramidView | None = None
+    match: AnchorMatch | None = None
+
+    def _find_objects(self, target: Target | None) -> list[Thing]:
+        """The true ones; where they are not known, those that the first detector finds."""
+        first = next(iter(self.sources.values())).detector()
+        if target is None:
+            return [] if isinstance(first, ProposalNetwork) else super()._find_objects(None)
+        classes = self._classes or first.classes
+        names = [classes[label - 1] for label in target["labels"].tolist()]
+        boxes = [tuple(box) for box in target["boxes"].as_subclass(Tensor).tolist()]
+        return [Thing(name, box, None) for name, box in zip(names, boxes, strict=True)]
+
+    def _guess(self) -> int:
+        return 0  # levels and anchors do not ask for a class
+
+    def _look(self) -> None:
+        self.view = look(self._detector, self.image)
+        self.target = self._of_objects()
+        self.match = self.view.match(self.target)
+        self.table = object_table(self.view, self.target, [thing.name for thing in self.objects])
+        self.region = Target(boxes=torch.tensor([self.box]), labels=torch.tensor([1]))
+        where = int(self.view.box_levels(self.region["boxes"]).levels)
+        self.set_trait("level", self.view.levels[where].name)
+
+    def _answer(self) -> None:
+        top = self.proposals
+        self.proposed = self._detector.proposals([self.image], top)[0].cpu() if top else torch.zeros(0, 4)
+
+    def _of_objects(self) -> Target:
+        """The objects as a target; each has a label of its own, and crowds stay crowds."""
+        number = len(self.objects)
+        boxes = torch.tensor([thing.box for thing in self.objects]).reshape(-1, 4)
+        given = self.data[self.index][1] or {}
+        flags = {flag: given[flag] for flag in ("iscrowd", "difficult") if flag in given}
+        return Target(boxes=boxes, labels=torch.arange(1, number + 1), **flags)
+
+    # ---- what is shown ---------------------------------------------------------------------------------------
+
+    def _draw(self) -> None:
+        boxes = self.target["boxes"]
+        built = {"bottom-up": self.view.body} if len(self.view.body) > 1 else {}
+        self.maps.value = png(levels_figure(self.image, {**built, self.detector: self.view.levels}, boxes=boxes))
+        what = "detections" if isinstance(self._detector, RetinaNet) else "proposals"
+        region = self.region["boxes"][0] if self.chosen is None else None
+        where = assignment_figure(self.image, self.view, boxes, self.proposed, region=region, what=what)
+        self.where.value = png(where)
+        match, chosen = self.match, None if self.all_anchors else self.chosen
+        if self.chosen is None and not self.all_anchors:
+            boxes, match, chosen = self.region["boxes"], self.view.match(self.region), 0
+        self.anchors.value = png(anchors_figure(self.image, self.view, match, boxes, chosen=chosen))
+        self._facts.value = self._sentence()
+        self._table.value = self._as_html()
+        self.comparison.titles = (OVER_TRAINING if self._source.steps else OF_ALL,)
+        self._draw_comparison()
+
+    def _sentence(self) -> str:
+        """Where the region goes, with the numbers of the equation, and what its anchors say."""
+        if self.chosen is None:
+            row = object_table(self.view, self.region, [""]).iloc[0]
+            name = "This region"
+        else:
+            row = self.table.iloc[self.chosen]
+            name = f"Object {self.chosen + 1} (<b>{html.escape(row['class'])}</b>)"
+        goes = f"goes to <b>{row['level']}</b>"
+        if not math.isnan(row["exact level"]):
+            size = self.view.pool.canonical_size
+            goes = f"4 + log₂({row['side']:.1f} / {size:g}) = {row['exact level']:.2f}, so it {goes}"
+        best = "" if math.isnan(row["best IoU"]) else f" (best IoU {row['best IoU']:.2f})"
+        return f"{name}: √(wh) is {row['side']:.1f} pixels; {goes}. It {KINDS[row['anchors say']]}{best}."
+
+    def _as_html(self) -> str:
+        """The table of objects; names are text."""
+        shown = self.table.rename(columns=lambda name: name.replace("anchors ", "matched ", 1))
+        shown = shown.rename(columns={"matched say": "anchors say", "side": "√(wh)"})
+        return shown.to_html(float_format="{:.2f}".format, na_rep="–", border=0, index_names=False)
+
+    def _draw_comparison(self) -> None:
+        """The levels of a run's checkpoints, or of all detectors; only while it is open."""
+        if self.comparison.selected_index is None:
+            return
+        steps = self._source.steps
+        if steps:
+            asked = {f"step {step:,}": (self.detector, step) for step in thinned(steps, self.step)}
+        else:
+            asked = {name: (name, LAST) for name in list(self.sources)[:COLUMNS]}
+        for one in asked.values():
+            if one not in self._compared:
+                self._compared[one] = look(self.sources[one[0]].detector(one[1]), self.image)
+        rows = {title: self._compared[one].levels for title, one in asked.items()}
+        self.compared.value = png(levels_figure(self.image, rows, boxes=self.target["boxes"]))
+
+    # ---- parts -----------------------------------------------------------------------------------------------
+
+    def _panels(self) -> list[ipywidgets.Widget]:
+        self._controls["label"].layout.display = "none"
+        self.maps, self.where, self.anchors = (picture() for _ in HEADINGS)
+        self._table = ipywidgets.HTML(layout={"overflow": "auto", "max_height": "260px"})
+        parts = zip(HEADINGS, (self.maps, self.where, self.anchors), strict=True)
+        return [*(ipywidgets.VBox([ipywidgets.HTML(text), part]) for text, part in parts), self._table]
+
+    def _controls_of_options(self) -> dict[str, ipywidgets.Widget]:
+        controls = {
+            "proposals": ipywidgets.IntSlider(value=100, max=MOST, step=10, description="Proposals", **WIDE),
+            "all_anchors": ipywidgets.Checkbox(description="anchors of all objects", indent=False),
+        }
+        controls["proposals"].tooltip = "How many of the best proposals are drawn"
+        return controls
