@@ -29,6 +29,7 @@ HEADINGS = (
 )
 OVER_TRAINING, OF_ALL = "The levels over training", "The levels of all detectors"
 MOST = 300  #: proposals that can be drawn
+WIDE_CELLS = {"justify": "left", "col_space": 78}
 
 
 class PyramidExplorer(RegionExplorer):
@@ -116,10 +117,10 @@ class PyramidExplorer(RegionExplorer):
         else:
             row = self.table.iloc[self.chosen]
             name = f"Object {self.chosen + 1} (<b>{html.escape(row['class'])}</b>)"
-        goes = f"goes to <b>{row['level']}</b>"
+        goes = f"it goes to <b>{row['level']}</b>"
         if not math.isnan(row["exact level"]):
             size = self.view.pool.canonical_size
-            goes = f"4 + log₂({row['side']:.1f} / {size:g}) = {row['exact level']:.2f}, so it {goes}"
+            goes = f"4 + log₂({row['side']:.1f} / {size:g}) = {row['exact level']:.2f}, so {goes}"
         best = "" if math.isnan(row["best IoU"]) else f" (best IoU {row['best IoU']:.2f})"
         return f"{name}: √(wh) is {row['side']:.1f} pixels; {goes}. It {KINDS[row['anchors say']]}{best}."
 
@@ -127,7 +128,7 @@ class PyramidExplorer(RegionExplorer):
         """The table of objects; names are text."""
         shown = self.table.rename(columns=lambda name: name.replace("anchors ", "matched ", 1))
         shown = shown.rename(columns={"matched say": "anchors say", "side": "√(wh)"})
-        return shown.to_html(float_format="{:.2f}".format, na_rep="–", border=0, index_names=False)
+        return shown.to_html(float_format="{:.2f}".format, na_rep="–", border=0, index_names=False, **WIDE_CELLS)
 
     def _draw_comparison(self) -> None:
         """The levels of a run's checkpoints, or of all detectors; only while it is open."""

@@ -11,8 +11,11 @@ import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from workbench.data import Dataset
+from workbench.data import Dataset, load_data
+from workbench.detectors import build_detector, save_detector
+from workbench.detectors.proposals import with_proposals
 from workbench.errors import DataError
+from workbench.evaluation import evaluate
 from workbench.evaluation.proposals import LIMITS, SIZES, proposal_problems, proposal_recall
 from workbench.evaluation.records import xywh
 from workbench.figures.proposals import proposal_recall_figure
@@ -116,6 +119,24 @@ def test_equals_pycocotools():
 def test_one_proposal_stands_for_one_object():
     twins = [[0.0, 0, 50, 50], [0, 0, 50, 50]]
     assert proposal_recall(Given([target_of(twins, twins[:1])])).recall[0, 0].tolist() == [0.5] * 3
+
+
+def test_a_saved_mask_rcnn_proposes_and_is_evaluated_on_what_it_proposed(tmp_path):
+    """Its proposals are the region proposal network's, and that targets carry them changes nothing."""
+    data = load_data("digit-scenes", split="test", length=2)
+    small = {"kind": "mask-rcnn", "backbone": {"name": "small", "widths": [8, 8, 8]}, "channels": 8, "min_size": None,
+             "head": {"kind": "two-fc", "width": 8}, "mask": {"layers": [8], "width": 8}}  # fmt: skip
+    torch.manual_seed(0)
+    detector = build_detector(small, data.classes).eval()
+    file = save_detector(detector, tmp_path / "masks.safetensors")
+    given = with_proposals(data, kind="detector", name=file, top=1000, cache=tmp_path)
+    own = detector.proposals([data.image(0)], 1000)[0]
+    kept = own[((own[:, 2:] - own[:, :2]) >= 2).all(dim=1)]
+    torch.testing.assert_close(given.target(0)["proposals"].as_subclass(torch.Tensor), kept)
+    assert proposal_recall(given).num_proposals > 100
+    for kind in ("bbox", "segm"):
+        one, other = (evaluate(detector, some, iou_type=kind, progress=False).summary for some in (data, given))
+        assert one == pytest.approx(other, nan_ok=True)
 
 
 def test_the_doctor_warns_of_what_is_missed():
