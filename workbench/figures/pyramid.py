@@ -80,7 +80,8 @@ def assignment_figure(
     """
     height, width = image.shape[-2:]
     inches = side * height / max(height, width), side * width / max(height, width)
-    figure, axes = new_figure(1, 2, (inches[1] + 4.6, max(inches[0], 2.8)), width_ratios=[inches[1], 4.6])
+    size = inches[1] + 4.6, max(inches[0], 0.9 + 0.6 * len(view.levels))
+    figure, axes = new_figure(1, 2, size, width_ratios=[inches[1], 4.6])
     left, right = axes[0]
     left.set_axis_off()
     show_image(left, image)
@@ -207,9 +208,11 @@ def _sizes(axes: Axes, view: PyramidView, objects: BoxLevels, proposals: BoxLeve
 
 def _draw_anchors(axes: Axes, match: AnchorMatch, here: Tensor) -> None:
     for state, colour, style, width in ((-1, BETWEEN, (0, (3, 3)), 0.6), (1, POSITIVE, "-", 1.3)):
-        for x1, y1, x2, y2 in match.boxes[here & (match.states == state)].tolist():
-            ring = [x1, x2, x2, x1, x1], [y1, y1, y2, y2, y1]
-            axes.plot(*ring, color=colour, linestyle=style, linewidth=width, scalex=False, scaley=False)
+        boxes = match.boxes[here & (match.states == state)].tolist()
+        alpha = min(1.0, (40 / (len(boxes) + 1)) ** 0.7)  # many must not hide the image
+        look = {"color": colour, "linestyle": style, "linewidth": width, "alpha": alpha}
+        for x1, y1, x2, y2 in boxes:
+            axes.plot([x1, x2, x2, x1, x1], [y1, y1, y2, y2, y1], scalex=False, scaley=False, **look)
 
 
 def _best_iou(axes: Axes, match: AnchorMatch) -> None:
