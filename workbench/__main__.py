@@ -123,7 +123,7 @@ def _summary(run: Run) -> str:
 
 
 def _figures(summary: dict[str, float]) -> str:
-    names = ("AP", "AP50", "AP_unoccluded", "AP_occluded")
+    names = ("AP", "AP50", "AP_unoccluded", "AP_occluded", "accuracy_clean", "accuracy_occluded")
     return ", ".join(f"{name} {summary[name]:.3f}" for name in names if name in summary)
 
 

@@ -26,7 +26,7 @@ from torchvision.transforms.v2 import functional as V
 from workbench.errors import RunError, WeightsError
 from workbench.training import batches, checkpoint, world
 from workbench.training.batches import StepSampler, flip_horizontally
-from workbench.training.recipe import Recipe
+from workbench.training.recipe import AugmentSpec, Recipe
 from workbench.training.records import Journal
 from workbench.training.trainer import train
 
@@ -404,7 +404,7 @@ def test_flip_agrees_with_torchvision():
 
 
 def test_half_of_the_images_are_mirrored_others_in_the_next_epoch():
-    view = batches.TrainingView(TinyData(200), seed=1, flip=True)
+    view = batches.TrainingView(TinyData(200), seed=1, augment=AugmentSpec(flip=True))
     mirrored = torch.tensor(
         [[not torch.equal(view[epoch, i][0], view.data[i][0]) for i in range(200)] for epoch in range(2)]
     )

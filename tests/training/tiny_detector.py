@@ -18,6 +18,7 @@ from workbench.data.dataset import Dataset, make_target
 from workbench.detectors import Detector
 from workbench.detectors.build import KINDS
 from workbench.hardeners import KINDS as HARDENERS
+from workbench.hardeners import Hardener
 from workbench.training import batches, trainer
 from workbench.training.recipe import Recipe
 from workbench.training.records import log
@@ -60,7 +61,7 @@ class TinyDetector(Detector):
         return torch.tensor([[2.0, 2, 10, 10]])
 
 
-class TinyAdversary(nn.Module):
+class TinyAdversary(Hardener):
     """A hardener with one parameter and a loss of its own."""
 
     active = True

@@ -7,6 +7,8 @@ from workbench.lazy import on_demand
 if TYPE_CHECKING:
     from workbench.detectors.base import Detector, evaluating
     from workbench.detectors.build import build_detector
+    from workbench.detectors.classifier import Classifier
+    from workbench.detectors.dfv_decoder import DFVDecoder
     from workbench.detectors.ensemble import Ensemble
     from workbench.detectors.fast_rcnn import FastRCNN
     from workbench.detectors.faster_rcnn import FasterRCNN
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from workbench.detectors.mask_rcnn import MaskRCNN
 
 __all__ = [
+    "Classifier",
+    "DFVDecoder",
     "Detector",
     "Ensemble",
     "FastRCNN",
@@ -29,6 +33,8 @@ __all__ = [
 __getattr__, __dir__ = on_demand(
     __name__,
     {
+        "Classifier": "workbench.detectors.classifier",
+        "DFVDecoder": "workbench.detectors.dfv_decoder",
         "Detector": "workbench.detectors.base",
         "Ensemble": "workbench.detectors.ensemble",
         "FastRCNN": "workbench.detectors.fast_rcnn",

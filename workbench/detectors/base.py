@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from workbench.errors import DataError, WorkbenchError
 from workbench.types import Detections, Losses, Score, Target
+
+if TYPE_CHECKING:
+    from workbench.data.pairs import PairSet
 
 
 @contextmanager
@@ -35,6 +39,7 @@ class Detector(nn.Module):
     classes: tuple[str, ...]  #: names of labels 1..K
     hardener: nn.Module | None  #: acts in `losses`
     config: dict  #: rebuilds the detector: build_detector(config, classes)
+    task: str = "detection"  #: or "classification", "reconstruction": how it is evaluated
     needs_proposals: bool = False  #: whether `detect` and `losses` work only on proposals that they are given
     mask_key: str | None = None  #: where targets have the masks that `losses` learns from, if it does
 
@@ -72,6 +77,14 @@ class Detector(nn.Module):
     def head_score(self) -> Score:
         """The head as a function of pooled features, parameters frozen."""
         raise NotImplementedError
+
+    def differences(self, pairs: PairSet) -> Tensor:
+        """What occlusion adds to the features of pairs of images [M, C, h, w], in evaluation mode, no gradients."""
+        raise NotImplementedError
+
+    def beginning(self) -> nn.Module:
+        """The module that a saved detector's weights can be the beginning of."""
+        return self
 
     def anchors_for(self, height: int, width: int) -> Tensor:
         """Anchors [A, 4] in pixels of an image of this size, for checking data against the detector."""

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from torch import nn
 
 from workbench.detectors.base import Detector
+from workbench.detectors.classifier import Classifier
+from workbench.detectors.dfv_decoder import DFVDecoder
 from workbench.detectors.fast_rcnn import FastRCNN
 from workbench.detectors.faster_rcnn import FasterRCNN
 from workbench.detectors.mask_rcnn import MaskRCNN
@@ -17,6 +19,8 @@ from workbench.detectors.retinanet import RetinaNet
 from workbench.errors import RecipeError
 
 KINDS: dict[str, Callable[..., Detector]] = {
+    "classifier": Classifier.build,
+    "dfv-decoder": DFVDecoder.build,
     "fast-rcnn": FastRCNN.build,
     "faster-rcnn": FasterRCNN.build,
     "mask-rcnn": MaskRCNN.build,

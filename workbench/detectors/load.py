@@ -94,8 +94,8 @@ def begin_from(detector: Detector, name: str | Path) -> list[str]:
     Raises:
         WeightsError: anything else is missing or has another shape.
     """
-    given = load_detector(name)
-    source, own = given.state_dict(), detector.state_dict()
+    given, beginning = load_detector(name), detector.beginning()
+    source, own = given.state_dict(), beginning.state_dict()
     rows_may_differ = given.classes != detector.classes
     kept, unfit = [], []
     for key, value in own.items():

@@ -12,6 +12,7 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform, res
 from workbench.detectors.base import Detector, as_float, evaluating, training_targets
 from workbench.detectors.roi_head import RoIHead
 from workbench.detectors.rpn import RegionProposalNetwork
+from workbench.errors import RecipeError
 from workbench.hardeners import Hardener
 from workbench.types import Detections, Losses, Score, Target
 
@@ -47,6 +48,11 @@ class RCNN(Detector):
 
     def take_hardener(self, hardener: Hardener | None) -> None:
         """Let `hardener` act in `losses`; adversaries learn of the head that they play against."""
+        if hardener is not None and hardener.acts_on != "maps":
+            raise RecipeError(
+                "hardener: dfv adds differences of vectors of whole images, and a detector has maps of RoIs; use "
+                "detector.kind: classifier"
+            )
         super().take_hardener(hardener)
         if hardener is not None:
             hardener.adopt(self.roi_heads.layout())

@@ -19,6 +19,7 @@ from workbench.detectors.base import evaluating
 from workbench.errors import DataError
 from workbench.evaluation import bootstrap
 from workbench.evaluation.checks import check_detections, suspicions
+from workbench.evaluation.classification import ImageResult, evaluate_images
 from workbench.evaluation.coco import coco_figures
 from workbench.evaluation.matching import match_all
 from workbench.evaluation.records import Found, Objects, gather_found, gather_objects, joined
@@ -43,8 +44,8 @@ def evaluate(
     progress: bool = True,
     iou_type: IoUType = "bbox",
     generator: torch.Generator | None = None,
-) -> Result:
-    """Detect on every image of `data` and score the detections.
+) -> Result | ImageResult:
+    """Detect on every image of `data` and score the detections; classifiers and decoders give an `ImageResult`.
 
     detector: a detector, or what `load_detector` takes: a shipped name, a file or the folder of a run.
     device: where to run; None leaves the detector where it is. It is moved back afterwards.
@@ -57,12 +58,20 @@ def evaluate(
     _check_request(data, iou_type)
     if isinstance(detector, str | Path):
         detector = load_detector(detector)
-    _check_classes(detector, data)
+    whole_images = detector.task != "detection"
+    if detector.task != "reconstruction":
+        _check_classes(detector, data)
     home = _device(detector)
     if device is not None:
         detector.to(device)
     if generator is None:
         generator = torch.Generator().manual_seed(0)
+    if whole_images:
+        how = {"batch_size": batch_size, "losses": losses, "progress": progress, "generator": generator}
+        try:
+            return evaluate_images(detector, data, **how)
+        finally:
+            detector.to(home)
     tables = _Tables(data, iou_type)
     sums: dict[str, float] = {}
     try:

@@ -18,7 +18,7 @@ from workbench.figures.canvas import new_figure
 #: Okabe and Ito's colours, which people with any colour vision can tell apart; dashes tell the same once more.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6e7781")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
-PRECISIONS = ("AP", "AP50", "AP_unoccluded", "AP_occluded")
+PRECISIONS = ("AP", "AP50", "AP_unoccluded", "AP_occluded", "accuracy_clean", "accuracy_occluded")
 ON_VALIDATION = "precision on validation data"
 INK, GRID, CLEAR = "#6e7781", "rgba(128,128,128,0.25)", "rgba(0,0,0,0)"  # read on a light and on a dark page
 
@@ -114,7 +114,8 @@ def several_runs(runs: Mapping[str, pd.DataFrame], points: int = 300) -> list[Cu
     for place, (name, metrics) in enumerate(runs.items()):
         style = {"colour": _cycle(COLOURS, place), "dash": _cycle(DASHES, place)}
         curves += curve_of(name, "loss", rows_of(metrics, "train"), "loss", points, **style)
-        curves += curve_of(name, "share", rows_of(metrics, "val"), "AP", points, marked=True, **style)
+        for metric in ("AP", "accuracy_occluded"):
+            curves += curve_of(name, "share", rows_of(metrics, "val"), metric, points, marked=True, **style)
     return curves
 
 

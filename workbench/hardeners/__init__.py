@@ -9,6 +9,7 @@ from workbench.errors import RecipeError
 from workbench.hardeners.asdn import ASDN
 from workbench.hardeners.astn import ASTN
 from workbench.hardeners.base import Chain, Decision, Hardener
+from workbench.hardeners.dfv import DFVAugmentation
 from workbench.hardeners.dropout import RandomDropout
 from workbench.hardeners.inverted_attention import InvertedAttention
 from workbench.hardeners.search import HardDropout
@@ -16,6 +17,7 @@ from workbench.hardeners.search import HardDropout
 KINDS: dict[str, Callable[..., Hardener]] = {
     "asdn": ASDN,
     "astn": ASTN,
+    "dfv": DFVAugmentation,
     "hard-dropout": HardDropout,
     "inverted-attention": InvertedAttention,
     "random-dropout": RandomDropout,
@@ -25,6 +27,7 @@ __all__ = [
     "ASDN",
     "ASTN",
     "Chain",
+    "DFVAugmentation",
     "Decision",
     "HardDropout",
     "Hardener",

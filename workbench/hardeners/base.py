@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,7 @@ class Decision(NamedTuple):
     adversary_loss: Tensor | None = None  #: scalar
     rows: Tensor | None = None  #: [r], the RoIs that `mask` or `angles` are of, the others stay; None: of all
     angles: Tensor | None = None  #: [R or r, blocks] radians by which blocks of channels are rotated
+    shift: Tensor | None = None  #: [R, C, h, w], what is added to the features
 
     def full_mask(self, num_rois: int) -> Tensor | None:
         """The mask [num_rois, 1 or C, h, w] of all RoIs."""
@@ -64,6 +66,7 @@ class Hardener(nn.Module):
     """Makes RoI features harder during training. Methods implement `decide`; some also `apply`."""
 
     active = True  #: False while a stage of the training is to run without it
+    acts_on = "maps"  #: "maps" of RoIs, or the "vectors" that a classifier's last layer sees
 
     @property
     def health(self) -> dict[str, float]:
@@ -75,6 +78,20 @@ class Hardener(nn.Module):
 
     def enter(self, train: str) -> None:
         """Told at the start of each stage who learns in it: "detector", "hardener" or "both"."""
+
+    def begin_epoch(self, differences: Callable[[], Tensor]) -> None:
+        """Told at the start of each epoch, and of each stage, that it is active in.
+
+        differences: gives what occlusion adds to the features of the training data's pairs [M, C, h, w], by the
+        detector as it is now, in evaluation mode; it takes a pass over all pairs.
+        """
+
+    def memory(self) -> dict[str, Any]:
+        """What a checkpoint must keep of it beside its parameters: tensors and plain values."""
+        return {}
+
+    def recall(self, memory: dict[str, Any]) -> None:
+        """Take back what `memory` gave."""
 
     def decide(self, batch: RoIBatch) -> Decision:
         """Choose what to drop; `batch.features` are detached, `batch.score` has frozen parameters."""
@@ -106,6 +123,11 @@ class Chain(Hardener):
         self.hardeners = nn.ModuleList(hardeners)
 
     @property
+    def acts_on(self) -> str:
+        """What its parts act on, joined by "and" where they differ."""
+        return " and ".join(sorted({hardener.acts_on for hardener in self.hardeners}))
+
+    @property
     def health(self) -> dict[str, float]:
         """The figures of all; those of the same name are of the last."""
         return {name: value for hardener in self.hardeners for name, value in hardener.health.items()}
@@ -119,6 +141,20 @@ class Chain(Hardener):
         """Passed on."""
         for hardener in self.hardeners:
             hardener.enter(train)
+
+    def begin_epoch(self, differences: Callable[[], Tensor]) -> None:
+        """Passed on."""
+        for hardener in self.hardeners:
+            hardener.begin_epoch(differences)
+
+    def memory(self) -> dict[str, Any]:
+        """Those of all, by place."""
+        return {str(place): hardener.memory() for place, hardener in enumerate(self.hardeners)}
+
+    def recall(self, memory: dict[str, Any]) -> None:
+        """Passed on."""
+        for place, hardener in enumerate(self.hardeners):
+            hardener.recall(memory.get(str(place), {}))
 
     def forward(self, batch: RoIBatch) -> Hardened:
         """Harden a batch of live features [R, C, h, w]; the mask is the product of all masks."""

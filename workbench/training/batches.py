@@ -17,11 +17,12 @@ from torchvision import tv_tensors
 
 from workbench.data import Dataset, load_data
 from workbench.detectors.proposals import with_proposals
-from workbench.training.recipe import DataSpec
+from workbench.training.augment import build_changes
+from workbench.training.recipe import AugmentSpec, DataSpec
 from workbench.training.world import World, die_with_parent
 from workbench.types import Target
 
-ORDER, FLIP, STEP, START = range(4)  #: purposes of random numbers; each gets a stream of its own
+ORDER, FLIP, STEP, START, CHANGE = range(5)  #: purposes of random numbers; each gets a stream of its own
 
 
 def derived_seed(seed: int, purpose: int, *numbers: int) -> int:
@@ -67,10 +68,11 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
 
 
 class TrainingView(torch.utils.data.Dataset):
-    """A data set as training sees it: looked up by (epoch, index), some images mirrored."""
+    """A data set as training sees it: looked up by (epoch, index), images changed as `augment` says."""
 
-    def __init__(self, data: Dataset, *, seed: int, flip: bool):
-        self.data, self.seed, self.flip = data, seed, flip
+    def __init__(self, data: Dataset, *, seed: int, augment: AugmentSpec):
+        self.data, self.seed, self.flip = data, seed, augment.flip
+        self.changes = build_changes(augment, data)
 
     def __len__(self) -> int:
         return len(self.data)
@@ -78,8 +80,13 @@ class TrainingView(torch.utils.data.Dataset):
     def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, Target]:
         epoch, index = key
         image, target = self.data[index]
-        mirrored = self.flip and derived_seed(self.seed, FLIP, epoch, index) % 2 == 1
-        return flip_horizontally(image, target) if mirrored else (image, target)
+        rng = np.random.default_rng([self.seed, CHANGE, epoch, index]) if self.changes else None
+        image = self.changes.move(image, rng) if self.changes else image
+        if self.flip and derived_seed(self.seed, FLIP, epoch, index) % 2 == 1:
+            image, target = flip_horizontally(image, target)
+        if self.changes and not target.get("pattern"):  # what is occluded already stays so
+            image = self.changes.hide(image, rng)
+        return image, target
 
 
 def flip_horizontally(image: Tensor, target: Target) -> tuple[Tensor, Target]:
@@ -108,14 +115,22 @@ def collate(samples: list[tuple[Tensor, Target]]) -> tuple[list[Tensor], list[Ta
 
 
 def step_loader(
-    data: Dataset, *, seed: int, flip: bool, batch_size: int, first: int, last: int, world: World, workers: int
+    data: Dataset,
+    *,
+    seed: int,
+    augment: AugmentSpec,
+    batch_size: int,
+    first: int,
+    last: int,
+    world: World,
+    workers: int,
 ) -> DataLoader:
     """Batches for the steps first .. last-1 of this process."""
     sampler = StepSampler(
         len(data), seed=seed, batch_size=batch_size, first=first, last=last, rank=world.rank, size=world.size
     )
     return DataLoader(
-        TrainingView(data, seed=seed, flip=flip),
+        TrainingView(data, seed=seed, augment=augment),
         batch_sampler=sampler,
         num_workers=workers,
         collate_fn=collate,

@@ -26,7 +26,11 @@ from workbench.training.checkpoint import write_json
 if TYPE_CHECKING:
     from workbench.data import Dataset
 
-METRICS = ("AP", "AP_unoccluded", "AP_occluded", "AP50")
+METRICS = (
+    "AP", "AP_unoccluded", "AP_occluded", "AP50",
+    "accuracy_clean", "accuracy_20_centre", "accuracy_20_random", "accuracy_10_centre", "accuracy_10_random",
+    "accuracy_occluded", "mse_clean", "mse_occluded",
+)  # fmt: skip
 ABOUT_A_RUN = ("recipe", "seed", "status", "reused", "seconds", "folder", "error")
 LEVEL = 0.95
 
@@ -83,7 +87,8 @@ class Comparison:
         """Mean and 95 % interval over seeds of each metric and recipe, and the same of its difference.
 
         Args:
-            metrics: names; by default AP, AP on unoccluded and on occluded objects, and AP50, where known.
+            metrics: names; by default AP, AP on unoccluded and on occluded objects, and AP50, where known; of
+                classifiers the accuracies.
 
         Returns:
             Indexed by (metric, recipe): n, mean, low, high; pairs, difference, difference_low, difference_high

@@ -20,6 +20,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
+from workbench.data import CLASSIFICATION, DETECTION
 from workbench.errors import RecipeError, did_you_mean
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
@@ -29,6 +30,7 @@ Count = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 WITHOUT_ROIS = ("retinanet", "rpn")
+WHOLE_IMAGES = ("classifier", "dfv-decoder")  #: kinds that learn from images of one class
 #: Keys that do not change which weights come out (threads can, in the last bits; the processes do).
 NOT_DECISIVE = (
     "name", "notes", "published", "device", "threads", "workers",
@@ -54,7 +56,7 @@ class Section(BaseModel):
 class DataSpec(Section):
     """Arguments of `load_data`."""
 
-    name: str = Field(description="digit-scenes, coco, voc ...")
+    name: str = Field(description="digit-scenes, coco, voc, digits ...")
     split: str = "train"
     root: str | None = Field(default=None, description="folder of the data, for data that live on disk")
     options: dict[str, Any] = Field(default_factory=dict, description="further arguments of `load_data`")
@@ -109,10 +111,32 @@ class Stage(Section):
     harden: bool = Field(default=True, description="False: the hardener sits this stage out")
 
 
+class AffineSpec(Section):
+    """A random turn, move and scale; what comes in from outside is black."""
+
+    degrees: Annotated[float, Field(ge=0, le=180)] = Field(default=10.0, description="largest turn")
+    shift: Annotated[float, Field(ge=0, lt=1)] = Field(default=0.1, description="largest move, share of each side")
+    scale: tuple[Positive, Positive] = Field(default=(0.9, 1.1), description="range of the factor")
+
+
+class CropSpec(Section):
+    """A random part of the image, resized to the whole (Inception's crop, as torchvision has it)."""
+
+    area: tuple[Fraction, Annotated[float, Field(gt=0, le=1)]] = Field(default=(0.08, 1.0), description="share")
+    aspect: tuple[Positive, Positive] = Field(default=(3 / 4, 4 / 3), description="width over height")
+
+
+Chance = Annotated[float, Field(gt=0, le=1)]
+
+
 class AugmentSpec(Section):
-    """Random changes of training images."""
+    """Random changes of training images; all but `flip` are for classifiers, whose boxes need not follow."""
 
     flip: bool = Field(default=False, description="mirror every second image, left to right")
+    crop: CropSpec | None = None
+    affine: AffineSpec | None = None
+    erase: Chance | None = Field(default=None, description="chance of random erasing (Zhong et al. 2020)")
+    paste: Chance | None = Field(default=None, description="chance of a pattern of the pairs, laid over the image")
 
 
 class Recipe(Section):
@@ -231,6 +255,8 @@ class Recipe(Section):
     def fingerprint(self) -> str:
         """16 hex digits that are equal when two recipes must give the same weights and result."""
         decisive = {key: value for key, value in self.to_dict().items() if key not in NOT_DECISIVE}
+        later = {key: value for key, value in decisive["augment"].items() if key == "flip" or value is not None}
+        decisive["augment"] = later  # recipes from before these keys keep their fingerprint
         text = json.dumps(decisive, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -244,11 +270,36 @@ def _misfits(recipe: Recipe) -> Iterator[str]:
     for key in ("validation", "test"):
         if recipe.detector.get("kind") == "rpn" and getattr(recipe, key) is not None:
             yield f"{key}: a region proposal network gives no detections; leave it out and use proposal_recall"
+    yield from _task_misfits(recipe)
     misfits, learns = _try_players(_players(recipe))
     yield from misfits
     if not learns and any(stage.train == "hardener" for stage in recipe.stages):
         why = "it has no parameters" if recipe.hardener else "there is none"
         yield f"stages: one trains the hardener, but {why}"
+
+
+def _task_misfits(recipe: Recipe) -> Iterator[str]:
+    """What asks a classifier's data, changes or hardener of something else, or the other way round."""
+    kind, occlusion = recipe.detector.get("kind"), recipe.data.options.get("occlusion")
+    for key in ("data", "validation", "test"):
+        spec = getattr(recipe, key)
+        if spec is not None and kind in WHOLE_IMAGES and spec.name in DETECTION:
+            yield f"{key}.name: {spec.name} has objects, and a {kind} needs images of one class, such as digits"
+        if spec is not None and kind not in WHOLE_IMAGES and spec.name in CLASSIFICATION:
+            yield f"{key}.name: {spec.name} has images of one class; use it with detector.kind: classifier"
+    augment = recipe.augment
+    for key in ("crop", "affine", "erase", "paste"):
+        if getattr(augment, key) is not None and kind not in WHOLE_IMAGES:
+            yield f"augment.{key}: boxes would not follow; it is for detector.kind: classifier"
+    parts = recipe.hardener if isinstance(recipe.hardener, list) else [recipe.hardener or {}]
+    needs = ["augment.paste"] if augment.paste is not None else []
+    needs += ["hardener: dfv"] if any(part.get("kind") == "dfv" for part in parts) else []
+    if kind == "classifier" and recipe.data.name != "ar" and not occlusion and occlusion != {}:
+        yield from (f"{need} needs pairs of clean and occluded images; give data.options.occlusion" for need in needs)
+    if augment.paste is not None and recipe.data.name == "ar":
+        yield "augment.paste: the occlusion of ar is real, there are no patterns to paste"
+    if kind == "dfv-decoder" and recipe.start is None:
+        yield "start: a decoder decodes the vectors of a trained classifier; name one, its file or run"
 
 
 def _players(recipe: Recipe) -> str:

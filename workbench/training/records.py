@@ -21,7 +21,7 @@ from workbench.training.recipe import Recipe
 
 log = logging.getLogger("workbench.training")
 Progress = Callable[[dict[str, Any]], None]  #: called with every row of metrics
-IN_LOG = ("loss", "AP", "AP_unoccluded", "AP_occluded", "lr", "steps_per_s")
+IN_LOG = ("loss", "AP", "AP_unoccluded", "AP_occluded", "accuracy_clean", "accuracy_occluded", "lr", "steps_per_s")
 
 
 class Meter:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from workbench.detectors.base import Detector
-    from workbench.evaluation import Result
+    from workbench.evaluation import ImageResult, Result
 
 Status = Literal["starting", "running", "done", "stopped", "failed"]
 MIXED_CODE = "mixed"  #: fingerprint of a run that was resumed with other code than it was started with
@@ -204,12 +204,12 @@ class Run:
         return detector.eval()
 
     @property
-    def result(self) -> Result | None:
+    def result(self) -> Result | ImageResult | None:
         """The evaluation on the recipe's test data; None before it was made (`compare` makes it)."""
-        from workbench.evaluation import Result
+        from workbench.evaluation import load_result
 
         path = self.folder / "result.json"
-        return Result.load(path) if path.is_file() else None
+        return load_result(path) if path.is_file() else None
 
     def stop(self, *, grace: float = 15.0) -> Status:
         """Let it write a checkpoint and end; kill what is still alive after `grace` seconds. Returns the status."""
@@ -289,7 +289,7 @@ class Run:
         rows = self._metrics.read()
         train = next((row for row in reversed(rows) if row.get("kind") == "train"), {})
         val = next((row for row in reversed(rows) if row.get("kind") == "val"), {})
-        figures = {"loss": train.get("loss"), "AP": val.get("AP")}
+        figures = {"loss": train.get("loss"), "AP": val.get("AP"), "accuracy": val.get("accuracy_clean")}
         shown = {name: f"{value:.3f}" for name, value in figures.items() if value is not None}
         if not bar.n and train:  # the time to start and the steps before a resume are not its speed
             bar.initial, bar.start_t = int(train["step"]), time.time()

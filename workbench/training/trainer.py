@@ -121,6 +121,8 @@ class Training:
         for images, targets in self._batches(span.last):
             now = optimisation.learning_rate(self.step - span.first, steps=span.stage.steps, lr=lr, schedule=schedule)
             optimisation.set_learning_rate(optimizer, now)
+            if self.step == span.first or self._epoch(self.step) != self._epoch(self.step - 1):
+                self._begin_epoch()
             stopping = self._step(model, learning, optimizer, images, targets, stop)
             bar.update()
             if self.step % recipe.log_every == 0 or self.step == span.last:
@@ -170,11 +172,22 @@ class Training:
         self.meter.add({"loss": values["total"], **parts, "grad_norm": norm})
         return stopping
 
+    def _epoch(self, step: int) -> int:
+        """The epoch that the first image of a step belongs to."""
+        return step * self.recipe.batch_size // len(self.data)
+
+    def _begin_epoch(self) -> None:
+        """Let the hardener see what occlusion does to the features of the pairs now."""
+        hardener = self.detector.hardener
+        if hardener is not None and hardener.active:
+            with self._autocast():
+                hardener.begin_epoch(lambda: self.detector.differences(self.data.pairs))
+
     def _batches(self, last: int) -> DataLoader:
         return step_loader(
             self.data,
             seed=self.recipe.seed,
-            flip=self.recipe.augment.flip,
+            augment=self.recipe.augment,
             batch_size=self.recipe.batch_size,
             first=self.step,
             last=last,
@@ -240,6 +253,7 @@ class Training:
             "fingerprint": self.recipe.fingerprint(), "seconds": time.monotonic() - self.began,
             "detector": self.detector.state_dict(), "ema": None if self.ema is None else self.ema.saveable(),
             "optimizer": optimizer.state_dict(), "meters": meters,
+            "hardener": {} if self.detector.hardener is None else self.detector.hardener.memory(),
         }  # fmt: skip
         ends = {span.last for span in self.spans}
         checkpoint.save_checkpoint(self.folder, state, keep=self.recipe.keep, stage_ends=ends)
@@ -251,6 +265,8 @@ class Training:
         if state["fingerprint"] != self.recipe.fingerprint():
             raise RunError(f"{self.folder} holds checkpoints of another recipe; choose another folder")
         self.detector.load_state_dict(state["detector"])
+        if self.detector.hardener is not None:
+            self.detector.hardener.recall(state.get("hardener", {}))
         if self.ema is not None:
             self.ema = optimisation.RunningMean.restored(self.detector, state["ema"], decay=self.ema.decay)
         self.step, self.seconds, self.optimizer_state = state["step"], state["seconds"], state["optimizer"]

@@ -1,0 +1,112 @@
+"""DFV augmentation: what occlusion does to a deep feature vector is added to the vectors of other images.
+
+"Deep feature augmentation for occluded image classification" (Cen, Zhao, Li & Wang, Pattern Recognition 2021).
+
+A deep feature vector (DFV) v is what a classifier's last linear layer sees. A pair of a clean and an occluded
+image gives a difference vector (DV), eq. 1: d = v_occluded - v_clean. With probability alpha an image is trained
+on the pseudo-DFV v + beta d (eq. 2), with d drawn from the pairs of *any* class; else on v itself, which is a DV
+of zero (sec. 3.3).
+
+- The DVs come from a copy of the network that is made at the start of each epoch. As the copy does not change, the
+  DVs are computed then and kept (the bank); so a step costs one look-up and one addition.
+- Back-propagation runs through v only: the bank is a constant.
+- The pairs are never augmented; random changes of images belong to the recipe's training images.
+
+*Here:* the copy runs in evaluation mode (the paper does not say), so that a DV does not depend on which pairs are
+in its batch. Draws are with replacement and independent of the image's own class.
+
+| | paper | released (an independent adaptation, kalebkassaw/deep-feature-augmentation) |
+|---|---|---|
+| alpha | per image | drawn once per batch |
+| pairs | some classes, 5 images each | one clean image under up to 35 occluders (`pair_classes`, `pair_images`: 1) |
+
+When it does not help: on a network that is not trained yet, whose DVs say nothing (the paper fine-tunes); where
+the test occluders are unlike those of the pairs (cross-pattern: a third of the gain); and where occlusion hides
+the very part that tells classes apart, as no vector can bring that back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from workbench.errors import RecipeError, RunError
+from workbench.hardeners.base import Decision, Hardener, uniform
+from workbench.types import RoIBatch
+
+PER = ("image", "batch")
+
+
+class DFVAugmentation(Hardener):
+    """Add difference vectors of pairs to deep feature vectors.
+
+    Args:
+        alpha: chance that an image is trained on a pseudo-DFV.
+        beta: factor of the difference vector.
+        per: "image" draws the chance for each image, "batch" once for all.
+    """
+
+    acts_on = "vectors"
+
+    def __init__(self, *, alpha: float = 0.9, beta: float = 1.0, per: str = "image"):
+        super().__init__()
+        if not 0 <= alpha <= 1:
+            raise RecipeError(f"hardener.alpha is {alpha}; expected a chance in 0..1")
+        if not beta >= 0:
+            raise RecipeError(f"hardener.beta is {beta}; expected a factor of at least 0")
+        if per not in PER:
+            raise RecipeError(f"hardener.per {per!r} does not exist; choose 'image' or 'batch'")
+        self.alpha, self.beta, self.per = alpha, beta, per
+        self.bank: Tensor | None = None  # [M, C, h, w]; no buffer: it is as long as there are pairs
+
+    @classmethod
+    def paper(cls, **options: Any) -> DFVAugmentation:
+        """As published."""
+        return cls(**options)
+
+    @classmethod
+    def released(cls, **options: Any) -> DFVAugmentation:
+        """As in the adaptation that is public."""
+        return cls(**{"per": "batch", **options})
+
+    @property
+    def health(self) -> dict[str, float]:
+        """Number of difference vectors, and their mean length."""
+        if not self.active or self.bank is None:
+            return {}
+        return {"pairs": float(len(self.bank)), "dv_length": float(self.bank.flatten(1).norm(dim=1).mean())}
+
+    def begin_epoch(self, differences: Callable[[], Tensor]) -> None:
+        """Make the bank anew."""
+        self.bank = differences().detach().float()
+        if len(self.bank) == 0:
+            raise RunError("hardener dfv: the training data have no pairs; give data.options.occlusion")
+
+    def memory(self) -> dict[str, Any]:
+        """The bank, so that a run resumed within an epoch goes on with the vectors of its start."""
+        return {} if self.bank is None else {"bank": self.bank}
+
+    def recall(self, memory: dict[str, Any]) -> None:
+        """Take the bank back."""
+        self.bank = memory.get("bank")
+
+    def decide(self, batch: RoIBatch) -> Decision:
+        """Shifts [R, C, h, w], zero for the images that stay as they are."""
+        if self.bank is None:
+            raise RunError(
+                "hardener dfv has no difference vectors yet; call begin_epoch before the first step"
+            )
+        count, bank = len(batch.features), self.bank.to(batch.features.device)
+        drawn = torch.randint(
+            len(bank), (count,), generator=batch.generator, device=batch.generator.device
+        ).to(bank.device)
+        chance = uniform((count if self.per == "image" else 1,), bank, batch.generator)
+        used = self.beta * (chance < self.alpha).to(bank.dtype)
+        return Decision(None, shift=bank[drawn] * used.view(-1, *[1] * (bank.ndim - 1)))
+
+    def apply(self, features: Tensor, decision: Decision) -> Tensor:  # type: ignore[override]
+        """Pseudo-DFVs [R, C, h, w]; also replays a decision made before."""
+        return features if decision.shift is None else features + decision.shift.to(features.dtype)
