@@ -17,6 +17,7 @@ from torch import Tensor
 from torchvision.ops import box_iou
 
 from workbench.data.boxes import SLACK, look_like_fractions, look_like_xywh
+from workbench.data.check_images import check_labelled_images
 from workbench.data.dataset import Dataset
 from workbench.data.problems import Problem, Report
 from workbench.errors import DataError
@@ -33,6 +34,8 @@ def check_data(data: Dataset, *, images: bool = True, limit: int | None = None) 
     outside); unreadable or truncated images, sizes other than annotated, boxes that are empty, outside or not
     finite, labels outside 1..K, duplicate image ids, images without objects. Raises nothing for bad data.
     """
+    if data.columns is not None:
+        return check_labelled_images(data, images=images, limit=limit)
     number = len(data) if limit is None else min(limit, len(data))
     problems = list(data.problems)
     if number == 0:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from workbench.data import Dataset, check_anchors, check_data
+from workbench.data.check_images import check_labelled_images, check_leaks
 from workbench.data.problems import Problem, Report
 from workbench.detectors import Detector, build_detector
 from workbench.detectors.find import locate
@@ -64,6 +65,9 @@ def check_recipe(recipe: Recipe) -> Report:
     data = loaded.get("data")
     if data is not None and len(data) == 0:
         problems.append(Problem("error", "data", "there are no images", "Check root and split."))
+    elif data is not None and data.columns is not None:
+        problems += [*_length(recipe, data), *check_labelled_images(data, limit=SAMPLE).problems]
+        problems += [*_last_layer(recipe, data), *(check_leaks(data, loaded["test"]) if "test" in loaded else ())]
     elif data is not None:
         problems += [*_length(recipe, data), *_sampled(data), *_anchors(recipe, data)]
     return Report(f"recipe {recipe.name}", problems)
@@ -159,6 +163,19 @@ def _start(recipe: Recipe) -> Iterator[Problem]:
         yield Problem("error", "start", str(error), "Train that detector first, or name another one.")
 
 
+def _last_layer(recipe: Recipe, data: Dataset) -> Iterator[Problem]:
+    """Whether the network can be built for these classes; and whether DFV augmentation meets a trained network."""
+    try:
+        build_detector(recipe.detector, data.classes, pretrained=False)
+    except WorkbenchError as error:
+        yield Problem("error", "detector", str(error), "Correct the detector's options.")
+    parts = recipe.hardener if isinstance(recipe.hardener, list) else [recipe.hardener or {}]
+    known = recipe.start or recipe.detector.get("backbone", {}).get("weights")
+    if any(part.get("kind") == "dfv" for part in parts) and not known and recipe.stages[0].harden:
+        what = "difference vectors of a network that has learned nothing yet are noise"
+        yield Problem("warning", "stages", what, "Begin from weights, or with a stage with harden: false.")
+
+
 def _length(recipe: Recipe, data: Dataset) -> Iterator[Problem]:
     epochs = recipe.steps * recipe.batch_size / len(data)
     if epochs < 1:
@@ -167,7 +184,7 @@ def _length(recipe: Recipe, data: Dataset) -> Iterator[Problem]:
     if recipe.batch_size > len(data):
         what = f"a batch of {recipe.batch_size} holds images twice: there are {len(data)}"
         yield Problem("warning", "batch_size", what, "Use a smaller batch.")
-    if recipe.augment.flip and recipe.data.name == "digit-scenes":
+    if recipe.augment.flip and recipe.data.name in ("digit-scenes", "digits"):
         what = "mirrored digits are no digits, or others"
         yield Problem("warning", "augment.flip", what, "Leave flip off for digits.")
 
