@@ -10,6 +10,7 @@ _HOMES = {
     "AttentionExplorer": "attention_explorer",
     "DatasetBrowser": "dataset_browser",
     "ErrorBrowser": "error_browser",
+    "FocalLossExplorer": "focal_loss_explorer",
     "OcclusionLab": "occlusion_lab",
     "PyramidExplorer": "pyramid_explorer",
     "RunMonitor": "run_monitor",

@@ -12,6 +12,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import traitlets
 
+from widgets.plots import fit, fit_soon, plot
 from workbench.errors import WorkbenchError
 from workbench.figures.adversary_health import adversary_health, adversary_warnings, watches_adversary
 from workbench.figures.training import learning_curves
@@ -27,7 +28,6 @@ BADGES = {
     "failed": ("✕", "failed", "#a40e26", "#ffebe9"),
 }
 IDLE = 5  #: an ended run is looked at so many times less often, since another may resume it
-FIT = (1, 4)  #: seconds after which figures are fitted to the page; a busy page needs the second
 
 
 class RunMonitor(ipywidgets.VBox):
@@ -58,10 +58,7 @@ class RunMonitor(ipywidgets.VBox):
         self.refresh()
         self._thread = threading.Thread(target=self._follow, name=f"monitor {self.run.name}", daemon=True)
         self._thread.start()
-        for seconds in FIT:
-            timer = threading.Timer(seconds, self._fit)
-            timer.daemon = True
-            timer.start()
+        fit_soon(self._fit)
 
     def _build(self) -> None:
         name, folder = html.escape(self.run.name), html.escape(str(self.run.folder), quote=True)
@@ -77,7 +74,7 @@ class RunMonitor(ipywidgets.VBox):
         row = [title, self._badge, self._bar, self._facts, self.stop_button, self.resume_button]
         self._top = ipywidgets.HBox(row, layout={"align_items": "center", "flex_flow": "row wrap"})
         self._message = ipywidgets.HTML()
-        self.figure = _plot(learning_curves(self.run.metrics()))
+        self.figure = plot(learning_curves(self.run.metrics()))
         self.health: go.FigureWidget | None = None  # once something of an adversary is logged
         self._warnings = ipywidgets.HTML()
         self._log = ipywidgets.HTML()
@@ -104,11 +101,10 @@ class RunMonitor(ipywidgets.VBox):
             self.refresh()
 
     def _fit(self) -> None:
-        """The page measures a figure's place before there is one; a margin that changes makes it look again."""
         with self._lock:
             for figure in () if self._closed.is_set() else (self.figure, self.health):
                 if figure is not None:
-                    figure.layout.margin.r = 33 - figure.layout.margin.r  # 16 and 17 in turn
+                    fit(figure)
 
     def _show(self) -> None:
         status, progress = self.run.status, self.run.progress()
@@ -143,7 +139,7 @@ class RunMonitor(ipywidgets.VBox):
         """Below the curves from when there is something of an adversary on."""
         new = adversary_health(metrics, self.run.recipe)
         if self.health is None:
-            self.health = _plot(new)
+            self.health = plot(new)
             title = ipywidgets.HTML("<b>Health of the adversary</b>")
             children = list(self.children)
             children[-1:-1] = [title, self._warnings, self.health]
@@ -180,12 +176,6 @@ class RunMonitor(ipywidgets.VBox):
 def _alert(text: str, ink: str, ground: str) -> str:
     style = f"color:{ink};background:{ground};padding:6px 10px;border-radius:4px;margin:2px 0;line-height:1.4"
     return f'<div role="alert" style="{style}">{html.escape(text)}</div>'
-
-
-def _plot(figure: go.Figure) -> go.FigureWidget:
-    widget = go.FigureWidget(figure)
-    widget._config = {"responsive": True, "displaylogo": False}  # as wide as the cell
-    return widget
 
 
 def _update(shown: go.FigureWidget, new: go.Figure) -> None:

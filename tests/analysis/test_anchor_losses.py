@@ -8,6 +8,7 @@ import torch
 
 from workbench.analysis.anchor_losses import (
     LossWindows,
+    Ranking,
     Windows,
     gather_windows,
     hardest_share,
@@ -147,3 +148,31 @@ def test_other_detectors_and_other_classes_are_refused(detector, data):
         gather_windows(faster, data)
     with pytest.raises(DataError, match="different classes"):
         gather_windows(build_detector(TINY, ("one",)), data)
+
+
+def test_a_ranking_says_the_same_as_the_functions(windows):
+    negatives, loss = windows.negatives, Focal(gamma=0.5)
+    ranking, each = Ranking.of(negatives, loss), negatives.losses(loss)
+    for fraction in (0.01, 0.2, 1):
+        assert ranking.hardest(fraction) == pytest.approx(hardest_share(each, fraction))
+    ours, theirs = ranking.distribution(50), loss_distribution(each, 50)
+    assert np.array_equal(ours.windows, theirs.windows)
+    assert np.array_equal(ours.loss, theirs.loss)
+    assert ranking.around(1.0, 7)["loss"].tolist() == hardest_windows(negatives, each, 7)["loss"].tolist()
+
+
+def test_windows_around_a_place(windows):
+    ranking = Ranking.of(windows.negatives)
+    number, ordered = len(ranking), ranking.losses.sort().values
+    middle = ranking.around(0.5, 5)
+    assert middle["loss"].tolist() == ordered[(number - 1) // 2 - 2 :][:5].flip(0).tolist()
+    assert middle["place"].tolist()[2] == pytest.approx(0.5, abs=1 / number)
+    assert ranking.around(0.0, 3)["loss"].tolist() == ordered[:3].flip(0).tolist()
+    few = Ranking.of(windows.negatives[torch.arange(4)])
+    assert len(few.around(0.3, 9)) == 4, "all that there are"
+
+
+def test_gathering_tells_how_far_it_is(detector, data):
+    told = []
+    gather_windows(detector, data, batch_size=2, watch=told.append)
+    assert told == [0.4, 0.8, 1.0]

@@ -11,7 +11,7 @@ are then those of the sample. The thesis had about 10^7 negatives and 10^5 posit
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,6 +73,45 @@ class LossWindows:
 
 
 @dataclass(frozen=True)
+class Ranking:
+    """Windows in the order of their losses, easiest first: sorted once, asked many times."""
+
+    windows: Windows
+    losses: Tensor  #: [N] float32
+    order: np.ndarray  #: [N] rows of the windows
+    total: np.ndarray  #: [N] sums of the losses in that order
+
+    @classmethod
+    def of(cls, windows: Windows, loss: AnchorLoss | None = None) -> Ranking:
+        """Raises DataError if there are no windows, or none of them has any loss."""
+        losses = windows.losses(loss)
+        order = np.argsort(losses.numpy())
+        return cls(windows, losses, order, _summed(losses.numpy()[order]))
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def distribution(self, points: int = 400) -> LossDistribution:
+        """As `loss_distribution`."""
+        return _distribution(self.total, points)
+
+    def hardest(self, fraction: float) -> float:
+        """As `hardest_share`."""
+        return _share(self.total, fraction)
+
+    def around(self, place: float, number: int) -> pd.DataFrame:
+        """The `number` windows around a place, 0 (the easiest) to 1 (the hardest), hardest first.
+
+        Columns: those of `hardest_windows`, and place.
+        """
+        middle = place * (len(self) - 1)
+        first = min(max(0, round(middle - (number - 1) / 2)), max(0, len(self) - number))
+        ranks = np.arange(first, min(first + number, len(self)))[::-1]
+        table = _table(self.windows, self.losses, torch.from_numpy(self.order[ranks]))
+        return table.assign(place=ranks / max(1, len(self) - 1))
+
+
+@dataclass(frozen=True)
 class LossDistribution:
     """A cumulative distribution: the easiest `windows` of all windows carry `loss` of all loss."""
 
@@ -86,7 +125,10 @@ def loss_distribution(losses: Tensor, points: int = 400) -> LossDistribution:
     Raises:
         DataError: no windows, or windows without any loss.
     """
-    total = _cumulative(losses)
+    return _distribution(_cumulative(losses), points)
+
+
+def _distribution(total: np.ndarray, points: int) -> LossDistribution:
     number = len(total)
     even = np.linspace(0, number, points)
     steep = number - np.geomspace(1, number, points)  # a curve that is flat nearly everywhere rises at the very end
@@ -101,9 +143,12 @@ def hardest_share(losses: Tensor, fraction: float) -> float:
     Raises:
         DataError: no losses, losses without any sum, or a fraction outside 0..1.
     """
+    return _share(_cumulative(losses), fraction)
+
+
+def _share(total: np.ndarray, fraction: float) -> float:
     if not 0 < fraction <= 1:
         raise DataError(f"the hardest {fraction} of the windows is no fraction in 0..1")
-    total = _cumulative(losses)
     count = max(1, round(fraction * len(total)))
     rest = total[-count - 1] if count < len(total) else 0.0
     return float(1 - rest / total[-1])
@@ -115,7 +160,10 @@ def hardest_windows(windows: Windows, losses: Tensor, number: int = 100) -> pd.D
     Columns: image (position in the data), x1, y1, x2, y2 (pixels), label (0: background), loss, guess (the class
     1..K with the highest score), score (its probability).
     """
-    rows = losses.topk(min(number, len(losses))).indices
+    return _table(windows, losses, losses.topk(min(number, len(losses))).indices)
+
+
+def _table(windows: Windows, losses: Tensor, rows: Tensor) -> pd.DataFrame:
     some = windows[rows]
     score, guess = torch.sigmoid(some.logits).max(dim=1)
     corners = dict(zip(("x1", "y1", "x2", "y2"), some.boxes.T.numpy(), strict=True))
@@ -132,6 +180,7 @@ def gather_windows(
     most: int = 2_000_000,
     generator: torch.Generator | None = None,
     progress: bool = False,
+    watch: Callable[[float], None] | None = None,
 ) -> LossWindows:
     """The logits of all windows of a data set, or of a random sample of them.
 
@@ -141,6 +190,7 @@ def gather_windows(
         batch_size: images at once; they should be of similar sizes, since padding has windows, too, as in training.
         most: windows of each kind that are kept; each takes 4 (K + 9) bytes, and half as many again while gathering.
         generator: of the sample; None: the same one every time.
+        progress: show a bar. watch: told after every batch which share of the images is done.
 
     Raises:
         DataError: a detector without dense anchors, or one that does not know the classes of `data`.
@@ -159,6 +209,8 @@ def gather_windows(
             for sample, kind in zip(samples, (labels > 0, labels == 0), strict=True):
                 parts = (part[kind].cpu() for part in (logits, labels, boxes))
                 sample.add(*parts, torch.full((int(kind.sum()),), index))
+        if watch is not None:
+            watch((start + len(some)) / len(places))
     return LossWindows(*(sample.windows() for sample in samples), f"{data.name} {data.split}", len(places))
 
 
@@ -200,7 +252,11 @@ class _Sample:
 
 def _cumulative(losses: Tensor) -> np.ndarray:
     """Sums [N] of the losses [N], easiest first, in double precision."""
-    total = np.cumsum(np.sort(losses.numpy()).astype(np.float64))
+    return _summed(np.sort(losses.numpy()))
+
+
+def _summed(losses: np.ndarray) -> np.ndarray:
+    total = np.cumsum(losses, dtype=np.float64)
     if len(total) == 0 or total[-1] <= 0:
         raise DataError(f"{len(losses)} windows without any loss have no distribution")
     return total

@@ -95,10 +95,11 @@ class Sheet:
         above: int = 1,
         below: int = 0,
         labels: float = LABELS,
+        bar: float = BAR,
     ) -> Sheet:
-        """above, below: lines of text over and under each panel. labels: inches for the rows' names."""
+        """above, below: lines of text over and under each panel. labels, bar: inches for rows' names and scales."""
         step = side + GAP + LINE * (above + below)
-        width, height = labels + columns * (side + GAP) + BAR, rows * step + GAP
+        width, height = labels + columns * (side + GAP) + bar, rows * step + GAP
         figure, axes = plt.subplots(figsize=(width, height), dpi=dpi, facecolor="white")
         plt.close(figure)  # else a notebook shows it twice
         axes.set_position((0, 0, 1, 1))

@@ -1,0 +1,280 @@
+"""Move the focal loss's gamma and alpha, and see which windows of a detector its loss is about (thesis ch. 5).
+
+The pictures are `workbench.figures.focal_panels` and `loss_windows`, of what `workbench.analysis.anchor_losses`
+finds. The logits of all windows are gathered once per detector; the rest follows from them, at every change.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any
+
+import ipywidgets
+import pandas as pd
+import traitlets
+
+from widgets.attention_parts import Source, named, png
+from widgets.plots import fit, fit_soon, plot
+from widgets.region_explorer import picture
+from workbench.analysis.anchor_losses import HARDEST, LossWindows, Ranking, gather_windows
+from workbench.data import Dataset
+from workbench.detectors.retinanet import RetinaNet
+from workbench.errors import DataError
+from workbench.figures.focal_panels import KINDS, POINTS, focal_lines, focal_panels, windows_axis
+from workbench.figures.loss_windows import windows_grid
+from workbench.losses.focal import Focal
+from workbench.training import Run
+
+SHOWN = 6  #: windows in the picture
+MOST_GAMMA = 5.0
+STATE = ("detector", "gamma", "alpha", "kind", "place", "magnified")  # in the order in which they are set
+FINEST = -6  #: power of ten of the hardest fraction that the slider reaches
+POINT = (
+    "Point at one of the right two curves, or move the slider: these windows lie there (yellow; objects are dashed)."
+)
+
+
+class FocalLossExplorer(ipywidgets.VBox):
+    """The focal loss's curve, how it is spread over a detector's windows on `data`, and those windows.
+
+    detectors: a RetinaNet, or a `Run` of one, or a dict of name → detector or run. data: with their classes. images:
+    the first so many are looked at; None: all. most: windows of each kind that are kept, a uniform sample; more
+    windows, slower answers. progress: show a bar while the first detector looks. state: any of the traitlets.
+
+    Traitlets, to be set from Python or with the controls: `detector` (name), `gamma`, `alpha` (weight of a class that
+    is present), `kind` (of the windows shown: "objects" or "background"), `place` (of them, 0: the easiest, 1: the
+    hardest window) and `magnified` (the axis of windows is logarithmic). `shares` (a table), `table` (the windows
+    shown) and `windows` follow; `error` says what went wrong with the last change.
+
+    Raises:
+        DataError: a detector without dense anchors, other classes, no detector, or a state that does not exist.
+    """
+
+    detector = traitlets.Unicode()
+    gamma = traitlets.Float(2.0, min=0, max=MOST_GAMMA)
+    alpha = traitlets.Float(0.25, min=0.01, max=0.99)
+    kind = traitlets.Enum(KINDS, KINDS[1])
+    place = traitlets.Float(1.0, min=0, max=1)
+    magnified = traitlets.Bool(False)
+    error = traitlets.Unicode("", read_only=True)
+
+    def __init__(
+        self,
+        detectors: RetinaNet | Run | Mapping[str, RetinaNet | Run],
+        data: Dataset,
+        *,
+        images: int | None = 100,
+        most: int = 200_000,
+        progress: bool = True,
+        **state: Any,
+    ):
+        self._silent = True  # first: ipywidgets closes what could not be built, too
+        self.sources = {name: Source(thing) for name, thing in named(detectors).items()}
+        if not self.sources:
+            raise DataError("no detector to explore; give a RetinaNet, or a dict of name → RetinaNet")
+        self.data, self.most = data, most
+        self.images = len(data) if images is None else min(images, len(data))
+        self._gathered: dict[str, LossWindows] = {}
+        self._ranked = lru_cache(maxsize=8)(self._rank)
+        self.shares, self.table = pd.DataFrame(), pd.DataFrame()
+        super().__init__(layout={"width": "100%"})
+        self._bar = ipywidgets.FloatProgress(max=1, description="windows", layout={"display": "none"})
+        self.detector = state.get("detector", next(iter(self.sources)))
+        self._gather(progress=progress)
+        self.children = self._parts()
+        self.add_class("focal-loss-explorer")
+        self.show(**{"detector": self.detector, **state})
+        self.observe(self._on_change, list(STATE))
+        self._silent = False
+        fit_soon(lambda: fit(self.figure))
+
+    def __repr__(self) -> str:
+        return f"FocalLossExplorer({', '.join(self.sources)}; {self.images} images)"
+
+    @property
+    def windows(self) -> LossWindows:
+        """Those of the chosen detector."""
+        return self._gather()
+
+    @property
+    def loss(self) -> Focal:
+        """The loss that the sliders describe."""
+        return Focal(gamma=self.gamma, alpha=self.alpha)
+
+    def show(self, **state: Any) -> None:
+        """Set several traitlets and draw once."""
+        if unknown := set(state) - set(STATE):
+            raise DataError(f"FocalLossExplorer has no {sorted(unknown)}; it has {', '.join(STATE)}")
+        before, self._silent = self._silent, True
+        try:
+            for name in STATE:
+                if name in state:
+                    setattr(self, name, state[name])
+            self._controls["hardest"].value = max(1 - self.place, 10**FINEST)
+        finally:
+            self._silent = before
+        self._draw(losses=set(state) & {"detector", "gamma", "alpha"} != set())
+
+    # ---- what follows from what ------------------------------------------------------------------------------
+
+    @traitlets.validate("detector")
+    def _exists(self, proposal: dict[str, Any]) -> str:
+        if proposal["value"] not in self.sources:
+            raise traitlets.TraitError(f"detector is {proposal['value']!r}; there are {list(self.sources)}")
+        return proposal["value"]
+
+    def _gather(self, *, progress: bool = False) -> LossWindows:
+        """The windows of the chosen detector; the first time with a bar that fills."""
+        if self.detector not in self._gathered:
+            model = self.sources[self.detector].detector()
+            options = {"most": self.most, "progress": progress, "watch": self._watch}
+            try:
+                self._gathered[self.detector] = gather_windows(model, self.data, range(self.images), **options)
+            finally:
+                self._bar.layout.display = "none"
+        return self._gathered[self.detector]
+
+    def _watch(self, done: float) -> None:
+        self._bar.value, self._bar.layout.display = done, None
+
+    def _rank(self, detector: str, kind: str, loss: Focal) -> Ranking:
+        gathered = self._gathered[detector]
+        return Ranking.of(gathered.positives if kind == "objects" else gathered.negatives, loss)
+
+    def rankings(self, gamma: float | None = None) -> dict[str, Ranking]:
+        """Kind → the chosen detector's windows ranked by the loss, or by that of another gamma."""
+        self._gather()
+        loss = self.loss if gamma is None else Focal(gamma=gamma, alpha=self.alpha)
+        return {kind: self._ranked(self.detector, kind, loss) for kind in KINDS}
+
+    def _on_change(self, change: dict[str, Any]) -> None:
+        """Nobody would see an exception from a control, so it is shown."""
+        if self._silent:
+            return
+        try:
+            self.show(**{change["name"]: change["new"]})
+            text = ""
+        except Exception as error:
+            text = f"{type(error).__name__}: {error}"
+        self.set_trait("error", text)
+        style = "color:#a40e26;background:#ffebe9;padding:6px 10px;border-radius:4px"
+        self._message.value = f'<div role="alert" style="{style}">{html.escape(text)}</div>' if text else ""
+
+    def _on_slider(self, change: dict[str, Any]) -> None:
+        if not self._silent:
+            self.place = 1 - change["new"]
+
+    def _on_hover(self, kind: str, index: int) -> None:
+        """A place of a curve was pointed at; the last one is the hardest window."""
+        place = float(self.rankings()[kind].distribution(POINTS).windows[index])
+        self.show(kind=kind, place=place)
+
+    # ---- what is shown ---------------------------------------------------------------------------------------
+
+    def _draw(self, *, losses: bool) -> None:
+        """losses: whether the loss of each window has changed, and not only what is shown of them."""
+        rankings, plain = self.rankings(), self.rankings(0.0)
+        view = {"kind": self.kind, "place": self.place, "magnified": self.magnified}
+        with self.figure.batch_update():
+            lines = focal_lines(self.loss, rankings, plain, **view)
+            for trace, line in zip(self.figure.data, lines, strict=True):
+                trace.x, trace.y, trace.text = line.x, line.y, line.text
+            for axis, kind in zip(("xaxis2", "xaxis3"), KINDS, strict=True):
+                self.figure.layout[axis].update(windows_axis(len(rankings[kind]), magnified=self.magnified))
+        if losses or self.shares.empty:
+            self.shares = self._shares(rankings)
+            self._table.value = self._as_html()
+        self.table = rankings[self.kind].around(self.place, SHOWN)
+        self._picture.value = png(windows_grid(self.table, self.data))
+        self._facts.value = self._sentence(rankings[self.kind])
+
+    def _shares(self, rankings: Mapping[str, Ranking]) -> pd.DataFrame:
+        """A row for each kind: windows, what the hardest carry, and its share of the loss of all windows seen."""
+        gathered = self._gather()
+        seen = {"objects": gathered.positives.seen, "background": gathered.negatives.seen}
+        sums = {kind: float(ranking.total[-1]) / len(ranking) * seen[kind] for kind, ranking in rankings.items()}
+        rows = {
+            kind: {
+                "windows": seen[kind],
+                **{f"hardest {part:.0%}": ranking.hardest(part) for part in HARDEST},
+                "of all loss": sums[kind] / sum(sums.values()),
+            }
+            for kind, ranking in rankings.items()
+        }
+        return pd.DataFrame.from_dict(rows, orient="index").astype({"windows": int})
+
+    def _as_html(self) -> str:
+        shares = {name: "{:.1%}".format for name in self.shares.columns if name != "windows"}
+        formats = {"windows": "{:,}".format, **shares}
+        table = self.shares.to_html(formatters=formats, border=0, justify="left", col_space=92)
+        return f"<div>What the hardest windows of each kind carry of its loss, γ = {self.gamma:g}:</div>{table}"
+
+    def _sentence(self, ranking: Ranking) -> str:
+        """Where the windows shown are, and what is beyond them."""
+        rank = round(self.place * (len(ranking) - 1))
+        harder, beyond = len(ranking) - 1 - rank, 1 - ranking.total[rank] / ranking.total[-1]
+        where = "the hardest ones" if harder < SHOWN else f"around number {harder + 1:,} from the hardest"
+        sample = "" if len(ranking) == ranking.windows.seen else f" (a sample of {ranking.windows.seen:,})"
+        which = "windows of objects" if self.kind == "objects" else "windows of background"
+        return (
+            f"Of {len(ranking):,} {which}{sample}, <b>{where}</b>: {harder / len(ranking):.3%} of them are harder "
+            f"still and carry {beyond:.1%} of the loss."
+        )
+
+    # ---- parts -----------------------------------------------------------------------------------------------
+
+    def _parts(self) -> list[ipywidgets.Widget]:
+        self._controls = controls = self._make_controls()
+        self._message, self._table, self._facts = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.HTML()
+        self.figure = plot(focal_panels(self.loss, self.rankings(), self.rankings(0.0)))
+        for trace in self.figure.data:
+            if trace.text is not None:  # a distribution
+                kind = KINDS[0] if trace.xaxis == "x2" else KINDS[1]
+                trace.on_hover(self._pointed_at(kind))
+        self._picture = picture()
+        row = {"flex_flow": "row wrap", "align_items": "center"}
+        top = [controls[name] for name in ("detector", "gamma", "alpha", "magnified")]
+        places = [controls[name] for name in ("kind", "hardest")]
+        return [
+            ipywidgets.HBox(top, layout=row),
+            self._bar,
+            self._message,
+            self.figure,
+            self._table,
+            ipywidgets.HTML(f"<div style='margin-top:8px'>{POINT}</div>"),
+            ipywidgets.HBox(places, layout=row),
+            self._facts,
+            self._picture,
+        ]
+
+    def _make_controls(self) -> dict[str, ipywidgets.Widget]:
+        wide = {"style": {"description_width": "initial"}, "layout": {"width": "270px", "margin": "0 12px 0 0"}}
+        number = {"readout_format": ".2f", **wide}
+        log = {"base": 10, "min": FINEST, "max": 0, "step": 0.05, "readout": False}
+        narrow = {"layout": {"width": "max-content"}}
+        tight = {"style": {"description_width": "initial", "button_width": "104px"}, "layout": {"width": "312px"}}
+        controls = {
+            "detector": ipywidgets.Dropdown(options=list(self.sources), description="Detector", **wide),
+            "gamma": ipywidgets.FloatSlider(max=MOST_GAMMA, step=0.1, description="γ", **number),
+            "alpha": ipywidgets.FloatSlider(min=0.01, max=0.99, step=0.01, description="α", **number),
+            "magnified": ipywidgets.Checkbox(description="magnify the hardest", indent=False, **narrow),
+            "kind": ipywidgets.ToggleButtons(options=KINDS, description="Windows of", **tight),
+            "hardest": ipywidgets.FloatLogSlider(value=1e-6, description="from the hardest on", **log, **wide),
+        }
+        controls["hardest"].tooltip = "Which fraction of the windows is harder than those that are shown"
+        for name in STATE:
+            if name in controls:
+                traitlets.link((self, name), (controls[name], "value"))
+        if len(self.sources) == 1:
+            controls["detector"].layout.display = "none"
+        controls["hardest"].observe(self._on_slider, "value")
+        return controls
+
+    def _pointed_at(self, kind: str) -> Callable[..., None]:
+        def follow(_trace: Any, points: Any, _state: Any) -> None:
+            if points.point_inds:
+                self._on_hover(kind, points.point_inds[0])
+
+        return follow
