@@ -1,106 +1,57 @@
-"""Time per image beside AP: what is timed, in which order, and at which size."""
+"""Timing of detection: slower detectors take longer, and what cannot be timed is refused."""
 
 from __future__ import annotations
+
+import time
 
 import pytest
 import torch
 
-import workbench as wb
-from workbench.errors import DataError, RecipeError
-from workbench.evaluation import speed
-from workbench.evaluation.speed import at_size, speed_and_accuracy, time_detection
+from workbench.detectors.base import Detector
+from workbench.errors import DataError
+from workbench.evaluation.speed import detection_times
+from workbench.types import Detections
 
 
-@pytest.fixture(scope="module")
-def detector():
-    return wb.load_detector("digit-scenes/faster-rcnn")
+class Busy(Detector):
+    """Needs so many seconds of the processor for an image, and in its first call many more."""
+
+    def __init__(self, seconds):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+        self.seconds, self.threads, self.calls = seconds, set(), 0
+
+    def detect(self, images, proposals=None):
+        assert len(images) == 1
+        self.threads.add(torch.get_num_threads())
+        until = time.process_time() + (self.seconds if self.calls else 0.2)
+        self.calls += 1
+        while time.process_time() < until:
+            pass
+        return [Detections(torch.zeros(0, 4), torch.zeros(0, dtype=torch.long), torch.zeros(0))]
 
 
-@pytest.fixture(scope="module")
-def data():
-    return wb.load_data("digit-scenes", split="test", length=6)
+IMAGES = [torch.zeros(3, 8, 8)] * 2
 
 
-class Slow:
-    """Takes as many seconds per image as `costs` says, round after round, on a clock of its own."""
-
-    device = torch.device("cpu")
-
-    def __init__(self, name, costs, clock):
-        self.name, self.costs, self.clock = name, list(costs), clock
-
-    def detect(self, images):
-        self.clock["seen"].append((self.name, len(images), torch.get_num_threads()))
-        self.clock["now"] += self.costs.pop(0)
-        return []
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    clock = {"now": 0.0, "seen": []}
-    monkeypatch.setattr(speed.time, "process_time", lambda: clock["now"])
-    return clock
-
-
-def test_the_median_of_the_rounds_counts_and_detectors_take_turns(clock):
-    images = [torch.zeros(3, 8, 8)] * 2
-    warm_up = [9.0] * len(images)
-    a = Slow("a", [*warm_up, 1, 1, 2, 2, 3, 3, 3, 3, 50, 50], clock)
-    b = Slow("b", [*warm_up, *[0.5] * 10], clock)
-    table = time_detection({"a": a, "b": b}, images, rounds=5)
-    assert table["ms"].tolist() == [3000, 500]
-    assert table.loc["a", ["ms_low", "ms_high"]].tolist() == [2000, 3000]
-    order = [name for name, _, _ in clock["seen"][4:]]
-    assert order == list("aabb" "bbaa" "aabb" "bbaa" "aabb")
-    assert {number for _, number, _ in clock["seen"]} == {1}  # one image at a time
-
-
-def test_threads_are_set_and_set_back_also_after_an_error(clock):
+def test_medians_over_rounds_without_the_first():
     before = torch.get_num_threads()
-    other = before + 1
-    with pytest.raises(IndexError):
-        time_detection({"a": Slow("a", [1.0], clock)}, [torch.zeros(3, 8, 8)], rounds=2, threads=other)
+    quick, slow = Busy(0.002), Busy(0.02)
+    table = detection_times({"quick": quick, "slow": slow}, IMAGES, rounds=3)
+    assert table.index.tolist() == ["quick", "slow"]
+    assert 2 <= table.loc["quick", "milliseconds"] < 20 <= table.loc["slow", "milliseconds"] < 80
+    assert (table["fastest"] <= table["milliseconds"]).all()
+    assert (table["milliseconds"] <= table["slowest"]).all()
+    assert slow.calls == 4 * len(IMAGES)
+    assert quick.threads == {1}
     assert torch.get_num_threads() == before
-    assert {threads for _, _, threads in clock["seen"]} == {other}
 
 
-@pytest.mark.parametrize("given", [{"detectors": {}}, {"images": []}, {"rounds": 0}])
-def test_nothing_to_time_is_told(clock, given):
-    asked = {"detectors": {"a": Slow("a", [], clock)}, "images": [torch.zeros(3, 8, 8)], "rounds": 1} | given
-    with pytest.raises(DataError, match="at least one of each"):
-        time_detection(**asked)
-
-
-def test_at_its_own_size_a_detector_answers_the_same(detector, data):
-    image = data[0][0]
-    assert detector.config["min_size"] is None
-    own, same, larger = (one.detect([image])[0] for one in (detector, at_size(detector, 128), at_size(detector, 160)))
-    torch.testing.assert_close(same.boxes, own.boxes)
-    torch.testing.assert_close(same.scores, own.scores)
-    assert not torch.equal(larger.scores[:3], own.scores[:3])
-    assert larger.boxes.max() <= 128  # in pixels of the image as given
-    assert detector.config["min_size"] is None
-    assert at_size(detector, 160).config["min_size"] == 160
-
-
-def test_a_detector_that_nothing_can_be_built_from_is_told(detector):
-    unknown = at_size(detector, 128)
-    unknown.config = {}
-    with pytest.raises(RecipeError, match="kind"):
-        at_size(unknown, 96)
-
-
-def test_one_row_for_each_detector_and_size(detector, data):
-    table = speed_and_accuracy(
-        {"first": detector, "second": detector}, data, sizes=(None, 64), timed=2, rounds=2, progress=False
-    )
-    assert table["detector"].tolist() == ["first", "first", "second", "second"]
-    assert table["size"].tolist()[1::2] == [64, 64]
-    assert table["size"].isna().tolist() == [True, False] * 2
-    expected = wb.evaluate(detector, data, progress=False).table().loc["AP"]
-    assert table.loc[0, ["AP", "low", "high"]].tolist() == pytest.approx(expected.tolist())
-    assert table.loc[[0, 1], "AP"].tolist() == table.loc[[2, 3], "AP"].tolist()
-    assert table.loc[0, "AP"] != table.loc[1, "AP"]
-    assert (table["ms_low"] <= table["ms"]).all()
-    assert (table["ms"] <= table["ms_high"]).all()
-    assert table.loc[1, "ms"] < table.loc[0, "ms"]  # a quarter of the pixels
+def test_what_cannot_be_timed_is_refused():
+    needy = Busy(0)
+    needy.needs_proposals = True
+    with pytest.raises(DataError, match="needy needs proposals"):
+        detection_times({"needy": needy}, IMAGES)
+    for detectors, images, rounds in (({}, IMAGES, 1), ({"a": Busy(0)}, [], 1), ({"a": Busy(0)}, IMAGES, 0)):
+        with pytest.raises(DataError, match="at least one"):
+            detection_times(detectors, images, rounds=rounds)

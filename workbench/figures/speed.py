@@ -1,95 +1,50 @@
-"""Speed against accuracy (thesis Fig. 5.4)."""
+"""Speed against accuracy (thesis Fig. 5.4): what is up and to the left is better."""
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from workbench.errors import DataError
 from workbench.figures.canvas import new_figure
 from workbench.figures.evaluation import COLOURS, MARKERS, _plain
 
-NEEDED = ("detector", "ms", "AP")
-ENVELOPE = "best AP in this time"
-BESIDE = (
-    (6, 5),
-    (-6, -12),
-    (6, -12),
-    (-6, 5),
-)  #: points from a mark to its size, so that detectors alike can be read
+NEEDED = ("group", "milliseconds", "AP", "low", "high")
 
 
-def speed_against_accuracy(table: pd.DataFrame, *, envelope: bool = True) -> Figure:
-    """AP against milliseconds per image: one line per detector, one mark per size (short side, pixels).
+def speed_against_accuracy(points: pd.DataFrame, *, where: str = "", measure: str = "AP") -> Figure:
+    """One point for each row, named by the table's index; those of a group share colour and marker and are joined.
 
     Args:
-        table: as from `workbench.evaluation.speed.speed_and_accuracy`. Needed are detector, ms and AP; size, the
-            interval of AP (low, high) and the quartiles of the time (ms_low, ms_high) are shown where there are any.
-        envelope: a grey step shows the best AP to be had in a given time.
+        points: columns group (such as a detector at several sizes), milliseconds (per image), AP, and its interval
+            low, high (NaN: none).
+        where: what was timed, and on what machine, for the title.
+        measure: what the upright axis is called.
 
     Raises:
-        DataError: no rows, or a column that is needed is missing.
+        DataError: no rows, or a column is missing.
     """
-    missing = [name for name in NEEDED if name not in table]
-    if missing or table.empty:
-        what = f"no column {missing[0]!r}" if missing else "no rows"
-        raise DataError(
-            f"The table of speed and accuracy has {what}; expected one from speed_and_accuracy(...)."
-        )
-    figure, panels = new_figure(1, 1, (6.8, 4.4))
+    missing = [name for name in NEEDED if name not in points.columns]
+    if missing or not len(points):
+        what = ", ".join(NEEDED)
+        raise DataError(f"to show speed, give rows with the columns {what}; missing: {missing or 'rows'}")
+    figure, panels = new_figure(1, 1, (6.4, 4.2))
     axes = panels[0, 0]
-    if envelope:
-        _envelope(axes, table)
-    for place, (name, rows) in enumerate(table.groupby("detector", sort=False)):
-        _detector(axes, str(name), rows.sort_values("ms"), place)
-    axes.set(xlabel="time per image, ms", ylabel="AP")
-    axes.margins(x=0.08, y=0.08)
+    for index, (group, some) in enumerate(points.groupby("group", sort=False)):
+        some = some.sort_values("milliseconds")
+        colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
+        spans = [span.clip(lower=0).fillna(0) for span in (some["AP"] - some["low"], some["high"] - some["AP"])]
+        style = {"color": colour, "marker": marker, "markersize": 7, "linewidth": 1.4}
+        axes.errorbar(some["milliseconds"], some["AP"], yerr=spans, label=_plain(str(group)), elinewidth=0.9, **style)
+        for name, row in some.iterrows():
+            place = {"xytext": (7, -11), "textcoords": "offset points", "fontsize": 8, "color": colour}
+            axes.annotate(_plain(str(name)), (row["milliseconds"], row["AP"]), **place)
+    axes.set(xlabel="milliseconds per image", ylabel=_plain(measure))
+    axes.set_xlim(0, 1.12 * points["milliseconds"].max())
+    axes.set_ylim(0, None)
+    axes.set_title(_plain(where), fontsize="medium")
     axes.grid(color="0.9")
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(frameon=False, fontsize=9, loc="outside upper center", ncols=3)
+    axes.legend(frameon=False, loc="lower right")
     return figure
-
-
-def best_so_far(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows that no other beats in both: none is as fast and more accurate. Fastest first."""
-    ordered = table.sort_values(["ms", "AP"], ascending=[True, False])
-    return ordered[ordered["AP"] > ordered["AP"].cummax().shift(fill_value=-np.inf)]
-
-
-def _envelope(axes: Axes, table: pd.DataFrame) -> None:
-    best = best_so_far(table)
-    ms = [*best["ms"], max(table["ms"])]
-    axes.step(
-        ms,
-        [*best["AP"], best["AP"].iloc[-1]],
-        where="post",
-        color="0.87",
-        linewidth=5,
-        zorder=0,
-        label=ENVELOPE,
-    )
-
-
-def _detector(axes: Axes, name: str, rows: pd.DataFrame, place: int) -> None:
-    spans = {"yerr": _spans(rows, "AP", "low", "high"), "xerr": _spans(rows, "ms", "ms_low", "ms_high")}
-    style = {"color": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % len(MARKERS)]}
-    axes.errorbar(rows["ms"], rows["AP"], **spans, **style, linewidth=1.4, elinewidth=0.8, label=_plain(name))
-    beside = BESIDE[place % len(BESIDE)]
-    if "size" not in rows:
-        return
-    for ms, ap, size in zip(rows["ms"], rows["AP"], rows["size"], strict=True):
-        if not pd.isna(size):
-            text = {"textcoords": "offset points", "fontsize": 8, "color": style["color"]}
-            axes.annotate(
-                f"{size:g}", (ms, ap), xytext=beside, ha="left" if beside[0] > 0 else "right", **text
-            )
-
-
-def _spans(rows: pd.DataFrame, value: str, low: str, high: str) -> np.ndarray | None:
-    """Lengths [2, n] of error bars below and above; None where nothing is known of them."""
-    if low not in rows or high not in rows:
-        return None
-    return np.stack([rows[value] - rows[low], rows[high] - rows[value]]).clip(min=0)
