@@ -132,7 +132,7 @@ def combine(spatial: Tensor, weights: Tensor, orientation: str, drop_channels: f
 
 
 def _quick_products(device: torch.device) -> AbstractContextManager:
-    """bfloat16 where a CPU has instructions for it: the gradient only ranks cells and channels, and costs half as much."""
+    """bfloat16 where a CPU has it: the gradient only ranks cells and channels, and costs half as much."""
     if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
         return torch.autocast("cpu", torch.bfloat16)
     return nullcontext()
