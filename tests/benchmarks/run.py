@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import bench_adversary
+import bench_dfv
 import bench_faster_rcnn
 import bench_focal
 import bench_inverted_attention
@@ -35,6 +36,7 @@ BENCHMARKS: dict[str, Callable[[bool], list[Row]]] = {
     "focal": bench_focal.run,
     "inverted-attention": bench_inverted_attention.run,
     "adversary": bench_adversary.run,
+    "dfv": bench_dfv.run,
     "ohem": bench_ohem.run,
     "scenes": bench_scenes.run,
 }

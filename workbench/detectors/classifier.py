@@ -119,7 +119,12 @@ class Classifier(Detector):
             DataError: images or targets that are not what `workbench.types` says.
         """
         labels = self._labels(images, targets)
-        vectors = self._vectors(self.prepare(images), remember=True)
+        return self.vector_losses(self._vectors(self.prepare(images), remember=True), labels, generator)
+
+    def vector_losses(
+        self, vectors: Tensor, labels: Tensor, generator: torch.Generator | None = None
+    ) -> Losses:
+        """The losses from live vectors [N, d] and labels [N] on."""
         losses = Losses()
         if self.hardener is not None:
             source = torch.default_generator if generator is None else generator

@@ -34,7 +34,7 @@ import torch
 from torch import Tensor
 
 from workbench.errors import RecipeError, RunError
-from workbench.hardeners.base import Decision, Hardener, uniform
+from workbench.hardeners.base import Decision, Hardener
 from workbench.types import RoIBatch
 
 PER = ("image", "batch")
@@ -61,6 +61,7 @@ class DFVAugmentation(Hardener):
             raise RecipeError(f"hardener.per {per!r} does not exist; choose 'image' or 'batch'")
         self.alpha, self.beta, self.per = alpha, beta, per
         self.bank: Tensor | None = None  # [M, C, h, w]; no buffer: it is as long as there are pairs
+        self._shifts: Tensor | None = None  # [M + 1, C, h, w], beta times the bank, and zeros
 
     @classmethod
     def paper(cls, **options: Any) -> DFVAugmentation:
@@ -81,9 +82,10 @@ class DFVAugmentation(Hardener):
 
     def begin_epoch(self, differences: Callable[[], Tensor]) -> None:
         """Make the bank anew."""
-        self.bank = differences().detach().float()
-        if len(self.bank) == 0:
+        bank = differences().detach().float()
+        if len(bank) == 0:
             raise RunError("hardener dfv: the training data have no pairs; give data.options.occlusion")
+        self._take(bank)
 
     def memory(self) -> dict[str, Any]:
         """The bank, so that a run resumed within an epoch goes on with the vectors of its start."""
@@ -91,21 +93,24 @@ class DFVAugmentation(Hardener):
 
     def recall(self, memory: dict[str, Any]) -> None:
         """Take the bank back."""
-        self.bank = memory.get("bank")
+        self._take(memory.get("bank"))
+
+    def _take(self, bank: Tensor | None) -> None:
+        self.bank = bank
+        self._shifts = None if bank is None else torch.cat([self.beta * bank, torch.zeros_like(bank[:1])])
 
     def decide(self, batch: RoIBatch) -> Decision:
         """Shifts [R, C, h, w], zero for the images that stay as they are."""
-        if self.bank is None:
+        if self._shifts is None:
             raise RunError(
                 "hardener dfv has no difference vectors yet; call begin_epoch before the first step"
             )
-        count, bank = len(batch.features), self.bank.to(batch.features.device)
-        drawn = torch.randint(
-            len(bank), (count,), generator=batch.generator, device=batch.generator.device
-        ).to(bank.device)
-        chance = uniform((count if self.per == "image" else 1,), bank, batch.generator)
-        used = self.beta * (chance < self.alpha).to(bank.dtype)
-        return Decision(None, shift=bank[drawn] * used.view(-1, *[1] * (bank.ndim - 1)))
+        source, last = batch.generator, len(self._shifts) - 1
+        count = len(batch.features)
+        drawn = torch.randint(last, (count,), generator=source, device=source.device)
+        chance = torch.rand(count if self.per == "image" else 1, generator=source, device=source.device)
+        drawn = torch.where(chance < self.alpha, drawn, last)
+        return Decision(None, shift=self._shifts[drawn.to(self._shifts.device)])
 
     def apply(self, features: Tensor, decision: Decision) -> Tensor:  # type: ignore[override]
         """Pseudo-DFVs [R, C, h, w]; also replays a decision made before."""
