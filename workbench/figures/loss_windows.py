@@ -97,7 +97,7 @@ def loss_on_image(
     if not losses:
         raise DataError("no losses to show; give a mapping from names to losses of each window")
     figure, panels = image_axes(1, len(losses), image.shape[-2:], side, titles=3)
-    grey = (image.float().mean(dim=0, keepdim=True) * 0.55).to(image.dtype).expand_as(image)
+    grey = (image.float().mean(dim=0, keepdim=True) * 0.75).to(image.dtype).expand_as(image)
     middles = (boxes[:, :2] + boxes[:, 2:]) / 2
     for axes, (name, each) in zip(panels[0], losses.items(), strict=True):
         counted = torch.where(labels >= 0, each.double(), 0.0)
@@ -107,7 +107,7 @@ def loss_on_image(
         show_image(axes, grey)
         for box in () if objects is None else objects:
             draw_box(axes, box, dashed=True)
-        area = (side * 72) ** 2 / 3  # points², of a window that has all of the loss
+        area = (side * 72) ** 2 / 8  # points², of a window that has all of the loss
         for kind, colour in ((labels == 0, OF_BACKGROUND), (labels > 0, OF_OBJECTS)):
             x, y = middles[kind].T.numpy()
             sizes = area * share[kind].numpy()
