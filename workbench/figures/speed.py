@@ -37,8 +37,8 @@ def speed_against_accuracy(points: pd.DataFrame, *, where: str = "", measure: st
         style = {"color": colour, "marker": marker, "markersize": 7, "linewidth": 1.4}
         axes.errorbar(some["milliseconds"], some["AP"], yerr=spans, label=_plain(str(group)), elinewidth=0.9, **style)
         for name, row in some.iterrows():
-            place = {"xytext": (7, -13 if index % 2 else 6), "textcoords": "offset points", "fontsize": 8, "color": colour}
-            axes.annotate(_plain(str(name)), (row["milliseconds"], row["AP"]), **place)
+            place = {"xytext": (7, -13 if index % 2 else 6), "textcoords": "offset points"}
+            axes.annotate(_plain(str(name)), (row["milliseconds"], row["AP"]), fontsize=8, color=colour, **place)
     axes.set(xlabel="milliseconds per image", ylabel=_plain(measure))
     axes.set_xlim(0, 1.12 * points["milliseconds"].max())
     axes.set_ylim(0, None)
