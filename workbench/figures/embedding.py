@@ -1,0 +1,169 @@
+"""DFVs, DVs and pseudo-DFVs on a plane (Cen et al. 2021, Figs. 2, 3 and S1).
+
+Plotly, so that a point can be pointed at. A kind is told by the form of its points, and whichever of class, pattern
+or kind is asked for by their colour. There is one trace for each of `ROLES`, in that order, so that a widget can
+change them in place; empty ones stay. Where we depart: the paper encircles regions by hand; we do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+
+import matplotlib
+import numpy as np
+import plotly.graph_objects as go
+from matplotlib.colors import hsv_to_rgb, to_hex
+
+from workbench.analysis.embedding import KINDS, NONE, Embedding
+from workbench.errors import DataError
+from workbench.figures.training import CLEAR, INK
+
+COLOUR_BY = ("class", "pattern", "kind")
+ARROWS, SPREAD, CHOSEN = "DVs as arrows", "pseudo-DFVs of the image", "chosen image"
+ROLES = (*KINDS, ARROWS, SPREAD, CHOSEN)
+FORMS = {"clean": "circle", "occluded": "diamond", "pseudo-DFV": "circle-open", "DV": "x-thin"}
+SIZES = {"clean": 10, "occluded": 7, "pseudo-DFV": 5, "DV": 6}  #: pixels
+STILL = "#8c959f"  #: colour of clean DFVs where patterns are coloured: they have none
+HIGHLIGHT = "#d1242f"
+
+
+def embedding_figure(
+    embedding: Embedding,
+    *,
+    colour_by: str = "class",
+    arrows: np.ndarray | None = None,
+    spread: np.ndarray | None = None,
+    chosen: int | None = None,
+    key: bool = True,
+    height: int = 520,
+) -> go.Figure:
+    """The map; its points carry their rows of `embedding` as `customdata`.
+
+    Args:
+        embedding: what is drawn.
+        colour_by: one of `COLOUR_BY`.
+        arrows: rows [n] of occluded DFVs to which an arrow is drawn from the clean one; None: none.
+        spread: points [Q, 2] to draw above all others.
+        chosen: row of the clean image that they belong to.
+        key: whether the colours are explained beside the map.
+        height: pixels.
+    """
+    figure = go.Figure()
+    for name, trace in map_traces(embedding, colour_by, arrows=arrows, spread=spread, chosen=chosen).items():
+        figure.add_trace(trace.update(name=name))
+    if key:
+        for name, colour in colour_key(embedding, colour_by).items():
+            marker = {"color": colour, "size": 10, "symbol": "square"}
+            figure.add_trace(go.Scatter(x=[None], y=[None], mode="markers", name=escape(name), marker=marker))
+    bare = {"visible": False, "fixedrange": False}
+    figure.update_layout(
+        template="plotly_white",
+        height=height,
+        autosize=True,
+        paper_bgcolor=CLEAR,
+        plot_bgcolor=CLEAR,
+        margin={"l": 8, "r": 16, "t": 8, "b": 8},
+        font={"size": 12, "color": INK},
+        legend={"x": 1.01, "y": 1, "bgcolor": CLEAR, "itemsizing": "constant"},
+        hovermode="closest",
+        xaxis=bare,
+        yaxis={**bare, "scaleanchor": "x"},  # distances are alike in both directions
+    )
+    return figure
+
+
+def map_traces(
+    embedding: Embedding,
+    colour_by: str = "class",
+    *,
+    arrows: np.ndarray | None = None,
+    spread: np.ndarray | None = None,
+    chosen: int | None = None,
+) -> dict[str, go.Scatter]:
+    """A trace for each of `ROLES`; arguments as for `embedding_figure`."""
+    colours = point_colours(embedding, colour_by)
+    traces = {kind: _points(embedding, kind, colours) for kind in KINDS}
+    traces[ARROWS] = _arrows(embedding, arrows)
+    points = np.zeros((0, 2)) if spread is None else spread
+    ring = {"color": HIGHLIGHT, "size": 6, "symbol": "circle", "opacity": 0.7, "line": {"width": 0}}
+    traces[SPREAD] = _marks(points, ring, hover="none")  # no words, but it can be pointed at
+    own = np.zeros(0, int) if chosen is None else np.flatnonzero((embedding.kinds == 0) & (embedding.base == chosen))
+    star = {"color": HIGHLIGHT, "size": 17, "symbol": "star", "line": {"color": "white", "width": 1}}
+    traces[CHOSEN] = _marks(embedding.points[own], star)
+    return traces
+
+
+def colour_key(embedding: Embedding, colour_by: str) -> dict[str, str]:
+    """Names and colours of the classes, patterns or kinds that are on the map. Raises DataError for anything else."""
+    if colour_by == "kind":
+        there = np.unique(embedding.kinds)
+        return {KINDS[kind]: colour for kind, colour in zip(there, palette(len(KINDS))[there], strict=True)}
+    if colour_by not in COLOUR_BY:
+        raise DataError(f"colour_by {colour_by!r} does not exist; there are {', '.join(COLOUR_BY)}")
+    numbers = embedding.labels if colour_by == "class" else embedding.patterns
+    names = embedding.classes if colour_by == "class" else embedding.pattern_names
+    there = np.unique(numbers[numbers > 0])
+    named = [names[number - 1] for number in there]
+    key = dict(zip(named, palette(len(there)).tolist(), strict=True))
+    return key if colour_by == "class" else {"clean": STILL, **key}
+
+
+def point_colours(embedding: Embedding, colour_by: str) -> np.ndarray:
+    """The colour of each vector [N]."""
+    colours = np.array(list(colour_key(embedding, colour_by).values()))
+    numbers = {"class": embedding.labels, "pattern": embedding.patterns, "kind": embedding.kinds}[colour_by]
+    there = np.unique(np.append(numbers, 0) if colour_by == "pattern" else numbers)
+    return colours[np.searchsorted(there, numbers)]
+
+
+def palette(number: int) -> np.ndarray:
+    """Colours [number] that can be told apart as well as so many can; they are read on light and dark pages."""
+    if number <= 10:
+        return np.array([to_hex(colour) for colour in matplotlib.colormaps["tab10"].colors[:number]])
+    hues = np.arange(number) / number
+    light = np.where(np.arange(number) % 2, 0.85, 0.6)  # neighbours in hue differ in lightness
+    return np.array([to_hex(hsv_to_rgb((hue, 0.85, value))) for hue, value in zip(hues, light, strict=True)])
+
+
+def describe(embedding: Embedding, row: int) -> str:
+    """A vector in words, such as "occluded 3, cup 20 % centre"."""
+    kind, pattern = KINDS[embedding.kinds[row]], embedding.patterns[row]
+    text = f"{kind} {embedding.classes[embedding.labels[row] - 1]}"
+    return text + (f", {embedding.pattern_names[pattern - 1]}" if pattern else "")
+
+
+def _points(embedding: Embedding, kind: str, colours: np.ndarray) -> go.Scatter:
+    rows = embedding.rows(kind)
+    thin = {"width": 1.4, "color": colours[rows]} if kind == "DV" else {"width": 0.6, "color": "white"}
+    if kind == "pseudo-DFV":
+        thin = {"width": 1}
+    return go.Scatter(
+        x=embedding.points[rows, 0],
+        y=embedding.points[rows, 1],
+        mode="markers",
+        marker={"color": colours[rows], "size": SIZES[kind], "symbol": FORMS[kind], "line": thin},
+        customdata=rows,
+        text=[escape(describe(embedding, row)) for row in rows],
+        hovertemplate="%{text}<extra></extra>",
+        showlegend=len(rows) > 0,
+    )
+
+
+def _arrows(embedding: Embedding, rows: np.ndarray | None) -> go.Scatter:
+    """Lines from clean to occluded DFVs with heads, parted by gaps."""
+    rows = np.zeros(0, int) if rows is None else np.asarray(rows)
+    if (embedding.kinds[rows] != KINDS.index("occluded")).any() or (embedding.pair[rows] == NONE).any():
+        raise DataError("arrows holds rows that are no occluded DFVs; take some of embedding.rows('occluded')")
+    start = {int(embedding.base[row]): embedding.points[row] for row in embedding.rows("clean")}
+    steps = [(start[int(embedding.base[row])], embedding.points[row], (None, None)) for row in rows]
+    x, y = ([point[axis] for step in steps for point in step] for axis in (0, 1))
+    head = {"symbol": "arrow", "size": [0, 9, 0] * len(rows), "angleref": "previous", "color": INK}
+    return go.Scatter(x=x, y=y, mode="lines+markers", line={"color": INK, "width": 0.8}, marker=head,
+                      opacity=0.6, hoverinfo="skip", showlegend=len(rows) > 0)  # fmt: skip
+
+
+def _marks(points: np.ndarray, marker: Mapping[str, object], *, hover: str = "skip") -> go.Scatter:
+    some = len(points) > 0
+    return go.Scatter(x=points[:, 0], y=points[:, 1], mode="markers", marker=dict(marker), hoverinfo=hover,
+                      showlegend=some)  # fmt: skip
