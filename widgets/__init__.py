@@ -8,6 +8,7 @@ from typing import Any
 _HOMES = {
     "AdversaryExplorer": "adversary_explorer",
     "AttentionExplorer": "attention_explorer",
+    "DFVExplorer": "dfv_explorer",
     "DatasetBrowser": "dataset_browser",
     "ErrorBrowser": "error_browser",
     "FocalLossExplorer": "focal_loss_explorer",

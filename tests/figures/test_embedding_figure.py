@@ -46,8 +46,9 @@ def trace(figure, name):
 
 def test_each_kind_has_its_points(embedding):
     figure = embedding_figure(embedding, key=False)
-    assert [one.name for one in figure.data] == list(ROLES)
+    assert [one.name for one in figure.data] == [*ROLES, *KINDS], "points, then what their forms mean"
     for kind in KINDS:
+        assert [one.showlegend for one in figure.data if one.legendgroup == kind] == [False, None]
         rows = embedding.rows(kind)
         assert list(trace(figure, kind).customdata) == rows.tolist()
         np.testing.assert_array_equal(trace(figure, kind).y, 10 * rows)
@@ -66,7 +67,7 @@ def test_colours_tell_what_was_asked_for(embedding):
     key = colour_key(embedding, "kind")
     assert point_colours(embedding, "kind").tolist() == [key[KINDS[k]] for k in embedding.kinds]
     for by in COLOUR_BY:
-        keyed = embedding_figure(embedding, colour_by=by).data[len(ROLES) :]
+        keyed = embedding_figure(embedding, colour_by=by).data[len(ROLES) + len(KINDS) :]
         assert [one.marker.color for one in keyed] == list(colour_key(embedding, by).values())
     with pytest.raises(DataError, match="colour_by 'shape' does not exist; there are class, pattern, kind"):
         embedding_figure(embedding, colour_by="shape")
@@ -74,7 +75,7 @@ def test_colours_tell_what_was_asked_for(embedding):
 
 def test_names_are_text(embedding):
     figure = embedding_figure(embedding)
-    assert figure.data[len(ROLES)].name == "&lt;b&gt;a&lt;/b&gt;"
+    assert figure.data[len(ROLES) + len(KINDS)].name == "&lt;b&gt;a&lt;/b&gt;"
     assert trace(figure, "occluded").text[1] == "occluded &lt;b&gt;a&lt;/b&gt;, coin"
     assert describe(embedding, 1) == "clean c"
 

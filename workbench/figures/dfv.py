@@ -73,7 +73,7 @@ def reconstructions_figure(rows: Mapping[str, Sequence[Tensor | None]], columns:
             raise DataError(f"row {name!r} has {len(pictures)} pictures; expected {wanted}")
     if not rows:
         raise DataError("no rows to show; give a dict of name → pictures")
-    figure, axes = image_axes(len(rows), len(columns), (1, 1), side, titles=2)
+    figure, axes = image_axes(len(rows), len(columns), (1, 1), side)
     for place, (name, pictures) in enumerate(rows.items()):
         for panel, picture in zip(axes[place], pictures, strict=True):
             if picture is not None:

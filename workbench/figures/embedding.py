@@ -1,8 +1,8 @@
 """DFVs, DVs and pseudo-DFVs on a plane (Cen et al. 2021, Figs. 2, 3 and S1).
 
 Plotly, so that a point can be pointed at. A kind is told by the form of its points, and whichever of class, pattern
-or kind is asked for by their colour. There is one trace for each of `ROLES`, in that order, so that a widget can
-change them in place; empty ones stay. Where we depart: the paper encircles regions by hand; we do not.
+or kind is asked for by their colour. The first traces are one for each of `ROLES`, in that order, so that a widget
+can change them in place; empty ones stay. Where we depart: the paper encircles regions by hand; we do not.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ROLES = (*KINDS, ARROWS, SPREAD, CHOSEN)
 FORMS = {"clean": "circle", "occluded": "diamond", "pseudo-DFV": "circle-open", "DV": "x-thin"}
 SIZES = {"clean": 10, "occluded": 7, "pseudo-DFV": 5, "DV": 6}  #: pixels
 STILL = "#8c959f"  #: colour of clean DFVs where patterns are coloured: they have none
-HIGHLIGHT = "#d1242f"
+HIGHLIGHT, EDGE = "#ffd60a", "#24292f"  #: yellow with a dark edge, which no class has
 
 
 def embedding_figure(
@@ -52,11 +52,12 @@ def embedding_figure(
     figure = go.Figure()
     for name, trace in map_traces(embedding, colour_by, arrows=arrows, spread=spread, chosen=chosen).items():
         figure.add_trace(trace.update(name=name))
+    for kind in np.unique(embedding.kinds):
+        figure.add_trace(_form_key(KINDS[kind]))
     if key:
         for name, colour in colour_key(embedding, colour_by).items():
             marker = {"color": colour, "size": 10, "symbol": "square"}
             figure.add_trace(go.Scatter(x=[None], y=[None], mode="markers", name=escape(name), marker=marker))
-    bare = {"visible": False, "fixedrange": False}
     figure.update_layout(
         template="plotly_white",
         height=height,
@@ -67,8 +68,8 @@ def embedding_figure(
         font={"size": 12, "color": INK},
         legend={"x": 1.01, "y": 1, "bgcolor": CLEAR, "itemsizing": "constant"},
         hovermode="closest",
-        xaxis=bare,
-        yaxis={**bare, "scaleanchor": "x"},  # distances are alike in both directions
+        xaxis={"visible": False},  # t-SNE's axes have no unit
+        yaxis={"visible": False},
     )
     return figure
 
@@ -86,10 +87,10 @@ def map_traces(
     traces = {kind: _points(embedding, kind, colours) for kind in KINDS}
     traces[ARROWS] = _arrows(embedding, arrows)
     points = np.zeros((0, 2)) if spread is None else spread
-    ring = {"color": HIGHLIGHT, "size": 6, "symbol": "circle", "opacity": 0.7, "line": {"width": 0}}
+    ring = {"color": HIGHLIGHT, "size": 6, "symbol": "circle", "line": {"color": EDGE, "width": 0.8}}
     traces[SPREAD] = _marks(points, ring, hover="none")  # no words, but it can be pointed at
     own = np.zeros(0, int) if chosen is None else np.flatnonzero((embedding.kinds == 0) & (embedding.base == chosen))
-    star = {"color": HIGHLIGHT, "size": 17, "symbol": "star", "line": {"color": "white", "width": 1}}
+    star = {"color": HIGHLIGHT, "size": 17, "symbol": "star", "line": {"color": EDGE, "width": 1}}
     traces[CHOSEN] = _marks(embedding.points[own], star)
     return traces
 
@@ -146,8 +147,15 @@ def _points(embedding: Embedding, kind: str, colours: np.ndarray) -> go.Scatter:
         customdata=rows,
         text=[escape(describe(embedding, row)) for row in rows],
         hovertemplate="%{text}<extra></extra>",
-        showlegend=len(rows) > 0,
+        legendgroup=kind,
+        showlegend=False,  # its first point's colour would stand for all
     )
+
+
+def _form_key(kind: str) -> go.Scatter:
+    """The kind in the legend, in no class's colour; a click there hides the kind."""
+    marker = {"color": INK, "size": 9, "symbol": FORMS[kind], "line": {"color": INK, "width": 1.4}}
+    return go.Scatter(x=[None], y=[None], mode="markers", name=kind, marker=marker, legendgroup=kind)
 
 
 def _arrows(embedding: Embedding, rows: np.ndarray | None) -> go.Scatter:

@@ -1,0 +1,77 @@
+"""DFVExplorer as a user meets it: point at the map, click an image, move beta, recolour."""
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+SETUP = """
+import torch
+import workbench as wb
+from widgets import DFVExplorer
+from workbench.detectors import build_detector
+
+torch.manual_seed(0)
+occlusion = {"pair_classes": 6, "pair_images": 5, "training_set": "all"}
+data = wb.load_data("digits", split="train", ground="plain", occlusion=occlusion)
+section = {"kind": "classifier", "backbone": {"name": "small", "widths": [16, 32, 64], "stem": 16}}
+classifier = build_detector(section, data.classes)
+decoder = build_detector({"kind": "dfv-decoder", "classifier": section, "size": 32, "width": 64}, data.classes)
+"""
+LEARN = """
+def learn(model, weights, steps, stride):
+    optimizer = torch.optim.AdamW(weights, lr=3e-3)
+    for step in range(steps):
+        rows = [data[(step * 64 + k) * stride % len(data)] for k in range(64)]
+        optimizer.zero_grad()
+        sum(model.losses(*zip(*rows)).values()).backward()
+        optimizer.step()
+
+learn(classifier, classifier.parameters(), 25, 25)
+decoder.classifier.load_state_dict(classifier.state_dict())
+learn(decoder, decoder.generator.parameters(), 25, 7)
+"""
+SHOW = """
+names = {"<i>trained</i>": classifier, "other": build_detector(section, data.classes)}
+explorer = DFVExplorer(names, data, {"<i>trained</i>": decoder}, patterns=(5, 13, 21))
+explorer
+"""
+PICTURE = "document.querySelector('.dfv-explorer img.widget-image')"
+
+
+def test_point_click_and_move_beta(lab_page):
+    lab = lab_page([SETUP, LEARN, SHOW], size=(1400, 1500))
+    page, explorer = lab.page, lab.page.locator(".dfv-explorer")
+    explorer.locator(".scatterlayer .trace").nth(6).wait_for()
+    page.wait_for_timeout(4500)  # until the figure fits the page
+    explorer.scroll_into_view_if_needed()
+    lab.screenshot("dfv-explorer-light", ".dfv-explorer")
+
+    def changes(action):
+        before = page.evaluate(f"() => {PICTURE}.src")
+        action()
+        page.wait_for_function(f"was => {PICTURE}.src !== was && {PICTURE}.complete", arg=before)
+        lab.wait_idle()
+
+    def middle(trace, point):
+        box = explorer.locator(".scatterlayer .trace").nth(trace).locator(".point").nth(point).bounding_box()
+        return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    changes(lambda: page.mouse.move(*middle(1, 40), steps=3))
+    explorer.get_by_text("occluded", exact=False).first.wait_for()
+    changes(lambda: page.mouse.move(*middle(0, 12), steps=3))
+    page.mouse.click(*middle(0, 12))
+    lab.wait_idle()
+    sliders = explorer.locator(".noUi-handle")
+    sliders.last.focus()
+    for _ in range(4):
+        page.keyboard.press("ArrowLeft")
+    explorer.get_by_text("β = 0.80: of the").wait_for()
+    explorer.get_by_role("button", name="pattern").click()
+    explorer.get_by_text("cup 20 % centre").first.wait_for()
+    lab.wait_idle()
+    assert page.locator(".jp-OutputArea-output i", has_text="trained").count() == 0, "a name is text"
+    lab.theme("dark")
+    explorer.scroll_into_view_if_needed()
+    lab.screenshot("dfv-explorer-dark", ".dfv-explorer")
+    said = lab.python("print(explorer.image, round(explorer.beta, 2), explorer.colour, repr(explorer.error))")
+    assert said.split() == ["12", "0.8", "pattern", "''"]

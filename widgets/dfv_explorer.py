@@ -1,0 +1,285 @@
+"""DFVs, DVs and pseudo-DFVs on a map that answers: point, recolour, and let one image's pseudo-DFVs move with beta.
+
+What is on the map is `workbench.analysis.embedding`, how it is drawn `workbench.figures.embedding`. t-SNE cannot lay
+new vectors: pseudo-DFVs of the chosen image are placed among their nearest embedded DFVs (`embedding.place`), so that
+the map stays fixed while beta moves; some pseudo-DFVs of every image are embedded with the rest as landmarks.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from typing import Any
+
+import ipywidgets
+import numpy as np
+import pandas as pd
+import torch
+import traitlets
+from torch import Tensor
+
+from widgets.attention_parts import Source, named, png
+from widgets.dfv_parts import Mapped, chips, told
+from widgets.plots import fit, fit_soon, plot
+from widgets.region_explorer import picture
+from workbench.analysis.deep_vectors import (
+    PairVectors,
+    PseudoVectors,
+    coverage,
+    pairs_of,
+    pseudo_vectors,
+    some_pairs,
+)
+from workbench.analysis.embedding import KINDS, NONE, Embedding, Placed, place
+from workbench.data import Dataset
+from workbench.data.pairs import PairSet
+from workbench.detectors.classifier import Classifier
+from workbench.detectors.dfv_decoder import DFVDecoder
+from workbench.errors import DataError
+from workbench.figures.dfv import reconstructions_figure
+from workbench.figures.embedding import COLOUR_BY, SPREAD, colour_key, describe, embedding_figure, map_traces
+from workbench.training import Run
+
+STATE = ("classifier", "colour", "arrows", "image", "beta", "point")  # in the order in which they are set
+MOST_BETA = 3.0
+POINT = "Point at the map: this is what lies there. The yellow points are pseudo-DFVs of the chosen image."
+
+
+class DFVExplorer(ipywidgets.VBox):
+    """A map of the vectors of pairs of clean and occluded images, for one or several classifiers.
+
+    classifiers: a `Classifier` or a `Run` of one, or a dict of name → classifier or run. pairs: a `PairSet`, or a
+    data set with occlusion. decoder: of the first classifier's vectors, or a dict of name → decoder. images: clean
+    images of each class that are looked at, the first ones; None: all. patterns: numbers of the patterns, from 1 on;
+    None: all. A map takes some seconds per thousand vectors. state: any of the traitlets.
+
+    Traitlets, to be set from Python or with the controls: `classifier` (name), `colour` (one of `COLOUR_BY`),
+    `arrows` (DVs are drawn from clean to occluded, those of the chosen image first), `image` (row of a clean image),
+    `beta` and `point` (row of `embedding` that is shown; -1 - k is the k-th pseudo-DFV of the image). `pseudo` and
+    `placed` are the pseudo-DFVs of the image, with all DVs of others, and where they lie. `tightness` and
+    `coverage()` measure the paper's claims, `error` says what went wrong with the last change.
+
+    Raises:
+        DataError: no classifier, no pairs, a decoder that fits none, or a state that does not exist.
+    """
+
+    classifier = traitlets.Unicode()
+    colour = traitlets.Enum(COLOUR_BY, COLOUR_BY[0])
+    arrows = traitlets.Bool(True)
+    image = traitlets.Int(0, min=0)
+    beta = traitlets.Float(1.0, min=0, max=MOST_BETA)
+    point = traitlets.Int(0)
+    error = traitlets.Unicode("", read_only=True)
+    pseudo: PseudoVectors
+    placed: Placed
+
+    def __init__(
+        self,
+        classifiers: Classifier | Run | Mapping[str, Classifier | Run],
+        pairs: PairSet | Dataset,
+        decoder: DFVDecoder | Mapping[str, DFVDecoder] | None = None,
+        *,
+        images: int | None = 5,
+        patterns: tuple[int, ...] | None = None,
+        **state: Any,
+    ):
+        self._silent = True  # first: ipywidgets closes what could not be built, too
+        self.sources = {name: Source(thing) for name, thing in named(classifiers).items()}
+        if not self.sources:
+            raise DataError("no classifier to explore; give a Classifier, or a dict of name → Classifier")
+        first = next(iter(self.sources))
+        self.decoders = {first: decoder} if isinstance(decoder, DFVDecoder) else dict(decoder or {})
+        if strangers := set(self.decoders) - set(self.sources):
+            raise DataError(f"decoder names {sorted(strangers)}; there are {', '.join(self.sources)}")
+        for name, one in self.decoders.items():
+            lengths = one.classifier.num_features, self.sources[name].detector().num_features
+            if lengths[0] != lengths[1]:
+                raise DataError(f"the decoder of {name} paints vectors of {lengths[0]}, not {lengths[1]}")
+        self.pairs = some_pairs(pairs_of(pairs), images=images, patterns=patterns)
+        self._clean_rows = np.unique(self.pairs.index[:, 0])
+        self._mapped: dict[str, Mapped] = {}
+        super().__init__(layout={"width": "100%"})
+        self.classifier = state.get("classifier", first)
+        self.children = self._parts()
+        self.add_class("dfv-explorer")
+        self.show(**{"classifier": self.classifier, **state})
+        self.observe(self._on_change, list(STATE))
+        self._silent = False
+        fit_soon(lambda: fit(self.figure))
+
+    def __repr__(self) -> str:
+        return f"DFVExplorer({', '.join(self.sources)}; {len(self._clean_rows)} images, {len(self.pairs)} pairs)"
+
+    @property
+    def mapped(self) -> Mapped:
+        """The chosen classifier's vectors and map; made when first asked for."""
+        if self.classifier not in self._mapped:
+            self._mapped[self.classifier] = Mapped.of(self.sources[self.classifier].detector(), self.pairs)
+        return self._mapped[self.classifier]
+
+    @property
+    def vectors(self) -> PairVectors:
+        """Those of the chosen classifier."""
+        return self.mapped.vectors
+
+    @property
+    def embedding(self) -> Embedding:
+        """The map of the chosen classifier."""
+        return self.mapped.embedding
+
+    @property
+    def tightness(self) -> pd.DataFrame:
+        """How tightly DVs lie together by pattern and by class; see `deep_vectors.tightness`."""
+        return self.mapped.tightness
+
+    def coverage(self, **options: Any) -> pd.DataFrame:
+        """What pseudo-DFVs with this beta cover; see `deep_vectors.coverage`."""
+        return coverage(self.vectors, **{"beta": self.beta, **options})
+
+    def show(self, **state: Any) -> None:
+        """Set several traitlets and draw once."""
+        if unknown := set(state) - set(STATE):
+            raise DataError(f"DFVExplorer has no {sorted(unknown)}; it has {', '.join(STATE)}")
+        before, self._silent = self._silent, True
+        try:
+            for name in STATE:
+                if name in state:
+                    setattr(self, name, state[name])
+            if "image" in state and "point" not in state:
+                self.point = self.image  # clean images are the first rows of the map
+        finally:
+            self._silent = before
+        self._draw(set(state))
+
+    # ---- what follows from what ------------------------------------------------------------------------------
+
+    @traitlets.validate("classifier")
+    def _exists(self, proposal: dict[str, Any]) -> str:
+        if proposal["value"] not in self.sources:
+            raise traitlets.TraitError(f"classifier is {proposal['value']!r}; there are {list(self.sources)}")
+        return proposal["value"]
+
+    @traitlets.validate("image")
+    def _is_there(self, proposal: dict[str, Any]) -> int:
+        if proposal["value"] >= len(self._clean_rows):
+            raise traitlets.TraitError(f"image is {proposal['value']}; there are {len(self._clean_rows)}, from 0 on")
+        return proposal["value"]
+
+    def _on_change(self, change: dict[str, Any]) -> None:
+        """Nobody would see an exception from a control, so it is shown."""
+        if self._silent:
+            return
+        try:
+            self.show(**{change["name"]: change["new"]})
+            text = ""
+        except Exception as error:
+            text = f"{type(error).__name__}: {error}"
+        self.set_trait("error", text)
+        style = "color:#a40e26;background:#ffebe9;padding:6px 10px;border-radius:4px"
+        self._message.value = f'<div role="alert" style="{style}">{html.escape(text)}</div>' if text else ""
+
+    def _on_hover(self, name: str, index: int) -> None:
+        self.show(point=-1 - index if name == SPREAD else int(self.embedding.rows(name)[index]))
+
+    def _on_click(self, name: str, index: int) -> None:
+        """The image of the point is chosen."""
+        if name != SPREAD:
+            self.image = int(self.embedding.base[self.embedding.rows(name)[index]])
+
+    # ---- what is shown ---------------------------------------------------------------------------------------
+
+    def _draw(self, changed: set[str]) -> None:
+        self.pseudo = pseudo_vectors(self.vectors, beta=self.beta, bases=np.array([self.image]))
+        self.placed = place(self.embedding, self.pseudo.vectors)
+        self._draw_picture()
+        if changed == {"point"}:
+            return
+        if changed & {"classifier", "colour", "arrows", "image"}:
+            new = map_traces(self.embedding, self.colour, **self._highlights())
+            with self.figure.batch_update():
+                for shown, trace in zip(self.figure.data[: len(new)], new.values(), strict=True):
+                    shown.update(trace, overwrite=False)
+        else:
+            with self.figure.batch_update():
+                self._trace(SPREAD).update(x=self.placed.points[:, 0], y=self.placed.points[:, 1])
+        self._key.value = chips(colour_key(self.embedding, self.colour))
+        self._facts.value = self.mapped.sentence(self.image, self.beta, self.pseudo, self.placed)
+        self._claims.value = self.mapped.claims()
+
+    def _highlights(self) -> dict[str, Any]:
+        arrows = self.mapped.arrow_rows(self.image) if self.arrows else None
+        return {"arrows": arrows, "spread": self.placed.points, "chosen": self.image}
+
+    def _draw_picture(self) -> None:
+        base, pair, text = self._pointed()
+        pictures = {"clean": self.pairs.clean.image(int(self._clean_rows[base]))}
+        if pair != NONE:
+            name = "occluded" if self.vectors.source[pair] == base else "the DV is of"
+            pictures[name] = self.pairs.occluded.image(int(self.pairs.index[pair, 1]))
+        if (decoder := self.decoders.get(self.classifier)) is not None:
+            pictures |= self._decoded(decoder, base, pair)
+        self._picture.value = png(reconstructions_figure({"": list(pictures.values())}, list(pictures), side=1.4))
+        self._words.value = f"<b>{html.escape(text)}</b>"
+
+    def _decoded(self, decoder: DFVDecoder, base: int, pair: int) -> dict[str, Tensor]:
+        """What the decoder paints of the clean DFV, and of it plus beta times the pair's DV."""
+        vectors = {"decoded v": self.vectors.clean[base]}
+        if pair != NONE:
+            moved = vectors["decoded v"] + self.beta * self.vectors.differences[pair]
+            vectors[f"decoded v + {self.beta:g} d"] = moved
+        return dict(zip(vectors, decoder.decode(torch.stack(list(vectors.values()))).cpu(), strict=True))
+
+    def _pointed(self) -> tuple[int, int, str]:
+        """Row of the clean image, row of the pair or NONE, and words, of what is pointed at."""
+        if self.point < 0:
+            pair = int(self.pseudo.pair[min(-1 - self.point, len(self.pseudo.pair) - 1)])
+            label = self.vectors.classes[self.vectors.clean_labels[self.image] - 1]
+            pattern = self.vectors.pattern_names[self.vectors.patterns[pair] - 1]
+            return self.image, pair, f"pseudo-DFV {label}, β = {self.beta:g}, {pattern}"
+        row = min(self.point, len(self.embedding) - 1)
+        return int(self.embedding.base[row]), int(self.embedding.pair[row]), describe(self.embedding, row)
+
+    # ---- parts -----------------------------------------------------------------------------------------------
+
+    def _parts(self) -> list[ipywidgets.Widget]:
+        self._controls = self._make_controls()
+        self._message, self._key, self._facts = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.HTML()
+        self._words, self._claims, self._picture = ipywidgets.HTML(), ipywidgets.HTML(), picture()
+        self.figure = plot(embedding_figure(self.embedding, colour_by=self.colour, key=False))
+        for name in (*KINDS, SPREAD):
+            self._trace(name).on_hover(told(name, self._on_hover))
+            self._trace(name).on_click(told(name, self._on_click))
+        row = {"flex_flow": "row wrap", "align_items": "center"}
+        return [
+            ipywidgets.HBox(list(self._controls.values()), layout=row),
+            self._message,
+            self._key,
+            self.figure,
+            self._facts,
+            ipywidgets.HTML(f"<div style='margin-top:8px'>{POINT} A click chooses the image of a point.</div>"),
+            self._words,
+            self._picture,
+            self._claims,
+        ]
+
+    def _trace(self, name: str) -> Any:
+        return next(trace for trace in self.figure.data if trace.name == name)
+
+    def _make_controls(self) -> dict[str, ipywidgets.Widget]:
+        wide = {"style": {"description_width": "initial"}, "layout": {"width": "270px", "margin": "0 12px 0 0"}}
+        tight = {"style": {"description_width": "initial", "button_width": "80px"}, "layout": {"width": "370px"}}
+        narrow = {"layout": {"width": "max-content", "margin": "0 24px 0 0"}}
+        last = len(self._clean_rows) - 1
+        controls = {
+            "classifier": ipywidgets.Dropdown(options=list(self.sources), description="Classifier", **wide),
+            "colour": ipywidgets.ToggleButtons(options=COLOUR_BY, description="Colour by", **tight),
+            "arrows": ipywidgets.Checkbox(description="DVs as arrows", indent=False, **narrow),
+            "image": ipywidgets.IntSlider(max=last, description="Image", **wide),
+            "beta": ipywidgets.FloatSlider(max=MOST_BETA, step=0.05, description="β", **wide),
+        }
+        for name, control in controls.items():
+            traitlets.link((self, name), (control, "value"))
+        if len(self.sources) == 1:
+            controls["classifier"].layout.display = "none"
+        return controls
+

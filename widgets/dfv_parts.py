@@ -1,0 +1,84 @@
+"""What DFVExplorer is put together from: a classifier's map, words, colours as chips, and who is pointed at."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from workbench.analysis.deep_vectors import PairVectors, PseudoVectors, pair_vectors, tightness
+from workbench.analysis.embedding import KINDS, Embedding, Placed, embed
+from workbench.data.pairs import PairSet
+from workbench.detectors.classifier import Classifier
+
+ARROWS = 60  #: arrows drawn, at most
+LANDMARKS = 4  #: there is one embedded pseudo-DFV to so many occluded DFVs
+
+
+@dataclass(frozen=True, eq=False)
+class Mapped:
+    """What a classifier makes of pairs."""
+
+    classifier: Classifier
+    vectors: PairVectors
+    embedding: Embedding
+    tightness: pd.DataFrame
+
+    @classmethod
+    def of(cls, classifier: Classifier, pairs: PairSet) -> Mapped:
+        """Vectors and map; takes some seconds per thousand vectors."""
+        vectors = pair_vectors(classifier, pairs)
+        landmarks = max(1, len(vectors.occluded) // (LANDMARKS * len(vectors.clean)))
+        return cls(classifier, vectors, embed(vectors, pseudo=landmarks), tightness(vectors))
+
+    def arrow_rows(self, image: int) -> np.ndarray:
+        """Rows of the occluded DFVs that arrows lead to: those of the image, then evenly some of the others."""
+        rows = self.embedding.rows("occluded")
+        mine = self.embedding.base[rows] == image
+        own, others = rows[mine], rows[~mine]
+        some = others[:: max(1, -(-len(others) // max(1, ARROWS - len(own))))]
+        return np.concatenate([own, some])[:ARROWS]
+
+    def sentence(self, image: int, beta: float, pseudo: PseudoVectors, placed: Placed) -> str:
+        """In HTML: what the pseudo-DFVs of an image are taken for, and what they lie nearest to."""
+        label = self.vectors.clean_labels[image]
+        said = self.classifier.logits_of(pseudo.vectors).argmax(dim=1).cpu().numpy() + 1
+        near = self.embedding.kinds[placed.nearest] != KINDS.index("clean")
+        own = self.embedding.labels[placed.nearest] == label
+        name = html.escape(self.vectors.classes[label - 1])
+        return (
+            f"β = {beta:.2f}: of the {len(said)} pseudo-DFVs of this <b>{name}</b>, {(said == label).mean():.0%} are "
+            f"still classified so. The nearest DFV on the map is an occluded or pseudo-DFV for {near.mean():.0%}, "
+            f"and of its class for {own.mean():.0%}."
+        )
+
+    def claims(self) -> str:
+        """In HTML: the table of `tightness`."""
+        text = "Silhouettes by pattern and by class, and mean cosines of vectors of two images, by what they share:"
+        table = self.tightness.rename(columns=lambda name: name.replace("_", " "))
+        shown = table.to_html(float_format="{:.2f}".format, na_rep="–", border=0, justify="left", col_space=110)
+        return f"<div style='margin-top:8px'>{text}</div>{shown}"
+
+
+def chips(key: Mapping[str, str]) -> str:
+    """In HTML: names with their colours; names are text."""
+    each = (
+        f'<span style="white-space:nowrap;margin-right:12px"><span style="color:{colour}">■</span> '
+        f"{html.escape(name)}</span>"
+        for name, colour in key.items()
+    )
+    return f'<div style="line-height:1.5">{" ".join(each)}</div>'
+
+
+def told(name: str, action: Callable[[str, int], None]) -> Callable[..., None]:
+    """For plotly to call: tells `action` the trace's name and which of its points it was."""
+
+    def follow(_trace: Any, points: Any, _state: Any) -> None:
+        if points.point_inds:
+            action(name, points.point_inds[0])
+
+    return follow
