@@ -99,7 +99,10 @@ class DFVExplorer(ipywidgets.VBox):
         self._clean_rows = np.unique(self.pairs.index[:, 0])
         self._mapped: dict[str, Mapped] = {}
         super().__init__(layout={"width": "100%"})
-        self.classifier = state.get("classifier", first)
+        for name, value in {"classifier": first, **state}.items():
+            if name in STATE:
+                setattr(self, name, value)
+        self._spread()
         self.children = self._parts()
         self.add_class("dfv-explorer")
         self.show(**{"classifier": self.classifier, **state})
@@ -186,11 +189,15 @@ class DFVExplorer(ipywidgets.VBox):
         if name != SPREAD:
             self.image = int(self.embedding.base[self.embedding.rows(name)[index]])
 
+    def _spread(self) -> None:
+        """The pseudo-DFVs of the image, and where they lie."""
+        self.pseudo = pseudo_vectors(self.vectors, beta=self.beta, bases=np.array([self.image]))
+        self.placed = place(self.embedding, self.pseudo.vectors)
+
     # ---- what is shown ---------------------------------------------------------------------------------------
 
     def _draw(self, changed: set[str]) -> None:
-        self.pseudo = pseudo_vectors(self.vectors, beta=self.beta, bases=np.array([self.image]))
-        self.placed = place(self.embedding, self.pseudo.vectors)
+        self._spread()
         self._draw_picture()
         if changed == {"point"}:
             return
@@ -202,7 +209,7 @@ class DFVExplorer(ipywidgets.VBox):
         else:
             with self.figure.batch_update():
                 self._trace(SPREAD).update(x=self.placed.points[:, 0], y=self.placed.points[:, 1])
-        self._key.value = chips(colour_key(self.embedding, self.colour))
+        self._key.value = chips(f"Colour by {self.colour}:", colour_key(self.embedding, self.colour))
         self._facts.value = self.mapped.sentence(self.image, self.beta, self.pseudo, self.placed)
         self._claims.value = self.mapped.claims()
 
@@ -245,7 +252,7 @@ class DFVExplorer(ipywidgets.VBox):
         self._controls = self._make_controls()
         self._message, self._key, self._facts = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.HTML()
         self._words, self._claims, self._picture = ipywidgets.HTML(), ipywidgets.HTML(), picture()
-        self.figure = plot(embedding_figure(self.embedding, colour_by=self.colour, key=False))
+        self.figure = plot(embedding_figure(self.embedding, key=False, **self._highlights()))
         for name in (*KINDS, SPREAD):
             self._trace(name).on_hover(told(name, self._on_hover))
             self._trace(name).on_click(told(name, self._on_click))
@@ -267,12 +274,13 @@ class DFVExplorer(ipywidgets.VBox):
 
     def _make_controls(self) -> dict[str, ipywidgets.Widget]:
         wide = {"style": {"description_width": "initial"}, "layout": {"width": "270px", "margin": "0 12px 0 0"}}
-        tight = {"style": {"description_width": "initial", "button_width": "80px"}, "layout": {"width": "370px"}}
+        by = [(f"by {name}", name) for name in COLOUR_BY]
+        tight = {"style": {"button_width": "92px"}, "layout": {"width": "max-content", "margin": "0 12px 0 0"}}
         narrow = {"layout": {"width": "max-content", "margin": "0 24px 0 0"}}
         last = len(self._clean_rows) - 1
         controls = {
             "classifier": ipywidgets.Dropdown(options=list(self.sources), description="Classifier", **wide),
-            "colour": ipywidgets.ToggleButtons(options=COLOUR_BY, description="Colour by", **tight),
+            "colour": ipywidgets.ToggleButtons(options=by, tooltips=[f"Colour {text}" for text, _ in by], **tight),
             "arrows": ipywidgets.Checkbox(description="DVs as arrows", indent=False, **narrow),
             "image": ipywidgets.IntSlider(max=last, description="Image", **wide),
             "beta": ipywidgets.FloatSlider(max=MOST_BETA, step=0.05, description="β", **wide),

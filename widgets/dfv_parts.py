@@ -64,14 +64,14 @@ class Mapped:
         return f"<div style='margin-top:8px'>{text}</div>{shown}"
 
 
-def chips(key: Mapping[str, str]) -> str:
-    """In HTML: names with their colours; names are text."""
+def chips(title: str, key: Mapping[str, str]) -> str:
+    """In HTML: a title, and names with their colours; names are text."""
     each = (
         f'<span style="white-space:nowrap;margin-right:12px"><span style="color:{colour}">■</span> '
         f"{html.escape(name)}</span>"
         for name, colour in key.items()
     )
-    return f'<div style="line-height:1.5">{" ".join(each)}</div>'
+    return f'<div style="line-height:1.5">{html.escape(title)} {" ".join(each)}</div>'
 
 
 def told(name: str, action: Callable[[str, int], None]) -> Callable[..., None]:

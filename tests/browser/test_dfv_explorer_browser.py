@@ -45,6 +45,9 @@ def test_point_click_and_move_beta(lab_page):
     page.wait_for_timeout(4500)  # until the figure fits the page
     explorer.scroll_into_view_if_needed()
     lab.screenshot("dfv-explorer-light", ".dfv-explorer")
+    star = explorer.locator(".scatterlayer .trace").nth(6).locator(".point")
+    assert star.count() == 1
+    assert star.bounding_box()["width"] > 10
 
     def changes(action):
         before = page.evaluate(f"() => {PICTURE}.src")
@@ -66,7 +69,7 @@ def test_point_click_and_move_beta(lab_page):
     for _ in range(4):
         page.keyboard.press("ArrowLeft")
     explorer.get_by_text("β = 0.80: of the").wait_for()
-    explorer.get_by_role("button", name="pattern").click()
+    explorer.get_by_role("button", name="by pattern").click()
     explorer.get_by_text("cup 20 % centre").first.wait_for()
     lab.wait_idle()
     assert page.locator(".jp-OutputArea-output i", has_text="trained").count() == 0, "a name is text"

@@ -106,6 +106,7 @@ def test_another_image(explorer):
 def test_colours(explorer):
     first = list(trace(explorer, "occluded").marker.color)
     explorer.colour = "pattern"
+    assert "Colour by pattern:" in explorer._key.value
     assert "cup 20 % centre" in explorer._key.value
     assert set(trace(explorer, "clean").marker.color) == {"#8c959f"}
     assert len(set(trace(explorer, "occluded").marker.color)) == 2

@@ -76,6 +76,7 @@ def reconstructions_figure(rows: Mapping[str, Sequence[Tensor | None]], columns:
     figure, axes = image_axes(len(rows), len(columns), (1, 1), side)
     for place, (name, pictures) in enumerate(rows.items()):
         for panel, picture in zip(axes[place], pictures, strict=True):
+            panel.set_aspect("equal")  # an empty place is as large as a picture
             if picture is not None:
                 show_image(panel, picture)
         axes[place, 0].text(-0.06, 0.5, name, transform=axes[place, 0].transAxes, ha="right", va="center",
