@@ -20,6 +20,7 @@ from torch import Tensor
 
 from widgets.attention_parts import Source, named, png
 from widgets.dfv_parts import Mapped, chips, told
+from widgets.explorer import Explorer
 from widgets.plots import fit, fit_soon, plot
 from widgets.region_explorer import picture
 from workbench.analysis.deep_vectors import (
@@ -45,7 +46,7 @@ MOST_BETA = 3.0
 POINT = "Point at the map: this is what lies there. The yellow points are pseudo-DFVs of the chosen image."
 
 
-class DFVExplorer(ipywidgets.VBox):
+class DFVExplorer(Explorer):
     """A map of the vectors of pairs of clean and occluded images, for one or several classifiers.
 
     classifiers: a `Classifier` or a `Run` of one, or a dict of name → classifier or run. pairs: a `PairSet`, or a
@@ -69,7 +70,6 @@ class DFVExplorer(ipywidgets.VBox):
     image = traitlets.Int(0, min=0)
     beta = traitlets.Float(1.0, min=0, max=MOST_BETA)
     point = traitlets.Int(0)
-    error = traitlets.Unicode("", read_only=True)
     pseudo: PseudoVectors
     placed: Placed
 
@@ -83,7 +83,6 @@ class DFVExplorer(ipywidgets.VBox):
         patterns: tuple[int, ...] | None = None,
         **state: Any,
     ):
-        self._silent = True  # first: ipywidgets closes what could not be built, too
         self.sources = {name: Source(thing) for name, thing in named(classifiers).items()}
         if not self.sources:
             raise DataError("no classifier to explore; give a Classifier, or a dict of name → Classifier")
@@ -98,7 +97,7 @@ class DFVExplorer(ipywidgets.VBox):
         self.pairs = some_pairs(pairs_of(pairs), images=images, patterns=patterns)
         self._clean_rows = np.unique(self.pairs.index[:, 0])
         self._mapped: dict[str, Mapped] = {}
-        super().__init__(layout={"width": "100%"})
+        super().__init__()
         for name, value in {"classifier": first, **state}.items():
             if name in STATE:
                 setattr(self, name, value)
@@ -167,19 +166,6 @@ class DFVExplorer(ipywidgets.VBox):
         if proposal["value"] >= len(self._clean_rows):
             raise traitlets.TraitError(f"image is {proposal['value']}; there are {len(self._clean_rows)}, from 0 on")
         return proposal["value"]
-
-    def _on_change(self, change: dict[str, Any]) -> None:
-        """Nobody would see an exception from a control, so it is shown."""
-        if self._silent:
-            return
-        try:
-            self.show(**{change["name"]: change["new"]})
-            text = ""
-        except Exception as error:
-            text = f"{type(error).__name__}: {error}"
-        self.set_trait("error", text)
-        style = "color:#a40e26;background:#ffebe9;padding:6px 10px;border-radius:4px"
-        self._message.value = f'<div role="alert" style="{style}">{html.escape(text)}</div>' if text else ""
 
     def _on_hover(self, name: str, index: int) -> None:
         self.show(point=-1 - index if name == SPREAD else int(self.embedding.rows(name)[index]))
@@ -250,7 +236,7 @@ class DFVExplorer(ipywidgets.VBox):
 
     def _parts(self) -> list[ipywidgets.Widget]:
         self._controls = self._make_controls()
-        self._message, self._key, self._facts = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.HTML()
+        self._key, self._facts = ipywidgets.HTML(), ipywidgets.HTML()
         self._words, self._claims, self._picture = ipywidgets.HTML(), ipywidgets.HTML(), picture()
         self.figure = plot(embedding_figure(self.embedding, key=False, **self._highlights()))
         for name in (*KINDS, SPREAD):

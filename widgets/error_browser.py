@@ -15,6 +15,7 @@ import pandas as pd
 import traitlets
 from matplotlib.figure import Figure
 
+from widgets.explorer import Explorer
 from workbench.data import Dataset
 from workbench.errors import DataError
 from workbench.evaluation import Result
@@ -34,7 +35,7 @@ PAGE, COLUMNS = 8, 4
 STATE = ("detector", "view", "unlike", "class_name", "kind", "page")  # in the order in which they are set
 
 
-class ErrorBrowser(ipywidgets.VBox):
+class ErrorBrowser(Explorer):
     """Pictures of the errors of one or several detectors on `data`, eight on a page.
 
     results: a `Result`, or a dict of name → result, all on `data`. similar: groups of similar classes, as for
@@ -55,7 +56,6 @@ class ErrorBrowser(ipywidgets.VBox):
     class_name = traitlets.Unicode(EVERY)
     kind = traitlets.Enum((EVERY, *KINDS), EVERY)
     page = traitlets.Int(0, min=0)
-    error = traitlets.Unicode("", read_only=True)
 
     def __init__(
         self,
@@ -77,8 +77,7 @@ class ErrorBrowser(ipywidgets.VBox):
         if first.objects.num_images != len(data):
             raise DataError(f"the results are about {first.objects.num_images} images; {data.name} has {len(data)}")
         self.table = pd.DataFrame()
-        self._silent = True
-        super().__init__(layout={"width": "100%"})
+        super().__init__()
         self.detector = next(iter(self.diagnoses))
         self.children = self._parts()
         self.add_class("error-browser")
@@ -120,19 +119,6 @@ class ErrorBrowser(ipywidgets.VBox):
 
     # ---- what follows from what ------------------------------------------------------------------------------
 
-    def _on_change(self, change: dict[str, Any]) -> None:
-        """Nobody would see an exception from a control, so it is shown."""
-        if self._silent:
-            return
-        try:
-            self.show(**{change["name"]: change["new"]})
-            text = ""
-        except Exception as error:
-            text = f"{type(error).__name__}: {error}"
-        self.set_trait("error", text)
-        style = "color:#a40e26;background:#ffebe9;padding:6px 10px;border-radius:4px"
-        self._message.value = f'<div role="alert" style="{style}">{html.escape(text)}</div>' if text else ""
-
     def _matching(self) -> pd.DataFrame:
         """The errors that the filters leave."""
         ours, theirs = self.diagnosis, self.diagnoses.get(self.unlike)
@@ -163,7 +149,7 @@ class ErrorBrowser(ipywidgets.VBox):
         self._on = _button("Next", "arrow-right", lambda _: self._turn(+1))
         self._place = ipywidgets.HTML(layout={"margin": "0 12px"})
         row = {"flex_flow": "row wrap", "align_items": "center"}
-        self._message, self._summary = ipywidgets.HTML(), ipywidgets.HTML()
+        self._summary = ipywidgets.HTML()
         self._picture = ipywidgets.Image(format="png", layout={"max_width": "100%", "object_fit": "contain"})
         turn = ipywidgets.HBox([self._back, self._on, self._place], layout=row)
         return [ipywidgets.HBox(controls, layout=row), self._message, self._summary, turn, self._picture]

@@ -6,7 +6,6 @@ finds. The logits of all windows are gathered once per detector; the rest follow
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
@@ -16,6 +15,7 @@ import pandas as pd
 import traitlets
 
 from widgets.attention_parts import Source, named, png
+from widgets.explorer import Explorer
 from widgets.plots import fit, fit_soon, plot
 from widgets.region_explorer import picture
 from workbench.analysis.anchor_losses import HARDEST, LossWindows, Ranking, gather_windows
@@ -36,7 +36,7 @@ POINT = (
 )
 
 
-class FocalLossExplorer(ipywidgets.VBox):
+class FocalLossExplorer(Explorer):
     """The focal loss's curve, how it is spread over a detector's windows on `data`, and those windows.
 
     detectors: a RetinaNet, or a `Run` of one, or a dict of name → detector or run. data: with their classes. images:
@@ -58,7 +58,6 @@ class FocalLossExplorer(ipywidgets.VBox):
     kind = traitlets.Enum(KINDS, KINDS[1])
     place = traitlets.Float(1.0, min=0, max=1)
     magnified = traitlets.Bool(False)
-    error = traitlets.Unicode("", read_only=True)
 
     def __init__(
         self,
@@ -70,7 +69,6 @@ class FocalLossExplorer(ipywidgets.VBox):
         progress: bool = True,
         **state: Any,
     ):
-        self._silent = True  # first: ipywidgets closes what could not be built, too
         self.sources = {name: Source(thing) for name, thing in named(detectors).items()}
         if not self.sources:
             raise DataError("no detector to explore; give a RetinaNet, or a dict of name → RetinaNet")
@@ -79,7 +77,7 @@ class FocalLossExplorer(ipywidgets.VBox):
         self._gathered: dict[str, LossWindows] = {}
         self._ranked = lru_cache(maxsize=8)(self._rank)
         self.shares, self.table = pd.DataFrame(), pd.DataFrame()
-        super().__init__(layout={"width": "100%"})
+        super().__init__()
         self._bar = ipywidgets.FloatProgress(max=1, description="windows", layout={"display": "none"})
         self.detector = state.get("detector", next(iter(self.sources)))
         self._gather(progress=progress)
@@ -149,19 +147,6 @@ class FocalLossExplorer(ipywidgets.VBox):
         loss = self.loss if gamma is None else Focal(gamma=gamma, alpha=self.alpha)
         return {kind: self._ranked(self.detector, kind, loss) for kind in KINDS}
 
-    def _on_change(self, change: dict[str, Any]) -> None:
-        """Nobody would see an exception from a control, so it is shown."""
-        if self._silent:
-            return
-        try:
-            self.show(**{change["name"]: change["new"]})
-            text = ""
-        except Exception as error:
-            text = f"{type(error).__name__}: {error}"
-        self.set_trait("error", text)
-        style = "color:#a40e26;background:#ffebe9;padding:6px 10px;border-radius:4px"
-        self._message.value = f'<div role="alert" style="{style}">{html.escape(text)}</div>' if text else ""
-
     def _on_slider(self, change: dict[str, Any]) -> None:
         if not self._silent:
             self.place = 1 - change["new"]
@@ -227,7 +212,7 @@ class FocalLossExplorer(ipywidgets.VBox):
 
     def _parts(self) -> list[ipywidgets.Widget]:
         self._controls = controls = self._make_controls()
-        self._message, self._table, self._facts = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.HTML()
+        self._table, self._facts = ipywidgets.HTML(), ipywidgets.HTML()
         self.figure = plot(focal_panels(self.loss, self.rankings(), self.rankings(0.0)))
         for trace in self.figure.data:
             if trace.text is not None:  # a distribution

@@ -6,8 +6,7 @@ never falls behind.
 
 from __future__ import annotations
 
-import html
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from widgets.attention_parts import LAST, Source, controls_for, describe, largest, named
+from widgets.explorer import Explorer
 from widgets.pictures import as_image, encode
 from widgets.region_picker import RegionPicker
 from workbench.analysis.occlusion_probe import OcclusionProbe, Thing
@@ -31,7 +31,7 @@ SIZE = {"side": 1.25, "dpi": 100}  # inches of a panel, pixels per inch
 POINT = "Click an object, or drag a region of your own; it is then outlined in yellow."
 
 
-class RegionExplorer(ipywidgets.VBox):
+class RegionExplorer(Explorer):
     """Detectors, an image and a region of it; subclasses ask about it (`_look`, `_answer`) and draw (`_draw`).
 
     See a subclass for the arguments. Every traitlet of `STATE` can be set from Python or with its control.
@@ -47,7 +47,6 @@ class RegionExplorer(ipywidgets.VBox):
     chosen = traitlets.Int(None, allow_none=True)
     box = traitlets.List(traitlets.Float())
     label = traitlets.Int(0)
-    error = traitlets.Unicode("", read_only=True)
 
     def __init__(
         self,
@@ -69,8 +68,7 @@ class RegionExplorer(ipywidgets.VBox):
         self.objects: list[Thing] = []
         self._compared: dict[tuple, Any] = {}
         self._names: list[str] = ["background"]
-        self._silent = True
-        super().__init__(layout={"width": "100%"})
+        super().__init__()
         self.detector = next(iter(self.sources))
         self.children = self._parts()
         self.show(**{"detector": self.detector, "index": 0, **state})
@@ -158,21 +156,6 @@ class RegionExplorer(ipywidgets.VBox):
 
     # ---- what follows from what ------------------------------------------------------------------------------
 
-    def _on_change(self, change: dict[str, Any]) -> None:
-        if not self._silent:
-            self._guarded(self.show, **{change["name"]: change["new"]})
-
-    def _guarded(self, action: Callable[..., None], **state: Any) -> None:
-        """Do it and show what went wrong: nobody would see an exception from a slider."""
-        try:
-            action(**state)
-            text = ""
-        except Exception as error:
-            text = f"{type(error).__name__}: {error}"
-        self.set_trait("error", text)
-        style = "color:#a40e26;background:#ffebe9;padding:6px 10px;border-radius:4px"
-        self._message.value = f'<div role="alert" style="{style}">{html.escape(text)}</div>' if text else ""
-
     @contextmanager
     def _silently(self) -> Iterator[None]:
         before, self._silent = self._silent, True
@@ -244,7 +227,7 @@ class RegionExplorer(ipywidgets.VBox):
         for name, control in [*self._controls.items(), ("chosen", self.picker)]:
             traitlets.link((self, name), (control, name if control is self.picker else "value"))
         traitlets.dlink((self, "box"), (self.picker, "box"))
-        self._facts, self._message = ipywidgets.HTML(), ipywidgets.HTML()
+        self._facts = ipywidgets.HTML()
         parts = [ipywidgets.HTML(POINT), self.picker, *self._controls.values()]
         left = ipywidgets.VBox(parts, layout={"flex": "0 0 320px"})
         right = ipywidgets.VBox(

@@ -12,6 +12,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import traitlets
 
+from widgets.explorer import alert
 from widgets.plots import fit, fit_soon, plot
 from workbench.errors import WorkbenchError
 from workbench.figures.adversary_health import adversary_health, adversary_warnings, watches_adversary
@@ -147,10 +148,10 @@ class RunMonitor(ipywidgets.VBox):
         else:
             _update(self.health, new)
         texts = adversary_warnings(metrics, self.run.recipe)
-        self._warnings.value = "".join(_alert(f"⚠ {text}", "#7d4e00", "#fff8c5") for text in texts)
+        self._warnings.value = "".join(alert(f"⚠ {text}", "#7d4e00", "#fff8c5") for text in texts)
 
     def _say(self, text: str) -> None:
-        self._message.value = _alert(text, "#a40e26", "#ffebe9") if text else ""
+        self._message.value = alert(text)
 
     def _stop(self, _: Any) -> None:
         self._stopping = True
@@ -171,11 +172,6 @@ class RunMonitor(ipywidgets.VBox):
             self._say(str(error))
         else:
             self.refresh()
-
-
-def _alert(text: str, ink: str, ground: str) -> str:
-    style = f"color:{ink};background:{ground};padding:6px 10px;border-radius:4px;margin:2px 0;line-height:1.4"
-    return f'<div role="alert" style="{style}">{html.escape(text)}</div>'
 
 
 def _update(shown: go.FigureWidget, new: go.Figure) -> None:
