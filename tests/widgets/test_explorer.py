@@ -42,4 +42,5 @@ def test_nothing_is_drawn_while_it_is_silent():
 
 def test_an_alert_is_escaped_and_empty_for_no_text():
     assert alert("") == ""
-    assert '<div role="alert"' in alert("<script>") and "&lt;script&gt;" in alert("<script>")
+    assert '<div role="alert"' in alert("<script>")
+    assert "&lt;script&gt;" in alert("<script>")
