@@ -17,7 +17,7 @@ from matplotlib.colors import hsv_to_rgb, to_hex
 
 from workbench.analysis.embedding import KINDS, NONE, Embedding
 from workbench.errors import DataError
-from workbench.figures.training import CLEAR, INK
+from workbench.figures.training import CLEAR, INK, page_layout
 
 COLOUR_BY = ("class", "pattern", "kind")
 ARROWS, SPREAD, CHOSEN = "DVs as arrows", "pseudo-DFVs of the image", "chosen image"
@@ -59,13 +59,7 @@ def embedding_figure(
             marker = {"color": colour, "size": 10, "symbol": "square"}
             figure.add_trace(go.Scatter(x=[None], y=[None], mode="markers", name=escape(name), marker=marker))
     figure.update_layout(
-        template="plotly_white",
-        height=height,
-        autosize=True,
-        paper_bgcolor=CLEAR,
-        plot_bgcolor=CLEAR,
-        margin={"l": 8, "r": 16, "t": 8, "b": 8},
-        font={"size": 12, "color": INK},
+        **page_layout(height, {"l": 8, "r": 16, "t": 8, "b": 8}),
         legend={"x": 1.01, "y": 1, "bgcolor": CLEAR, "itemsizing": "constant"},
         hovermode="closest",
         xaxis={"visible": False},  # t-SNE's axes have no unit

@@ -16,7 +16,7 @@ from plotly.subplots import make_subplots
 
 from workbench.analysis.anchor_losses import Ranking
 from workbench.figures.focal import TOP
-from workbench.figures.training import CLEAR, COLOURS, GRID, INK
+from workbench.figures.training import CLEAR, COLOURS, GRID, page_layout
 from workbench.losses import AnchorLoss
 from workbench.losses.focal import Focal
 
@@ -64,13 +64,7 @@ def focal_panels(
     for line in focal_lines(loss, rankings, plain, kind=kind, place=place, magnified=magnified):
         figure.add_trace(_scatter(line), row=1, col=line.panel)
     figure.update_layout(
-        template="plotly_white",
-        height=height,
-        autosize=True,
-        paper_bgcolor=CLEAR,
-        plot_bgcolor=CLEAR,
-        margin={"l": 56, "r": 16, "t": 34, "b": 84},
-        font={"size": 12, "color": INK},
+        **page_layout(height, {"l": 56, "r": 16, "t": 34, "b": 84}),
         legend={"orientation": "h", "x": 0, "y": -0.24, "bgcolor": CLEAR},
         hovermode="x",
     )

@@ -63,13 +63,7 @@ def two_panels(curves: Iterable[Curve], right: str, *, alone: bool = True, heigh
     for curve in curves:
         figure.add_trace(_line(curve, alone=alone), row=1, col=1 if curve.panel == "loss" else 2)
     figure.update_layout(
-        template="plotly_white",
-        height=height,
-        autosize=True,
-        paper_bgcolor=CLEAR,
-        plot_bgcolor=CLEAR,
-        margin={"l": 60, "r": 16, "t": 32, "b": 48},
-        font={"size": 12, "color": INK},
+        **page_layout(height, {"l": 60, "r": 16, "t": 32, "b": 48}),
         legend={"x": 0.36 if alone else 1.02, "xanchor": "left", "y": 1, "bgcolor": CLEAR},
         legend2={"x": 1.02, "xanchor": "left", "y": 1, "bgcolor": CLEAR},
         hovermode="x unified",
@@ -80,6 +74,19 @@ def two_panels(curves: Iterable[Curve], right: str, *, alone: bool = True, heigh
     figure.update_yaxes(title_text="loss", rangemode="tozero", row=1, col=1)
     figure.update_yaxes(title_text=right, range=[0, 1], row=1, col=2)
     return figure
+
+
+def page_layout(height: int, margin: dict[str, int]) -> dict[str, object]:
+    """What lets a figure fill its cell and read on a light and on a dark page; height and margins in pixels."""
+    return {
+        "template": "plotly_white",
+        "height": height,
+        "autosize": True,
+        "paper_bgcolor": CLEAR,
+        "plot_bgcolor": CLEAR,
+        "margin": margin,
+        "font": {"size": 12, "color": INK},
+    }
 
 
 def one_run(metrics: pd.DataFrame, points: int = 300) -> list[Curve]:
