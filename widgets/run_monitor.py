@@ -110,7 +110,8 @@ class RunMonitor(ipywidgets.VBox):
     def _show(self) -> None:
         status, progress = self.run.status, self.run.progress()
         alive = status in ("starting", "running")
-        shown = "stopping" if self._stopping and alive else status
+        self._stopping &= alive  # it ended before the thread that stops it could say so
+        shown = "stopping" if self._stopping else status
         sign, text, ink, ground = BADGES[shown]
         self._badge.value = (
             f'<span role="status" style="color:{ink};background:{ground};border-radius:10px;'

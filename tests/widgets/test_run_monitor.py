@@ -97,6 +97,22 @@ def test_the_buttons_stop_and_resume(make_run, monitor_of):
     assert list(monitor.figure.data[0].x) == list(range(1, 61))
 
 
+def test_a_run_resumed_before_the_stopping_thread_has_returned_is_shown_as_running(
+    make_run, monitor_of, monkeypatch
+):
+    run = make_run(60, step=0.05)
+    monitor, returned = monitor_of(run), threading.Event()
+    stop = run.stop
+    monkeypatch.setattr(run, "stop", lambda: (stop(), returned.wait(60)))
+    assert until(lambda: monitor.status == "running")
+    monitor.stop_button.click()
+    assert until(lambda: monitor.status == "stopped")
+    monitor.resume_button.click()
+    seen = monitor.status
+    returned.set()
+    assert seen in ("starting", "running")
+
+
 def test_it_finds_the_run_by_its_folder_as_after_a_restart(make_run, monitor_of):
     folder = make_run(2).folder
     assert until(lambda: Run.open(folder).status == "done")
