@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import urllib.error
 from pathlib import Path
@@ -249,5 +250,34 @@ def test_eps_is_that_of_torchvisions_published_detectors():
     for body in bodies:
         load_trunk(body, state, "torchvision")
     same, other = (body(image)["0"] for body in bodies)
-    torch.testing.assert_close(same, want)
+    torch.testing.assert_close(same, want, rtol=1e-4, atol=1e-4 * float(want.detach().abs().max()))
     assert not torch.allclose(other, want, rtol=0.1)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+def test_convolutions_that_carry_their_frozen_norm_are_torchvisions_two_layers(name):
+    """Maps and gradients, with statistics that are not 0 and 1; also of a copy, which has norms of its own."""
+    torch.manual_seed(0)
+    peer = torchvision.models.get_model(name, norm_layer=FrozenBatchNorm2d)
+    for key, value in peer.state_dict().items():
+        if "bn" in key or "downsample.1" in key:
+            value.copy_(torch.rand(value.shape) + 0.5)
+    body = resnet_body(name, frozen_stages=2)[0]
+    load_trunk(body, peer.state_dict(), "torchvision")
+    image = torch.rand(2, 3, 64, 64)
+    for ours in (body, copy.deepcopy(body)):
+        for part in (peer.conv1, peer.layer1):
+            part.requires_grad_(False)
+        first = peer.maxpool(peer.relu(peer.bn1(peer.conv1(image))))
+        want = peer.layer4(peer.layer3(peer.layer2(peer.layer1(first))))
+        found = ours(image)["3"]
+        torch.testing.assert_close(found, want, rtol=1e-4, atol=1e-5 * float(want.detach().abs().max()))
+        peer.zero_grad()
+        want.square().mean().backward()
+        found.square().mean().backward()
+        other = dict(peer.named_parameters())
+        for key, parameter in ours.named_parameters():
+            if parameter.requires_grad:
+                largest = float(other[key].grad.abs().max())
+                torch.testing.assert_close(parameter.grad, other[key].grad, rtol=1e-3, atol=1e-4 * largest)
+    assert copy.deepcopy(body).conv1._norm[0] is not body.conv1._norm[0]

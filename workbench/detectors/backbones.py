@@ -136,6 +136,46 @@ class AlexNetBackbone(PlainBackbone):
         super().__init__(layers, "alexnet", weights, frozen_stages)
 
 
+class FrozenNorm(FrozenBatchNorm2d):
+    """BatchNorm that keeps its statistics and weights; the convolution before it does its work."""
+
+    def scale_and_shift(self) -> tuple[Tensor, Tensor]:
+        """Both [C]."""
+        scale = self.weight * (self.running_var + self.eps).rsqrt()
+        return scale, self.bias - self.running_mean * scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The map as it is."""
+        return x
+
+
+class NormedConv(nn.Conv2d):
+    """A convolution and the `FrozenNorm` behind it in one: the weights are scaled instead of the map."""
+
+    def __init__(self, conv: nn.Conv2d, norm: FrozenNorm):
+        options = {"stride": conv.stride, "padding": conv.padding, "dilation": conv.dilation, "groups": conv.groups}
+        super().__init__(
+            conv.in_channels, conv.out_channels, conv.kernel_size, bias=False, device=conv.weight.device, **options
+        )
+        self.weight = conv.weight
+        self._norm = (norm,)  # in a tuple: it is the network's
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] → the normed map."""
+        scale, shift = self._norm[0].scale_and_shift()
+        return self._conv_forward(x, self.weight * scale[:, None, None, None], shift)
+
+
+def _fold(net: nn.Module) -> None:
+    """Make each convolution of a ResNet do the work of the norm that follows it; names stay as they are."""
+    for parent in net.modules():
+        children = list(parent.named_children())
+        norms = [(name, child) for name, child in children if isinstance(child, FrozenNorm)]
+        convs = [(name, child) for name, child in children if isinstance(child, nn.Conv2d)]
+        for (name, conv), (_, norm) in zip(convs, norms, strict=True):
+            setattr(parent, name, NormedConv(conv, norm))
+
+
 def resnet_body(
     name: str,
     *,
@@ -160,10 +200,12 @@ def resnet_body(
     """
     if name not in RESNETS:
         raise RecipeError(f"backbone {name!r} does not exist; choose from {['small', 'alexnet', 'vgg16', *RESNETS]}")
-    layers = {"frozen": FrozenBatchNorm2d, "batch": nn.BatchNorm2d}
+    layers = {"frozen": FrozenNorm, "batch": nn.BatchNorm2d}
     if norm not in layers:
         raise RecipeError(f"backbone.norm {norm!r} does not exist; choose one of {sorted(layers)}")
     net = torchvision.models.get_model(name, weights=None, norm_layer=partial(layers[norm], eps=eps))
+    if norm == "frozen":
+        _fold(net)
     returned = {stage: str(index) for index, stage in enumerate(STAGES[:stages])}
     body = IntermediateLayerGetter(net, return_layers=returned)
     layer4 = net.layer4
