@@ -56,6 +56,18 @@ def test_logits_are_torchvisions_for_the_same_state_dict(name: str) -> None:
     assert ours.features(images).shape == (2, ours.num_features)
 
 
+def test_the_small_network_keeps_apart_what_its_last_map_shows_where() -> None:
+    """A map of 4 x 4 cells in 2 x 2 parts: channel by channel, the means of the quarters."""
+    model = classifier({**SMALL, "backbone": {**SMALL["backbone"], "pool": 2}})
+    assert model.num_features == 12 * 4
+    images = images_of(2)
+    with torch.no_grad():
+        cells = list(model.eval().network.body(model.prepare(images)).values())[-1]
+    assert cells.shape == (2, 12, 4, 4)
+    quarters = [cells[..., y : y + 2, x : x + 2].mean(dim=(2, 3)) for y in (0, 2) for x in (0, 2)]
+    torch.testing.assert_close(model.features(images), torch.stack(quarters, dim=2).flatten(1))
+
+
 def test_losses_are_the_cross_entropy_of_labels_from_1() -> None:
     model = classifier()
     model.eval()
@@ -163,6 +175,7 @@ def test_remembered_maps_change_nothing_and_are_found_again(learns: list[str]) -
         ({"name": "resnet19"}, "did you mean 'resnet1"),
         ({"name": "resnet18", "widths": [3]}, "widths is not an option of resnet18"),
         ({"name": "small", "width": 3}, "unexpected keyword argument 'width'"),
+        ({"name": "small", "pool": 0}, "pool is 0; expected a number of cells"),
         ({"name": "resnet18", "last": "layer1"}, "last 'layer1' is no linear layer"),
         ({"name": "resnet18", "norm": "group"}, "norm 'group'"),
         ({"name": "resnet18", "learns": ["layer5.*"]}, "no parameter is named 'layer5.*'"),

@@ -33,17 +33,27 @@ class LastLinear(nn.Linear):
 
 
 class SmallNetwork(nn.Module):
-    """The small residual trunk, its last map averaged: for images of about 32 pixels. Vectors of `widths[-1]`."""
+    """The small residual trunk and a linear layer: for images of about 32 pixels.
 
-    def __init__(self, *, widths: tuple[int, ...] = (32, 64, 128), blocks: int = 1, stem: int = 24):
+    pool: the last map is averaged to so many cells a side. With 1, as in a ResNet, the vector is a mean over the
+    image; with more, as in AlexNet and VGG, it keeps apart what was seen where, so that a part that is hidden
+    leaves the numbers of the others nearly as they were. Vectors of `widths[-1] * pool ** 2`.
+    """
+
+    def __init__(
+        self, *, widths: tuple[int, ...] = (32, 64, 128), blocks: int = 1, stem: int = 24, pool: int = 1
+    ):
         super().__init__()
+        if pool < 1:
+            raise RecipeError(f"detector.backbone.pool is {pool}; expected a number of cells a side")
         self.body = SmallBackbone(widths=tuple(widths), blocks=blocks, stem=stem)
-        self.fc = nn.Linear(widths[-1], 1)
+        self.pool = pool
+        self.fc = nn.Linear(widths[-1] * pool**2, 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """[N, 3, H, W] → what `fc` makes of the vectors [N, widths[-1]]."""
+        """[N, 3, H, W] → what `fc` makes of the vectors."""
         coarsest = list(self.body(images).values())[-1]
-        return self.fc(coarsest.mean(dim=(2, 3)))
+        return self.fc(F.adaptive_avg_pool2d(coarsest, self.pool).flatten(1))
 
 
 class Network(NamedTuple):
