@@ -20,7 +20,8 @@ from torchvision.ops import FrozenBatchNorm2d
 from workbench.data import load_data
 from workbench.detectors import Detector, build_detector
 from workbench.training.optimisation import build_optimizer
-from workbench.training.recipe import OptimizerSpec, Recipe
+from workbench.training.recipe import Recipe
+from workbench.training.recipe_parts import OptimizerSpec
 from workbench.types import Target
 
 CLASSES = tuple(f"class {i}" for i in range(20))

@@ -19,7 +19,7 @@ from workbench.errors import RecipeError, RunError
 from workbench.evaluation import evaluate_detections
 from workbench.training import Comparison, Recipe, Run, compare, detached, launch, t_interval
 from workbench.training.fingerprint import EVALUATION, PACKAGE, TRAINING, code_fingerprint
-from workbench.training.recipe import TestSpec
+from workbench.training.recipe_parts import TestSpec
 from workbench.training.scoring import is_scored, score
 from workbench.types import Detections
 

@@ -17,7 +17,8 @@ from workbench.hardeners import DFVAugmentation
 from workbench.training import batches, checkpoint, trainer
 from workbench.training.augment import build_changes, cropped, erased, moved
 from workbench.training.batches import TrainingView
-from workbench.training.recipe import AffineSpec, AugmentSpec, CropSpec, Recipe
+from workbench.training.recipe import Recipe
+from workbench.training.recipe_parts import AffineSpec, AugmentSpec, CropSpec
 from workbench.training.run import Run
 from workbench.training.trainer import train
 

@@ -16,7 +16,7 @@ from workbench.training.optimisation import (
     learning_rate,
     set_learning_rate,
 )
-from workbench.training.recipe import OptimizerSpec, ScheduleSpec
+from workbench.training.recipe_parts import OptimizerSpec, ScheduleSpec
 
 
 def rates(steps: int, lr: float = 1.0, **schedule: object) -> list[float]:

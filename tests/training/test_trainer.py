@@ -26,7 +26,8 @@ from torchvision.transforms.v2 import functional as V
 from workbench.errors import RunError, WeightsError
 from workbench.training import batches, checkpoint, world
 from workbench.training.batches import StepSampler, flip_horizontally
-from workbench.training.recipe import AugmentSpec, Recipe
+from workbench.training.recipe import Recipe
+from workbench.training.recipe_parts import AugmentSpec
 from workbench.training.records import Journal
 from workbench.training.trainer import train
 

@@ -17,7 +17,7 @@ from workbench.data import Dataset
 from workbench.data.pairs import PairSet
 from workbench.data.patterns import Pattern, lay
 from workbench.errors import RunError
-from workbench.training.recipe import AffineSpec, AugmentSpec, CropSpec
+from workbench.training.recipe_parts import AffineSpec, AugmentSpec, CropSpec
 
 ERASED_AREA, ERASED_ASPECT = (0.02, 0.33), (0.3, 3.3)
 TRIES = 10  #: rectangles that do not fit are drawn again

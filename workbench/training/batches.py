@@ -18,7 +18,7 @@ from torchvision import tv_tensors
 from workbench.data import Dataset, load_data
 from workbench.detectors.proposals import with_proposals
 from workbench.training.augment import build_changes
-from workbench.training.recipe import AugmentSpec, DataSpec
+from workbench.training.recipe_parts import AugmentSpec, DataSpec
 from workbench.training.world import World, die_with_parent
 from workbench.types import Target
 

@@ -24,7 +24,8 @@ from workbench.errors import RecipeError, RunError, WorkbenchError
 from workbench.training import detached
 from workbench.training.fingerprint import EVALUATION, code_fingerprint
 from workbench.training.launch import new_folder, runs_folder, start_new
-from workbench.training.recipe import Recipe, TestSpec
+from workbench.training.recipe import Recipe
+from workbench.training.recipe_parts import TestSpec
 from workbench.training.run import Run, start_process, training_fingerprint
 from workbench.training.scoring import is_scored
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from workbench.training.recipe import OptimizerSpec, ScheduleSpec
+from workbench.training.recipe_parts import OptimizerSpec, ScheduleSpec
 
 ONE_CYCLE_START = 1 / 25  #: learning rate at step 0 over that at the top
 ONE_CYCLE_END = ONE_CYCLE_START * 1e-4  #: at the last step over that at the top

@@ -22,7 +22,8 @@ from workbench.detectors.find import locate
 from workbench.errors import RecipeError, RunError, WorkbenchError
 from workbench.evaluation.proposals import proposal_problems
 from workbench.training.batches import load_spec
-from workbench.training.recipe import DataSpec, Recipe, Stage
+from workbench.training.recipe import Recipe
+from workbench.training.recipe_parts import DataSpec, Stage
 from workbench.training.world import choose_device, choose_precision
 
 SAMPLE = 200  #: images whose targets are looked at

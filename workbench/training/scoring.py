@@ -11,7 +11,7 @@ import sys
 from workbench.errors import WorkbenchError
 from workbench.training.checkpoint import write_json
 from workbench.training.fingerprint import EVALUATION, code_fingerprint
-from workbench.training.recipe import TestSpec
+from workbench.training.recipe_parts import TestSpec
 from workbench.training.run import Run
 
 SOURCE = "result-source.json"

@@ -8,7 +8,8 @@ from torch import nn
 
 from workbench.detectors import Detector
 from workbench.errors import RunError
-from workbench.training.recipe import Recipe, Stage
+from workbench.training.recipe import Recipe
+from workbench.training.recipe_parts import Stage
 
 
 class Span(NamedTuple):

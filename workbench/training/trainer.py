@@ -32,7 +32,8 @@ from workbench.training.allocator import keep_memory
 from workbench.training.batches import START, STEP, derived_seed, load_spec, step_loader, to_device
 from workbench.training.environment import describe_environment
 from workbench.training.failures import NonFiniteError, errors_recorded, non_finite
-from workbench.training.recipe import Recipe, Stage
+from workbench.training.recipe import Recipe
+from workbench.training.recipe_parts import Stage
 from workbench.training.records import Journal, Meter, Progress, log, log_to, mean_of_dicts, progress_bar
 from workbench.training.stages import Span, select_players, spans
 from workbench.training.world import StopSignal, World, choose_precision, die_with_torchrun, join_world
