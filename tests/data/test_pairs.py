@@ -134,3 +134,15 @@ def test_pairs_never_come_from_the_task_in_the_exclusive_protocol(left, number, 
 def test_plans_that_make_no_sense_are_refused(options: dict, message: str) -> None:
     with pytest.raises(DataError, match=message):
         digits(**options)
+
+
+def test_other_occluders_lie_in_places_of_their_own() -> None:
+    """A pattern is an occluder at a place (sec. 3.2): nothing of it may be known from the pairs."""
+    plan = OcclusionPlan(test_occluders=["cat", "wheel", "helmet"])
+    places = [
+        {p.position for p in patterns if p.place == "random"} for patterns in (plan.patterns, plan.test_patterns)
+    ]
+    assert [len(some) for some in places] == [18, 18]
+    assert not places[0] & places[1]
+    same = OcclusionPlan()
+    assert same.test_patterns == same.patterns == plan.patterns

@@ -26,7 +26,7 @@ PLAN = {"pair_classes": 2, "pair_images": 2, "random_places": 1}
 SPLIT = {"name": "digits", "options": {"occlusion": PLAN}}
 BASE = {
     "name": "tiny-dfv",
-    "data": {**SPLIT, "split": "val"},  # 200 images
+    "data": {**SPLIT, "split": "train"},  # 200 images, see `small_training_data`
     "test": {**SPLIT, "split": "test", "limit": 26},
     "detector": {"kind": "classifier", "backbone": {"name": "small", "widths": [8, 12], "stem": 8}},
     "hardener": {"kind": "dfv"},
@@ -43,7 +43,7 @@ def small_training_data(monkeypatch):
     from workbench.data.pairs import OcclusionPlan, training_data
 
     def load(name: str, split: str = "train", root: str | None = None, **options: object):
-        if split == "val":
+        if split == "train":
             return training_data(Digits("val"), OcclusionPlan(**options["occlusion"]))
         return load_data(name, split=split, root=root, **options)
 
@@ -93,7 +93,7 @@ def test_the_bank_is_of_the_epochs_start(tmp_path, monkeypatch) -> None:
     assert len(banks) == 3, "not while a stage runs without it"
     assert not torch.equal(banks[0], banks[1])
     detector = Run.open(tmp_path).detector(10)
-    pairs = batches.load_data("digits", split="val", occlusion=PLAN).pairs
+    pairs = batches.load_data("digits", split="train", occlusion=PLAN).pairs
     torch.testing.assert_close(detector.differences(pairs), banks[-1], atol=1e-6, rtol=1e-5)
 
 
@@ -129,6 +129,7 @@ def test_the_classical_run_is_another_one(tmp_path) -> None:
     ("change", "message"),
     [
         ({"data.options": {}}, "hardener: dfv needs pairs"),
+        ({"data.split": "val"}, "'val' with occlusion is made for tests"),
         ({"data.options": {}, "hardener": None, "augment.paste": 0.5}, "augment.paste needs pairs"),
         ({"hardener": {"kind": "random-dropout"}}, "a classifier has one vector per image"),
         ({"hardener": [{"kind": "dfv"}, {"kind": "asdn"}]}, "a classifier has one vector per image"),

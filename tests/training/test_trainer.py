@@ -346,6 +346,23 @@ def test_two_processes_killed_and_resumed_end_the_same(tmp_path):
     assert rows(tmp_path / "killed") == rows(tmp_path / "whole")
 
 
+def test_processes_share_the_first_ones_values(tmp_path):
+    """Such as running statistics, before anything is computed in evaluation mode."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    torch.multiprocessing.spawn(_share, (address, tmp_path), nprocs=2)
+    assert [(tmp_path / str(rank)).read_text() for rank in range(2)] == ["[0, 1] [7.0]"] * 2
+
+
+def _share(rank: int, address: str, folder: Path) -> None:
+    torch.distributed.init_process_group("gloo", init_method=address, rank=rank, world_size=2)
+    values = [torch.tensor([0, 1]) if rank == 0 else torch.tensor([5, 5]), torch.tensor([7.0 + rank])]
+    world.World(rank, 2, torch.device("cpu"), 1).share(values)
+    (folder / str(rank)).write_text(" ".join(str(value.tolist()) for value in values))
+    torch.distributed.destroy_process_group()
+
+
 def test_no_worker_outlives_torchrun(tmp_path):
     recipe = tiny_recipe({"processes": 2, "log_every": 1, "stages.0.steps": 10_000})
     recipe.save(tmp_path / "recipe.yaml")

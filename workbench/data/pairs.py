@@ -173,9 +173,10 @@ class OcclusionPlan:
         self.left_out, self.left_out_choice = left_out, left_out_choice
         self.pair_classes, self.pair_images, self.seed = pair_classes, pair_images, seed
         how = {"ratios": ratios, "random_places": random_places, "seed": pattern_seed}
-        self.patterns = make_patterns(load_occluders(occluders), **how)
-        others = occluders if test_occluders is None else test_occluders
-        self.test_patterns = make_patterns(load_occluders(others), **how)
+        own = load_occluders(occluders)
+        self.patterns = self.test_patterns = make_patterns(own, **how)
+        if test_occluders is not None:  # others, in places of their own
+            self.test_patterns = make_patterns(load_occluders(test_occluders), first=len(own), **how)
 
     def divided(self, classes: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The classes of the task, and those left out. Raises DataError."""

@@ -62,9 +62,17 @@ class Patch:
 
 
 def make_patterns(
-    occluders: Sequence[Occluder], *, ratios: Sequence[float] = RATIOS, random_places: int = 3, seed: int = 0
+    occluders: Sequence[Occluder],
+    *,
+    ratios: Sequence[float] = RATIOS,
+    random_places: int = 3,
+    seed: int = 0,
+    first: int = 0,
 ) -> tuple[Pattern, ...]:
-    """All patterns: for each occluder and ratio the centre and `random_places` random ones. Raises DataError."""
+    """All patterns: for each occluder and ratio the centre and `random_places` random ones.
+
+    The places of an occluder depend on the seed and on its number, counted from `first`. Raises DataError.
+    """
     if random_places < 0:
         raise DataError(
             f"occlusion.random_places is {random_places}; expected a number of positions of at least 0"
@@ -73,7 +81,7 @@ def make_patterns(
         if not 0 < ratio < 1:
             raise DataError(f"occlusion.ratios holds {ratio}; expected shares of the image in 0..1")
     patterns = []
-    for place, occluder in enumerate(occluders):
+    for place, occluder in enumerate(occluders, start=first):
         for ratio in ratios:
             rng = np.random.default_rng([seed, place, round(1e6 * ratio)])
             patterns.append(Pattern(occluder, ratio, CENTRE))

@@ -155,7 +155,7 @@ class NormedConv(nn.Conv2d):
     def __init__(self, conv: nn.Conv2d, norm: FrozenNorm):
         options = {"stride": conv.stride, "padding": conv.padding, "dilation": conv.dilation, "groups": conv.groups}
         super().__init__(
-            conv.in_channels, conv.out_channels, conv.kernel_size, bias=False, device=conv.weight.device, **options
+            conv.in_channels, conv.out_channels, conv.kernel_size, bias=False, device="meta", **options
         )
         self.weight = conv.weight
         self._norm = (norm,)  # in a tuple: it is the network's

@@ -6,7 +6,7 @@ ends at 256 pixels instead of 64, and a last convolution; the mean squared error
 images alike. The classifier whose vectors it decodes is frozen.
 
 *Here:* the numbers of channels, which the paper's figure does not state, are halved with each doubling of the side
-from `width` on, at most 512; the output is a sigmoid on 0..1, where DCGAN has tanh on -1..1. The small form stops
+from `width` on, but at least 16; the output is a sigmoid on 0..1, where DCGAN has tanh on -1..1. The small form stops
 at 32 pixels.
 
 When it does not help: a picture is the mean of all images with such a vector, so what the vector does not hold is

@@ -18,11 +18,13 @@ in its batch. Draws are with replacement and independent of the image's own clas
 | | paper | released (an independent adaptation, kalebkassaw/deep-feature-augmentation) |
 |---|---|---|
 | alpha | per image | drawn once per batch |
+| DVs | made anew each epoch | made once, which `released` does not imitate |
 | pairs | some classes, 5 images each | one clean image under up to 35 occluders (`pair_classes`, `pair_images`: 1) |
 
 When it does not help: on a network that is not trained yet, whose DVs say nothing (the paper fine-tunes); where
-the test occluders are unlike those of the pairs (cross-pattern: a third of the gain); and where occlusion hides
-the very part that tells classes apart, as no vector can bring that back.
+the test occluders are unlike those of the pairs (cross-pattern: in the paper two fifths of the gain); where occlusion
+hides the very part that tells classes apart, as no vector can bring that back; and where the vectors hold little but
+the class, as a small network's mean over a digit does: DVs then lie together by class and not by pattern.
 """
 
 from __future__ import annotations

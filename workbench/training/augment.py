@@ -1,9 +1,9 @@
 """Random changes of training images of one class: where the object lies, and what hides it in the image.
 
-Erasing is Zhong et al. 2020 with their values: a rectangle of 2-33 % of the image, aspect 0.3-3.3, filled with
-noise. Pasting lays one of the patterns of the pairs over the image: occlusion in image space by what DFV
-augmentation adds in feature space, its upper control. Moving and cropping are not stated in numbers by Cen et al.
-2021: *here* the values of `AffineSpec` and torchvision's of `CropSpec`.
+Erasing is Zhong et al. 2020 with torchvision's values: a rectangle of 2-33 % of the image (their code: 2-40 %),
+aspect 0.3-3.3, filled with noise. Pasting lays one of the patterns of the pairs over the image: occlusion in image
+space by what DFV augmentation adds in feature space, its upper control. Moving and cropping are not stated in numbers
+by Cen et al. 2021: *here* the values of `AffineSpec` and torchvision's of `CropSpec`.
 """
 
 from __future__ import annotations

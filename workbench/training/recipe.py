@@ -203,6 +203,8 @@ def _task_misfits(recipe: Recipe) -> Iterator[str]:
     needs += ["hardener: dfv"] if any(part.get("kind") == "dfv" for part in parts) else []
     if kind == "classifier" and recipe.data.name != "ar" and not occlusion and occlusion != {}:
         yield from (f"{need} needs pairs of clean and occluded images; give data.options.occlusion" for need in needs)
+    if occlusion and recipe.data.split != "train":
+        yield f"data.split: {recipe.data.split!r} with occlusion is made for tests; the pairs belong to split train"
     if augment.paste is not None and recipe.data.name == "ar":
         yield "augment.paste: the occlusion of ar is real, there are no patterns to paste"
     if kind == "dfv-decoder" and recipe.start is None:

@@ -181,6 +181,7 @@ class Training:
         """Let the hardener see what occlusion does to the features of the pairs now."""
         hardener = self.detector.hardener
         if hardener is not None and hardener.active:
+            self.world.share(self.detector.buffers())  # so that all processes have the same running statistics
             with self._autocast():
                 hardener.begin_epoch(lambda: self.detector.differences(self.data.pairs))
 

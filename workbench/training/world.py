@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -52,6 +52,11 @@ class World:
         """Until all processes have come here."""
         if self.size > 1:
             distributed.barrier()
+
+    def share(self, values: Iterable[torch.Tensor]) -> None:
+        """Give all processes the first one's values. All processes must call this together."""
+        for value in values if self.size > 1 else ():
+            distributed.broadcast(value, 0)
 
     def gather(self, value: Any) -> list[Any]:
         """Every process's value, by rank. All processes must call this together."""
