@@ -71,6 +71,7 @@ def test_vectors_are_those_of_the_classifier(data, classifier):
     assert found.patterns.tolist() == [2, 3] * 6
     assert found.pattern_names[1] == "cup 20 % centre"
     assert found.labels.tolist() == pairs.labels.tolist()
+    assert found.images.tolist() == pairs.index[:, 1].tolist()
 
 
 def test_some_pairs(data):
@@ -150,6 +151,31 @@ def test_coverage_by_hand():
     assert table.loc["clean DFVs", "distance"] == pytest.approx((0 + 2 + 0 + 1) / 4 / 0.75)
     # pseudo: 0 + {2, 0, 1}, 1 + {0, 0, 1}, 20 + {0, 2, 1}, 22 + {0, 2, 0}; nearest to 0, 3, 20, 23: 0, 2, 20, 22
     assert table.loc["pseudo-DFVs", "distance"] == pytest.approx((0 + 1 + 0 + 1) / 4 / 0.75)
+
+
+def test_an_occluded_image_in_several_pairs_counts_once(by_pattern):
+    """As in AR: two clean images of each class, each paired with both occluded ones of the class."""
+    clean = torch.tensor([[0.0], [1], [20], [22]])
+    images = np.array([0, 1, 0, 1, 2, 3, 2, 3])
+    occluded = torch.tensor([[0.0], [3], [20], [23]])[images]
+    labels = np.repeat([1, 2], 4)
+    vectors = PairVectors(clean, occluded, np.repeat(np.arange(4), 2), labels, np.ones(8, np.int64), images=images)
+    assert vectors.distinct.tolist() == [0, 1, 4, 5]
+    table = coverage(vectors, neighbours=1, each=None)
+    assert table.loc["clean DFVs", "covered"] == 1, "balls of 3, not of 0"
+    length = (0 + 3 + 1 + 2 + 0 + 3 + 2 + 1) / 8
+    assert table.loc["clean DFVs", "distance"] == pytest.approx((0 + 2 + 0 + 1) / 4 / length)
+    assert by_pattern.distinct.tolist() == list(range(8)), "each its own where nothing else is said"
+
+
+def test_coverage_needs_two_images():
+    one = made({(0, 1): (0.0, 0, 1), (0, 2): (0.0, 0, 2)})
+    alone = PairVectors(one.clean[:1], one.occluded, one.source, one.labels, one.patterns)
+    with pytest.raises(DataError, match="pairs of 1 clean and 2 occluded images; take pairs of at least two"):
+        coverage(alone)
+    same = PairVectors(one.clean, one.occluded, one.source, one.labels, one.patterns, images=np.zeros(2, np.int64))
+    with pytest.raises(DataError, match="pairs of 4 clean and 1 occluded images"):
+        coverage(same)
 
 
 def test_nearest_is_exact_and_in_chunks():

@@ -40,6 +40,7 @@ class PairVectors:
     patterns: np.ndarray  #: [M] int64, number of the pattern, from 1 on
     classes: tuple[str, ...] = ()
     pattern_names: tuple[str, ...] = ()  #: `pattern_names[k - 1]` is that of pattern k
+    images: np.ndarray | None = None  #: [M] int64, which occluded image each pair is of; None: each of its own
 
     @cached_property
     def differences(self) -> Tensor:
@@ -52,6 +53,12 @@ class PairVectors:
         labels = np.zeros(len(self.clean), np.int64)
         labels[self.source] = self.labels
         return labels
+
+    @cached_property
+    def distinct(self) -> np.ndarray:
+        """A pair of each occluded image [D], by its row: in AR each image is in several pairs."""
+        images = np.arange(len(self.occluded)) if self.images is None else self.images
+        return np.unique(images, return_index=True)[1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +121,7 @@ def pair_vectors(classifier: Classifier, pairs: PairSet, *, batch_size: int = 64
     )
     names = tuple(pattern.name for pattern in pairs.patterns)
     return PairVectors(clean, occluded[torch.from_numpy(order)], source, pairs.labels, pairs.numbers,
-                       tuple(pairs.clean.classes), names)  # fmt: skip
+                       tuple(pairs.clean.classes), names, pairs.index[:, 1])  # fmt: skip
 
 
 def pseudo_vectors(
@@ -162,29 +169,38 @@ def coverage(
     """How much of the occluded DFVs' neighbourhood is covered: by clean DFVs, pseudo-DFVs, or a control.
 
     The control adds to the clean DFVs vectors as long as the DVs in random directions, as many as there are
-    pseudo-DFVs: what more points alone do. each: pseudo-DFVs of every image; None: all.
+    pseudo-DFVs: what more points alone do. each: pseudo-DFVs of every image; None: all. An occluded image that is in
+    several pairs counts once.
 
     Columns: `covered`, the share of occluded DFVs whose ball, out to their `neighbours`-th nearest other occluded
     DFV, holds such a vector; `distance`, to the nearest one, as a share of the mean length of a DV; `own_class`, the
     share for which the nearest one is of their class; `near`, the share of these vectors among the `neighbours`
     nearest of them and the clean DFVs, with as many of these as of those (chance: 0.5; NaN for the clean DFVs).
+
+    Raises DataError for pairs of fewer than two clean or two occluded images: no other one has a DV, or is near.
     """
+    hidden, hidden_labels = vectors.occluded[vectors.distinct], vectors.labels[vectors.distinct]
+    if min(len(vectors.clean), len(hidden)) < 2:
+        raise DataError(
+            f"coverage got pairs of {len(vectors.clean)} clean and {len(hidden)} occluded images; take pairs of at "
+            "least two images of either"
+        )
     pseudo = pseudo_vectors(vectors, beta=beta, each=each, seed=seed)
     generator = torch.Generator().manual_seed(seed)
     noise = F.normalize(torch.randn(pseudo.vectors.shape, generator=generator), dim=1)
     lengths = vectors.differences.norm(dim=1)
     bases = torch.from_numpy(pseudo.base)
     control = vectors.clean[bases] + beta * lengths[torch.from_numpy(pseudo.pair)][:, None] * noise
-    radius = nearest(vectors.occluded, vectors.occluded, neighbours + 1)[0][:, -1]
+    radius = nearest(hidden, hidden, neighbours + 1)[0][:, -1]
     labels = torch.from_numpy(vectors.clean_labels)
     rows = {}
     for name, some, own in (("clean DFVs", vectors.clean, labels), ("pseudo-DFVs", pseudo.vectors, labels[bases]),
                             ("random directions", control, labels[bases])):  # fmt: skip
-        distance, index = nearest(vectors.occluded, some, 1)
+        distance, index = nearest(hidden, some, 1)
         rows[name] = {
             "covered": float((distance[:, 0] <= radius).double().mean()),
             "distance": float(distance.mean() / lengths.mean()),
-            "own_class": float((own[index[:, 0]] == torch.from_numpy(vectors.labels)).double().mean()),
+            "own_class": float((own[index[:, 0]] == torch.from_numpy(hidden_labels)).double().mean()),
             "near": np.nan if some is vectors.clean else _share_near(vectors, some, neighbours, generator),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
@@ -204,7 +220,8 @@ def nearest(points: Tensor, others: Tensor, number: int) -> tuple[Tensor, Tensor
 def _share_near(vectors: PairVectors, some: Tensor, neighbours: int, generator: torch.Generator) -> float:
     """Share of `some` among the nearest of the clean DFVs and as many of them, drawn at random."""
     drawn = torch.randperm(len(some), generator=generator)[: len(vectors.clean)]
-    _, index = nearest(vectors.occluded, torch.cat([vectors.clean, some[drawn]]), neighbours)
+    hidden = vectors.occluded[vectors.distinct]
+    _, index = nearest(hidden, torch.cat([vectors.clean, some[drawn]]), neighbours)
     return float((index >= len(vectors.clean)).double().mean())
 
 
