@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -78,6 +80,21 @@ def test_names_are_text(embedding):
     assert figure.data[len(ROLES) + len(KINDS)].name == "&lt;b&gt;a&lt;/b&gt;"
     assert trace(figure, "occluded").text[1] == "occluded &lt;b&gt;a&lt;/b&gt;, coin"
     assert describe(embedding, 1) == "clean c"
+
+
+def test_patterns_without_names_are_numbered(embedding):
+    unnamed = replace(embedding, pattern_names=())
+    assert list(colour_key(unnamed, "pattern")) == ["clean", "pattern 1", "pattern 2"]
+    assert describe(unnamed, 3) == "occluded <b>a</b>, pattern 2"
+    assert trace(embedding_figure(unnamed, colour_by="pattern"), "DV").text[2] == "DV c, pattern 1"
+
+
+@pytest.mark.parametrize("names", [("cup", "cup"), ("clean", "cup"), ("clean", "clean (2)")])
+def test_equal_names_keep_colours_of_their_own(embedding, names):
+    colours = point_colours(replace(embedding, pattern_names=names), "pattern")
+    assert colours.tolist() == point_colours(embedding, "pattern").tolist()
+    assert len(colour_key(replace(embedding, pattern_names=names), "pattern")) == 3
+    assert list(colour_key(replace(embedding, classes=("a", "b", "a")), "class")) == ["a", "a (2)"]
 
 
 def test_arrows_go_from_clean_to_occluded(embedding):

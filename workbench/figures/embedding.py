@@ -7,7 +7,7 @@ can change them in place; empty ones stay. Where we depart: the paper encircles 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 
 import matplotlib
@@ -90,7 +90,10 @@ def map_traces(
 
 
 def colour_key(embedding: Embedding, colour_by: str) -> dict[str, str]:
-    """Names and colours of the classes, patterns or kinds that are on the map. Raises DataError for anything else."""
+    """Names and colours of the classes, patterns or kinds that are on the map, by ascending number.
+
+    A name that was there before gets a count, as "cup (2)". Raises DataError for another colour_by.
+    """
     if colour_by == "kind":
         there = np.unique(embedding.kinds)
         return {KINDS[kind]: colour for kind, colour in zip(there, palette(len(KINDS))[there], strict=True)}
@@ -99,9 +102,11 @@ def colour_key(embedding: Embedding, colour_by: str) -> dict[str, str]:
     numbers = embedding.labels if colour_by == "class" else embedding.patterns
     names = embedding.classes if colour_by == "class" else embedding.pattern_names
     there = np.unique(numbers[numbers > 0])
-    named = [names[number - 1] for number in there]
-    key = dict(zip(named, palette(len(there)).tolist(), strict=True))
-    return key if colour_by == "class" else {"clean": STILL, **key}
+    named = [_name(names, number, colour_by) for number in there]
+    colours = palette(len(there)).tolist()
+    if colour_by == "pattern":
+        named, colours = ["clean", *named], [STILL, *colours]
+    return dict(zip(_distinct(named), colours, strict=True))
 
 
 def point_colours(embedding: Embedding, colour_by: str) -> np.ndarray:
@@ -125,7 +130,24 @@ def describe(embedding: Embedding, row: int) -> str:
     """A vector in words, such as "occluded 3, cup 20 % centre"."""
     kind, pattern = KINDS[embedding.kinds[row]], embedding.patterns[row]
     text = f"{kind} {embedding.classes[embedding.labels[row] - 1]}"
-    return text + (f", {embedding.pattern_names[pattern - 1]}" if pattern else "")
+    return text + (f", {_name(embedding.pattern_names, pattern, 'pattern')}" if pattern else "")
+
+
+def _name(names: Sequence[str], number: int, what: str) -> str:
+    """The name of a number from 1 on, or such as "pattern 3" where there is none: what hides faces in AR is real."""
+    return names[number - 1] if number <= len(names) else f"{what} {number}"
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """The names, those that were there before with a count."""
+    found: list[str] = []
+    for name in names:
+        one, count = name, 1
+        while one in found:
+            count += 1
+            one = f"{name} ({count})"
+        found.append(one)
+    return found
 
 
 def _points(embedding: Embedding, kind: str, colours: np.ndarray) -> go.Scatter:
