@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from io import BytesIO
+
 import matplotlib
 import numpy as np
 import pytest
@@ -37,6 +40,13 @@ def test_a_panel_for_each_colouring_with_its_own_key(embedding):
     keys = [[text.get_text() for text in panel.get_legend().get_texts()] for panel in panels]
     assert keys == [list(colour_key(embedding, by)) for by in ("class", "kind")]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["clean", "occluded", "pseudo-DFV"]
+
+
+def test_names_are_text(embedding):
+    odd = replace(embedding, classes=("$^^$", "_dog"), pattern_names=("$^^$", "_coin"))
+    figure = embedding_panels(odd)
+    figure.savefig(BytesIO(), format="svg")  # a formula that is none would raise
+    assert [len(panel.get_legend().get_texts()) for panel in figure.axes] == [2, 3], "none is left out"
 
 
 def test_points_lie_where_they_are_embedded_in_their_colours(embedding):

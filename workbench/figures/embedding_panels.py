@@ -16,6 +16,7 @@ from workbench.analysis.embedding import KINDS, NONE, Embedding
 from workbench.errors import DataError
 from workbench.figures.canvas import new_figure
 from workbench.figures.embedding import colour_key, point_colours
+from workbench.figures.evaluation import _plain
 from workbench.figures.training import INK
 
 FORMS = {"clean": "o", "occluded": "D", "pseudo-DFV": "o", "DV": "x"}
@@ -83,4 +84,5 @@ def _explain(panel: Axes, key: dict[str, str], points: float) -> None:
 
 def _mark(form: str, colour: str, name: str, hollow: bool) -> Line2D:
     face = "none" if hollow else colour
-    return Line2D([], [], linestyle="", marker=form, color=colour, markerfacecolor=face, markersize=6, label=name)
+    style = {"linestyle": "", "marker": form, "color": colour, "markerfacecolor": face, "markersize": 6}
+    return Line2D([], [], **style, label=_plain(name))
