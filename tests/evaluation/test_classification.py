@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -83,6 +86,68 @@ def test_differences_are_paired() -> None:
     assert table.loc["accuracy_clean", ["difference", "low", "high"]].tolist() == [0, 0, 0]
     with pytest.raises(DataError, match="differ in fingerprint"):
         accuracy_difference(result_of([1] * 8), result_of([1] * 8, sources=np.repeat([1, 2], 4)))
+
+
+def test_other_pixels_are_other_images() -> None:
+    one, other, before = (result_of([1] * 8, pixels=pixels) for pixels in ("a", "b", ""))
+    assert one.fingerprint != other.fingerprint
+    with pytest.raises(DataError, match="differ in fingerprint"):
+        accuracy_difference(one, other)
+    for first, second in ((one, one), (one, before), (before, other)):
+        assert (accuracy_difference(first, second)["difference"] == 0).all()
+
+
+def test_evaluate_tells_images_apart_by_their_pixels() -> None:
+    def result(occluder: str, batch_size: int = 16) -> ImageResult:
+        options = {"occluders": [occluder], "pair_classes": 2, "random_places": 1}
+        data = load_data("digits", split="val", occlusion=options).subset(range(8))
+        return evaluate(Knows(data.classes), data, progress=False, batch_size=batch_size)
+
+    cup, coin = result("cup"), result("coin")
+    assert cup.fingerprint == result("cup", batch_size=3).fingerprint
+    with pytest.raises(DataError, match="differ in fingerprint"):
+        accuracy_difference(cup, coin)
+
+
+def test_what_is_not_finite_is_saved_and_is_nan_again(tmp_path: Path) -> None:
+    result = result_of([np.nan, np.inf, 0, 1, 1, 0, 0, 0], losses={"classifier": float("nan")}, pixels="ab")
+    again = ImageResult.load(result.save(tmp_path / "result.json"))
+    assert np.isnan(again.values).tolist() == [True] * 2 + [False] * 6
+    assert np.isnan(again.losses["classifier"])
+    assert again.pixels == "ab"
+    assert "NaN" not in (tmp_path / "result.json").read_text()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"labels": [1e400] * 8},
+        {"labels": [2**70] * 8},
+        {"values": [1.0] * 7},
+        {"labels": [[1]] * 8},
+        {"patterns": 0},
+        {"pixels": 3},
+        {"losses": [1]},
+        {"classes": None},
+        {"sources": [None] * 8},
+    ],
+)
+def test_files_that_are_not_as_written_are_refused(tmp_path: Path, change: dict) -> None:
+    path = result_of([1] * 8).save(tmp_path / "result.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(DataError, match=r"result\.json: not a result"):
+        ImageResult.load(path)
+    path.write_text("[" * 100_000)
+    with pytest.raises(DataError, match=r"result\.json: not a result"):
+        ImageResult.load(path)
+
+
+def test_files_written_before_have_no_digest(tmp_path: Path) -> None:
+    path = result_of([1] * 8).save(tmp_path / "result.json")
+    content = json.loads(path.read_text())
+    content.pop("pixels", None)
+    path.write_text(json.dumps(content))
+    assert ImageResult.load(path).pixels == ""
 
 
 def test_saved_and_loaded_it_is_the_same(tmp_path) -> None:

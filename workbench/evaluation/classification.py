@@ -56,6 +56,7 @@ class ImageResult:
     sources: np.ndarray  #: [I] which clean image each is made from
     values: np.ndarray  #: [I] float32: 1 = right and 0 = wrong, or the squared error
     losses: dict[str, float] | None = None  #: mean losses by name, if asked for
+    pixels: str = ""  #: digest of the images in order; "" in files written before there was one
 
     @property
     def num_images(self) -> int:
@@ -75,11 +76,21 @@ class ImageResult:
 
     @property
     def fingerprint(self) -> str:
-        """Equal for equal images."""
+        """Equal for equal images, by their pixels too where these are known."""
+        return self._fingerprint(self.pixels)
+
+    def _fingerprint(self, pixels: str) -> str:
         digest = hashlib.sha256()
         for values in (self.labels, self.patterns, self.sources):
             digest.update(np.ascontiguousarray(values, dtype="<i8").tobytes())
+        digest.update(pixels.encode())
         return digest.hexdigest()[:16]
+
+    def sees_images_of(self, other: ImageResult) -> bool:
+        """Whether both are on the same images; a result without digest is compared by the rest."""
+        known = bool(self.pixels and other.pixels)
+        first, second = (one._fingerprint(one.pixels if known else "") for one in (self, other))
+        return first == second
 
     def table(self) -> pd.DataFrame:
         """Every figure with its interval (low, high) and its number of images n."""
@@ -143,10 +154,12 @@ class ImageResult:
         return f"{self.data} {self.split}, {self.num_images} images made from {self.num_sources}"
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write JSON; a reader sees the old file or the new one. Returns the path."""
+        """Write JSON; a reader sees the old file or the new one. What is not finite is null. Returns the path."""
         content: dict[str, Any] = {item.name: getattr(self, item.name) for item in fields(self)}
         content |= {name: content[name].tolist() for name in _ARRAYS}
-        content |= {"format": FORMAT, "values": [round(float(value), 7) for value in self.values]}
+        content |= {"format": FORMAT, "values": [_finite(round(float(value), 7)) for value in self.values]}
+        if self.losses is not None:
+            content["losses"] = {name: _finite(float(value)) for name, value in self.losses.items()}
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -156,20 +169,38 @@ class ImageResult:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ImageResult:
-        """Read what `save` wrote. Raises a DataError that names the file if it is something else."""
+        """Read what `save` wrote; null is NaN. Raises a DataError that names the file if it is something else."""
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
             if content.pop("format") != FORMAT:
                 raise ValueError("unknown format")
-            kinds = dict.fromkeys(_ARRAYS, np.int64) | {"values": np.float32}
-            content |= {name: np.array(content[name], dtype=kind) for name, kind in kinds.items()}
+            content |= _arrays(content)
             content["classes"] = tuple(content["classes"])
             content["columns"] = {name: tuple(patterns) for name, patterns in content["columns"].items()}
+            if content.get("losses") is not None:
+                losses = content["losses"].items()
+                content["losses"] = {name: np.nan if value is None else float(value) for name, value in losses}
+            if not isinstance(content.get("pixels", ""), str):
+                raise ValueError("pixels is no text")
             return cls(**content)
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
             raise DataError(f"{path}: not a result written by ImageResult.save ({error}).") from error
+
+
+def _arrays(content: dict[str, Any]) -> dict[str, np.ndarray]:
+    """The arrays in the content of a file. Raises ValueError if they are not of one length."""
+    kinds = dict.fromkeys(_ARRAYS, np.int64) | {"values": np.float32}
+    arrays = {name: np.array(content[name], dtype=kind) for name, kind in kinds.items()}
+    if len({array.shape for array in arrays.values()}) > 1 or arrays["values"].ndim != 1:
+        shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in arrays.items())
+        raise ValueError(f"expected arrays of one length, got {shapes}")
+    return arrays
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
 
 
 def accuracy_difference(
@@ -179,12 +210,14 @@ def accuracy_difference(
 
     One row per figure: a, b, difference (b - a) and its 95 % interval low, high. Raises DataError for other images.
     """
-    for name in ("data", "split", "classes", "measure", "columns", "fingerprint"):
-        if getattr(a, name) != getattr(b, name):
-            raise DataError(
-                f"A paired difference needs two results on the same images; these differ in {name}. "
-                "Evaluate both on one data set."
-            )
+    differ = [n for n in ("data", "split", "classes", "measure", "columns") if getattr(a, n) != getattr(b, n)]
+    if not a.sees_images_of(b):
+        differ.append("fingerprint")
+    if differ:
+        raise DataError(
+            f"A paired difference needs two results on the same images; these differ in {differ[0]}. "
+            "Evaluate both on one data set."
+        )
     weights, rows = a._weights(seed), {}
     samples = [result._figures(weights) for result in (a, b)]
     for name in a.columns:
@@ -212,10 +245,13 @@ def evaluate_images(
     judge = _JUDGES[detector.task]
     rows: list[tuple[int, int, int]] = []
     predictions, values, sums = [], [], {}
+    pixels = hashlib.sha256()
     starts = range(0, len(data), batch_size)
     for start in tqdm(starts, desc=f"{data.name} {data.split}", disable=not progress, leave=False):
         batch = [data[i] for i in range(start, min(start + batch_size, len(data)))]
         images, targets = [image for image, _ in batch], [target for _, target in batch]
+        for image in images:
+            pixels.update(_bytes_of(image))
         said, value = judge(detector, images, targets)
         rows += [(target["label"], target["pattern"], target["source"]) for target in targets]
         predictions.append(said.cpu())
@@ -239,7 +275,14 @@ def evaluate_images(
         sources=sources,
         values=torch.cat(values).numpy(),
         losses={name: value / len(data) for name, value in sums.items()} if losses else None,
+        pixels=pixels.hexdigest()[:16],
     )
+
+
+def _bytes_of(image: Tensor) -> bytes:
+    """Kind, size and pixels of an image."""
+    values = image.as_subclass(Tensor).cpu().contiguous().numpy()
+    return f"{values.dtype} {values.shape} ".encode() + values.tobytes()
 
 
 def _judge_classes(
