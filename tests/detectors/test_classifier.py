@@ -168,6 +168,15 @@ def test_remembered_maps_change_nothing_and_are_found_again(learns: list[str]) -
     assert len(cached.cache) == 3, "evaluation must not fill the memory"
 
 
+@pytest.mark.parametrize(("learns", "size", "stride"), [(["layer4.*"], 72, 16), ([], 112, 32)])
+def test_remembered_maps_need_a_size_of_whole_cells(learns: list[str], size: int, stride: int) -> None:
+    backbone = {"name": "resnet18", "norm": "frozen", "learns": learns}
+    classifier({"kind": "classifier", "size": size, "backbone": backbone})
+    message = f"detector.size is {size}; expected a multiple of {stride}, the stride"
+    with pytest.raises(RecipeError, match=message):
+        classifier({"kind": "classifier", "size": size, "backbone": {**backbone, "cache": True}})
+
+
 @pytest.mark.parametrize(
     ("backbone", "message"),
     [

@@ -80,6 +80,11 @@ class Classifier(Detector):
             raise RecipeError("detector.backbone.cache: BatchNorm would change the maps; say norm: frozen")
         parts = split_resnet(network, options["name"]) if cached else None
         size = size or (32 if options["name"] == "small" else 224)
+        if parts is not None and size % parts[2]:
+            raise RecipeError(
+                f"detector.size is {size}; expected a multiple of {parts[2]}, the stride of the maps that "
+                "backbone.cache remembers: else they are not those that are evaluated. Change it or leave cache out"
+            )
         return cls(network, classes, size=size, frozen_norm=frozen, parts=parts)
 
     @property
