@@ -95,6 +95,13 @@ def test_the_bank_is_made_anew_and_remembered() -> None:
     assert hardener.health == {"pairs": 3.0, "dv_length": pytest.approx(37.0)}
 
 
+def test_the_shift_follows_the_features_to_their_device() -> None:
+    hardener = made()
+    decision = hardener.decide(batch_of(4))
+    moved = hardener.apply(torch.zeros(4, 3, 1, 1, device="meta", dtype=torch.float16), decision)
+    assert (moved.device.type, moved.dtype) == ("meta", torch.float16)
+
+
 def test_without_vectors_it_says_so() -> None:
     with pytest.raises(RunError, match="begin_epoch"):
         DFVAugmentation()(batch_of(2))

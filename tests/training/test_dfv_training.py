@@ -97,6 +97,16 @@ def test_the_bank_is_of_the_epochs_start(tmp_path, monkeypatch) -> None:
     torch.testing.assert_close(detector.differences(pairs), banks[-1], atol=1e-6, rtol=1e-5)
 
 
+def test_a_hardener_comes_back_with_its_bank(tmp_path) -> None:
+    train(recipe_of({"stages.1.steps": 3}), tmp_path)
+    file = checkpoint.checkpoint_path(tmp_path, 5)
+    bank = checkpoint.load_checkpoint(file)["hardener"]["bank"]
+    run = Run.open(tmp_path)
+    for detector in (run.detector(5, hardener=True), checkpoint.load_checkpoint_detector(file, run.recipe)):
+        assert torch.equal(detector.hardener.bank, bank)
+    assert run.detector(2, hardener=True).hardener.bank is None, "it was not active yet"
+
+
 def test_what_a_run_leaves(tmp_path) -> None:
     seen: list[dict] = []
     train(

@@ -116,4 +116,4 @@ class DFVAugmentation(Hardener):
 
     def apply(self, features: Tensor, decision: Decision) -> Tensor:  # type: ignore[override]
         """Pseudo-DFVs [R, C, h, w]; also replays a decision made before."""
-        return features if decision.shift is None else features + decision.shift.to(features.dtype)
+        return features if decision.shift is None else features + decision.shift.to(features)

@@ -201,6 +201,8 @@ class Run:
         player = build_hardener(self.recipe.hardener) if hardener else None
         detector = build_detector(self.recipe.detector, state["classes"], player, pretrained=False)
         detector.load_state_dict(kept)
+        if player is not None:
+            player.recall(state.get("hardener", {}))
         return detector.eval()
 
     @property
