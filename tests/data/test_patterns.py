@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from workbench.data.classification import LabelledImages
 from workbench.data.cut_outs import SHIPPED, Occluder, cut_out, load_occluders, read_occluder, shipped
@@ -99,6 +99,14 @@ def test_png_there_and_back(tmp_path) -> None:
     again = read_occluder(tmp_path / "b.png")
     assert np.array_equal(again.rgba, shipped("coin").rgba)
     assert [occluder.name for occluder in load_occluders(str(tmp_path))] == ["a", "b"]
+
+
+def test_a_text_that_swells_is_told_with_its_file(tmp_path) -> None:
+    notes = PngImagePlugin.PngInfo()
+    notes.add_text("note", "x" * (PngImagePlugin.MAX_TEXT_CHUNK + 1), zip=True)
+    Image.fromarray(square().rgba, "RGBA").save(tmp_path / "a.png", pnginfo=notes)
+    with pytest.raises(DataError, match=r"a\.png: this picture cannot be read"):
+        read_occluder(tmp_path / "a.png")
 
 
 def test_bad_occluders_say_what_to_do(tmp_path) -> None:

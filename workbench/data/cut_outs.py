@@ -136,7 +136,9 @@ def read_occluder(path: str | PathLike[str]) -> Occluder:
             return Occluder(path.stem, np.array(image.convert("RGBA")))
     except FileNotFoundError:
         raise DataError(f"{path}: this occluder does not exist") from None
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except DataError:
+        raise
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: this picture cannot be read ({error})") from error
 
 
