@@ -41,7 +41,6 @@ from workbench.figures.dfv import reconstructions_figure
 from workbench.figures.embedding import COLOUR_BY, SPREAD, colour_key, describe, embedding_figure, map_traces
 from workbench.training import Run
 
-STATE = ("classifier", "colour", "arrows", "image", "beta", "point")  # in the order in which they are set
 MOST_BETA = 3.0
 POINT = "Point at the map: this is what lies there. The yellow points are pseudo-DFVs of the chosen image."
 
@@ -63,6 +62,8 @@ class DFVExplorer(Explorer):
     Raises:
         DataError: no classifier, no pairs, a decoder that fits none, or a state that does not exist.
     """
+
+    STATE = ("classifier", "colour", "arrows", "image", "beta", "point")
 
     classifier = traitlets.Unicode()
     colour = traitlets.Enum(COLOUR_BY, COLOUR_BY[0])
@@ -98,15 +99,11 @@ class DFVExplorer(Explorer):
         self._clean_rows = np.unique(self.pairs.index[:, 0])
         self._mapped: dict[str, Mapped] = {}
         super().__init__()
-        for name, value in {"classifier": first, **state}.items():
-            if name in STATE:
-                setattr(self, name, value)
+        self.classifier = state.get("classifier", first)
         self._spread()
         self.children = self._parts()
         self.add_class("dfv-explorer")
-        self.show(**{"classifier": self.classifier, **state})
-        self.observe(self._on_change, list(STATE))
-        self._silent = False
+        self._begin(**{"classifier": self.classifier, **state})
         fit_soon(lambda: fit(self.figure))
 
     def __repr__(self) -> str:
@@ -140,17 +137,7 @@ class DFVExplorer(Explorer):
 
     def show(self, **state: Any) -> None:
         """Set several traitlets and draw once."""
-        if unknown := set(state) - set(STATE):
-            raise DataError(f"DFVExplorer has no {sorted(unknown)}; it has {', '.join(STATE)}")
-        before, self._silent = self._silent, True
-        try:
-            for name in STATE:
-                if name in state:
-                    setattr(self, name, state[name])
-            if "image" in state and "point" not in state:
-                self.point = self.image  # clean images are the first rows of the map
-        finally:
-            self._silent = before
+        self._take(state)
         self._draw(set(state))
 
     # ---- what follows from what ------------------------------------------------------------------------------
@@ -166,6 +153,10 @@ class DFVExplorer(Explorer):
         if proposal["value"] >= len(self._clean_rows):
             raise traitlets.TraitError(f"image is {proposal['value']}; there are {len(self._clean_rows)}, from 0 on")
         return proposal["value"]
+
+    def _follow(self, name: str, state: Mapping[str, Any]) -> None:
+        if name == "image" and "point" not in state:
+            self.point = self.image  # clean images are the first rows of the map
 
     def _on_hover(self, name: str, index: int) -> None:
         self.show(point=-1 - index if name == SPREAD else int(self.embedding.rows(name)[index]))

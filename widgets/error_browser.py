@@ -32,7 +32,6 @@ from workbench.figures.errors import false_positives_grid, missed_grid
 VIEWS = ("false positives", "missed objects")
 EVERY = "all"  #: no filter
 PAGE, COLUMNS = 8, 4
-STATE = ("detector", "view", "unlike", "class_name", "kind", "page")  # in the order in which they are set
 
 
 class ErrorBrowser(Explorer):
@@ -49,6 +48,8 @@ class ErrorBrowser(Explorer):
     Raises:
         DataError: results on other images, or a name that is not known.
     """
+
+    STATE = ("detector", "view", "unlike", "class_name", "kind", "page")
 
     detector = traitlets.Unicode()
     view = traitlets.Enum(VIEWS, VIEWS[0])
@@ -81,9 +82,7 @@ class ErrorBrowser(Explorer):
         self.detector = next(iter(self.diagnoses))
         self.children = self._parts()
         self.add_class("error-browser")
-        self.show(**state)
-        self.observe(self._on_change, list(STATE))
-        self._silent = False
+        self._begin(**state)
 
     def __repr__(self) -> str:
         return f"ErrorBrowser({', '.join(self.diagnoses)}; {len(self.data)} images)"
@@ -100,21 +99,14 @@ class ErrorBrowser(Explorer):
 
     def show(self, **state: Any) -> None:
         """Set several traitlets and draw once; a filter that changes leads to the first page."""
-        if unknown := set(state) - set(STATE):
-            raise DataError(f"ErrorBrowser has no {sorted(unknown)}; it has {', '.join(STATE)}")
         for key, known in (("detector", self.diagnoses), ("unlike", (EVERY, *self.diagnoses)),
                            ("class_name", (EVERY, *self.diagnosis.classes))):  # fmt: skip
             if key in state and state[key] not in known:
                 raise DataError(f"{key} is {state[key]!r}; it can be {', '.join(known)}")
-        before, self._silent = self._silent, True
-        try:
-            for name in STATE:
-                if name in state:
-                    setattr(self, name, state[name])
+        self._take(state)
+        with self._silently():
             self.table = self._matching()
             self.page = min(self.page, self.pages - 1) if "page" in state or not state else 0
-        finally:
-            self._silent = before
         self._draw()
 
     # ---- what follows from what ------------------------------------------------------------------------------

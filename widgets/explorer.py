@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import ipywidgets
 import traitlets
+
+from workbench.errors import DataError
 
 INK, GROUND = "#a40e26", "#ffebe9"  # of what went wrong
 
@@ -19,10 +22,12 @@ def alert(text: str, ink: str = INK, ground: str = GROUND) -> str:
 
 
 class Explorer(ipywidgets.VBox):
-    """Controls and what they show. A subclass gives `show`, which sets several traitlets and draws once.
+    """Controls and what they show. A subclass gives `STATE` and `show`, and calls `_begin` when its parts are there.
 
     `error` says what went wrong with the last change.
     """
+
+    STATE: tuple[str, ...]  #: the traitlets that `show` sets, in the order in which they are set
 
     error = traitlets.Unicode("", read_only=True)
     _silent = True  #: while several traitlets are set; of the class, as ipywidgets also closes what was never built
@@ -34,6 +39,33 @@ class Explorer(ipywidgets.VBox):
     def show(self, **state: Any) -> None:
         """Set several traitlets and draw once."""
         raise NotImplementedError
+
+    def _begin(self, **state: Any) -> None:
+        """Show this, and from now on what the controls say."""
+        self.show(**state)
+        self.observe(self._on_change, list(self.STATE))
+        self._silent = False
+
+    def _take(self, state: Mapping[str, Any]) -> None:
+        """Set these traitlets, and what follows from each, without drawing. Raises DataError for other names."""
+        if unknown := set(state) - set(self.STATE):
+            raise DataError(f"{type(self).__name__} has no {sorted(unknown)}; it has {', '.join(self.STATE)}")
+        with self._silently():
+            for name in self.STATE:
+                if name in state:
+                    setattr(self, name, state[name])
+                    self._follow(name, state)
+
+    def _follow(self, name: str, state: Mapping[str, Any]) -> None:
+        """Set what follows from the new value of one traitlet, when it is one of `state`."""
+
+    @contextmanager
+    def _silently(self) -> Iterator[None]:
+        before, self._silent = self._silent, True
+        try:
+            yield
+        finally:
+            self._silent = before
 
     def _on_change(self, change: dict[str, Any]) -> None:
         if not self._silent:

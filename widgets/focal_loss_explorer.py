@@ -29,7 +29,6 @@ from workbench.training import Run
 
 SHOWN = 6  #: windows in the picture
 MOST_GAMMA = 5.0
-STATE = ("detector", "gamma", "alpha", "kind", "place", "magnified")  # in the order in which they are set
 FINEST = -6  #: power of ten of the hardest fraction that the slider reaches
 POINT = (
     "Point at one of the right two curves, or move the slider: these windows lie there (yellow; objects are dashed)."
@@ -51,6 +50,8 @@ class FocalLossExplorer(Explorer):
     Raises:
         DataError: a detector without dense anchors, other classes, no detector, or a state that does not exist.
     """
+
+    STATE = ("detector", "gamma", "alpha", "kind", "place", "magnified")
 
     detector = traitlets.Unicode()
     gamma = traitlets.Float(2.0, min=0, max=MOST_GAMMA)
@@ -83,9 +84,7 @@ class FocalLossExplorer(Explorer):
         self._gather(progress=progress)
         self.children = self._parts()
         self.add_class("focal-loss-explorer")
-        self.show(**{"detector": self.detector, **state})
-        self.observe(self._on_change, list(STATE))
-        self._silent = False
+        self._begin(**{"detector": self.detector, **state})
         fit_soon(lambda: fit(self.figure))
 
     def __repr__(self) -> str:
@@ -103,16 +102,9 @@ class FocalLossExplorer(Explorer):
 
     def show(self, **state: Any) -> None:
         """Set several traitlets and draw once."""
-        if unknown := set(state) - set(STATE):
-            raise DataError(f"FocalLossExplorer has no {sorted(unknown)}; it has {', '.join(STATE)}")
-        before, self._silent = self._silent, True
-        try:
-            for name in STATE:
-                if name in state:
-                    setattr(self, name, state[name])
+        self._take(state)
+        with self._silently():
             self._controls["hardest"].value = max(1 - self.place, 10**FINEST)
-        finally:
-            self._silent = before
         self._draw(losses=set(state) & {"detector", "gamma", "alpha"} != set())
 
     # ---- what follows from what ------------------------------------------------------------------------------
@@ -249,7 +241,7 @@ class FocalLossExplorer(Explorer):
             "hardest": ipywidgets.FloatLogSlider(value=1e-6, description="from the hardest on", **log, **wide),
         }
         controls["hardest"].tooltip = "Which fraction of the windows is harder than those that are shown"
-        for name in STATE:
+        for name in self.STATE:
             if name in controls:
                 traitlets.link((self, name), (controls[name], "value"))
         if len(self.sources) == 1:

@@ -6,8 +6,7 @@ never falls behind.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ipywidgets
@@ -63,7 +62,6 @@ class RegionExplorer(Explorer):
         if not self.sources or not len(self.data):
             raise DataError("at least one detector and one image are needed")
         self._classes = classes or getattr(data, "classes", None)
-        #: In the order in which they are set.
         self.STATE = ("detector", "step", *self.OPTIONS, "index", "chosen", "box", "label")
         self.objects: list[Thing] = []
         self._compared: dict[tuple, Any] = {}
@@ -71,22 +69,14 @@ class RegionExplorer(Explorer):
         super().__init__()
         self.detector = next(iter(self.sources))
         self.children = self._parts()
-        self.show(**{"detector": self.detector, "index": 0, **state})
-        self.observe(self._on_change, list(self.STATE))
-        self._silent = False
+        self._begin(**{"detector": self.detector, "index": 0, **state})
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(self.sources)}; {len(self.data)} images)"
 
     def show(self, **state: Any) -> None:
         """Set several traitlets and draw once; what follows from them (the region from the object) is set too."""
-        if unknown := set(state) - set(self.STATE):
-            raise DataError(f"{type(self).__name__} has no {sorted(unknown)}; it has {', '.join(self.STATE)}")
-        with self._silently():
-            for name in self.STATE:
-                if name in state:
-                    setattr(self, name, state[name])
-                    self._follow(name, state)
+        self._take(state)
         if set(state) - set(self.OPTIONS):
             self._look()
         self._answer()
@@ -155,14 +145,6 @@ class RegionExplorer(Explorer):
         return self._source.detector(self.step)
 
     # ---- what follows from what ------------------------------------------------------------------------------
-
-    @contextmanager
-    def _silently(self) -> Iterator[None]:
-        before, self._silent = self._silent, True
-        try:
-            yield
-        finally:
-            self._silent = before
 
     def _follow(self, name: str, state: Mapping[str, Any]) -> None:
         if name == "detector":

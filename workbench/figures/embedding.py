@@ -15,7 +15,7 @@ import numpy as np
 import plotly.graph_objects as go
 from matplotlib.colors import hsv_to_rgb, to_hex
 
-from workbench.analysis.embedding import KINDS, NONE, Embedding
+from workbench.analysis.embedding import KINDS, Embedding
 from workbench.errors import DataError
 from workbench.figures.training import CLEAR, INK, page_layout
 
@@ -174,17 +174,25 @@ def _form_key(kind: str) -> go.Scatter:
     return go.Scatter(x=[None], y=[None], mode="markers", name=kind, marker=marker, legendgroup=kind)
 
 
-def _arrows(embedding: Embedding, rows: np.ndarray | None) -> go.Scatter:
-    """Lines from clean to occluded DFVs with heads, parted by gaps."""
+def arrow_ends(embedding: Embedding, rows: np.ndarray | None) -> list[tuple[np.ndarray, np.ndarray]]:
+    """From where to where, [2] each, the arrows of these rows [n] of occluded DFVs go; None: no rows.
+
+    Raises DataError for rows of other kinds.
+    """
     rows = np.zeros(0, int) if rows is None else np.asarray(rows)
-    if (embedding.kinds[rows] != KINDS.index("occluded")).any() or (embedding.pair[rows] == NONE).any():
+    if (embedding.kinds[rows] != KINDS.index("occluded")).any():
         raise DataError("arrows holds rows that are no occluded DFVs; take some of embedding.rows('occluded')")
     start = {int(embedding.base[row]): embedding.points[row] for row in embedding.rows("clean")}
-    steps = [(start[int(embedding.base[row])], embedding.points[row], (None, None)) for row in rows]
+    return [(start[int(embedding.base[row])], embedding.points[row]) for row in rows]
+
+
+def _arrows(embedding: Embedding, rows: np.ndarray | None) -> go.Scatter:
+    """Lines from clean to occluded DFVs with heads, parted by gaps."""
+    steps = [(*ends, (None, None)) for ends in arrow_ends(embedding, rows)]
     x, y = ([point[axis] for step in steps for point in step] for axis in (0, 1))
-    head = {"symbol": "arrow", "size": [0, 9, 0] * len(rows), "angleref": "previous", "color": INK}
+    head = {"symbol": "arrow", "size": [0, 9, 0] * len(steps), "angleref": "previous", "color": INK}
     return go.Scatter(x=x, y=y, mode="lines+markers", line={"color": INK, "width": 0.8}, marker=head,
-                      opacity=0.6, hoverinfo="skip", showlegend=len(rows) > 0)  # fmt: skip
+                      opacity=0.6, hoverinfo="skip", showlegend=len(steps) > 0)  # fmt: skip
 
 
 def _marks(points: np.ndarray, marker: Mapping[str, object], *, hover: str = "skip") -> go.Scatter:

@@ -12,10 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from workbench.analysis.embedding import KINDS, NONE, Embedding
-from workbench.errors import DataError
+from workbench.analysis.embedding import KINDS, Embedding
 from workbench.figures.canvas import new_figure
-from workbench.figures.embedding import colour_key, point_colours
+from workbench.figures.embedding import arrow_ends, colour_key, point_colours
 from workbench.figures.evaluation import _plain
 from workbench.figures.training import INK
 
@@ -41,13 +40,11 @@ def embedding_panels(
     Raises:
         DataError: arrows holds other rows.
     """
-    rows = np.zeros(0, int) if arrows is None else np.asarray(arrows)
-    if (embedding.kinds[rows] != KINDS.index("occluded")).any() or (embedding.pair[rows] == NONE).any():
-        raise DataError("arrows holds rows that are no occluded DFVs; take some of embedding.rows('occluded')")
+    ends = arrow_ends(embedding, arrows)
     figure, axes = new_figure(1, len(colour_by), (width, width / len(colour_by) + 0.9))
     for panel, by in zip(axes[0], colour_by, strict=True):
         _draw(panel, embedding, point_colours(embedding, by))
-        _draw_arrows(panel, embedding, rows)
+        _draw_arrows(panel, ends)
         panel.set_title(f"coloured by {by}", fontsize=10)
         panel.set_axis_off()  # t-SNE's axes have no unit
         _explain(panel, colour_key(embedding, by), 72 * width / len(colour_by))
@@ -67,11 +64,10 @@ def _draw(panel: Axes, embedding: Embedding, colours: np.ndarray) -> None:
         panel.scatter(*embedding.points[rows].T, s=SIZES[kind], marker=FORMS[kind], **how)
 
 
-def _draw_arrows(panel: Axes, embedding: Embedding, rows: np.ndarray) -> None:
-    start = {int(embedding.base[row]): embedding.points[row] for row in embedding.rows("clean")}
+def _draw_arrows(panel: Axes, ends: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
     style = {"arrowstyle": "-|>", "color": INK, "linewidth": 0.6, "shrinkA": 2, "shrinkB": 2, "alpha": 0.7}
-    for row in rows:
-        panel.annotate("", embedding.points[row], start[int(embedding.base[row])], arrowprops=style)
+    for start, end in ends:
+        panel.annotate("", end, start, arrowprops=style)
 
 
 def _explain(panel: Axes, key: dict[str, str], points: float) -> None:
