@@ -5,41 +5,23 @@ import pytest
 pytestmark = pytest.mark.browser
 
 SETUP = """
-import torch
 import workbench as wb
 from widgets import DFVExplorer
-from workbench.detectors import build_detector
 
-torch.manual_seed(0)
-occlusion = {"pair_classes": 6, "pair_images": 5, "training_set": "all"}
-data = wb.load_data("digits", split="train", ground="plain", occlusion=occlusion)
-section = {"kind": "classifier", "backbone": {"name": "small", "widths": [16, 32, 64], "stem": 16}}
-classifier = build_detector(section, data.classes)
-decoder = build_detector({"kind": "dfv-decoder", "classifier": section, "size": 32, "width": 64}, data.classes)
-"""
-LEARN = """
-def learn(model, weights, steps, stride):
-    optimizer = torch.optim.AdamW(weights, lr=3e-3)
-    for step in range(steps):
-        rows = [data[(step * 64 + k) * stride % len(data)] for k in range(64)]
-        optimizer.zero_grad()
-        sum(model.losses(*zip(*rows)).values()).backward()
-        optimizer.step()
-
-learn(classifier, classifier.parameters(), 25, 25)
-decoder.classifier.load_state_dict(classifier.state_dict())
-learn(decoder, decoder.generator.parameters(), 25, 7)
+recipe = wb.Recipe.load("dfv/digits-c-full")
+data = wb.load_data("digits", split="test", **recipe.data.options)
+classifiers = {"<i>plain</i>": wb.load_detector("dfv/digits-c"), "other": wb.load_detector("dfv/digits-c-full")}
 """
 SHOW = """
-names = {"<i>trained</i>": classifier, "other": build_detector(section, data.classes)}
-explorer = DFVExplorer(names, data, {"<i>trained</i>": decoder}, patterns=(5, 13, 21))
+decoder = wb.load_detector("dfv/digits-decoder")
+explorer = DFVExplorer(classifiers, data, {"<i>plain</i>": decoder}, patterns=(5, 13, 21))
 explorer
 """
 PICTURE = "document.querySelector('.dfv-explorer img.widget-image')"
 
 
 def test_point_click_and_move_beta(lab_page):
-    lab = lab_page([SETUP, LEARN, SHOW], size=(1400, 1500))
+    lab = lab_page([SETUP, SHOW], size=(1400, 1500))
     page, explorer = lab.page, lab.page.locator(".dfv-explorer")
     explorer.locator(".scatterlayer .trace").nth(6).wait_for()
     page.wait_for_timeout(4500)  # until the figure fits the page
@@ -72,7 +54,7 @@ def test_point_click_and_move_beta(lab_page):
     explorer.get_by_role("button", name="by pattern").click()
     explorer.get_by_text("cup 20 % centre").first.wait_for()
     lab.wait_idle()
-    assert page.locator(".jp-OutputArea-output i", has_text="trained").count() == 0, "a name is text"
+    assert page.locator(".jp-OutputArea-output i", has_text="plain").count() == 0, "a name is text"
     lab.theme("dark")
     explorer.scroll_into_view_if_needed()
     lab.screenshot("dfv-explorer-dark", ".dfv-explorer")
