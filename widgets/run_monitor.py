@@ -15,7 +15,7 @@ import traitlets
 from widgets.explorer import alert
 from widgets.plots import fit, fit_soon, plot
 from workbench.errors import WorkbenchError
-from workbench.figures.adversary_health import adversary_health, adversary_warnings, watches_adversary
+from workbench.figures.adversary_health import adversary_health, hardener_warnings, watches_adversary
 from workbench.figures.training import learning_curves
 from workbench.training import Run
 
@@ -37,7 +37,8 @@ class RunMonitor(ipywidgets.VBox):
     run: a `Run`, or the path of its folder: after a restart of the kernel, `RunMonitor("runs/...")` finds it again.
     interval: seconds between two looks. log_lines: how many of the last lines are shown.
 
-    Where the run has an adversary (ASDN, ASTN), its health follows below the curves, with warnings in plain words.
+    A hardener that goes wrong is told of below the curves, in plain words; then follows the health of an adversary
+    (ASDN, ASTN), where the run has one.
 
     A thread of its own looks at the folder, so that it goes on while a cell runs. `status` and `step` are traitlets
     to observe; `refresh()` looks at once.
@@ -54,7 +55,8 @@ class RunMonitor(ipywidgets.VBox):
         self._stopping = False
         self._drawn = -1  # rows of metrics in the figure
         self._build()
-        super().__init__([self._top, self._message, self.figure, self._log_box], layout={"width": "100%"})
+        parts = [self._top, self._message, self.figure, self._warnings, self._log_box]
+        super().__init__(parts, layout={"width": "100%"})
         self.add_class("run-monitor")
         self.refresh()
         self._thread = threading.Thread(target=self._follow, name=f"monitor {self.run.name}", daemon=True)
@@ -136,6 +138,8 @@ class RunMonitor(ipywidgets.VBox):
         _update(self.figure, learning_curves(metrics))
         if watches_adversary(metrics):
             self._draw_health(metrics)
+        texts = hardener_warnings(metrics, self.run.recipe)
+        self._warnings.value = "".join(alert(f"⚠ {text}", "#7d4e00", "#fff8c5") for text in texts)
 
     def _draw_health(self, metrics: pd.DataFrame) -> None:
         """Below the curves from when there is something of an adversary on."""
@@ -144,12 +148,11 @@ class RunMonitor(ipywidgets.VBox):
             self.health = plot(new)
             title = ipywidgets.HTML("<b>Health of the adversary</b>")
             children = list(self.children)
-            children[-1:-1] = [title, self._warnings, self.health]
+            children[-2:-2] = [title]
+            children[-1:-1] = [self.health]
             self.children = children
         else:
             _update(self.health, new)
-        texts = adversary_warnings(metrics, self.run.recipe)
-        self._warnings.value = "".join(alert(f"⚠ {text}", "#7d4e00", "#fff8c5") for text in texts)
 
     def _say(self, text: str) -> None:
         self._message.value = alert(text)

@@ -9,8 +9,8 @@ import torch
 
 from workbench.figures.adversary_health import (
     adversary_health,
-    adversary_warnings,
     fixed_mask_entropy,
+    hardener_warnings,
     watches_adversary,
 )
 from workbench.hardeners.asdn import spread
@@ -47,7 +47,7 @@ def metrics(stage: int = 1, rows: int = 8, **columns: object) -> pd.DataFrame:
 
 def test_a_healthy_adversary_needs_no_warning():
     for stage in range(3):
-        assert adversary_warnings(metrics(stage), recipe()) == []
+        assert hardener_warnings(metrics(stage), recipe()) == []
 
 
 @pytest.mark.parametrize(
@@ -62,36 +62,36 @@ def test_a_healthy_adversary_needs_no_warning():
     ],
 )
 def test_each_illness_has_its_warning(columns, text):
-    (found,) = adversary_warnings(metrics(**columns), recipe())
+    (found,) = hardener_warnings(metrics(**columns), recipe())
     assert pd.Series([found]).str.contains(text).all(), found
 
 
 def test_once_is_chance():
     """A single step without objects, without hard masks or with all angles at the limit is none of these."""
     once = [0.0] * 7 + [0.5]
-    assert adversary_warnings(metrics(hardened=once, masks_passed=once, adversary=once), recipe()) == []
-    assert adversary_warnings(metrics(mask_entropy=[0.47] * 3 + [0.9] * 5), recipe()) == []
-    assert adversary_warnings(metrics(rows=4, hardened=0.0), recipe()) == [], "too early to tell"
+    assert hardener_warnings(metrics(hardened=once, masks_passed=once, adversary=once), recipe()) == []
+    assert hardener_warnings(metrics(mask_entropy=[0.47] * 3 + [0.9] * 5), recipe()) == []
+    assert hardener_warnings(metrics(rows=4, hardened=0.0), recipe()) == [], "too early to tell"
 
 
 def test_only_the_present_stage_counts():
     """In its own stage the adversary hardens nothing, and in one of the detector it learns nothing."""
     before = metrics(0, hardened=0.0, masks_passed=np.nan, mask_entropy=np.nan)
-    assert adversary_warnings(before, recipe()) == []
+    assert hardener_warnings(before, recipe()) == []
     later = pd.concat([before, metrics(1).assign(step=lambda rows: rows["step"] + 100)])
-    assert adversary_warnings(later, recipe()) == []
-    assert adversary_warnings(metrics(2, adversary=0.0, masks_passed=np.nan), recipe()) == []
+    assert hardener_warnings(later, recipe()) == []
+    assert hardener_warnings(metrics(2, adversary=0.0, masks_passed=np.nan), recipe()) == []
     aside = [STAGES[0], {**STAGES[1], "harden": False}]
-    assert adversary_warnings(metrics(1, hardened=0.0, adversary=0.0), recipe(aside)) == []
+    assert hardener_warnings(metrics(1, hardened=0.0, adversary=0.0), recipe(aside)) == []
 
 
 def test_runs_without_an_adversary_are_left_alone():
     plain = metrics().filter(["step", "kind", "stage"])
     assert not watches_adversary(plain)
     assert watches_adversary(metrics())
-    assert adversary_warnings(plain, recipe()) == []
+    assert hardener_warnings(plain, recipe()) == []
     empty = pd.DataFrame({"step": [], "time": [], "kind": []})
-    assert adversary_warnings(empty, recipe()) == []
+    assert hardener_warnings(empty, recipe()) == []
     assert len(adversary_health(empty, recipe()).data) == 0
 
 
@@ -120,3 +120,14 @@ def test_what_is_drawn():
     texts = [note.text for note in figure.layout.annotations][::2]
     assert texts == ["hardener learns", "both learn", "detector learns"]
     assert len(adversary_health(table).layout.shapes) == 0
+
+
+def test_difference_vectors_that_grow_without_end_are_told():
+    """As with frozen BatchNorm and a high learning rate; a DFV run has no adversary to watch."""
+    lengths = np.array([90.0, 95, 100, 150, 300, 700, 1500, 1600])
+    frame = pd.DataFrame({"step": np.arange(8) * 10 + 10, "kind": "train", "stage": 1, "hardener/dv_length": lengths})
+    dfv = recipe(hardener=[{"kind": "dfv"}])
+    assert not watches_adversary(frame)
+    assert hardener_warnings(frame.assign(**{"hardener/dv_length": lengths[:3].repeat(3)[:8]}), dfv) == []
+    (found,) = hardener_warnings(frame.assign(**{"hardener/dv_length": 10 * lengths}).tail(5), dfv)
+    assert "Run away: the difference vectors are 5 times as long" in found

@@ -169,12 +169,12 @@ def test_the_health_of_an_adversary_is_shown_once_there_is_one(make_run, monitor
         monitor.refresh()
         if step == 3:
             shown, line = monitor.health, monitor.health.data[1]
-            assert len(monitor.children) == children + 3
+            assert len(monitor.children) == children + 2
             assert monitor._warnings.value == ""
     assert monitor.health is shown
     assert monitor.health.data[1] is line
     assert (line.name, list(line.x)) == ("objects hardened", [3])
-    assert len(monitor.children) == children + 3
+    assert len(monitor.children) == children + 2
     assert monitor._warnings.value == "", "one of these six was hardened"
     with open(run.folder / "metrics.jsonl", "a") as file:
         for step in range(9, 20):

@@ -1,7 +1,7 @@
 """Is the adversary of a run doing its work? What is logged of it over the steps, and warnings in plain words.
 
-Columns of `Run.metrics()` that are looked at: `loss/adversary`, and `hardener/...` as `ASDN` and `ASTN` report them
-in `health`: each is of the last step before it was logged.
+Columns of `Run.metrics()` that are looked at: `loss/adversary`, and `hardener/...` as `ASDN`, `ASTN` and, for the
+warnings, `DFVAugmentation` report them in `health`: each is of the last step before it was logged.
 """
 
 from __future__ import annotations
@@ -27,12 +27,13 @@ SHARES = {
 }
 RECENT, ENOUGH = 10, 5  #: logged steps that are judged, and how many of a stage there must be
 NEAR = 0.05  #: mask entropy this close to that of one fixed mask counts as collapsed
+RUNAWAY = 4.0  #: times the length at a stage's beginning from which difference vectors count as run away
 STUCK = 0.97  #: share of angles at their limit from which ASTN counts as stuck
 
 
 def watches_adversary(metrics: pd.DataFrame) -> bool:
     """Whether a run's metrics hold anything of an adversary."""
-    return any(name.startswith("hardener/") for name in metrics.columns)
+    return any(name in metrics for name in ("loss/adversary", *(f"hardener/{share}" for share in SHARES)))
 
 
 def adversary_health(
@@ -70,20 +71,23 @@ def adversary_health(
     return figure
 
 
-def adversary_warnings(metrics: pd.DataFrame, recipe: Recipe) -> list[str]:
-    """What is wrong with the adversary over the last logged steps of the present stage; empty if nothing is.
+def hardener_warnings(metrics: pd.DataFrame, recipe: Recipe) -> list[str]:
+    """What is wrong with the hardener over the last logged steps of the present stage; empty if nothing is.
 
     metrics: as `Run.metrics()` gives them. It says nothing before a stage has logged 5 times, nor of a stage that
     the hardener sits out.
     """
     train = rows_of(metrics, "train")
-    if not watches_adversary(train) or "stage" not in train:
+    if "stage" not in train or train.empty:
         return []
     stage = recipe.stages[int(train["stage"].iloc[-1])]
-    recent = train[train["stage"] == train["stage"].iloc[-1]].tail(RECENT)
+    present = train[train["stage"] == train["stage"].iloc[-1]]
+    recent = present.tail(RECENT)
     if len(recent) < ENOUGH or not stage.harden:
         return []
-    found: list[str | None] = []
+    found = [_run_away(present, recent)]
+    if not watches_adversary(train):
+        return [text for text in found if text]
     if stage.train != "hardener":
         found += [_never_masked(recent), _collapsed(recent, recipe), _stuck(recent)]
     if stage.train != "detector":
@@ -103,6 +107,18 @@ def fixed_mask_entropy(recipe: Recipe) -> float | None:
     if asdn is None or not 0 < asdn.drop < 1:
         return None
     return math.log(asdn.pool / asdn.drop) / math.log(1 / asdn.drop)
+
+
+def _run_away(present: pd.DataFrame, recent: pd.DataFrame) -> str | None:
+    """Vectors that outgrow what is added to them make the next epoch's difference vectors longer, and so on."""
+    lengths = present.get("hardener/dv_length", pd.Series(dtype=float)).dropna()
+    if lengths.empty or (times := float(recent["hardener/dv_length"].median() / lengths.iloc[0])) < RUNAWAY:
+        return None
+    return (
+        f"Run away: the difference vectors are {times:.0f} times as long as when this stage began; vectors and what "
+        "is added to them make each other longer. Lower the lr of the stage, or let BatchNorm learn "
+        "(backbone.norm: batch)."
+    )
 
 
 def _never_masked(recent: pd.DataFrame) -> str | None:
