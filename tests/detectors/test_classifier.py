@@ -153,9 +153,21 @@ def test_frozen_norm_and_named_parameters_stay() -> None:
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
+def test_batch_norm_learns_where_the_layers_do() -> None:
+    config = {"kind": "classifier", "size": 64, "backbone": {"name": "resnet18", "learns": ["layer4.*"]}}
+    model = classifier(config)
+    model.train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    model.losses(images_of(2, 64), targets_of(2))["classifier"].backward()
+    moved = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    counters = {name for name in before if "layer4" in name and name.endswith(("mean", "var", "tracked"))}
+    assert moved == counters
+
+
+@pytest.mark.parametrize("norm", ["frozen", "batch"])
 @pytest.mark.parametrize("learns", [["layer4.*"], []])
-def test_remembered_maps_change_nothing_and_are_found_again(learns: list[str]) -> None:
-    backbone = {"name": "resnet18", "norm": "frozen", "learns": learns}
+def test_remembered_maps_change_nothing_and_are_found_again(learns: list[str], norm: str) -> None:
+    backbone = {"name": "resnet18", "norm": norm, "learns": learns}
     plain = classifier({"kind": "classifier", "size": 64, "backbone": backbone})
     cached = classifier({"kind": "classifier", "size": 64, "backbone": {**backbone, "cache": True}})
     cached.load_state_dict(plain.state_dict())
@@ -188,7 +200,6 @@ def test_remembered_maps_need_a_size_of_whole_cells(learns: list[str], size: int
         ({"name": "resnet18", "last": "layer1"}, "last 'layer1' is no linear layer"),
         ({"name": "resnet18", "norm": "group"}, "norm 'group'"),
         ({"name": "resnet18", "learns": ["layer5.*"]}, "no parameter is named 'layer5.*'"),
-        ({"name": "resnet18", "cache": True}, "say norm: frozen"),
         ({"name": "vgg11", "cache": True, "norm": "frozen"}, "only the maps of resnet18"),
         ({"name": "resnet18", "cache": True, "norm": "frozen"}, "learn; name"),
     ],

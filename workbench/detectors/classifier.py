@@ -31,7 +31,6 @@ class Classifier(Detector):
     Args:
         network: gives the vectors.
         size: side in pixels that the network sees; images of another size are resized to that square.
-        frozen_norm: keep BatchNorm as it is.
         parts: the network as what does not learn, the rest, and the stride between them; what the first gives of an
             image is then remembered.
     """
@@ -44,14 +43,14 @@ class Classifier(Detector):
         classes: Sequence[str],
         *,
         size: int = 224,
-        frozen_norm: bool = False,
         parts: tuple[torch.nn.Sequential, torch.nn.Sequential, int] | None = None,
     ):
         super().__init__()
         self.network, self.last_name = network.module, network.last_name
-        self.classes, self.size, self.frozen_norm = tuple(classes), size, frozen_norm
+        self.classes, self.size = tuple(classes), size
         self.hardener: Hardener | None = None
         self.config: dict = {}
+        self._still = tuple(part for part in norms(self.network) if not part.weight.requires_grad)
         self._parts = None if parts is None else parts[:2]  # in a tuple: its layers are the network's
         self.cache = None if parts is None else FeatureCache(parts[2])
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
@@ -75,9 +74,6 @@ class Classifier(Detector):
         if not classes:
             raise RecipeError("detector: a classifier needs at least one class")
         network = build_network(len(classes), **options)
-        frozen = options.get("norm") == "frozen"
-        if cached and not frozen:
-            raise RecipeError("detector.backbone.cache: BatchNorm would change the maps; say norm: frozen")
         parts = split_resnet(network, options["name"]) if cached else None
         size = size or (32 if options["name"] == "small" else 224)
         if parts is not None and size % parts[2]:
@@ -85,7 +81,7 @@ class Classifier(Detector):
                 f"detector.size is {size}; expected a multiple of {parts[2]}, the stride of the maps that "
                 "backbone.cache remembers: else they are not those that are evaluated. Change it or leave cache out"
             )
-        return cls(network, classes, size=size, frozen_norm=frozen, parts=parts)
+        return cls(network, classes, size=size, parts=parts)
 
     @property
     def last(self) -> torch.nn.Module:
@@ -98,9 +94,9 @@ class Classifier(Detector):
         return self.last.in_features
 
     def train(self, mode: bool = True) -> Classifier:
-        """Training mode, in which frozen BatchNorm stays in evaluation mode."""
+        """Training mode, in which BatchNorm that does not learn stays in evaluation mode."""
         super().train(mode)
-        for part in norms(self.network) if self.frozen_norm else ():
+        for part in self._still:
             part.eval()
         return self
 

@@ -81,7 +81,7 @@ def build_network(
         weights: None (random), "imagenet" (torchvision's) or the path of a state dict; its last layer is used if
             it has as many classes.
         last: name of the last linear layer; None: the last one that there is.
-        norm: "batch" trains BatchNorm, "frozen" keeps its statistics and weights.
+        norm: "batch" trains the BatchNorm of the layers that learn, "frozen" keeps all statistics and weights.
         learns: patterns of names of the parameters that learn, such as "layer4.*"; the last layer always does.
             None: all.
         options: of `SmallNetwork`.
