@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torchvision.models._utils import IntermediateLayerGetter
 from torchvision.ops import FrozenBatchNorm2d
 
+from workbench.detectors.pointwise import PointwiseConv2d
 from workbench.detectors.pretrained import load_trunk, named_weights
 from workbench.errors import RecipeError
 
@@ -149,7 +150,7 @@ class FrozenNorm(FrozenBatchNorm2d):
         return x
 
 
-class NormedConv(nn.Conv2d):
+class NormedConv(PointwiseConv2d):
     """A convolution and the `FrozenNorm` behind it in one: the weights are scaled instead of the map."""
 
     def __init__(self, conv: nn.Conv2d, norm: FrozenNorm):

@@ -14,6 +14,7 @@ from workbench.detectors.dfv_decoder import DFVDecoder
 from workbench.detectors.fast_rcnn import FastRCNN
 from workbench.detectors.faster_rcnn import FasterRCNN
 from workbench.detectors.mask_rcnn import MaskRCNN
+from workbench.detectors.pointwise import speed_up
 from workbench.detectors.proposal_network import ProposalNetwork
 from workbench.detectors.retinanet import RetinaNet
 from workbench.errors import RecipeError
@@ -54,6 +55,7 @@ def build_detector(
     if not pretrained and "weights" in options.get("backbone", {}):
         options["backbone"]["weights"] = None
     detector = KINDS[kind](tuple(classes), **options)
+    speed_up(detector)
     detector.config = copy.deepcopy(config)
     detector.take_hardener(hardener)
     return detector
