@@ -165,7 +165,25 @@ def test_an_occluded_image_in_several_pairs_counts_once(by_pattern):
     assert table.loc["clean DFVs", "covered"] == 1, "balls of 3, not of 0"
     length = (0 + 3 + 1 + 2 + 0 + 3 + 2 + 1) / 8
     assert table.loc["clean DFVs", "distance"] == pytest.approx((0 + 2 + 0 + 1) / 4 / length)
+    pseudo = pseudo_vectors(vectors)
+    assert (vectors.labels[pseudo.pair] != np.array([1, 1, 2, 2])[pseudo.base]).all(), "none from the same subject"
+    assert len(pseudo.vectors) == 4 * 4
+    of_one = (vectors.source[:4], labels[:4], vectors.patterns[:4])
+    alone = PairVectors(clean[:2], occluded[:4], *of_one, images=images[:4])
+    with pytest.raises(DataError, match="pairs of more subjects"):
+        coverage(alone)
     assert by_pattern.distinct.tolist() == list(range(8)), "each its own where nothing else is said"
+
+
+def test_tightness_takes_an_occluded_image_once():
+    """Occluded at 0, 4 | 1, 5 (class | class), each in two pairs: the silhouette is that of four points."""
+    images = np.array([0, 1, 0, 1, 2, 3, 2, 3])
+    occluded = torch.tensor([[0.0], [4], [1], [5]])[images]
+    patterns = np.array([1, 2, 1, 2, 1, 2, 1, 2])
+    clean = torch.tensor([[0.0], [1], [2], [3]])
+    vectors = PairVectors(clean, occluded, np.repeat(np.arange(4), 2), np.repeat([1, 2], 4), patterns, images=images)
+    by_hand = np.mean([1 - 1 / 4.5, 1 - 1 / 3.5, 1 - 1 / 3.5, 1 - 1 / 4.5])
+    assert tightness(vectors).loc["occluded DFVs", "pattern"] == pytest.approx(by_hand)
 
 
 def test_coverage_needs_two_images():

@@ -78,6 +78,24 @@ def test_caltech101_leaves_the_background_out_and_splits_without_overlap(tmp_pat
     assert (len(train), len(test)) == (8, 4)
     assert not {train.path(i) for i in range(8)} & {test.path(i) for i in range(4)}
     assert train.image(0).shape == (3, 8, 8)
+    whole = load_data("caltech101", root=tmp_path, size=8, train_per_class=None)
+    assert len(whole) == 12, "all images, for the decoder"
+    with pytest.raises(DataError, match="leaves no images to test"):
+        load_data("caltech101", root=tmp_path, split="test", train_per_class=None)
+
+
+def test_full_images_are_the_files_at_their_own_size(tmp_path) -> None:
+    """Also behind occlusion and in subsets; an occluded image has none but itself."""
+    for name in ("ant", "bee"):
+        for number in range(2):
+            picture(tmp_path / "train" / name / f"{number}.png", size=(40, 60))
+    data = load_data(
+        "image-folder", root=tmp_path, size=28, resize="crop",
+        occlusion={"training_set": "all", "pair_classes": 1, "pair_images": 1},
+    )  # fmt: skip
+    clean, hidden = (int(np.flatnonzero((data.numbers > 0) == occluded)[-1]) for occluded in (False, True))
+    assert data.full_image(clean).shape == data.subset([clean]).full_image(0).shape == (3, 60, 40)
+    assert torch.equal(data.full_image(hidden), data.image(hidden))
 
 
 def test_oxford102_trains_on_what_is_not_in_the_official_test_set(tmp_path, monkeypatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 from torchvision.models.detection import fasterrcnn_resnet50_fpn
 
@@ -300,3 +301,22 @@ def test_files_that_are_not_detectors_are_refused(tmp_path):
         load_detector(tmp_path / "bad.safetensors")
     with pytest.raises(WeightsError, match="not finished"):
         load_detector(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("config", "classes", "message"),
+    [
+        ("[" * 100_000, "[]", "cannot be read"),
+        ("{", "[]", "cannot be read"),
+        (None, "[]", "cannot be read"),
+        ("[1]", "[]", "expected a dict"),
+        ("{}", '{"a": 1}', "list of names"),
+        ("{}", "[1]", "list of names"),
+    ],
+)
+def test_what_a_file_says_of_itself_is_read_with_care(tmp_path, config, classes, message):
+    about = {"format": "occlusion-workbench-detector-1", "classes": classes}
+    about |= {} if config is None else {"config": config}
+    save_file({"weight": torch.zeros(1)}, tmp_path / "odd.safetensors", metadata=about)
+    with pytest.raises(WeightsError, match=message):
+        load_detector(tmp_path / "odd.safetensors")

@@ -162,10 +162,11 @@ def test_saved_and_loaded_it_is_the_same(tmp_path) -> None:
     )
     assert "accuracy_20_centre" in again._repr_html_()
     assert "20_centre 0.500" in repr(again)
-    (tmp_path / "other.json").write_text('{"format": "something"}')
-    for load in (load_result, ImageResult.load, Result.load):
-        with pytest.raises(DataError, match=r"other\.json"):
-            load(tmp_path / "other.json")
+    for content in ('{"format": "something"}', "[" * 100_000):
+        (tmp_path / "other.json").write_text(content)
+        for load in (load_result, ImageResult.load, Result.load):
+            with pytest.raises(DataError, match=r"other\.json"):
+                load(tmp_path / "other.json")
 
 
 class Knows(Detector):

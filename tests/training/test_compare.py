@@ -104,9 +104,10 @@ def test_a_comparison_can_be_kept_as_a_file(tmp_path):
     pd.testing.assert_frame_equal(again.frame()[without], comparison.frame()[without])
     assert "/" not in "".join(again.frame()["folder"]), "the file can be given away"
     pd.testing.assert_frame_equal(again.table(), comparison.table())
-    (tmp_path / "other.json").write_text("[1]")
-    with pytest.raises(RunError, match="no saved comparison"):
-        Comparison.load(tmp_path / "other.json")
+    for content in ("[1]", "[" * 100_000):
+        (tmp_path / "other.json").write_text(content)
+        with pytest.raises(RunError, match="no saved comparison"):
+            Comparison.load(tmp_path / "other.json")
 
 
 def test_recall_of_what_the_runs_propose(tmp_path):

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 import workbench as wb
@@ -184,7 +185,7 @@ def test_changes_keep_the_size_and_follow_the_generator() -> None:
     image = load_data("digits", split="val").image(0)
     for change in (
         lambda rng: moved(image, AffineSpec(), rng),
-        lambda rng: cropped(image, CropSpec(), rng),
+        lambda rng: cropped(image, CropSpec(), rng, (32, 32)),
         lambda rng: erased(image, rng),
     ):
         first, again, other = (change(np.random.default_rng(seed)) for seed in (0, 0, 1))
@@ -192,6 +193,20 @@ def test_changes_keep_the_size_and_follow_the_generator() -> None:
         assert first.dtype == torch.uint8
         assert torch.equal(first, again)
         assert not torch.equal(first, other)
+
+
+def test_crops_are_cut_from_the_whole_file_and_have_the_size_of_the_data(tmp_path) -> None:
+    """A file of 90 x 60 pixels, red but for a blue end that its central crop does not show."""
+    pixels = np.full((60, 90, 3), (255, 0, 0), np.uint8)
+    pixels[:, 80:] = (0, 0, 255)
+    (tmp_path / "train" / "ant").mkdir(parents=True)
+    Image.fromarray(pixels).save(tmp_path / "train" / "ant" / "0.png")
+    data = load_data("image-folder", root=tmp_path, size=28, resize="crop")
+    assert not (data.image(0)[2] > 0).any()
+    view = TrainingView(data, seed=0, augment=AugmentSpec(crop=CropSpec(area=(0.5, 1.0))))
+    shown = [view[epoch, 0][0] for epoch in range(20)]
+    assert all(image.shape == (3, 28, 28) for image in shown)
+    assert any((image[2] > 200).any() for image in shown)
 
 
 def test_erasing_hides_a_rectangle_of_the_stated_size() -> None:

@@ -11,7 +11,7 @@ points in whose ball, out to their k-th nearest real neighbour, a made-up point 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -55,10 +55,19 @@ class PairVectors:
         return labels
 
     @cached_property
+    def hidden(self) -> np.ndarray:
+        """[M] which occluded image each pair is of: in AR each is in several pairs."""
+        return np.arange(len(self.occluded)) if self.images is None else self.images
+
+    @cached_property
     def distinct(self) -> np.ndarray:
-        """A pair of each occluded image [D], by its row: in AR each image is in several pairs."""
-        images = np.arange(len(self.occluded)) if self.images is None else self.images
-        return np.unique(images, return_index=True)[1]
+        """A pair of each occluded image [D], by its row."""
+        return np.unique(self.hidden, return_index=True)[1]
+
+    def chosen(self, rows: np.ndarray) -> PairVectors:
+        """Some of the pairs, by their rows."""
+        of_pairs = {name: getattr(self, name)[rows] for name in ("source", "labels", "patterns")}
+        return replace(self, occluded=self.occluded[torch.from_numpy(rows)], images=self.hidden[rows], **of_pairs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,14 +141,17 @@ def pseudo_vectors(
     each: int | None = None,
     seed: int = 0,
 ) -> PseudoVectors:
-    """Pseudo-DFVs of clean images (eq. 2), never with a DV of the image itself.
+    """Pseudo-DFVs of clean images (eq. 2), never with a DV of an occluded image that has a pair with them.
+
+    In AR each clean face of a person is paired with each occluded one of that person: the DV of another clean face
+    added to this one would be nearly the occluded face itself.
 
     bases: rows of the clean images; None: all. each: how many of every image, drawn at random; None: with all DVs.
     """
     rng = np.random.default_rng(seed)
     chosen = []
     for base in np.arange(len(vectors.clean)) if bases is None else np.asarray(bases):
-        others = np.flatnonzero(vectors.source != base)
+        others = np.flatnonzero(~np.isin(vectors.hidden, vectors.hidden[vectors.source == base]))
         if each is not None and each < len(others):
             others = np.sort(rng.choice(others, each, replace=False))
         chosen.append(np.stack([np.full_like(others, base), others], 1))
@@ -153,13 +165,14 @@ def tightness(vectors: PairVectors, *, metric: str = "euclidean") -> pd.DataFram
 
     Rows: DVs, and for contrast occluded DFVs. Columns: `pattern` and `class`, silhouettes in -1..1 (0: no groups at
     all; NaN where there is one group only), and `same_pattern`, `same_class` and `neither`: the mean cosine of two
-    vectors of different images that share only the pattern, only the class, or neither. metric: of the silhouette.
+    vectors of different images that share only the pattern, only the class, or neither. An occluded image that is in
+    several pairs counts once, its DVs each. metric: of the silhouette.
     """
-    rows = {}
-    for name, some in (("DVs", vectors.differences), ("occluded DFVs", vectors.occluded)):
-        groups = {"pattern": vectors.patterns, "class": vectors.labels}
+    once, rows = vectors.chosen(vectors.distinct), {}
+    for name, of, some in (("DVs", vectors, vectors.differences), ("occluded DFVs", once, once.occluded)):
+        groups = {"pattern": of.patterns, "class": of.labels}
         rows[name] = {key: _silhouette(some, labels, metric) for key, labels in groups.items()}
-        rows[name] |= _cosines(some, vectors)
+        rows[name] |= _cosines(some, of)
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
@@ -177,15 +190,19 @@ def coverage(
     share for which the nearest one is of their class; `near`, the share of these vectors among the `neighbours`
     nearest of them and the clean DFVs, with as many of these as of those (chance: 0.5; NaN for the clean DFVs).
 
-    Raises DataError for pairs of fewer than two clean or two occluded images: no other one has a DV, or is near.
+    Raises DataError for pairs of fewer than two clean or two occluded images, or where each occluded one has a pair
+    with each clean one: no other one has a DV, or is near.
     """
-    hidden, hidden_labels = vectors.occluded[vectors.distinct], vectors.labels[vectors.distinct]
+    once = vectors.chosen(vectors.distinct)
+    hidden, hidden_labels = once.occluded, once.labels
     if min(len(vectors.clean), len(hidden)) < 2:
         raise DataError(
             f"coverage got pairs of {len(vectors.clean)} clean and {len(hidden)} occluded images; take pairs of at "
             "least two images of either"
         )
     pseudo = pseudo_vectors(vectors, beta=beta, each=each, seed=seed)
+    if len(pseudo.vectors) == 0:
+        raise DataError("coverage: every occluded image has a pair with every clean one; take pairs of more subjects")
     generator = torch.Generator().manual_seed(seed)
     noise = F.normalize(torch.randn(pseudo.vectors.shape, generator=generator), dim=1)
     lengths = vectors.differences.norm(dim=1)

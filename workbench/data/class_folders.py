@@ -58,11 +58,14 @@ def caltech101(
     split: str = "train",
     *,
     size: int = 224,
-    train_per_class: int = 30,
+    train_per_class: int | None = 30,
     test_per_class: int = 50,
     seed: int = 0,
 ) -> Photographs:
-    """Caltech-101 without the background class: `root/caltech101/101_ObjectCategories/class/image_0001.jpg`."""
+    """Caltech-101 without the background class: `root/caltech101/101_ObjectCategories/class/image_0001.jpg`.
+
+    train_per_class: None takes all images, also those of the test split, as for the paper's decoder.
+    """
     folder = existing_folder(root, "caltech101")
     _split(split, ("train", "test"), "caltech101")
     found = _by_torchvision(datasets.Caltech101, folder, "caltech101/101_ObjectCategories")
@@ -71,6 +74,8 @@ def caltech101(
         for number, label in zip(found.index, found.y, strict=True)
     ]
     labels = np.array(found.y, dtype=np.int64) + 1
+    if split == "test" and train_per_class is None:
+        raise DataError("train_per_class is null, which leaves no images to test; give a number")
     skip, number = (0, train_per_class) if split == "train" else (train_per_class, test_per_class)
     whole = Photographs("caltech101", split, found.categories, paths, labels, size=size)
     return whole.chosen(draw_per_class(labels, number, seed, skip=skip))

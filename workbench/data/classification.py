@@ -97,11 +97,16 @@ class Photographs(LabelledImages):
         self._position(index)
         return self.pixels, self.pixels
 
-    def image(self, index: int) -> tv_tensors.Image:
+    def full_image(self, index: int) -> tv_tensors.Image:
+        """The file at its own size, cropped to its box if it has one."""
         index = self._position(index)
         image = read_image(self.paths[index]).as_subclass(Tensor)
         if self.boxes is not None:
             image = _cropped(image, self.boxes[index], self.paths[index])
+        return tv_tensors.Image(image)
+
+    def image(self, index: int) -> tv_tensors.Image:
+        image = self.full_image(index).as_subclass(Tensor)
         if self.resize == "crop":
             image = V.resize(image, [round(self.pixels * 8 / 7)], antialias=True)
             return tv_tensors.Image(V.center_crop(image, [self.pixels, self.pixels]).contiguous())
@@ -135,11 +140,14 @@ def _cropped(image: Tensor, box: np.ndarray, path: Path) -> Tensor:
     return image[:, top:bottom, left:right]
 
 
-def draw_per_class(labels: np.ndarray, number: int, seed: int, *, skip: int = 0) -> np.ndarray:
-    """Rows [n], ascending, of at most `number` images of each class, after `skip` others of a seeded shuffle."""
+def draw_per_class(labels: np.ndarray, number: int | None, seed: int, *, skip: int = 0) -> np.ndarray:
+    """Rows [n], ascending, of at most `number` images of each class, after `skip` others of a seeded shuffle.
+
+    number: None takes all that are left.
+    """
     rows = []
     for label in np.unique(labels):
         own = np.flatnonzero(labels == label)
         order = np.random.default_rng([seed, int(label)]).permutation(len(own))
-        rows.append(own[order[skip : skip + number]])
+        rows.append(own[order[skip : None if number is None else skip + number]])
     return np.sort(np.concatenate(rows)) if rows else np.zeros(0, np.int64)

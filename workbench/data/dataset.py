@@ -39,6 +39,10 @@ class Dataset(torch.utils.data.Dataset):
         """The image [3, H, W], uint8."""
         raise NotImplementedError
 
+    def full_image(self, index: int) -> tv_tensors.Image:
+        """What random crops for training are cut from, [3, H, W] uint8: all of the file where `image` is a part."""
+        return self.image(index)
+
     def target(self, index: int) -> Target:
         """The target alone; no image is decoded."""
         raise NotImplementedError
@@ -116,6 +120,9 @@ class Subset(Dataset):
 
     def image(self, index: int) -> tv_tensors.Image:
         return self.whole.image(self.indices[self._position(index)])
+
+    def full_image(self, index: int) -> tv_tensors.Image:
+        return self.whole.full_image(self.indices[self._position(index)])
 
     def target(self, index: int) -> Target:
         return self.whole.target(self.indices[self._position(index)])

@@ -79,6 +79,11 @@ class OccludedImages(Dataset):
         image = self._latest[1]
         return tv_tensors.Image(lay(image, self.patterns[number - 1])[0] if number else image.clone())
 
+    def full_image(self, index: int) -> tv_tensors.Image:
+        """Of a clean image all of its file; a pattern is laid on what `image` shows of it."""
+        index = self._position(index)
+        return self.image(index) if self.numbers[index] else self.clean.full_image(int(self.rows[index]))
+
     def target(self, index: int) -> Target:
         index = self._position(index)
         row, number = int(self.rows[index]), int(self.numbers[index])

@@ -69,15 +69,25 @@ def load_detector(name: str | Path, device: str | torch.device = "cpu") -> Detec
             f"{path} holds weights but not a detector's configuration; load it into a detector that you built "
             "with detector.load_state_dict(safetensors.torch.load_file(path))"
         )
-    detector = build_detector(
-        json.loads(metadata["config"]), json.loads(metadata["classes"]), pretrained=False
-    )
+    config, classes = _described(metadata, path)
+    detector = build_detector(config, classes, pretrained=False)
     state = {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
     try:
         detector.load_state_dict(state)
     except RuntimeError as reason:
         raise WeightsError(f"{path} does not fit its own configuration: {reason}") from reason
     return detector.to(device).eval()
+
+
+def _described(metadata: dict[str, str], path: Path) -> tuple[dict, list[str]]:
+    """Configuration and classes as the file states them. Raises WeightsError."""
+    try:
+        config, classes = json.loads(metadata["config"]), json.loads(metadata["classes"])
+    except (KeyError, ValueError, RecursionError) as reason:
+        raise WeightsError(f"{path} says of itself what cannot be read: {reason!r}") from reason
+    if not isinstance(config, dict) or not isinstance(classes, list) or not all(isinstance(c, str) for c in classes):
+        raise WeightsError(f"{path}: expected a dict as configuration and a list of names as classes")
+    return config, classes
 
 
 def begin_from(detector: Detector, name: str | Path) -> list[str]:

@@ -17,7 +17,7 @@ def load_result(path: str | os.PathLike[str]) -> Result | ImageResult:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not a saved result ({error}).") from error
     whole_images = isinstance(content, dict) and content.get("format") == FORMAT
     return ImageResult.load(path) if whole_images else Result.load(path)

@@ -217,7 +217,7 @@ class Result:
             return cls(**content)
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
-        except (ValueError, KeyError, TypeError, AttributeError, zlib.error) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, zlib.error) as error:
             raise DataError(f"{path}: not a result written by Result.save ({error}).") from error
 
 

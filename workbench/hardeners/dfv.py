@@ -13,7 +13,8 @@ of zero (sec. 3.3).
 - The pairs are never augmented; random changes of images belong to the recipe's training images.
 
 *Here:* the copy runs in evaluation mode (the paper does not say), so that a DV does not depend on which pairs are
-in its batch. Draws are with replacement and independent of the image's own class.
+in its batch, nor on dropout where the last layer sees it (VGG, AlexNet): v is then hidden in part and d is not, both
+with the same mean. Draws are with replacement and independent of the image's own class.
 
 | | paper | released (an independent adaptation, kalebkassaw/deep-feature-augmentation) |
 |---|---|---|

@@ -31,11 +31,11 @@ class ImageChanges:
         self.augment = augment
         self.patterns = _patterns(pairs) if augment.paste is not None else ()
 
-    def move(self, image: Tensor, rng: np.random.Generator) -> Tensor:
-        """Crop, turn, move, scale."""
+    def move(self, image: Tensor, rng: np.random.Generator, size: tuple[int, int]) -> Tensor:
+        """Crop, turn, move, scale. size: height and width that a crop is resized to."""
         image = image.as_subclass(Tensor)
         if self.augment.crop is not None:
-            image = cropped(image, self.augment.crop, rng)
+            image = cropped(image, self.augment.crop, rng, size)
         if self.augment.affine is not None:
             image = moved(image, self.augment.affine, rng)
         return image
@@ -70,11 +70,11 @@ def moved(image: Tensor, spec: AffineSpec, rng: np.random.Generator) -> Tensor:
     )
 
 
-def cropped(image: Tensor, spec: CropSpec, rng: np.random.Generator) -> Tensor:
-    """A random part, at the size of the image."""
+def cropped(image: Tensor, spec: CropSpec, rng: np.random.Generator, size: tuple[int, int]) -> Tensor:
+    """A random part, resized to `size` (height, width)."""
     height, width = image.shape[-2:]
     box = _rectangle(height, width, spec.area, spec.aspect, rng) or (0, 0, height, width)
-    return V.resized_crop(image, *box, size=[height, width], antialias=True)
+    return V.resized_crop(image, *box, size=list(size), antialias=True)
 
 
 def erased(image: Tensor, rng: np.random.Generator) -> Tensor:

@@ -72,16 +72,16 @@ class TrainingView(torch.utils.data.Dataset):
 
     def __init__(self, data: Dataset, *, seed: int, augment: AugmentSpec):
         self.data, self.seed, self.flip = data, seed, augment.flip
-        self.changes = build_changes(augment, data)
+        self.changes, self.crops = build_changes(augment, data), augment.crop is not None
 
     def __len__(self) -> int:
         return len(self.data)
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, Target]:
         epoch, index = key
-        image, target = self.data[index]
+        image, target = self.data.full_image(index) if self.crops else self.data.image(index), self.data.target(index)
         rng = np.random.default_rng([self.seed, CHANGE, epoch, index]) if self.changes else None
-        image = self.changes.move(image, rng) if self.changes else image
+        image = self.changes.move(image, rng, self.data.size(index)) if self.changes else image
         if self.flip and derived_seed(self.seed, FLIP, epoch, index) % 2 == 1:
             image, target = flip_horizontally(image, target)
         if self.changes and not target.get("pattern"):  # what is occluded already stays so

@@ -162,7 +162,7 @@ class Comparison:
             content = json.loads(Path(path).read_text())
             columns = [field["name"] for field in content["schema"]["fields"]]
             return cls(pd.DataFrame(content["data"], columns=columns))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise RunError(f"{path} is no saved comparison: {error}") from error
 
     def __repr__(self) -> str:

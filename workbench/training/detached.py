@@ -59,7 +59,7 @@ class Record:
         """
         try:
             record = cls(**json.loads((folder / RECORD).read_text()))
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError, RecursionError):
             return None
         return record if record.folder == os.path.realpath(folder) else replace(record, pid=0, token="")
 
@@ -166,7 +166,7 @@ def ending(folder: Path) -> str:
             return ""
         status = int(seen["status"])
         return f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ""
 
 

@@ -326,7 +326,7 @@ class Run:
     def _json(self, name: str) -> dict:
         try:
             return json.loads((self.folder / name).read_text())
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
 
     def _logged_since(self, started: float) -> bool:
@@ -411,7 +411,7 @@ class _JsonLines:
             if not line.endswith(b"\n"):
                 break
             self._offset, self._last = self._offset + len(line), line
-            with suppress(ValueError):
+            with suppress(ValueError, RecursionError):
                 row = json.loads(line)
                 if isinstance(row, dict):
                     self._rows.append(row)

@@ -289,11 +289,6 @@ class Training:
     def _finish(self) -> None:
         if not self.world.first:
             return
-        result = None
-        if self.recipe.test is not None:
-            evaluation = self._evaluate(load_spec(self.recipe.test))
-            evaluation.save(self.folder / "result.json")
-            result = records.without_nan(evaluation.summary)
         path = self.folder / "detector.safetensors"
         try:
             with self._mean_weights():
@@ -301,6 +296,11 @@ class Training:
                 save_detector(self.detector, path, about=about)
         except OSError as error:
             raise checkpoint.disk_error(path, error) from error
+        result = None
+        if self.recipe.test is not None:
+            evaluation = self._evaluate(load_spec(self.recipe.test))
+            evaluation.save(self.folder / "result.json")
+            result = records.without_nan(evaluation.summary)
         seconds = time.monotonic() - self.began
         checkpoint.write_json(self.folder / "done.json", {"step": self.step, "seconds": seconds, "result": result})
         log.info("done: %d steps in %.0f s", self.step, seconds)
