@@ -15,7 +15,12 @@ import traitlets
 from widgets.explorer import alert
 from widgets.plots import fit, fit_soon, plot
 from workbench.errors import WorkbenchError
-from workbench.figures.adversary_health import adversary_health, hardener_warnings, watches_adversary
+from workbench.figures.adversary_health import (
+    adversary_health,
+    angle_histogram,
+    hardener_warnings,
+    watches_adversary,
+)
 from workbench.figures.training import learning_curves
 from workbench.training import Run
 
@@ -79,6 +84,7 @@ class RunMonitor(ipywidgets.VBox):
         self._message = ipywidgets.HTML()
         self.figure = plot(learning_curves(self.run.metrics()))
         self.health: go.FigureWidget | None = None  # once something of an adversary is logged
+        self.angles: go.FigureWidget | None = None  # once something of angles is
         self._warnings = ipywidgets.HTML()
         self._log = ipywidgets.HTML()
         self._log_box = ipywidgets.Accordion([self._log], titles=("Log",), selected_index=None)
@@ -105,7 +111,7 @@ class RunMonitor(ipywidgets.VBox):
 
     def _fit(self) -> None:
         with self._lock:
-            for figure in () if self._closed.is_set() else (self.figure, self.health):
+            for figure in () if self._closed.is_set() else (self.figure, self.health, self.angles):
                 if figure is not None:
                     fit(figure)
 
@@ -153,6 +159,12 @@ class RunMonitor(ipywidgets.VBox):
             self.children = children
         else:
             _update(self.health, new)
+        turned = angle_histogram(metrics)
+        if turned is not None and self.angles is None:
+            self.angles = plot(turned)
+            self.children = [*self.children[:-1], self.angles, self.children[-1]]
+        elif turned is not None:
+            _update(self.angles, turned)
 
     def _say(self, text: str) -> None:
         self._message.value = alert(text)

@@ -161,6 +161,8 @@ def test_published_defaults_and_their_change():
     assert numbers == (16, 0.25, 0.1, 1.0, 0.3)
     released = build_detector(TINY | {"roi": {"background_from": 0.0}}, CLASSES).roi_heads
     assert released.background_from == 0
+    mining = build_detector(TINY | {"roi": {"mining": {"kind": "ohem"}}}, CLASSES).roi_heads
+    assert mining.background_from == 0, "OHEM looks at all background"
     assert released.samples == 128
 
 

@@ -9,6 +9,7 @@ import torch
 
 from workbench.figures.adversary_health import (
     adversary_health,
+    angle_histogram,
     fixed_mask_entropy,
     hardener_warnings,
     watches_adversary,
@@ -131,3 +132,26 @@ def test_difference_vectors_that_grow_without_end_are_told():
     assert hardener_warnings(frame.assign(**{"hardener/dv_length": lengths[:3].repeat(3)[:8]}), dfv) == []
     (found,) = hardener_warnings(frame.assign(**{"hardener/dv_length": 10 * lengths}).tail(5), dfv)
     assert "Run away: the difference vectors are 5 times as long" in found
+
+
+def angles(shares: list[float]) -> dict[str, float]:
+    return {f"angle_{number}": share for number, share in enumerate(shares, start=1)}
+
+
+def test_the_histogram_of_angles_is_that_of_the_last_steps():
+    assert angle_histogram(metrics()) is None
+    frame = metrics(rows=30, **angles([0.0, 0, 0, 0, 1.0, 0, 0, 0, 0.0]))
+    frame.loc[frame.index[-10:], "hardener/angle_5"] = 0.5
+    frame.loc[frame.index[-10:], "hardener/angle_9"] = 0.5
+    frame.loc[frame.index[-1], "hardener/angle_1"] = np.nan  # a step without objects
+    (bars,) = angle_histogram(frame).data
+    assert bars.x[0] == pytest.approx(-8 / 9)
+    np.testing.assert_allclose(bars.y, [0, 0, 0, 0, 0.55, 0, 0, 0, 0.45])
+
+
+def test_a_network_that_hardly_turns_is_told_once_it_had_time():
+    small, large = angles([0, 0, 0, 0.4, 0.3, 0.2, 0.1, 0, 0]), angles([0.3, 0, 0, 0.1, 0.1, 0.1, 0.1, 0, 0.3])
+    (found,) = hardener_warnings(metrics(rows=20, **small), recipe())
+    assert found.startswith("Hardly turns: 90% of ASTN's angles are within a third")
+    assert hardener_warnings(metrics(rows=19, **small), recipe()) == [], "too early to tell"
+    assert hardener_warnings(metrics(rows=20, **large), recipe()) == []

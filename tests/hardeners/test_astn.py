@@ -122,6 +122,7 @@ def test_it_learns_to_pass_objects_for_background():
     optimizer = torch.optim.Adam(astn.parameters(), 1e-2)
     first = batch.score.true_class(astn(batch).features, batch.labels).mean()
     assert astn.health["angles_at_limit"] == 0
+    assert astn.health["angle_5"] == 1, "it begins with angles of nearly 0"
     for _ in range(40):
         optimizer.zero_grad()
         astn(batch).adversary_loss.backward()
@@ -133,6 +134,9 @@ def test_it_learns_to_pass_objects_for_background():
     assert last < first - 0.8 * (first - limit)
     assert astn.health["angles_at_limit"] > 0.9, "this world is won by turning as far as one may"
     assert astn.health["hardened"] == 1
+    bins = [astn.health[f"angle_{number}"] for number in range(1, 10)]
+    assert sum(bins) == pytest.approx(1)
+    assert bins[0] + bins[8] > 0.9
 
 
 def test_its_loss_is_cross_entropy_with_background():

@@ -312,6 +312,22 @@ def test_no_foreground_is_no_work(trained, name):
     assert hardened.adversary_loss is None
 
 
+@pytest.mark.parametrize("rois", [ROIS, 0])
+@pytest.mark.parametrize("name", ["asdn", "asdn released", "astn", "fusion"])
+def test_alone_without_foreground_an_adversary_has_a_loss_of_zero(trained, name, rois):
+    """Such a step of a stage that trains the hardener only must still have gradients."""
+    batch = batch_of(trained)
+    none = {"features": batch.features[:rois], "image_index": batch.image_index[:rois]}
+    batch = dataclasses.replace(batch, labels=torch.zeros(rois, dtype=torch.long), **none)
+    hardener = made(name)
+    hardener.enter("hardener")
+    hardened = hardener(batch)
+    assert torch.equal(hardened.features, batch.features)
+    assert hardened.adversary_loss == 0
+    hardened.adversary_loss.backward()
+    assert all(p.grad is not None and not p.grad.any() for p in hardener.parameters())
+
+
 @pytest.mark.parametrize("name", ["asdn", "asdn released", "astn", "fusion"])
 def test_a_fixed_adversary_hardens_but_has_no_loss(trained, name):
     hardener, batch = made(name), batch_of(trained)

@@ -185,6 +185,21 @@ def test_the_health_of_an_adversary_is_shown_once_there_is_one(make_run, monitor
     assert monitor.children.index(monitor._warnings) < monitor.children.index(monitor.health)
 
 
+def test_angles_are_shown_once_there_are_some(make_run, monitor_of):
+    run = make_run(2)
+    run.wait(20)
+    monitor = monitor_of(run, interval=60)
+    assert monitor.angles is None
+    for step in (3, 4):
+        row = {"step": step, "time": 9e9, "kind": "train", "stage": 0, "loss": 1.0, "loss/adversary": 2.0}
+        row |= {f"hardener/angle_{number}": float(number == step) for number in range(1, 10)}
+        with open(run.folder / "metrics.jsonl", "a") as file:
+            file.write(json.dumps(row) + "\n")
+        monitor.refresh()
+    assert monitor.children.index(monitor.angles) == monitor.children.index(monitor.health) + 1
+    assert list(monitor.angles.data[0].y) == [0, 0, 0.5, 0.5, 0, 0, 0, 0, 0]
+
+
 def test_closing_ends_the_thread_and_leaves_the_run(make_run, monitor_of):
     run = make_run(2000, step=0.05)
     monitor = monitor_of(run)

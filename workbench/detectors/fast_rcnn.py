@@ -60,7 +60,8 @@ class FastRCNN(RCNN):
             backbone: {"name": "vgg16", ...}, the default; a ResNet without `pyramid` has its conv5 as the head
                 unless `head` says {"kind": "two-fc"}.
             pool_size: cells; 7, AlexNet 6, conv5 14.
-            roi: options of `RoIHead`, over `PUBLISHED`.
+            roi: options of `RoIHead`, over `PUBLISHED`; with `mining` all background counts, from IoU 0 on
+                (Shrivastava et al. 2016: what `background_from` is a substitute for).
 
         Raises:
             RecipeError: options that do not exist or do not fit together.
@@ -74,7 +75,7 @@ class FastRCNN(RCNN):
             pooling=pooling,
             pool_size=pool_size,
             canonical_size=canonical_size,
-            roi=PUBLISHED | (roi or {}),
+            roi=PUBLISHED | ({"background_from": 0.0} if (roi or {}).get("mining") else {}) | (roi or {}),
         )
         detector = cls(trunk.module, None, roi_head, build_transform(min_size, max_size), classes)
         return detector.to(memory_format=torch.channels_last)

@@ -83,6 +83,7 @@ class RoIHead(nn.Module):
         self.positive_fraction = positive_fraction
         self.mining = build_mining(mining)
         self.jitter = build_jitter(jitter)
+        self.harder = True  #: False: a stage of plain training, without mining and jitter
         self.score_threshold = score_threshold
         self.nms_iou = nms_iou
         self.max_detections = max_detections
@@ -134,17 +135,18 @@ class RoIHead(nn.Module):
     ) -> dict[str, Tensor]:
         """`classifier` and `box` losses on the RoIs that count; `adversary` and `mask` where these are learned."""
         source = torch.default_generator if generator is None else generator
+        mining, jitter = (self.mining, self.jitter) if self.harder else (None, None)
         rois, labels, truth, owners = self.sample(proposals, targets, generator)
-        if self.jitter is not None:
-            rois = self.jitter.move(rois, source)
-        if self.mining is not None:
+        if jitter is not None:
+            rois = jitter.move(rois, source)
+        if mining is not None:
             kept = self.mine(features, rois, labels, truth)
             rois, labels, truth, owners = (_rows(part, kept) for part in (rois, labels, truth, owners))
         pooled = self.pool(features, rois)
-        if self.jitter is not None:
-            pooled = self.jitter.turn(pooled, [len(boxes) for boxes in rois], source)
+        if jitter is not None:
+            pooled = jitter.turn(pooled, [len(boxes) for boxes in rois], source)
         adversary = None
-        if hardener is not None and len(pooled):
+        if hardener is not None:
             hardened = hardener(self.batch(pooled, rois, labels, generator))
             pooled, adversary = hardened.features, hardened.adversary_loss
         logits, deltas = self.box_predictor(self.learn(pooled, generator))
@@ -233,7 +235,7 @@ class RoIHead(nn.Module):
             index, state = match_boxes(boxes, objects, self.matcher, self.background_from)
             label = target["labels"][index] * (state == 1) if len(objects) else state
             label = torch.where(state < 0, torch.full_like(label, -1), label)
-            if self.mining is None:
+            if self.mining is None or not self.harder:
                 drawn = balanced_sample(label, self.samples, self.positive_fraction, generator)
             else:
                 drawn = torch.where(label >= 0)[0]

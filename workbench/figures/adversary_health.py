@@ -14,7 +14,17 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from workbench.figures.training import COLOURS, DASHES, INK, Curve, curve_of, rows_of, two_panels
+from workbench.figures.training import (
+    COLOURS,
+    DASHES,
+    GRID,
+    INK,
+    Curve,
+    curve_of,
+    page_layout,
+    rows_of,
+    two_panels,
+)
 from workbench.training import Recipe
 
 #: What is drawn of the columns `hardener/...`, in this order.
@@ -29,6 +39,8 @@ RECENT, ENOUGH = 10, 5  #: logged steps that are judged, and how many of a stage
 NEAR = 0.05  #: mask entropy this close to that of one fixed mask counts as collapsed
 RUNAWAY = 4.0  #: times the length at a stage's beginning from which difference vectors count as run away
 STUCK = 0.97  #: share of angles at their limit from which ASTN counts as stuck
+ANGLES = [f"hardener/angle_{number}" for number in range(1, 10)]  #: from -limit to limit
+SMALL, IDLE = ANGLES[3:6], 0.8  #: angles within a third of the limit; share of them from which ASTN counts as idle
 
 
 def watches_adversary(metrics: pd.DataFrame) -> bool:
@@ -71,6 +83,26 @@ def adversary_health(
     return figure
 
 
+def angle_histogram(metrics: pd.DataFrame, *, height: int = 220) -> go.Figure | None:
+    """How far ASTN turned over the last logged steps; None where nothing is known of angles.
+
+    metrics: as `Run.metrics()` gives them. height: pixels.
+    """
+    train = rows_of(metrics, "train")
+    known = train.dropna(subset=ANGLES) if set(ANGLES) <= set(train) else train[:0]
+    if known.empty:
+        return None
+    shares = known[ANGLES].tail(RECENT).mean().to_numpy()
+    centres = (np.arange(len(ANGLES)) - len(ANGLES) // 2) / (len(ANGLES) / 2)
+    hint = "%{y:.0%} of the angles<extra></extra>"
+    figure = go.Figure(go.Bar(x=centres, y=shares, marker_color=COLOURS[3], name="angles", hovertemplate=hint))
+    figure.update_layout(**page_layout(height, {"l": 60, "r": 16, "t": 16, "b": 48}), bargap=0.06)
+    title = f"angle as a share of hardener.limit, last {min(RECENT, len(known))} logged steps"
+    figure.update_xaxes(title_text=title, range=[-1, 1], gridcolor=GRID)
+    figure.update_yaxes(title_text="share", range=[0, 1], gridcolor=GRID)
+    return figure
+
+
 def hardener_warnings(metrics: pd.DataFrame, recipe: Recipe) -> list[str]:
     """What is wrong with the hardener over the last logged steps of the present stage; empty if nothing is.
 
@@ -90,6 +122,7 @@ def hardener_warnings(metrics: pd.DataFrame, recipe: Recipe) -> list[str]:
         return [text for text in found if text]
     if stage.train != "hardener":
         found += [_never_masked(recent), _collapsed(recent, recipe), _stuck(recent)]
+        found += [_idle(recent)] if len(present) >= 2 * RECENT else []
     if stage.train != "detector":
         found.append(_learns_nothing(recent))
     return [text for text in found if text]
@@ -163,6 +196,17 @@ def _stuck(recent: pd.DataFrame) -> str | None:
     return (
         f"At the limit: {share:.0%} of ASTN's angles are as large as hardener.limit allows, so it turns every object "
         "as far as it may and has no choice left but the direction."
+    )
+
+
+def _idle(recent: pd.DataFrame) -> str | None:
+    share = float(sum(_values(recent, name) for name in SMALL).mean())
+    if share < IDLE:
+        return None
+    return (
+        f"Hardly turns: {share:.0%} of ASTN's angles are within a third of hardener.limit, so the detector sees "
+        "nearly what it would see without it. Raise hardener_lr of the stage, or train ASTN by itself first (a stage "
+        "with train: hardener)."
     )
 
 

@@ -96,6 +96,10 @@ class Adversary(Hardener):
             )
         return self.net(features).float()
 
+    def nothing(self) -> Tensor | None:
+        """Zero with gradients of zero where nobody else learns, so that such a step can be taken."""
+        return 0.0 * sum(parameter.sum() for parameter in self.parameters()) if self.learning == "hardener" else None
+
     def note(self, batch: RoIBatch, rows: Tensor, **figures: Tensor) -> None:
         """Keep figures of this step, and the share of foreground RoIs that are hardened."""
         foreground = (batch.labels > 0).sum().clamp(min=1)

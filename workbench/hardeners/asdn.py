@@ -143,7 +143,7 @@ class ASDN(Adversary):
         rows = candidates(batch, clean_images=0 if pretraining else self.clean_images)
         if len(rows) == 0:
             self._figures = {}
-            return Decision(None)
+            return Decision(None, self.nothing())
         logits = self.run(batch.features[rows])  # [r, h w]
         if pretraining:
             return Decision(None, self._search_loss(batch, rows, logits))

@@ -41,6 +41,7 @@ from workbench.types import HeadLayout, RoIBatch
 
 PADDINGS = ("zeros", "border", "reflection")
 AT_LIMIT = 0.95  #: an angle beyond this share of the limit counts as being at it
+BINS = 9  #: of the histogram of angles in `health`
 
 
 def rotate(features: Tensor, angles: Tensor, *, padding: str = "zeros") -> Tensor:
@@ -68,7 +69,8 @@ def rotate(features: Tensor, angles: Tensor, *, padding: str = "zeros") -> Tenso
 class ASTN(Adversary):
     """Learn by which angles to rotate blocks of channels so that objects pass for background.
 
-    `health`: hardened (share of foreground RoIs) and angles_at_limit (share of angles).
+    `health`: hardened (share of foreground RoIs), angles_at_limit (share of angles), and angle_1 to angle_9, the
+    shares of angles in nine equal parts of -limit..limit.
 
     Args:
         limit: degrees either way.
@@ -114,6 +116,10 @@ class ASTN(Adversary):
             )
         return FullyConnected(head, self.blocks)
 
+    def nothing(self) -> Tensor | None:
+        """See `Adversary.nothing`; None where it sits the stage out."""
+        return super().nothing() if self.pretrain else None
+
     def angles(self, features: Tensor) -> Tensor:
         """Angles [R, blocks] in radians for features [R, C, h, w]."""
         return math.radians(self.limit) * self.run(features).tanh()
@@ -124,12 +130,18 @@ class ASTN(Adversary):
         rows = candidates(batch, clean_images=0 if alone else self.clean_images)
         if len(rows) == 0 or (alone and not self.pretrain):
             self._figures = {}
-            return Decision(None)
+            return Decision(None, self.nothing())
         angles = self.angles(batch.features[rows])
-        limit = AT_LIMIT * math.radians(self.limit)
-        self.note(batch, rows[:0] if alone else rows, angles_at_limit=(angles.abs() > limit).float().mean())
+        self.note(batch, rows[:0] if alone else rows, **self._histogram(angles.detach()))
         loss = None if self.learning == "detector" else self._loss(batch, rows, angles)
         return Decision(None, loss, rows, None if alone else angles.detach())
+
+    def _histogram(self, angles: Tensor) -> dict[str, Tensor]:
+        turned = angles / math.radians(self.limit)
+        place = ((turned + 1) / 2 * BINS).long().clamp(0, BINS - 1).flatten()
+        shares = torch.bincount(place, minlength=BINS) / max(1, len(place))
+        bins = {f"angle_{number}": share for number, share in enumerate(shares, start=1)}
+        return {"angles_at_limit": (turned.abs() > AT_LIMIT).float().mean(), **bins}
 
     def _loss(self, batch: RoIBatch, rows: Tensor, angles: Tensor) -> Tensor:
         """Cross entropy of the rotated RoIs towards background."""

@@ -93,6 +93,10 @@ class Hardener(nn.Module):
     def recall(self, memory: dict[str, Any]) -> None:
         """Take back what `memory` gave."""
 
+    def nothing(self) -> Tensor | None:
+        """The adversary's loss in a step without RoIs to learn from."""
+        return None
+
     def decide(self, batch: RoIBatch) -> Decision:
         """Choose what to drop; `batch.features` are detached, `batch.score` has frozen parameters."""
         raise NotImplementedError
@@ -107,8 +111,10 @@ class Hardener(nn.Module):
 
     def forward(self, batch: RoIBatch) -> Hardened:
         """Harden a batch of live features [R, C, h, w]."""
-        if not self.active or len(batch.features) == 0:
+        if not self.active:
             return Hardened(batch.features)
+        if len(batch.features) == 0:
+            return Hardened(batch.features, self.nothing())
         seen = dataclasses.replace(batch, features=batch.features.detach())
         decision = self.decide(seen)
         hardened = self.apply(batch.features, decision)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from torch import nn
 
 from workbench.detectors import Detector
+from workbench.detectors.roi_head import RoIHead
 from workbench.errors import RunError
 from workbench.training.recipe import Recipe
 from workbench.training.recipe_parts import Stage
@@ -45,6 +46,9 @@ def select_players(detector: Detector, stage: Stage, learns: set[str]) -> dict[s
     if not chosen:
         raise RunError(f"a stage trains the {stage.train}, which has no parameters that learn")
     detector.train(stage.train != "hardener")
+    for part in detector.modules():
+        if isinstance(part, RoIHead):
+            part.harder = stage.harden
     if detector.hardener is not None:
         detector.hardener.train()
         detector.hardener.active = stage.harden

@@ -1,0 +1,60 @@
+"""Who plays in a stage: mining and jitter can sit out, and an adversary alone survives images without objects."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from workbench.detectors import build_detector
+from workbench.hardeners import build_hardener
+from workbench.training.recipe import Recipe
+from workbench.training.recipe_parts import Stage
+from workbench.training.stages import select_players
+
+SMALL = {"kind": "faster-rcnn", "backbone": {"name": "small"}, "min_size": None}
+
+
+def enter(detector, **stage) -> None:
+    learns = {name for name, _ in detector.named_parameters()}
+    select_players(detector, Stage(steps=1, lr=1.0, **stage), learns)
+
+
+def test_a_stage_can_leave_mining_and_jitter_out():
+    """As voc2007-mini+ohem does in its stage of plain training."""
+    roi = {"mining": {"kind": "ohem", "kept": 8}, "jitter": {}, "samples": 4}
+    detector = build_detector(SMALL | {"roi": roi}, ("a",))
+    target = {"boxes": torch.tensor([[10.0, 10, 40, 40]]), "labels": torch.tensor([1])}
+    boxes = [torch.rand(30, 2).repeat(1, 2) * 20 + torch.tensor([0.0, 0, 20, 20])]
+    counts = []
+    for harden in (False, True):
+        enter(detector, harden=harden)
+        rois, *_ = detector.roi_heads.sample(boxes, [target])
+        counts.append(len(rois[0]))
+    assert counts == [4, 31], "drawn, then all"
+
+
+@pytest.mark.parametrize("hardener", [{"kind": "asdn"}, {"kind": "astn"}, [{"kind": "asdn"}, {"kind": "astn"}]])
+@pytest.mark.parametrize("kind", ["faster-rcnn", "fast-rcnn"])
+def test_an_adversary_alone_takes_a_step_on_images_without_objects(kind, hardener):
+    detector = build_detector(SMALL | {"kind": kind, "pyramid": True}, ("a",), build_hardener(hardener))
+    enter(detector, train="hardener")
+    nothing = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.long)}
+    target = nothing | {"proposals": torch.tensor([[5.0, 5, 40, 40]])}
+    losses = detector.losses([torch.rand(3, 64, 64)], [target], torch.Generator().manual_seed(0))
+    assert losses["adversary"] == 0
+    losses.total.backward()
+    learning = [p for p in detector.parameters() if p.requires_grad]
+    assert learning
+    assert all(p.grad is not None and not p.grad.any() for p in learning)
+
+
+def test_the_random_control_drops_cells_of_objects_only():
+    """As ASDN does, and as many: A-Fast-RCNN, Table 2."""
+    for name in ("digits", "voc07-alexnet"):
+        control = build_hardener(Recipe.load(f"a-fast-rcnn/{name}+random-dropout", trial=False).hardener)
+        asdn = build_hardener(Recipe.load(f"a-fast-rcnn/{name}+asdn", trial=False).hardener)
+        assert control.foreground_only
+        assert control.share == 1
+        assert control.drop == pytest.approx(asdn.drop, abs=1e-6)
+        assert control.clean_images == asdn.clean_images
+
