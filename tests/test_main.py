@@ -214,6 +214,24 @@ def test_detect_prints_json_and_draws(weights, tmp_path, capsys):
     assert Image.open(out / "photo-1.png").size[0] > 60
 
 
+def test_fast_rcnn_gets_its_proposals(tmp_path, capsys, monkeypatch):
+    """To be evaluated as asked for, of a shipped detector; to detect by selective search."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    config = {"kind": "fast-rcnn", "backbone": {"name": "small"}, "pyramid": True, "min_size": None}
+    path = tmp_path / "fast.safetensors"
+    save_detector(build_detector(config, tuple("0123456789")), path)
+    asked = ["evaluate", str(path), "--data", "digit-scenes", "--limit", "2", "--device", "cpu"]
+    assert main(asked) == 2
+    assert "has no proposals" in capsys.readouterr().err
+    assert main([*asked, "--proposals", "kind=detector", "--proposals", "name=digit-scenes/faster-rcnn"]) == 0
+    assert "AP_occluded" in capsys.readouterr().out
+    pixels = np.zeros((40, 60, 3), np.uint8)
+    pixels[10:30, 20:50] = 200
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    assert main(["detect", str(path), str(tmp_path / "photo.png"), "--score", "0", "--device", "cpu"]) == 0
+    assert json.loads(capsys.readouterr().out)["objects"]
+
+
 def test_the_doctor_examines_data_and_recipes(recipe, capsys):
     pytest.importorskip("workbench.training.preflight")
     assert main(["doctor", "--data", "digit-scenes", "--option", "length=3"]) == 0

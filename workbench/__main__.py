@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from workbench.training import Recipe, Run
 
 
+DETECTS = "Find objects in images; one JSON line per image. Fast R-CNN gets proposals by selective search."
+PROPOSALS = "of Fast R-CNN, e.g. kind=selective-search; kind=detector name=digit-scenes/faster-rcnn; kind=file path=F"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit code."""
     options = build_parser().parse_args(arguments)
@@ -123,7 +127,7 @@ def _summary(run: Run) -> str:
 
 
 def _figures(summary: dict[str, float]) -> str:
-    names = ("AP", "AP50", "AP_unoccluded", "AP_occluded", "accuracy_clean", "accuracy_occluded")
+    names = ("AP", "AP50", "AP_unoccluded", "AP_occluded", "mAP", "mask_AP", "accuracy_clean", "accuracy_occluded")
     return ", ".join(f"{name} {summary[name]:.3f}" for name in names if name in summary)
 
 
@@ -136,6 +140,7 @@ def _add_data(parser: argparse.ArgumentParser, *, split: str, required: bool) ->
     parser.add_argument("--split", default=split, help=f"part of the data (default: {split})")
     parser.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="of the data set")
     parser.add_argument("--limit", type=int, help="only the first images")
+    parser.add_argument("--proposals", action="append", default=[], metavar="KEY=VALUE", help=PROPOSALS)
 
 
 def _data(options: argparse.Namespace) -> Any:
@@ -143,7 +148,19 @@ def _data(options: argparse.Namespace) -> Any:
 
     settings = _pairs(options.option, DataError)
     data = load_data(options.data, split=options.split, root=options.root, **settings)
-    return data if options.limit is None else data.subset(range(min(options.limit, len(data))))
+    data = data if options.limit is None else data.subset(range(min(options.limit, len(data))))
+    return _proposed(data, options)
+
+
+def _proposed(data: Any, options: argparse.Namespace) -> Any:
+    """The data with the proposals that were asked for, made now, with a bar."""
+    if not options.proposals:
+        return data
+    from workbench.detectors.proposals import with_proposals
+
+    data = with_proposals(data, **_pairs(options.proposals, DataError))
+    data.prepare()
+    return data
 
 
 def _add_evaluate(verbs: Any) -> None:
@@ -151,6 +168,7 @@ def _add_evaluate(verbs: Any) -> None:
     parser.add_argument("detector", metavar="DETECTOR", help="shipped name, run folder or .safetensors file")
     _add_data(parser, split="test", required=True)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
+    parser.add_argument("--iou-type", default="bbox", choices=["bbox", "segm", "segm-amodal"], help="boxes or masks")
     parser.add_argument("--save", metavar="FILE", help="write the whole result as JSON")
 
 
@@ -166,7 +184,7 @@ def evaluate(options: argparse.Namespace) -> int:
     from workbench.training.world import choose_device
 
     detector = load_detector(file, device=choose_device(options.device))
-    result = evaluate(detector, data)
+    result = evaluate(detector, data, iou_type=options.iou_type)
     print(result)
     print(result.table().to_string(float_format="{:.3f}".format, na_rep="–"))
     if options.save:
@@ -175,7 +193,7 @@ def evaluate(options: argparse.Namespace) -> int:
 
 
 def _add_detect(verbs: Any) -> None:
-    parser = _verb(verbs, "detect", detect, "Find objects in images; one JSON line per image.")
+    parser = _verb(verbs, "detect", detect, DETECTS)
     parser.add_argument("detector", metavar="DETECTOR", help="shipped name, run folder or .safetensors file")
     parser.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="files such as JPEG or PNG")
     parser.add_argument("--score", type=float, default=0.5, help="the least score to report (default: 0.5)")
@@ -189,15 +207,20 @@ def detect(options: argparse.Namespace) -> int:
 
     file = locate(options.detector)  # names are looked at before torch is imported
 
+    from torch import Tensor
+
     from workbench.data.files import read_image
+    from workbench.data.proposals import SelectiveSearch
     from workbench.detectors import load_detector
     from workbench.figures.detection import detections_figure
     from workbench.training.world import choose_device
 
     images = [read_image(path) for path in options.images]  # all of them before the first is answered
     detector = load_detector(file, device=choose_device(options.device))
+    propose = SelectiveSearch() if detector.needs_proposals else None
     for number, (path, image) in enumerate(zip(options.images, images, strict=True)):
-        found = detector.detect([image])[0].to("cpu").above(options.score)
+        proposals = None if propose is None else [propose(image.as_subclass(Tensor))]
+        found = detector.detect([image], proposals)[0].to("cpu").above(options.score)
         objects = [
             {
                 "label": detector.classes[label - 1],

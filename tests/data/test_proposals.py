@@ -92,6 +92,21 @@ def test_computed_once_and_kept(tmp_path):
     assert not list(tmp_path.rglob(".partial-*"))
 
 
+def test_a_part_is_computed_and_told_until_enough(tmp_path):
+    calls = []
+
+    def propose(image: torch.Tensor) -> torch.Tensor:
+        calls.append(int(image[0, 0, 0]))
+        return torch.tensor([[1.0, 2, 30, 50]])
+
+    data = WithProposals(Squares(), Computed(propose, {}, cache=tmp_path))
+    data.prepare(progress=False, part=(1, 2))
+    assert calls == [41]
+    heard = []
+    data.prepare(progress=False, told=lambda *numbers: heard.append(numbers) or False)
+    assert (heard, calls) == ([(1, 2)], [41, 40])
+
+
 def test_objects_in_cached_files_are_not_unpickled(tmp_path):
     source = Computed(lambda _: torch.zeros(0, 4), {}, cache=tmp_path)
     source(Squares(), 0, 5)

@@ -213,9 +213,10 @@ def test_a_network_without_vectors_before_its_layer_is_told() -> None:
     model = classifier(
         {"kind": "classifier", "size": 64, "backbone": {"name": "vgg11", "last": "classifier.3"}}
     )
-    assert model.num_features == 4096
-    with pytest.raises(RuntimeError):  # classifier.6 expects what classifier.3 gave to 3 classes
-        model.load_state_dict(torchvision.models.vgg11(num_classes=3).state_dict())
+    with pytest.raises(RecipeError, match=r"classifier\.3 takes 4096 numbers, but the network ends in 1000"):
+        model.losses(images_of(2), targets_of(2))
+    with pytest.raises(RecipeError, match="name its last linear layer"):
+        model.features(images_of(2))
 
 
 def test_hardeners_of_maps_and_vectors_are_told_apart() -> None:

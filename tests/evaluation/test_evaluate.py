@@ -136,6 +136,37 @@ def test_masks_do_not_pile_up(in_memory, oracle, target, found):
     assert (len(made), result.objects.masks, result.found.masks) == (6, None, None)
 
 
+def test_a_detector_of_masks_is_scored_on_both(in_memory, oracle, target, found):
+    """The box is exact, the mask covers 48 of 80 pixels."""
+    masks = torch.zeros(1, 100, 100, dtype=torch.bool)
+    masks[0, 10:20, 10:18] = True
+    data = in_memory([target([(10, 10, 18, 20, 1)], masks=masks)])
+    answer = found([(10, 10, 18, 20, 1, 0.9)])
+    answer.masks = masks.clone()
+    answer.masks[0, 16:] = False
+    detector = oracle([answer])
+    assert "mask_AP" not in evaluate(detector, data, progress=False).summary
+    detector.mask_key = "masks"
+    both, alone = (evaluate(detector, data, progress=False, iou_type=kind) for kind in ("bbox", "segm"))
+    assert both.summary["AP"] == pytest.approx(1)
+    assert {k: both.summary[f"mask_{k}"] for k in ("AP", "AP50", "AP75")} == {
+        k: alone.summary[k] for k in ("AP", "AP50", "AP75")
+    }
+    assert both.summary["mask_AP"] == pytest.approx(0.3)
+    detector.mask_key = "masks_amodal"
+    assert "mask_AP" not in evaluate(detector, data, progress=False).summary, "the data have none of these"
+
+
+def test_data_of_voc_have_vocs_map(in_memory, target, found):
+    """One of two objects is found: 6 of the 11 recalls are reached, and half of the area."""
+    data = in_memory([target([(*BOX, 1), (60, 60, 90, 90, 1)])])
+    answer = [found([(*BOX, 1, 0.9)])]
+    assert "mAP" not in evaluate_detections(answer, data).summary
+    for year, expected in ((2007, 6 / 11), (2012, 0.5)):
+        data.voc_year = year
+        assert evaluate_detections(answer, data.subset([0])).summary["mAP"] == pytest.approx(expected)
+
+
 def test_a_detector_can_be_named():
     from workbench.data import load_data
     from workbench.detectors import load_detector

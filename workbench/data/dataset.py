@@ -28,6 +28,7 @@ class Dataset(torch.utils.data.Dataset):
     split: str
     classes: tuple[str, ...]  #: names of the labels 1..K
     occlusion_is_estimate: bool = False  #: True where `occlusion` is a guess from other objects' masks
+    voc_year: int | None = None  #: of VOC's rules of evaluation, for its data
     problems: tuple[Problem, ...] = ()  #: what was wrong in the annotation files when they were read
     columns: dict[str, tuple[int, ...]] | None = None  #: of a table of accuracies: `pattern`s by name
     pairs: PairSet | None = None  #: clean and occluded images that belong together, beside the training data
@@ -111,7 +112,7 @@ class Subset(Dataset):
         self.whole = whole
         self.indices = [whole._position(int(index)) for index in indices]
         self.name, self.split, self.classes = whole.name, whole.split, whole.classes
-        self.occlusion_is_estimate = whole.occlusion_is_estimate
+        self.occlusion_is_estimate, self.voc_year = whole.occlusion_is_estimate, whole.voc_year
         self.problems = whole.problems
         self.columns, self.pairs = whole.columns, whole.pairs
 

@@ -60,11 +60,25 @@ class WithProposals(Subset):
         target["proposals"] = tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=(height, width))
         return target
 
-    def prepare(self, *, workers: int = 0, progress: bool = True) -> WithProposals:
-        """Compute all proposals that are not on disk yet, in `workers` processes beside this one; returns itself."""
-        steps = DataLoader(_Steps(self), batch_size=None, num_workers=workers)
-        for _ in tqdm(steps, desc=f"proposals of {self.name} {self.split}", disable=not progress, leave=False):
-            pass
+    def prepare(
+        self,
+        *,
+        workers: int = 0,
+        progress: bool = True,
+        part: tuple[int, int] = (0, 1),
+        told: Callable[[int, int], bool] | None = None,
+    ) -> WithProposals:
+        """Compute all proposals that are not on disk yet, in `workers` processes beside this one; returns itself.
+
+        part: (i, n) computes the i-th of n equal parts only. told: hears after each image how many of how many are
+        done; once it says False no more are computed.
+        """
+        mine = range(part[0], len(self), part[1])
+        steps = DataLoader(_Steps(self), batch_size=None, sampler=mine, num_workers=workers)
+        bar = tqdm(steps, desc=f"proposals of {self.name} {self.split}", disable=not progress, leave=False)
+        for done, _ in enumerate(bar, start=1):
+            if told is not None and not told(done, len(mine)):
+                break
         return self
 
 

@@ -35,6 +35,7 @@ CLASSES = (
     "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
 )
 # fmt: on
+YEARS = range(2007, 2013)
 ENDINGS = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
 
 
@@ -80,6 +81,8 @@ class Voc(Dataset):
     ):
         self.name, self.split = "voc", split
         self.folder = _voc_folder(existing_folder(root, "voc"), year)
+        named = self.folder.name.removeprefix("VOC")
+        self.voc_year = int(named) if named in map(str, YEARS) else YEARS[0]
         reader = _Reader(self.folder)
         self.ids = reader.ids(split)
         images = {identity: reader.image(identity) for identity in self.ids}

@@ -205,6 +205,11 @@ class Classifier(Detector):
                 f"detector.backbone.last: before {self.last_name} the network has {_shape(vectors)}, not "
                 "vectors [N, d]; name its last linear layer"
             )
+        if vectors.shape[1] != self.num_features:
+            raise RecipeError(
+                f"detector.backbone.last: {self.last_name} takes {self.num_features} numbers, but the network ends "
+                f"in {vectors.shape[1]}: other layers follow it; name its last linear layer"
+            )
         return vectors
 
     def _labels(self, images: Sequence[Tensor], targets: Sequence[Target]) -> Tensor:

@@ -24,6 +24,7 @@ from workbench.evaluation.coco import coco_figures
 from workbench.evaluation.matching import match_all
 from workbench.evaluation.records import Found, Objects, gather_found, gather_objects, joined
 from workbench.evaluation.result import Result, figures
+from workbench.evaluation.voc import match_voc, voc_ap
 from workbench.types import Detections, Target
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ def evaluate(
     losses: also give the mean over images of the detector's losses on this data, in `result.losses`.
     iou_type: "segm" compares masks, which data and detector must then have, with those of the visible pixels, as
     COCO does; "segm-amodal" with those of whole objects, for a detector that learned them. Sizes are by visible area.
+    With "bbox" a detector of masks has `mask_AP`, `mask_AP50` and `mask_AP75` in the summary, too, where data have
+    what it learned; and data of VOC have VOC's `mAP`.
     generator: drawn from for the losses (which RoIs are sampled); None takes a fresh one of seed 0, so that two
     evaluations of one detector agree. Raises DataError if detector and data know different classes.
     """
@@ -73,6 +76,8 @@ def evaluate(
         finally:
             detector.to(home)
     tables = _Tables(data, iou_type)
+    of_masks = _mask_type(detector, data) if iou_type == "bbox" else None
+    shapes = None if of_masks is None else _Tables(data, of_masks)
     sums: dict[str, float] = {}
     try:
         starts = range(0, len(data), batch_size)
@@ -80,7 +85,9 @@ def evaluate(
             batch = [data[i] for i in range(start, min(start + batch_size, len(data)))]
             images = [image for image, _ in batch]
             found = [one.to("cpu") for one in _detect(detector, images, batch)]
-            tables.add(found, [target for _, target in batch])
+            for each in (tables, shapes):
+                if each is not None:
+                    each.add(found, [target for _, target in batch])
             if losses:
                 with evaluating(detector):  # no gradients, no running statistics of BatchNorm updated
                     parts = detector.losses(images, [target for _, target in batch], generator)
@@ -89,7 +96,16 @@ def evaluate(
     finally:
         detector.to(home)
     means = {name: value / len(data) for name, value in sums.items()} if losses else None
-    return tables.score(means)
+    result = tables.score(means)
+    if shapes is not None:
+        figures_of_masks = shapes.figures()
+        result.summary.update({f"mask_{name}": figures_of_masks[name] for name in ("AP", "AP50", "AP75")})
+    return result
+
+
+def _mask_type(detector: Detector, data: Dataset) -> IoUType | None:
+    """How to compare the masks that a detector has learned; None if it has none, or the data."""
+    return next((name for name, key in MASKS.items() if key == detector.mask_key and key in data.target(0)), None)
 
 
 def _detect(detector: Detector, images: list[Tensor], batch: list[tuple[Tensor, Target]]) -> list[Detections]:
@@ -136,6 +152,10 @@ class _Tables:
         self.found.append(gather_found(detections, masks=masks, first=first))
         self.count += len(targets)
 
+    def figures(self) -> dict[str, float]:
+        """COCO's."""
+        return coco_figures(joined(self.objects), joined(self.found), len(self.data.classes))
+
     def score(self, losses: dict[str, float] | None) -> Result:
         """All figures."""
         data, objects, found = self.data, joined(self.objects), joined(self.found)
@@ -143,6 +163,9 @@ class _Tables:
         ours = {name: float(value[0]) for name, value in figures(bootstrap.average_precision(matches)).items()}
         summary = coco_figures(objects, found, len(data.classes))
         summary |= {name: ours[name] for name in ("AP_unoccluded", "AP_occluded")}
+        if data.voc_year is not None:
+            by_voc = voc_ap(match_voc(objects, found, len(data.classes)), data.voc_year)
+            summary["mAP"] = float(bootstrap.mean_over_classes(by_voc)[0])
         return Result(
             data=data.name,
             split=data.split,

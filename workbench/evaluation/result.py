@@ -44,7 +44,7 @@ class Result:
     classes: tuple[str, ...]
     iou_type: str  #: "bbox", "segm" or "segm-amodal"
     fingerprint: str  #: equal for equal objects
-    summary: dict[str, float]  #: COCO's 12 figures, AP_unoccluded and AP_occluded
+    summary: dict[str, float]  #: COCO's 12 figures, AP_unoccluded and AP_occluded, and what `evaluate` adds
     matches: Matches
     warnings: list[str] = field(default_factory=list)  #: what looks wrong with the detections
     losses: dict[str, float] | None = None  #: mean validation losses by name, if asked for

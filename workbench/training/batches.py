@@ -5,6 +5,7 @@ The data are read in an endless stream, one permutation after the other; step s 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
@@ -16,12 +17,15 @@ from torch.utils.data import DataLoader, Sampler
 from torchvision import tv_tensors
 
 from workbench.data import Dataset, load_data
+from workbench.data.proposals import WithProposals
 from workbench.detectors.proposals import with_proposals
 from workbench.training.augment import build_changes
 from workbench.training.recipe_parts import AugmentSpec, DataSpec
-from workbench.training.world import World, die_with_parent
+from workbench.training.records import log
+from workbench.training.world import StopSignal, World, die_with_parent
 from workbench.types import Target
 
+TOLD_EVERY = 10  #: seconds between two lines about proposals in the log
 ORDER, FLIP, STEP, START, CHANGE = range(5)  #: purposes of random numbers; each gets a stream of its own
 
 
@@ -39,9 +43,29 @@ def epoch_order(seed: int, epoch: int, num_images: int) -> np.ndarray:
 def load_spec(spec: DataSpec) -> Dataset:
     """The data that a part of a recipe names."""
     data = load_data(spec.name, split=spec.split, root=spec.root, **spec.options)
-    data = data if spec.proposals is None else with_proposals(data, **spec.proposals)
     limit = getattr(spec, "limit", None)
-    return data if limit is None else data.subset(range(min(limit, len(data))))
+    data = data if limit is None else data.subset(range(min(limit, len(data))))
+    return data if spec.proposals is None else with_proposals(data, **spec.proposals)
+
+
+def prepare_proposals(
+    data: Dataset | None, *, workers: int, part: tuple[int, int] = (0, 1), stop: StopSignal | None = None
+) -> None:
+    """Compute proposals before they are needed, each process its `part`, and log now and then how far it is.
+
+    A signal ends it; what is computed stays on disk.
+    """
+    if not isinstance(data, WithProposals):
+        return
+    began = [time.monotonic()]
+
+    def told(done: int, total: int) -> bool:
+        if time.monotonic() - began[0] > TOLD_EVERY:
+            log.info("proposals of %s %s: %d of %d images", data.name, data.split, done, total)
+            began[0] = time.monotonic()
+        return stop is None or stop.name is None
+
+    data.prepare(workers=workers, progress=False, part=part, told=told)
 
 
 class StepSampler(Sampler[list[tuple[int, int]]]):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from workbench.data import Dataset
 
 METRICS = (
-    "AP", "AP_unoccluded", "AP_occluded", "AP50",
+    "AP", "AP_unoccluded", "AP_occluded", "AP50", "mAP", "mask_AP",
     "accuracy_clean", "accuracy_20_centre", "accuracy_20_random", "accuracy_10_centre", "accuracy_10_random",
     "accuracy_occluded", "mse_clean", "mse_occluded",
 )  # fmt: skip

@@ -29,7 +29,15 @@ from workbench.evaluation import Result, evaluate
 from workbench.hardeners import build_hardener
 from workbench.training import checkpoint, optimisation, records
 from workbench.training.allocator import keep_memory
-from workbench.training.batches import START, STEP, derived_seed, load_spec, step_loader, to_device
+from workbench.training.batches import (
+    START,
+    STEP,
+    derived_seed,
+    load_spec,
+    prepare_proposals,
+    step_loader,
+    to_device,
+)
 from workbench.training.environment import describe_environment
 from workbench.training.failures import NonFiniteError, errors_recorded, non_finite
 from workbench.training.recipe import Recipe
@@ -93,6 +101,11 @@ class Training:
         """All stages from the present step on; False if a signal stopped it."""
         if self.world.first:
             checkpoint.write_json(self.folder / "environment.json", describe_environment(self.world, self.precision))
+        part = (self.world.rank, self.world.size)
+        for data in (self.data, self.validation):
+            prepare_proposals(data, workers=self.recipe.workers, part=part, stop=stop)
+        if self.world.any(stop.name is not None)[0]:
+            return self._stopped(stop)
         with progress_bar(self.recipe, self.step, active=self.world.first) as bar:
             for span in self.spans:
                 if self.step < span.last and not self._run_stage(span, stop, bar):
@@ -298,7 +311,9 @@ class Training:
             raise checkpoint.disk_error(path, error) from error
         result = None
         if self.recipe.test is not None:
-            evaluation = self._evaluate(load_spec(self.recipe.test))
+            test = load_spec(self.recipe.test)
+            prepare_proposals(test, workers=self.recipe.workers)
+            evaluation = self._evaluate(test)
             evaluation.save(self.folder / "result.json")
             result = records.without_nan(evaluation.summary)
         seconds = time.monotonic() - self.began
