@@ -32,6 +32,16 @@ def test_exclusive_pairs_are_of_other_classes() -> None:
     assert not set(train.rows) & set(train.pairs.clean.rows)
 
 
+def test_classes_that_give_no_pairs() -> None:
+    """As those of ILSVRC2012 that the occluders were cut from."""
+    pairs = digits(protocol="exclusive", left_out=4, pair_classes=3, no_pairs=["7"]).pairs
+    assert {pairs.clean.classes[label - 1] for label in pairs.labels} == set("689")
+    with pytest.raises(DataError, match="pair_classes is 3, but the exclusive protocol has 2 classes"):
+        digits(**EXCLUSIVE, no_pairs=["7"])
+    with pytest.raises(DataError, match="no_pairs: there is no class 'seven'"):
+        digits(**EXCLUSIVE, no_pairs=["seven"])
+
+
 def test_inclusive_pairs_are_among_the_training_images() -> None:
     train = digits(pair_classes=3)
     assert set(train.pairs.clean.rows) < set(train.rows)

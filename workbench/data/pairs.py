@@ -135,6 +135,7 @@ class OcclusionPlan:
         left_out: classes that are no part of the task: names, or how many.
         left_out_choice: "last" in order (Caltech-101) or "random" (ILSVRC2012), where `left_out` is a number.
         pair_classes: how many classes the pairs are drawn from; pair_images: clean images of each.
+        no_pairs: classes that give no pairs, such as those that the occluders were cut from (ILSVRC2012).
         pair_patterns: one of `PAIR_PATTERNS`.
         training_set: one of `TRAINING_SETS`; "all" holds each image under every pattern (for the decoder).
         seed: of all that is drawn.
@@ -153,6 +154,7 @@ class OcclusionPlan:
         left_out_choice: str = "last",
         pair_classes: int = 10,
         pair_images: int = 5,
+        no_pairs: Sequence[str] = (),
         pair_patterns: str = "full",
         training_set: str = "C",
         seed: int = 0,
@@ -177,6 +179,7 @@ class OcclusionPlan:
         self.protocol, self.pair_patterns, self.training_set = protocol, pair_patterns, training_set
         self.left_out, self.left_out_choice = left_out, left_out_choice
         self.pair_classes, self.pair_images, self.seed = pair_classes, pair_images, seed
+        self.no_pairs = set(no_pairs)
         how = {"ratios": ratios, "random_places": random_places, "seed": pattern_seed}
         own = load_occluders(occluders)
         self.patterns = self.test_patterns = make_patterns(own, **how)
@@ -206,7 +209,9 @@ class OcclusionPlan:
     def pairs(self, clean: LabelledImages) -> PairSet:
         """I_op from the clean training images of all classes. Raises DataError."""
         task, out = self.divided(clean.classes)
-        source = out if self.protocol == "exclusive" else task
+        for name in self.no_pairs - set(clean.classes):
+            raise DataError(f"occlusion.no_pairs: there is no class {name!r}{did_you_mean(name, list(clean.classes))}")
+        source = [name for name in (out if self.protocol == "exclusive" else task) if name not in self.no_pairs]
         if self.pair_classes > len(source):
             raise DataError(
                 f"occlusion.pair_classes is {self.pair_classes}, but the {self.protocol} protocol has {len(source)} "
