@@ -291,6 +291,18 @@ def test_begin_from_copies_all_but_layers_for_other_classes(tmp_path):
         begin_from(build_detector(TINY | {"channels": 24}, CLASSES), path)
 
 
+def test_what_a_file_says_of_itself_goes_on_into_copies(tmp_path):
+    detector, about = build_detector(TINY, CLASSES), {"recipe": "mine", "seed": 0}
+    first = load_detector(save_detector(detector, tmp_path / "a.safetensors", about=about))
+    assert load_detector(save_detector(first, tmp_path / "b.safetensors", half=True)).about == about
+    assert build_detector(TINY, CLASSES).about == {}
+
+
+@pytest.mark.parametrize("name", ["digit-scenes/faster-rcnn", "dfv/digits-decoder", "a-fast-rcnn/digits+ohem"])
+def test_shipped_weights_name_their_recipe(name):
+    assert load_detector(name).about["recipe"] == name
+
+
 def test_files_that_are_not_detectors_are_refused(tmp_path):
     with pytest.raises(WeightsError, match="no detector 'nothing'"):
         load_detector("nothing")

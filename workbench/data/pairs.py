@@ -210,7 +210,8 @@ class OcclusionPlan:
         """I_op from the clean training images of all classes. Raises DataError."""
         task, out = self.divided(clean.classes)
         for name in self.no_pairs - set(clean.classes):
-            raise DataError(f"occlusion.no_pairs: there is no class {name!r}{did_you_mean(name, list(clean.classes))}")
+            close = did_you_mean(name, list(clean.classes))
+            raise DataError(f"occlusion.no_pairs: there is no class {name!r}{close}")
         source = [name for name in (out if self.protocol == "exclusive" else task) if name not in self.no_pairs]
         if self.pair_classes > len(source):
             raise DataError(

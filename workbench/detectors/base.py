@@ -39,6 +39,7 @@ class Detector(nn.Module):
     classes: tuple[str, ...]  #: names of labels 1..K
     hardener: nn.Module | None  #: acts in `losses`
     config: dict  #: rebuilds the detector: build_detector(config, classes)
+    about: dict = {}  # noqa: RUF012, replaced and never changed; what its file says, such as the recipe
     task: str = "detection"  #: or "classification", "reconstruction": how it is evaluated
     needs_proposals: bool = False  #: whether `detect` and `losses` work only on proposals that they are given
     mask_key: str | None = None  #: where targets have the masks that `losses` learns from, if it does

@@ -26,7 +26,7 @@ def save_detector(
     Args:
         path: ends in .safetensors.
         half: store floating-point weights in 16 bits (half the size).
-        about: further plain values to keep in the file, such as the name of the recipe.
+        about: further plain values to keep in the file, such as the name of the recipe; None: `detector.about`.
     """
     path = Path(path)
     state = {}
@@ -39,7 +39,7 @@ def save_detector(
         "format": FORMAT,
         "config": json.dumps(detector.config),
         "classes": json.dumps(list(detector.classes)),
-        "about": json.dumps(about or {}),
+        "about": json.dumps(detector.about if about is None else about),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
@@ -69,8 +69,9 @@ def load_detector(name: str | Path, device: str | torch.device = "cpu") -> Detec
             f"{path} holds weights but not a detector's configuration; load it into a detector that you built "
             "with detector.load_state_dict(safetensors.torch.load_file(path))"
         )
-    config, classes = _described(metadata, path)
+    config, classes, about = _described(metadata, path)
     detector = build_detector(config, classes, pretrained=False)
+    detector.about = about
     state = {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
     try:
         detector.load_state_dict(state)
@@ -79,15 +80,16 @@ def load_detector(name: str | Path, device: str | torch.device = "cpu") -> Detec
     return detector.to(device).eval()
 
 
-def _described(metadata: dict[str, str], path: Path) -> tuple[dict, list[str]]:
-    """Configuration and classes as the file states them. Raises WeightsError."""
+def _described(metadata: dict[str, str], path: Path) -> tuple[dict, list[str], dict]:
+    """Configuration, classes and what else the file states of itself. Raises WeightsError."""
     try:
         config, classes = json.loads(metadata["config"]), json.loads(metadata["classes"])
+        about = json.loads(metadata.get("about", "{}"))
     except (KeyError, ValueError, RecursionError) as reason:
         raise WeightsError(f"{path} says of itself what cannot be read: {reason!r}") from reason
     if not isinstance(config, dict) or not isinstance(classes, list) or not all(isinstance(c, str) for c in classes):
         raise WeightsError(f"{path}: expected a dict as configuration and a list of names as classes")
-    return config, classes
+    return config, classes, about if isinstance(about, dict) else {}
 
 
 def begin_from(detector: Detector, name: str | Path) -> list[str]:
