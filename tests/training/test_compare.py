@@ -97,6 +97,14 @@ def test_text_shows_mean_half_interval_and_difference():
     assert runs_of(base=[0.5], other=[0.75]).text().loc["other", "AP"] == "0.750 (+0.250)"
 
 
+def test_some_recipes_against_another_first_one():
+    comparison = runs_of(a=[1.0, 2.0], b=[2.0, 4.0], c=[5.0, 6.0]).only("c", "a")
+    assert comparison.recipes == ["c", "a"]
+    assert comparison.table(["AP"]).loc[("AP", "a"), "difference"] == -4
+    with pytest.raises(RunError, match="there is no recipe 'd'; known are c, a"):
+        comparison.only("a", "d")
+
+
 def test_a_comparison_can_be_kept_as_a_file(tmp_path):
     comparison = runs_of(base=[0.1, None], other=[1 / 3, 0.2])
     again = Comparison.load(comparison.save(tmp_path / "comparison.json"))

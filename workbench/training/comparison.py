@@ -120,6 +120,14 @@ class Comparison:
         }
         return pd.DataFrame(cells, index=self.recipes)
 
+    def only(self, *recipes: str) -> Comparison:
+        """Some recipes, in this order; the first is what the others are held against. Raises RunError."""
+        unknown = [name for name in recipes if name not in self.recipes]
+        if unknown or not recipes:
+            raise RunError(f"there is no recipe {' '.join(unknown[:1])!r}; known are {', '.join(self.recipes)}")
+        rows = pd.concat([self.runs[self.runs["recipe"] == name] for name in recipes], ignore_index=True)
+        return Comparison(rows)
+
     def with_proposal_recall(
         self, data: Dataset, *, top: int = 1000, scale: float = 1.0, device: str = "cpu", progress: bool = True
     ) -> Comparison:
