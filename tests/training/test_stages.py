@@ -33,6 +33,20 @@ def test_a_stage_can_leave_mining_and_jitter_out():
     assert counts == [4, 31], "drawn, then all"
 
 
+def test_a_stage_can_say_how_many_rois_are_objects():
+    """As the released code does while ASDN is pre-trained."""
+    detector = build_detector(SMALL | {"roi": {"samples": 8}}, ("a",))
+    target = {"boxes": torch.tensor([[10.0, 10, 40, 40]]), "labels": torch.tensor([1])}
+    near, far = torch.tensor([[11.0, 11, 40, 40]]), torch.tensor([[0.0, 0, 8, 8]])
+    boxes = [torch.cat([near.repeat(20, 1), far.repeat(20, 1)])]
+    counts = []
+    for fraction in (None, 0.75):
+        enter(detector, positive_fraction=fraction)
+        _, (labels,), *_ = detector.roi_heads.sample(boxes, [target])
+        counts.append((len(labels), int((labels > 0).sum())))
+    assert counts == [(8, 2), (8, 6)]
+
+
 @pytest.mark.parametrize("hardener", [{"kind": "asdn"}, {"kind": "astn"}, [{"kind": "asdn"}, {"kind": "astn"}]])
 @pytest.mark.parametrize("kind", ["faster-rcnn", "fast-rcnn"])
 def test_an_adversary_alone_takes_a_step_on_images_without_objects(kind, hardener):

@@ -84,6 +84,7 @@ class RoIHead(nn.Module):
         self.mining = build_mining(mining)
         self.jitter = build_jitter(jitter)
         self.harder = True  #: False: a stage of plain training, without mining and jitter
+        self.stage_fraction: float | None = None  #: what a stage says in place of positive_fraction
         self.score_threshold = score_threshold
         self.nms_iou = nms_iou
         self.max_detections = max_detections
@@ -236,7 +237,8 @@ class RoIHead(nn.Module):
             label = target["labels"][index] * (state == 1) if len(objects) else state
             label = torch.where(state < 0, torch.full_like(label, -1), label)
             if self.mining is None or not self.harder:
-                drawn = balanced_sample(label, self.samples, self.positive_fraction, generator)
+                fraction = self.positive_fraction if self.stage_fraction is None else self.stage_fraction
+                drawn = balanced_sample(label, self.samples, fraction, generator)
             else:
                 drawn = torch.where(label >= 0)[0]
             rois.append(boxes[drawn])

@@ -164,6 +164,9 @@ class Recipe(Section):
         decisive = {key: value for key, value in self.to_dict().items() if key not in NOT_DECISIVE}
         later = {key: value for key, value in decisive["augment"].items() if key == "flip" or value is not None}
         decisive["augment"] = later  # recipes from before these keys keep their fingerprint
+        for stage in decisive["stages"]:
+            if stage["positive_fraction"] is None:  # likewise
+                del stage["positive_fraction"]
         text = json.dumps(decisive, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -86,6 +86,7 @@ class Stage(Section):
     lr: Positive = Field(description="learning rate for a batch of `lr_batch_size`")
     hardener_lr: Positive | None = Field(default=None, description="that of the hardener; None: the same")
     schedule: ScheduleSpec | None = Field(default=None, description="None: the schedule of the recipe")
+    positive_fraction: Fraction | None = Field(default=None, description="of RoIs, in place of roi.positive_fraction")
     harden: bool = Field(default=True, description="False: hardener, roi.mining and roi.jitter sit this stage out")
 
 

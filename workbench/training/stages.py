@@ -48,7 +48,7 @@ def select_players(detector: Detector, stage: Stage, learns: set[str]) -> dict[s
     detector.train(stage.train != "hardener")
     for part in detector.modules():
         if isinstance(part, RoIHead):
-            part.harder = stage.harden
+            part.harder, part.stage_fraction = stage.harden, stage.positive_fraction
     if detector.hardener is not None:
         detector.hardener.train()
         detector.hardener.active = stage.harden
