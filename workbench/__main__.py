@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 DETECTS = "Find objects in images; one JSON line per image. Fast R-CNN gets proposals by selective search."
-PROPOSALS = "of Fast R-CNN, e.g. kind=selective-search; kind=detector name=digit-scenes/faster-rcnn; kind=file path=F"
+PROPOSALS = "of Fast R-CNN: kind=selective-search, kind=detector or kind=file; once more for each option, as name=..."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -148,18 +148,14 @@ def _data(options: argparse.Namespace) -> Any:
 
     settings = _pairs(options.option, DataError)
     data = load_data(options.data, split=options.split, root=options.root, **settings)
+    if options.proposals:
+        from workbench.data.proposals import prepare
+        from workbench.detectors.proposals import with_proposals
+
+        data = with_proposals(data, **_pairs(options.proposals, DataError))
     data = data if options.limit is None else data.subset(range(min(options.limit, len(data))))
-    return _proposed(data, options)
-
-
-def _proposed(data: Any, options: argparse.Namespace) -> Any:
-    """The data with the proposals that were asked for, made now, with a bar."""
-    if not options.proposals:
-        return data
-    from workbench.detectors.proposals import with_proposals
-
-    data = with_proposals(data, **_pairs(options.proposals, DataError))
-    data.prepare()
+    if options.proposals:
+        prepare(data)  # with a bar
     return data
 
 
@@ -210,7 +206,7 @@ def detect(options: argparse.Namespace) -> int:
     from torch import Tensor
 
     from workbench.data.files import read_image
-    from workbench.data.proposals import SelectiveSearch
+    from workbench.data.proposals import TOP, SelectiveSearch, inside
     from workbench.detectors import load_detector
     from workbench.figures.detection import detections_figure
     from workbench.training.world import choose_device
@@ -219,7 +215,9 @@ def detect(options: argparse.Namespace) -> int:
     detector = load_detector(file, device=choose_device(options.device))
     propose = SelectiveSearch() if detector.needs_proposals else None
     for number, (path, image) in enumerate(zip(options.images, images, strict=True)):
-        proposals = None if propose is None else [propose(image.as_subclass(Tensor))]
+        proposals = None
+        if propose is not None:
+            proposals = [inside(propose(image.as_subclass(Tensor)), tuple(image.shape[-2:]), TOP)]
         found = detector.detect([image], proposals)[0].to("cpu").above(options.score)
         objects = [
             {

@@ -183,7 +183,9 @@ def test_tightness_takes_an_occluded_image_once():
     clean = torch.tensor([[0.0], [1], [2], [3]])
     vectors = PairVectors(clean, occluded, np.repeat(np.arange(4), 2), np.repeat([1, 2], 4), patterns, images=images)
     by_hand = np.mean([1 - 1 / 4.5, 1 - 1 / 3.5, 1 - 1 / 3.5, 1 - 1 / 4.5])
-    assert tightness(vectors).loc["occluded DFVs", "pattern"] == pytest.approx(by_hand)
+    found = tightness(vectors)
+    assert found.loc["occluded DFVs", "pattern"] == pytest.approx(by_hand)
+    assert found.loc["occluded DFVs", ["same_pattern", "same_class", "neither"]].notna().all()
 
 
 def test_coverage_needs_two_images():

@@ -42,6 +42,14 @@ def test_where_the_folder_may_lie(tmp_path: Path, place: str) -> None:
     assert len(load(tmp_path)) == 1
 
 
+@pytest.mark.parametrize(("place", "year"), [("VOC2007", 2007), ("VOC2012", 2012), ("mine", 2007)])
+def test_whose_rules_hold(tmp_path: Path, monkeypatch, place: str, year: int) -> None:
+    write_voc(tmp_path / place, {"a": voc_xml(DOG)})
+    monkeypatch.chdir(tmp_path / place)
+    for root in (tmp_path / place, "."):
+        assert load(root).voc_year == load(root).subset([0]).voc_year == year
+
+
 def test_two_years_need_a_choice(tmp_path: Path) -> None:
     write_voc(tmp_path / "VOC2007", {"a": voc_xml(DOG)})
     write_voc(tmp_path / "VOC2012", {"a": voc_xml(DOG), "b": voc_xml(DOG)})

@@ -59,6 +59,15 @@ def test_the_slow_kernel_is_left():
     assert not any("slow" in name for name in kernels(conv, x))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_no_input_comes_to_the_kernel_of_dilated_convolutions(dtype):
+    """It is slower still; torch has it for what oneDNN does not take."""
+    conv = nn.Conv2d(128, 64, 1).to(dtype)
+    speed_up(conv)
+    for shape in ((1, 128, 8, 8), (1, 128, 40, 40), (2, 128, 4, 4)):
+        assert not any("dilated" in name for name in kernels(conv, torch.randn(shape, dtype=dtype)))
+
+
 def test_a_single_image_without_batch_and_other_convolutions():
     conv = nn.Conv2d(8, 4, 1)
     speed_up(conv)

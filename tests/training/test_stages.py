@@ -19,18 +19,25 @@ def enter(detector, **stage) -> None:
     select_players(detector, Stage(steps=1, lr=1.0, **stage), learns)
 
 
-def test_a_stage_can_leave_mining_and_jitter_out():
+def test_a_stage_can_leave_mining_and_jitter_out(monkeypatch):
     """As voc2007-mini+ohem does in its stage of plain training."""
     roi = {"mining": {"kind": "ohem", "kept": 8}, "jitter": {}, "samples": 4}
     detector = build_detector(SMALL | {"roi": roi}, ("a",))
     target = {"boxes": torch.tensor([[10.0, 10, 40, 40]]), "labels": torch.tensor([1])}
-    boxes = [torch.rand(30, 2).repeat(1, 2) * 20 + torch.tensor([0.0, 0, 20, 20])]
+    asked = []
+    head, jitter = detector.roi_heads, detector.roi_heads.jitter
+    for owner, name in ((head, "mine"), (jitter, "move"), (jitter, "turn")):
+        kept = getattr(owner, name)
+        monkeypatch.setattr(owner, name, lambda *given, n=name, f=kept: asked.append(n) or f(*given))
     counts = []
+    loss = head.roi_losses
+    monkeypatch.setattr(head, "roi_losses", lambda *given: counts.append(len(given[0])) or loss(*given))
     for harden in (False, True):
         enter(detector, harden=harden)
-        rois, *_ = detector.roi_heads.sample(boxes, [target])
-        counts.append(len(rois[0]))
-    assert counts == [4, 31], "drawn, then all"
+        detector.losses([torch.rand(3, 64, 64)], [target], torch.Generator().manual_seed(0))
+        assert asked == (["move", "mine", "turn"] if harden else [])
+    assert counts[0] == 4, "drawn, as in plain training"
+    assert counts[-1] == 8, "the hardest of all"
 
 
 def test_a_stage_can_say_how_many_rois_are_objects():

@@ -169,6 +169,8 @@ def tightness(vectors: PairVectors, *, metric: str = "euclidean") -> pd.DataFram
     several pairs counts once, its DVs each. metric: of the silhouette.
     """
     once, rows = vectors.chosen(vectors.distinct), {}
+    if len(once.hidden) < len(vectors.hidden):  # of images of their own, not made from the clean ones
+        once = replace(once, source=once.hidden)
     for name, of, some in (("DVs", vectors, vectors.differences), ("occluded DFVs", once, once.occluded)):
         groups = {"pattern": of.patterns, "class": of.labels}
         rows[name] = {key: _silhouette(some, labels, metric) for key, labels in groups.items()}

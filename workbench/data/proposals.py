@@ -30,6 +30,7 @@ from workbench.types import Target
 
 MODES = ("fast", "quality")
 SMALLEST = 2.0  #: pixels; thinner boxes are left out
+TOP = 2000  #: proposals per image, unless told otherwise
 
 
 class Source(Protocol):
@@ -46,40 +47,61 @@ class WithProposals(Subset):
     They lie inside the image and are at least 2 pixels wide and high.
     """
 
-    def __init__(self, whole: Dataset, source: Source, *, top: int = 2000):
+    def __init__(self, whole: Dataset, source: Source, *, top: int = TOP):
         super().__init__(whole, slice(None))
         self.source, self.top = source, top
         self.problems = (*whole.problems, *source.problems)
 
     def target(self, index: int) -> Target:
         target = super().target(index)
-        height, width = self.size(index)
+        size = self.size(index)
         boxes = self.source(self.whole, self._position(index), target["image_id"]).float().reshape(-1, 4)
-        boxes = torch.minimum(boxes.clamp(min=0), torch.tensor([width, height, width, height]))
-        boxes = boxes[(boxes[:, 2:] - boxes[:, :2] >= SMALLEST).all(dim=1)][: self.top]
-        target["proposals"] = tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=(height, width))
+        boxes = inside(boxes, size, self.top)
+        target["proposals"] = tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=size)
         return target
 
-    def prepare(
-        self,
-        *,
-        workers: int = 0,
-        progress: bool = True,
-        part: tuple[int, int] = (0, 1),
-        told: Callable[[int, int], bool] | None = None,
-    ) -> WithProposals:
-        """Compute all proposals that are not on disk yet, in `workers` processes beside this one; returns itself.
-
-        part: (i, n) computes the i-th of n equal parts only. told: hears after each image how many of how many are
-        done; once it says False no more are computed.
-        """
-        mine = range(part[0], len(self), part[1])
-        steps = DataLoader(_Steps(self), batch_size=None, sampler=mine, num_workers=workers)
-        bar = tqdm(steps, desc=f"proposals of {self.name} {self.split}", disable=not progress, leave=False)
-        for done, _ in enumerate(bar, start=1):
-            if told is not None and not told(done, len(mine)):
-                break
+    def prepare(self, *, workers: int = 0, progress: bool = True) -> WithProposals:
+        """Compute all proposals that are not on disk yet, in `workers` processes beside this one; returns itself."""
+        prepare(self, workers=workers, progress=progress)
         return self
+
+
+def prepare(
+    data: Dataset,
+    *,
+    workers: int = 0,
+    progress: bool = True,
+    part: tuple[int, int] = (0, 1),
+    told: Callable[[int, int], bool] | None = None,
+) -> None:
+    """Compute the proposals of data, or of a part of such data, that are not on disk yet.
+
+    Images come in an order of this process's own, so that several that need the same share the work.
+
+    Args:
+        workers: processes beside this one.
+        part: (i, n) computes the i-th of n equal parts only.
+        told: hears after each image how many of how many are done; once it says False no more are computed.
+    """
+    rows = np.arange(len(data))
+    while isinstance(data, Subset) and not isinstance(data, WithProposals):
+        rows, data = np.asarray(data.indices, dtype=np.int64)[rows], data.whole
+    if not isinstance(data, WithProposals) or not isinstance(data.source, Computed):
+        return
+    mine = np.random.default_rng(os.getpid()).permutation(rows[part[0] :: part[1]]).tolist()
+    workers = workers if data.source.forks else 0
+    steps = DataLoader(_Steps(data), batch_size=None, sampler=mine, num_workers=workers)
+    bar = tqdm(steps, desc=f"proposals of {data.name} {data.split}", disable=not progress, leave=False)
+    for done, _ in enumerate(bar, start=1):
+        if told is not None and not told(done, len(mine)):
+            break
+
+
+def inside(boxes: Tensor, size: tuple[int, int], top: int) -> Tensor:
+    """The first `top` of boxes [P, 4], clipped to an image of `size` (height, width), without those too thin."""
+    height, width = size
+    boxes = torch.minimum(boxes.clamp(min=0), torch.tensor([width, height, width, height]))
+    return boxes[(boxes[:, 2:] - boxes[:, :2] >= SMALLEST).all(dim=1)][:top]
 
 
 class _Steps(torch.utils.data.Dataset):
@@ -116,6 +138,11 @@ class Computed:
         text = json.dumps(options, sort_keys=True)
         self.folder = _cache_folder(cache) / hashlib.sha256(text.encode()).hexdigest()[:16]
         self._names: dict[int, str] = {}
+
+    @property
+    def forks(self) -> bool:
+        """Whether it can run in processes beside this one: a GPU cannot be used in a forked one."""
+        return str(getattr(self.propose, "device", "cpu")).startswith("cpu")
 
     def __call__(self, data: Dataset, index: int, image_id: int) -> Tensor:
         if index not in self._names:

@@ -81,7 +81,7 @@ class Voc(Dataset):
     ):
         self.name, self.split = "voc", split
         self.folder = _voc_folder(existing_folder(root, "voc"), year)
-        named = self.folder.name.removeprefix("VOC")
+        named = self.folder.resolve().name.removeprefix("VOC")
         self.voc_year = int(named) if named in map(str, YEARS) else YEARS[0]
         reader = _Reader(self.folder)
         self.ids = reader.ids(split)

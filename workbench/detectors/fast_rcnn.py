@@ -60,8 +60,8 @@ class FastRCNN(RCNN):
             backbone: {"name": "vgg16", ...}, the default; a ResNet without `pyramid` has its conv5 as the head
                 unless `head` says {"kind": "two-fc"}.
             pool_size: cells; 7, AlexNet 6, conv5 14.
-            roi: options of `RoIHead`, over `PUBLISHED`; with `mining` all background counts, from IoU 0 on
-                (Shrivastava et al. 2016: what `background_from` is a substitute for).
+            roi: options of `RoIHead`, over `PUBLISHED`; with `mining` all background counts, from IoU 0 on, also in
+                stages without it (Shrivastava et al. 2016: what `background_from` is a substitute for).
 
         Raises:
             RecipeError: options that do not exist or do not fit together.

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from workbench.data.dataset import Dataset
 from workbench.data.proposal_files import FileProposals
-from workbench.data.proposals import Computed, SelectiveSearch, Source, WithProposals
+from workbench.data.proposals import TOP, Computed, SelectiveSearch, Source, WithProposals
 from workbench.detectors.base import Detector
 from workbench.detectors.find import locate
 from workbench.detectors.load import load_detector
@@ -47,7 +47,9 @@ class DetectorProposals:
         return self.detector.proposals([image], self.top)[0].cpu()
 
 
-def with_proposals(data: Dataset, *, kind: str, top: int = 2000, **options: Any) -> WithProposals:
+def with_proposals(
+    data: Dataset, *, kind: str | None = None, top: int = TOP, **options: Any
+) -> WithProposals:
     """`data` with `target["proposals"]`, at most `top` boxes per image, best first.
 
     kind and its options:
@@ -58,6 +60,8 @@ def with_proposals(data: Dataset, *, kind: str, top: int = 2000, **options: Any)
     Raises DataError for an unknown kind or option, and for files that cannot be read.
     """
     kinds = {"selective-search": _selective_search, "detector": _detector, "file": _file}
+    if not isinstance(top, int) or top < 1:
+        raise DataError(f"proposals: top is {top!r}; expected a number of boxes of at least 1")
     if kind not in kinds:
         raise DataError(f"there are no proposals of kind {kind!r}; choose one of {sorted(kinds)}")
     known = [name for name in inspect.signature(kinds[kind]).parameters if name not in ("data", "top")]

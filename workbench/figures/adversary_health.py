@@ -97,8 +97,7 @@ def angle_histogram(metrics: pd.DataFrame, *, height: int = 220) -> go.Figure | 
     hint = "%{y:.0%} of the angles<extra></extra>"
     figure = go.Figure(go.Bar(x=centres, y=shares, marker_color=COLOURS[3], name="angles", hovertemplate=hint))
     figure.update_layout(**page_layout(height, {"l": 60, "r": 16, "t": 16, "b": 48}), bargap=0.06)
-    title = f"angle as a share of hardener.limit, last {min(RECENT, len(known))} logged steps"
-    figure.update_xaxes(title_text=title, range=[-1, 1], gridcolor=GRID)
+    figure.update_xaxes(title_text="angle as a share of hardener.limit", range=[-1, 1], gridcolor=GRID)
     figure.update_yaxes(title_text="share", range=[0, 1], gridcolor=GRID)
     return figure
 
@@ -122,7 +121,7 @@ def hardener_warnings(metrics: pd.DataFrame, recipe: Recipe) -> list[str]:
         return [text for text in found if text]
     if stage.train != "hardener":
         found += [_never_masked(recent), _collapsed(recent, recipe), _stuck(recent)]
-        found += [_idle(recent)] if len(present) >= 2 * RECENT else []
+        found += [_idle(recent, stage.train)] if len(present) >= 2 * RECENT else []
     if stage.train != "detector":
         found.append(_learns_nothing(recent))
     return [text for text in found if text]
@@ -199,14 +198,14 @@ def _stuck(recent: pd.DataFrame) -> str | None:
     )
 
 
-def _idle(recent: pd.DataFrame) -> str | None:
+def _idle(recent: pd.DataFrame, train: str) -> str | None:
     share = float(sum(_values(recent, name) for name in SMALL).mean())
     if share < IDLE:
         return None
+    faster = "Raise hardener_lr of the stage, or train ASTN" if train == "both" else "Train ASTN"
     return (
         f"Hardly turns: {share:.0%} of ASTN's angles are within a third of hardener.limit, so the detector sees "
-        "nearly what it would see without it. Raise hardener_lr of the stage, or train ASTN by itself first (a stage "
-        "with train: hardener)."
+        f"nearly what it would see without it. {faster} by itself first (a stage with train: hardener)."
     )
 
 

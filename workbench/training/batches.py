@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Sampler
 from torchvision import tv_tensors
 
 from workbench.data import Dataset, load_data
-from workbench.data.proposals import WithProposals
+from workbench.data.proposals import prepare
 from workbench.detectors.proposals import with_proposals
 from workbench.training.augment import build_changes
 from workbench.training.recipe_parts import AugmentSpec, DataSpec
@@ -43,29 +43,26 @@ def epoch_order(seed: int, epoch: int, num_images: int) -> np.ndarray:
 def load_spec(spec: DataSpec) -> Dataset:
     """The data that a part of a recipe names."""
     data = load_data(spec.name, split=spec.split, root=spec.root, **spec.options)
+    data = data if spec.proposals is None else with_proposals(data, **spec.proposals)
     limit = getattr(spec, "limit", None)
-    data = data if limit is None else data.subset(range(min(limit, len(data))))
-    return data if spec.proposals is None else with_proposals(data, **spec.proposals)
+    return data if limit is None else data.subset(range(min(limit, len(data))))
 
 
-def prepare_proposals(
-    data: Dataset | None, *, workers: int, part: tuple[int, int] = (0, 1), stop: StopSignal | None = None
-) -> None:
+def prepare_proposals(data: Dataset, *, workers: int, part: tuple[int, int], stop: StopSignal) -> None:
     """Compute proposals before they are needed, each process its `part`, and log now and then how far it is.
 
     A signal ends it; what is computed stays on disk.
     """
-    if not isinstance(data, WithProposals):
-        return
     began = [time.monotonic()]
 
     def told(done: int, total: int) -> bool:
         if time.monotonic() - began[0] > TOLD_EVERY:
-            log.info("proposals of %s %s: %d of %d images", data.name, data.split, done, total)
+            share = "" if part[1] == 1 else f" of this process's {part[1]}th part"
+            log.info("proposals of %s %s: %d of %d images%s", data.name, data.split, done, total, share)
             began[0] = time.monotonic()
-        return stop is None or stop.name is None
+        return stop.name is None
 
-    data.prepare(workers=workers, progress=False, part=part, told=told)
+    prepare(data, workers=workers, progress=False, part=part, told=told)
 
 
 class StepSampler(Sampler[list[tuple[int, int]]]):

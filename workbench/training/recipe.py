@@ -177,6 +177,11 @@ def _misfits(recipe: Recipe) -> Iterator[str]:
         yield f"batch_size: {recipe.batch_size} images cannot be divided over {recipe.processes} processes"
     if recipe.hardener is not None and recipe.detector.get("kind") in WITHOUT_ROIS:
         yield f"hardener: it acts between RoI pooling and the head, and {recipe.detector['kind']} has no RoIs"
+    without = recipe.detector.get("kind") in (*WITHOUT_ROIS, *WHOLE_IMAGES)
+    for number, stage in enumerate(recipe.stages):
+        mines = stage.harden and (recipe.detector.get("roi") or {}).get("mining")
+        if stage.positive_fraction is not None and (without or mines):
+            yield f"stages.{number}.positive_fraction: no RoIs are drawn; leave it out"
     for key in ("validation", "test"):
         if recipe.detector.get("kind") == "rpn" and getattr(recipe, key) is not None:
             yield f"{key}: a region proposal network gives no detections; leave it out and use proposal_recall"

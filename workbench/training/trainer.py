@@ -81,6 +81,7 @@ class Training:
         self.spans = spans(recipe)
         self.data = load_spec(recipe.data)
         self.validation = None if recipe.validation is None else load_spec(recipe.validation)
+        self.test = None if recipe.test is None else load_spec(recipe.test)
         torch.manual_seed(derived_seed(recipe.seed, START))
         hardener, fresh = build_hardener(recipe.hardener), recipe.start is None
         detector = build_detector(recipe.detector, self.data.classes, hardener, pretrained=fresh)
@@ -102,7 +103,7 @@ class Training:
         if self.world.first:
             checkpoint.write_json(self.folder / "environment.json", describe_environment(self.world, self.precision))
         part = (self.world.rank, self.world.size)
-        for data in (self.data, self.validation):
+        for data in filter(None, (self.data, self.validation, self.test)):
             prepare_proposals(data, workers=self.recipe.workers, part=part, stop=stop)
         if self.world.any(stop.name is not None)[0]:
             return self._stopped(stop)
@@ -310,10 +311,8 @@ class Training:
         except OSError as error:
             raise checkpoint.disk_error(path, error) from error
         result = None
-        if self.recipe.test is not None:
-            test = load_spec(self.recipe.test)
-            prepare_proposals(test, workers=self.recipe.workers)
-            evaluation = self._evaluate(test)
+        if self.test is not None:
+            evaluation = self._evaluate(self.test)
             evaluation.save(self.folder / "result.json")
             result = records.without_nan(evaluation.summary)
         seconds = time.monotonic() - self.began
