@@ -24,7 +24,8 @@ from workbench.hardeners import ASDN, ASTN, Chain, HardDropout, Hardener
 from workbench.hardeners.astn import rotate
 from workbench.hardeners.search import windows
 
-SEARCH_AIM, ROTATION_AIM = 0.25, 0.75
+SEARCH_AIM = 0.25
+ROTATION_AIM = 0.9  # torch's kernel is 93 % of either side; 0.70 was seen on a CPU with AMX, 0.83 on one without
 HEADS = {"R50-FPN": (256, 1024), "VGG16": (512, 4096)}  #: channels, width
 
 
