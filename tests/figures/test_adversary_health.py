@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from workbench.figures.adversary_health import (
+    ANGLES,
     adversary_health,
     angle_histogram,
     fixed_mask_entropy,
@@ -15,6 +16,7 @@ from workbench.figures.adversary_health import (
     watches_adversary,
 )
 from workbench.hardeners.asdn import spread
+from workbench.hardeners.astn import BINS
 from workbench.training import Recipe
 
 STAGES = [
@@ -139,6 +141,7 @@ def angles(shares: list[float]) -> dict[str, float]:
 
 
 def test_the_histogram_of_angles_is_that_of_the_last_steps():
+    assert len(ANGLES) == BINS, "what ASTN logs"
     assert angle_histogram(metrics()) is None
     frame = metrics(rows=30, **angles([0.0, 0, 0, 0, 1.0, 0, 0, 0, 0.0]))
     frame.loc[frame.index[-10:], "hardener/angle_5"] = 0.5

@@ -36,7 +36,7 @@ def test_progress_is_logged_and_a_signal_ends_it(monkeypatch, caplog):
         batches.prepare_proposals(data, workers=0, part=(0, 1), stop=Stop("SIGTERM"))
         assert caplog.messages == ["proposals of digit-scenes val: 1 of 3 images"]
         batches.prepare_proposals(data, workers=0, part=(1, 2), stop=Stop())
-        assert caplog.messages[-1] == "proposals of digit-scenes val: 1 of 1 images of this process's 2th part"
+        assert caplog.messages[-1] == "proposals of digit-scenes val: 1 of 1 images (part 2 of 2)"
 
 
 def kept(folder) -> int:

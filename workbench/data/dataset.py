@@ -41,7 +41,7 @@ class Dataset(torch.utils.data.Dataset):
         raise NotImplementedError
 
     def full_image(self, index: int) -> tv_tensors.Image:
-        """What random crops for training are cut from, [3, H, W] uint8: all of the file where `image` is a part."""
+        """What random crops for training are cut from, uint8 [3, H', W']: all of the file where `image` is a part."""
         return self.image(index)
 
     def target(self, index: int) -> Target:

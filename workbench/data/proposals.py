@@ -82,6 +82,9 @@ def prepare(
         workers: processes beside this one.
         part: (i, n) computes the i-th of n equal parts only.
         told: hears after each image how many of how many are done; once it says False no more are computed.
+
+    Raises:
+        DataError: an image cannot be read, or the proposals cannot be kept.
     """
     rows = np.arange(len(data))
     while isinstance(data, Subset) and not isinstance(data, WithProposals):

@@ -96,11 +96,7 @@ def evaluate(
     finally:
         detector.to(home)
     means = {name: value / len(data) for name, value in sums.items()} if losses else None
-    result = tables.score(means)
-    if shapes is not None:
-        figures_of_masks = shapes.figures()
-        result.summary.update({f"mask_{name}": figures_of_masks[name] for name in ("AP", "AP50", "AP75")})
-    return result
+    return tables.score(means, {} if shapes is None else shapes.of_masks())
 
 
 def _mask_type(detector: Detector, data: Dataset) -> IoUType | None:
@@ -152,12 +148,13 @@ class _Tables:
         self.found.append(gather_found(detections, masks=masks, first=first))
         self.count += len(targets)
 
-    def figures(self) -> dict[str, float]:
-        """COCO's."""
-        return coco_figures(joined(self.objects), joined(self.found), len(self.data.classes))
+    def of_masks(self) -> dict[str, float]:
+        """`mask_AP`, `mask_AP50` and `mask_AP75`."""
+        found = coco_figures(joined(self.objects), joined(self.found), len(self.data.classes))
+        return {f"mask_{name}": found[name] for name in ("AP", "AP50", "AP75")}
 
-    def score(self, losses: dict[str, float] | None) -> Result:
-        """All figures."""
+    def score(self, losses: dict[str, float] | None, also: dict[str, float] | None = None) -> Result:
+        """All figures, and in the summary `also` others."""
         data, objects, found = self.data, joined(self.objects), joined(self.found)
         matches = match_all(objects, found, len(data.classes))
         ours = {name: float(value[0]) for name, value in figures(bootstrap.average_precision(matches)).items()}
@@ -166,6 +163,7 @@ class _Tables:
         if data.voc_year is not None:
             by_voc = voc_ap(match_voc(objects, found, len(data.classes)), data.voc_year)
             summary["mAP"] = float(bootstrap.mean_over_classes(by_voc)[0])
+        summary |= also or {}
         return Result(
             data=data.name,
             split=data.split,

@@ -94,7 +94,7 @@ class Hardener(nn.Module):
         """Take back what `memory` gave."""
 
     def nothing(self) -> Tensor | None:
-        """The adversary's loss in a step without RoIs to learn from."""
+        """The adversary's loss, a scalar, in a step without RoIs to learn from; None: it has none."""
         return None
 
     def decide(self, batch: RoIBatch) -> Decision:

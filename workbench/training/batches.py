@@ -57,7 +57,7 @@ def prepare_proposals(data: Dataset, *, workers: int, part: tuple[int, int], sto
 
     def told(done: int, total: int) -> bool:
         if time.monotonic() - began[0] > TOLD_EVERY:
-            share = "" if part[1] == 1 else f" of this process's {part[1]}th part"
+            share = "" if part[1] == 1 else f" (part {part[0] + 1} of {part[1]})"
             log.info("proposals of %s %s: %d of %d images%s", data.name, data.split, done, total, share)
             began[0] = time.monotonic()
         return stop.name is None
@@ -100,7 +100,8 @@ class TrainingView(torch.utils.data.Dataset):
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, Target]:
         epoch, index = key
-        image, target = self.data.full_image(index) if self.crops else self.data.image(index), self.data.target(index)
+        image = self.data.full_image(index) if self.crops else self.data.image(index)
+        target = self.data.target(index)
         rng = np.random.default_rng([self.seed, CHANGE, epoch, index]) if self.changes else None
         image = self.changes.move(image, rng, self.data.size(index)) if self.changes else image
         if self.flip and derived_seed(self.seed, FLIP, epoch, index) % 2 == 1:
