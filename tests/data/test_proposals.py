@@ -20,6 +20,11 @@ from workbench.errors import DataError
 from workbench.training.batches import flip_horizontally
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
 class Squares(Dataset):
     """Two images of 60 × 80 pixels with a bright rectangle, numbered 5 and 6."""
 
@@ -176,7 +181,7 @@ def test_coco_results_come_best_first(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"annotations": []}, "a list of results was expected, this is a dict"),
+        ({"annotations": []}, "a JSON list was expected; after 0 entries it begins with"),
         (["x"], "entry 0 is not a result"),
         ([{"image_id": "5", "bbox": [0, 0, 9, 9]}], "entry 0 is not a result with a whole number"),
         ([{"image_id": 5, "bbox": [0, 0, 9]}], r"entry 0 \(image 5\): bbox is \[0, 0, 9\]"),

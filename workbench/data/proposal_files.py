@@ -14,10 +14,11 @@ import torch
 from scipy.io import loadmat
 from torch import Tensor
 
-from workbench.data.boxes import SLACK, finite_box
+from workbench.data.boxes import SLACK
 from workbench.data.dataset import Dataset
-from workbench.data.files import read_json
 from workbench.data.problems import Problem
+from workbench.data.proposals import cache_folder
+from workbench.data.results_table import ResultsTable, table_of
 from workbench.errors import DataError
 from workbench.paths import user_path
 
@@ -30,22 +31,26 @@ class FileProposals:
 
     Args:
         path: .json (a list of {"image_id", "bbox" as x, y, width, height, "score"}) or .mat.
+        cache: a folder for what a .json file is turned into, as for `Computed`.
 
     Raises:
         DataError: the file cannot be read, an entry is wrong, or it is about other images; says file and image.
     """
 
-    def __init__(self, path: str | Path, data: Dataset):
+    def __init__(self, path: str | Path, data: Dataset, *, cache: str | Path | None = None):
         self.path = user_path(path, DataError)
-        readers = {".json": _read_coco, ".mat": _read_mat}
-        if self.path.suffix not in readers:
-            raise DataError(f"{self.path}: proposals are read from {' and '.join(readers)} files")
-        self._by_id = self.path.suffix == ".json"
-        self._boxes = readers[self.path.suffix](self.path, data)
+        self._table: ResultsTable | None = None
+        self._lists: dict[int, np.ndarray] = {}
+        if self.path.suffix == ".json":
+            self._table = table_of(self.path, cache_folder(cache))
+        elif self.path.suffix == ".mat":
+            self._lists = _read_mat(self.path, data)
+        else:
+            raise DataError(f"{self.path}: proposals are read from .json and .mat files")
         self.problems = self._check(data)
 
     def __call__(self, data: Dataset, index: int, image_id: int) -> Tensor:
-        boxes = self._boxes.get(image_id if self._by_id else index)
+        boxes = self._lists.get(index) if self._table is None else self._table.boxes(image_id)
         if boxes is None or len(boxes) == 0:
             return torch.zeros((0, 4))
         height, width = data.size(index)
@@ -73,36 +78,6 @@ class FileProposals:
             return ()
         what = f"{len(empty)} of {number} images have no proposals, the first is {data.where(empty[0])}"
         return (Problem("warning", str(self.path), what, "A detector on proposals finds nothing there."),)
-
-
-def _read_coco(path: Path, data: Dataset) -> dict[int, np.ndarray]:
-    """Boxes [P, 4] by image id, best score first; `data` are asked by id later."""
-    content = read_json(path)
-    if not isinstance(content, list):
-        raise DataError(f"{path}: a list of results was expected, this is a {type(content).__name__}")
-    found: dict[int, list[list[float]]] = {}
-    for number, entry in enumerate(content):
-        image, *row = _coco_row(entry, f"{path}: entry {number}")
-        found.setdefault(int(image), []).append(row)
-    boxes = {}
-    for image, rows in found.items():
-        table = np.array(rows, np.float64)
-        x, y, width, height = table[np.argsort(-table[:, 4], kind="stable"), :4].T
-        boxes[image] = np.stack([x, y, x + width, y + height], axis=1).astype(np.float32)
-    return boxes
-
-
-def _coco_row(entry: Any, where: str) -> tuple[float, ...]:
-    """image_id, x, y, width, height and score of one result."""
-    if not isinstance(entry, dict) or not isinstance(entry.get("image_id"), int):
-        raise DataError(f"{where} is not a result with a whole number as image_id")
-    image, box, score = entry["image_id"], finite_box(entry.get("bbox")), entry.get("score", 0.0)
-    if box is None or min(box[2:]) < 0:
-        wrong = f"{entry.get('bbox')!r}"[:80]
-        raise DataError(f"{where} (image {image}): bbox is {wrong}, not x, y, width, height in pixels")
-    if finite_box([score] * 4) is None:
-        raise DataError(f"{where} (image {image}): score is {f'{score!r}'[:80]}, not a finite number")
-    return image, *box, float(score)
 
 
 def _read_mat(path: Path, data: Dataset) -> dict[int, np.ndarray]:

@@ -139,7 +139,7 @@ class Computed:
     ):
         self.propose, self.options = propose, options
         text = json.dumps(options, sort_keys=True)
-        self.folder = _cache_folder(cache) / hashlib.sha256(text.encode()).hexdigest()[:16]
+        self.folder = cache_folder(cache) / hashlib.sha256(text.encode()).hexdigest()[:16]
         self._names: dict[int, str] = {}
 
     @property
@@ -179,7 +179,8 @@ class Computed:
             ) from error
 
 
-def _cache_folder(given: str | Path | None) -> Path:
+def cache_folder(given: str | Path | None) -> Path:
+    """Where proposals are kept: `given`, or `occlusion-workbench/proposals` in the user's cache folder."""
     if given is not None:
         return user_path(given, DataError)
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"

@@ -55,7 +55,8 @@ def with_proposals(
     kind and its options:
         "selective-search": mode ("fast" or "quality"), longest, cache (see `SelectiveSearch`, `Computed`).
         "detector": name (as for `load_detector`), device, cache.
-        "file": path, of COCO results (.json) or of the original Fast R-CNN's lists (.mat).
+        "file": path, of COCO results (.json; turned into a table in `cache` once) or of the original Fast R-CNN's
+            lists (.mat).
     What is computed is computed when it is first asked for, and kept; `.prepare(workers=8)` does it all at once.
     Raises DataError for an unknown kind or option, and for files that cannot be read.
     """
@@ -87,5 +88,5 @@ def _detector(data: Dataset, top: int, name: str, device: str = "cpu", cache: st
     return Computed(propose, propose.options, cache=cache)
 
 
-def _file(data: Dataset, top: int, path: str) -> Source:
-    return FileProposals(path, data)
+def _file(data: Dataset, top: int, path: str, cache: str | None = None) -> Source:
+    return FileProposals(path, data, cache=cache)
