@@ -203,21 +203,16 @@ def detect(options: argparse.Namespace) -> int:
 
     file = locate(options.detector)  # names are looked at before torch is imported
 
-    from torch import Tensor
-
     from workbench.data.files import read_image
-    from workbench.data.proposals import TOP, SelectiveSearch, inside
+    from workbench.data.proposals import searched
     from workbench.detectors import load_detector
     from workbench.figures.detection import detections_figure
     from workbench.training.world import choose_device
 
     images = [read_image(path) for path in options.images]  # all of them before the first is answered
     detector = load_detector(file, device=choose_device(options.device))
-    propose = SelectiveSearch() if detector.needs_proposals else None
     for number, (path, image) in enumerate(zip(options.images, images, strict=True)):
-        proposals = None
-        if propose is not None:
-            proposals = [inside(propose(image.as_subclass(Tensor)), tuple(image.shape[-2:]), TOP)]
+        proposals = [searched(image)] if detector.needs_proposals else None
         found = detector.detect([image], proposals)[0].to("cpu").above(options.score)
         objects = [
             {

@@ -12,6 +12,8 @@ from workbench.types import Detections
 class BrightDetector:
     """Finds fixed objects, each scored by the mean brightness (0..1) of its box, times `gain`."""
 
+    needs_proposals = False
+
     def __init__(self, classes, boxes, labels, gain=1.0, seconds=0.0):
         self.classes = tuple(classes)
         self.boxes = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)

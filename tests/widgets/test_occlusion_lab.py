@@ -11,6 +11,8 @@ from bright_detector import BrightDetector
 from PIL import Image
 
 from widgets.occlusion_lab import OcclusionLab
+from workbench.analysis import occlusion_probe
+from workbench.detectors import build_detector
 from workbench.errors import DataError
 from workbench.types import Target
 
@@ -114,6 +116,23 @@ def test_each_change_asks_each_detector_once(lab, detector):
     assert detector.calls == calls + 1
     lab.box = [1, 2, 30, 40]
     assert detector.calls == calls + 1
+
+
+def test_fast_rcnn_gets_proposals_of_what_is_seen_now(white, target, monkeypatch):
+    """By selective search of the picture with the occluder, once for all detectors that need some."""
+    config = {"kind": "fast-rcnn", "backbone": {"name": "small", "widths": [8, 8]}, "pyramid": True, "min_size": None}
+    fast = build_detector(config, CLASSES).eval()
+    seen, given, detect = [], [], fast.detect
+    boxes = torch.tensor([[8.0, 8, 24, 24], [30, 10, 50, 30]])
+    monkeypatch.setattr(occlusion_probe, "searched", lambda image: (seen.append(image), boxes)[1])
+    monkeypatch.setattr(fast, "detect", lambda *both: (given.append(both[1]), detect(*both))[1])
+    lab = OcclusionLab({"one": fast, "two": fast}, white, target, texture="grey", box=[8, 8, 16, 16])
+    assert [int(image[:, 8:16, 8:16].max()) for image in seen] == [255, 128]
+    assert all(torch.equal(proposals[0], boxes) for proposals in given)
+    lab.box = [40, 16, 48, 24]
+    assert len(seen) == 3
+    assert int(seen[-1][:, 16:24, 40:48].max()) == 128
+    assert set(lab.result["detectors"]) == {"one", "two"}
 
 
 def test_found_needs_the_class_and_an_overlap(white, target):

@@ -17,6 +17,7 @@ from workbench.analysis.occlusion_response import (
     response_steps,
 )
 from workbench.data.occluders import paste
+from workbench.data.proposals import searched
 from workbench.detectors.base import Detector
 from workbench.errors import DataError
 from workbench.types import Detections, Target
@@ -64,7 +65,8 @@ class OcclusionProbe:
     """Asks `detectors` (name → detector) about one image uint8 [3, H, W] under an occluder.
 
     `objects` are the target's objects and then the clean detections of at least `min_score` that match none of
-    those before. classes: names of the target's labels 1..K, where they are not the first detector's.
+    those before. classes: names of the target's labels 1..K, where they are not the first detector's. Detectors that
+    need proposals get them by selective search, anew for every picture: 0.05 s for 112 pixels, 1 s for 500.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class OcclusionProbe:
             raise DataError("at least one detector is needed")
         self.detectors, self.image, self.target = dict(detectors), image, target
         self.classes = classes or next(iter(self.detectors.values())).classes
+        self._searched: tuple[Tensor | None, Tensor | None] = None, None  # an image and its proposals
         self.objects = list(self._find_objects(min_score))
         self._before: dict[tuple[str, int], float | None] = {}
 
@@ -140,15 +143,22 @@ class OcclusionProbe:
                 known.append(Thing(self.classes[int(label) - 1], tuple(box.tolist()), None))
         yield from known
         for name, detector in self.detectors.items():
-            found = detector.detect([self.image])[0].above(min_score)
+            found = self._detect(detector, self.image).above(min_score)
             for thing in _things(found, detector.classes, name):
                 if not any(_same(thing, other) for other in known):
                     known.append(thing)
                     yield thing
 
+    def _detect(self, detector: Detector, image: Tensor) -> Detections:
+        if not detector.needs_proposals:
+            return detector.detect([image])[0]
+        if self._searched[0] is not image:
+            self._searched = image, searched(image)
+        return detector.detect([image], [self._searched[1]])[0]
+
     def _ask(self, name: str, occluded: Tensor, chosen: int | None) -> dict[str, Any]:
         detector = self.detectors[name]
-        found = detector.detect([occluded])[0].above(LOWEST)[:MOST].to("cpu")
+        found = self._detect(detector, occluded).above(LOWEST)[:MOST].to("cpu")
         answer: dict[str, Any] = {
             "boxes": [[round(value, 1) for value in box] for box in found.boxes.tolist()],
             "names": [detector.classes[label - 1] for label in found.labels.tolist()],

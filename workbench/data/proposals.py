@@ -250,6 +250,11 @@ class SelectiveSearch:
         return torch.from_numpy(_ordered(boxes) * stretch)
 
 
+def searched(image: Tensor) -> Tensor:
+    """Proposals [P, 4] of one image uint8 [3, H, W] by selective search, for a detector that needs some."""
+    return inside(SelectiveSearch()(image.as_subclass(Tensor)), tuple(image.shape[-2:]), TOP)
+
+
 def _ordered(boxes: np.ndarray) -> np.ndarray:
     """Boxes [P, 4] by rank of area (1 is the largest) times a random number of a fixed seed."""
     area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
