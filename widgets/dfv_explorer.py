@@ -1,19 +1,22 @@
-"""DFVs, DVs and pseudo-DFVs on a map that answers: point, recolour, and let one image's pseudo-DFVs move with beta.
+"""DFVs and DVs on two linked maps that answer: point, recolour, and let one image's pseudo-DFVs move with beta.
 
 What is on the map is `workbench.analysis.embedding`, how it is drawn `workbench.figures.embedding`. t-SNE cannot lay
 new vectors: pseudo-DFVs of the chosen image are placed among their nearest embedded DFVs (`embedding.place`), so that
-the map stays fixed while beta moves; some pseudo-DFVs of every image are embedded with the rest as landmarks.
+the map stays fixed while beta moves; some pseudo-DFVs of every image are embedded with the rest as landmarks. DVs lie
+around 0, not where DFVs do, and have a map of their own.
 """
 
 from __future__ import annotations
 
 import html
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import ipywidgets
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import torch
 import traitlets
 from torch import Tensor
@@ -38,24 +41,35 @@ from workbench.detectors.classifier import Classifier
 from workbench.detectors.dfv_decoder import DFVDecoder
 from workbench.errors import DataError
 from workbench.figures.dfv import reconstructions_figure
-from workbench.figures.embedding import COLOUR_BY, SPREAD, colour_key, describe, embedding_figure, map_traces
+from workbench.figures.embedding import (
+    COLOUR_BY,
+    POINTED,
+    SPREAD,
+    colour_key,
+    describe,
+    embedding_figure,
+    map_traces,
+)
 from workbench.training import Run
 
 MOST_BETA = 3.0
-POINT = "Point at the map: this is what lies there. The yellow points are pseudo-DFVs of the chosen image."
+POINT = "Point at a map: this is what lies there, and a ring marks it on both. A click chooses the image of a point."
+DFVS = "<b>DFVs.</b> The star is the chosen image, yellow points are its pseudo-DFVs."
+DVS = "<b>DVs</b>, occluded minus clean, by themselves. Yellow points are those of the chosen image."
 
 
 class DFVExplorer(Explorer):
-    """A map of the vectors of pairs of clean and occluded images, for one or several classifiers.
+    """Maps of the vectors of clean and occluded images, and of their differences, for one or several classifiers.
 
     classifiers: a `Classifier` or a `Run` of one, or a dict of name → classifier or run. pairs: a `PairSet`, or a
     data set with occlusion. decoder: of the first classifier's vectors, or a dict of name → decoder. images: clean
     images of each class that are looked at, the first ones; None: all. patterns: numbers of the patterns, from 1 on;
-    None: all. A map takes some seconds per thousand vectors. state: any of the traitlets.
+    None: all. Maps take some seconds per thousand vectors. state: any of the traitlets.
 
     Traitlets, to be set from Python or with the controls: `classifier` (name), `colour` (one of `COLOUR_BY`),
     `arrows` (DVs are drawn from clean to occluded, those of the chosen image first), `image` (row of a clean image),
-    `beta` and `point` (row of `embedding` that is shown; -1 - k is the k-th pseudo-DFV of the image). `pseudo` and
+    `beta` and `point` (row of `embedding` that is shown, for a DV that of its occluded DFV; -1 - k is the k-th
+    pseudo-DFV of the image). `pseudo` and
     `placed` are the pseudo-DFVs of the image, with all DVs of others, and where they lie. `tightness` and
     `coverage()` measure the paper's claims, `error` says what went wrong with the last change.
 
@@ -104,7 +118,7 @@ class DFVExplorer(Explorer):
         self.children = self._parts()
         self.add_class("dfv-explorer")
         self._begin(**{"classifier": self.classifier, **state})
-        fit_soon(lambda: fit(self.figure))
+        fit_soon(lambda: (fit(self.figure), fit(self.differences_figure)))
 
     def __repr__(self) -> str:
         return f"DFVExplorer({', '.join(self.sources)}; {len(self._clean_rows)} images, {len(self.pairs)} pairs)"
@@ -125,6 +139,11 @@ class DFVExplorer(Explorer):
     def embedding(self) -> Embedding:
         """The map of the chosen classifier."""
         return self.mapped.embedding
+
+    @property
+    def differences(self) -> Embedding:
+        """The map of its DVs, a row for each pair."""
+        return self.mapped.differences
 
     @property
     def tightness(self) -> pd.DataFrame:
@@ -166,6 +185,18 @@ class DFVExplorer(Explorer):
         if name != SPREAD:
             self.image = int(self.embedding.base[self.embedding.rows(name)[index]])
 
+    def _on_difference(self, name: str, index: int, *, choose: bool = False) -> None:
+        """A DV stands for its pair: its occluded DFV is pointed at, or its image is chosen."""
+        pair = int(self._own_pairs()[index] if name == SPREAD else index)
+        if choose:
+            self.image = int(self.vectors.source[pair])
+        else:
+            self.show(point=int(self.embedding.rows("occluded")[pair]))
+
+    def _own_pairs(self) -> np.ndarray:
+        """Pairs of the chosen image."""
+        return np.flatnonzero(self.vectors.source == self.image)
+
     def _spread(self) -> None:
         """The pseudo-DFVs of the image, and where they lie."""
         self.pseudo = pseudo_vectors(self.vectors, beta=self.beta, bases=np.array([self.image]))
@@ -176,23 +207,40 @@ class DFVExplorer(Explorer):
     def _draw(self, changed: set[str]) -> None:
         self._spread()
         self._draw_picture()
+        anew = bool(changed & {"classifier", "colour", "arrows", "image"})
+        figures, maps = (self.figure, self.differences_figure), (self.embedding, self.differences)
+        for figure, embedding, marks in zip(figures, maps, self._marks(), strict=True):
+            with figure.batch_update():
+                if anew:
+                    new = map_traces(embedding, self.colour, **marks)
+                    for shown, trace in zip(figure.data[: len(new)], new.values(), strict=True):
+                        shown.update(trace, overwrite=False)
+                else:
+                    for name, points in ((SPREAD, marks["spread"]), (POINTED, marks["pointed"])):
+                        _trace(figure, name).update(x=points[:, 0], y=points[:, 1])
         if changed == {"point"}:
             return
-        if changed & {"classifier", "colour", "arrows", "image"}:
-            new = map_traces(self.embedding, self.colour, **self._highlights())
-            with self.figure.batch_update():
-                for shown, trace in zip(self.figure.data[: len(new)], new.values(), strict=True):
-                    shown.update(trace, overwrite=False)
-        else:
-            with self.figure.batch_update():
-                self._trace(SPREAD).update(x=self.placed.points[:, 0], y=self.placed.points[:, 1])
-        self._key.value = chips(f"Colour by {self.colour}:", colour_key(self.embedding, self.colour))
+        self._key.value = chips(f"Colour by {self.colour}:", self._colours())
         self._facts.value = self.mapped.sentence(self.image, self.beta, self.pseudo, self.placed)
         self._claims.value = self.mapped.claims()
 
-    def _highlights(self) -> dict[str, Any]:
+    def _marks(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What is marked on the map of DFVs, and on that of DVs; arguments of `map_traces`."""
+        _, pair, _ = self._pointed()
+        own, pairs = self.differences.points[self._own_pairs()], [] if pair == NONE else [pair]
+        row = min(self.point, len(self.embedding) - 1)
+        points = self.embedding.points[[row]] if self.point >= 0 else self.placed.points[[self._pseudo_row()]]
         arrows = self.mapped.arrow_rows(self.image) if self.arrows else None
-        return {"arrows": arrows, "spread": self.placed.points, "chosen": self.image}
+        marks = {"arrows": arrows, "spread": self.placed.points, "chosen": self.image, "pointed": points}
+        return marks, {"spread": own, "pointed": self.differences.points[pairs]}
+
+    def _colours(self) -> dict[str, str]:
+        """Names and colours on both maps; classes and patterns are the same there."""
+        return colour_key(self.embedding, self.colour) | colour_key(self.differences, self.colour)
+
+    def _pseudo_row(self) -> int:
+        """Which pseudo-DFV is pointed at, where one is; with another image there may be fewer."""
+        return min(-1 - self.point, len(self.pseudo.pair) - 1)
 
     def _draw_picture(self) -> None:
         base, pair, text = self._pointed()
@@ -216,7 +264,7 @@ class DFVExplorer(Explorer):
     def _pointed(self) -> tuple[int, int, str]:
         """Row of the clean image, row of the pair or NONE, and words, of what is pointed at."""
         if self.point < 0:
-            pair = int(self.pseudo.pair[min(-1 - self.point, len(self.pseudo.pair) - 1)])
+            pair = int(self.pseudo.pair[self._pseudo_row()])
             label = self.vectors.classes[self.vectors.clean_labels[self.image] - 1]
             pattern = self.vectors.pattern_names[self.vectors.patterns[pair] - 1]
             return self.image, pair, f"pseudo-DFV {label}, β = {self.beta:g}, {pattern}"
@@ -229,25 +277,35 @@ class DFVExplorer(Explorer):
         self._controls = self._make_controls()
         self._key, self._facts = ipywidgets.HTML(), ipywidgets.HTML()
         self._words, self._claims, self._picture = ipywidgets.HTML(), ipywidgets.HTML(), picture()
-        self.figure = plot(embedding_figure(self.embedding, key=False, **self._highlights()))
+        marks, difference_marks = self._marks()
+        self.figure = plot(embedding_figure(self.embedding, key=False, **marks))
+        self.differences_figure = plot(embedding_figure(self.differences, key=False, **difference_marks))
+        self.differences_figure.layout.showlegend = False  # one kind, told above
         for name in (*KINDS, SPREAD):
-            self._trace(name).on_hover(told(name, self._on_hover))
-            self._trace(name).on_click(told(name, self._on_click))
+            _trace(self.figure, name).on_hover(told(name, self._on_hover))
+            _trace(self.figure, name).on_click(told(name, self._on_click))
+        for name in ("DV", SPREAD):
+            _trace(self.differences_figure, name).on_hover(told(name, self._on_difference))
+            _trace(self.differences_figure, name).on_click(told(name, partial(self._on_difference, choose=True)))
         row = {"flex_flow": "row wrap", "align_items": "center"}
+        maps = [
+            ipywidgets.VBox([ipywidgets.HTML(title), figure], layout={"flex": flex, "min_width": "0", "margin": "0"})
+            for title, figure, flex in (
+                (DFVS, self.figure, "3 1 480px"),
+                (DVS, self.differences_figure, "2 1 320px"),
+            )
+        ]
         return [
             ipywidgets.HBox(list(self._controls.values()), layout=row),
             self._message,
             self._key,
-            self.figure,
+            ipywidgets.HBox(maps, layout={"flex_flow": "row wrap"}),
             self._facts,
-            ipywidgets.HTML(f"<div style='margin-top:8px'>{POINT} A click chooses the image of a point.</div>"),
+            ipywidgets.HTML(f"<div style='margin-top:8px'>{POINT}</div>"),
             self._words,
             self._picture,
             self._claims,
         ]
-
-    def _trace(self, name: str) -> Any:
-        return next(trace for trace in self.figure.data if trace.name == name)
 
     def _make_controls(self) -> dict[str, ipywidgets.Widget]:
         wide = {"style": {"description_width": "initial"}, "layout": {"width": "270px", "margin": "0 12px 0 0"}}
@@ -268,3 +326,6 @@ class DFVExplorer(Explorer):
             controls["classifier"].layout.display = "none"
         return controls
 
+
+def _trace(figure: go.FigureWidget, name: str) -> Any:
+    return next(trace for trace in figure.data if trace.name == name)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.analysis.deep_vectors import PairVectors, PseudoVectors, pair_vectors, tightness
-from workbench.analysis.embedding import KINDS, Embedding, Placed, embed
+from workbench.analysis.embedding import KINDS, Embedding, Placed, embed, embed_differences
 from workbench.data.pairs import PairSet
 from workbench.detectors.classifier import Classifier
 
@@ -25,15 +25,17 @@ class Mapped:
 
     classifier: Classifier
     vectors: PairVectors
-    embedding: Embedding
+    embedding: Embedding  #: DFVs and some pseudo-DFVs
+    differences: Embedding  #: the DVs, on a map of their own
     tightness: pd.DataFrame
 
     @classmethod
     def of(cls, classifier: Classifier, pairs: PairSet) -> Mapped:
-        """Vectors and map; takes some seconds per thousand vectors."""
+        """Vectors and maps; takes some seconds per thousand vectors."""
         vectors = pair_vectors(classifier, pairs)
         landmarks = max(1, len(vectors.occluded) // (LANDMARKS * len(vectors.clean)))
-        return cls(classifier, vectors, embed(vectors, pseudo=landmarks), tightness(vectors))
+        embedding = embed(vectors, pseudo=landmarks, differences=False)
+        return cls(classifier, vectors, embedding, embed_differences(vectors), tightness(vectors))
 
     def arrow_rows(self, image: int) -> np.ndarray:
         """Rows of the occluded DFVs that arrows lead to: those of the image, then evenly some of the others."""

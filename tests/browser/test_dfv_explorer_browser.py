@@ -15,6 +15,8 @@ classifiers = {"<i>plain</i>": wb.load_detector("dfv/digits-c"), "other": wb.loa
 SHOW = """
 decoder = wb.load_detector("dfv/digits-decoder")
 explorer = DFVExplorer(classifiers, data, {"<i>plain</i>": decoder}, patterns=(5, 13, 21))
+pointed = []
+explorer.observe(lambda change: pointed.append(change["new"] - len(explorer.vectors.clean)), "point")
 explorer
 """
 PICTURE = "document.querySelector('.dfv-explorer img.widget-image')"
@@ -23,11 +25,11 @@ PICTURE = "document.querySelector('.dfv-explorer img.widget-image')"
 def test_point_click_and_move_beta(lab_page):
     lab = lab_page([SETUP, SHOW], size=(1400, 1500))
     page, explorer = lab.page, lab.page.locator(".dfv-explorer")
-    explorer.locator(".scatterlayer .trace").nth(6).wait_for()
+    explorer.locator(".scatterlayer .trace").nth(5).wait_for()  # empty traces are not drawn
     page.wait_for_timeout(4500)  # until the figure fits the page
     explorer.scroll_into_view_if_needed()
     lab.screenshot("dfv-explorer-light", ".dfv-explorer")
-    star = explorer.locator(".scatterlayer .trace").nth(6).locator(".point")
+    star = explorer.locator(".scatterlayer .trace").nth(5).locator(".point")
     assert star.count() == 1
     assert star.bounding_box()["width"] > 10
 
@@ -37,12 +39,14 @@ def test_point_click_and_move_beta(lab_page):
         page.wait_for_function(f"was => {PICTURE}.src !== was && {PICTURE}.complete", arg=before)
         lab.wait_idle()
 
-    def middle(trace, point):
-        box = explorer.locator(".scatterlayer .trace").nth(trace).locator(".point").nth(point).bounding_box()
+    def middle(trace, point, plot=0):
+        traces = explorer.locator(".js-plotly-plot").nth(plot).locator(".scatterlayer .trace")
+        box = traces.nth(trace).locator(".point").nth(point).bounding_box()
         return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
     changes(lambda: page.mouse.move(*middle(1, 40), steps=3))
     explorer.get_by_text("occluded", exact=False).first.wait_for()
+    changes(lambda: page.mouse.move(*middle(0, 100, plot=1), steps=3))
     changes(lambda: page.mouse.move(*middle(0, 12), steps=3))
     page.mouse.click(*middle(0, 12))
     lab.wait_idle()
@@ -58,5 +62,7 @@ def test_point_click_and_move_beta(lab_page):
     lab.theme("dark")
     explorer.scroll_into_view_if_needed()
     lab.screenshot("dfv-explorer-dark", ".dfv-explorer")
-    said = lab.python("print(explorer.image, round(explorer.beta, 2), explorer.colour, repr(explorer.error))")
-    assert said.split() == ["12", "0.8", "pattern", "''"]
+    said = lab.python(
+        "print(explorer.image, round(explorer.beta, 2), explorer.colour, repr(explorer.error), 100 in pointed)"
+    )
+    assert said.split() == ["12", "0.8", "pattern", "''", "True"], "the DV of pair 100 was pointed at"

@@ -16,7 +16,7 @@ from workbench.analysis.embedding import KINDS, NONE
 from workbench.data import load_data
 from workbench.detectors import build_detector
 from workbench.errors import DataError
-from workbench.figures.embedding import ARROWS, CHOSEN, ROLES, SPREAD
+from workbench.figures.embedding import ARROWS, CHOSEN, POINTED, ROLES, SPREAD, colour_key
 
 TINY = {"kind": "classifier", "backbone": {"name": "small", "widths": [8, 12], "stem": 8}}
 OCCLUSION = {"occluders": ["cup", "coin"], "random_places": 0, "pair_classes": 3, "pair_images": 3}
@@ -58,15 +58,52 @@ def trace(explorer, name):
     return next(one for one in explorer.figure.data if one.name == name)
 
 
+def difference(explorer, name):
+    return next(one for one in explorer.differences_figure.data if one.name == name)
+
+
+def points(one):
+    return np.stack([one.x, one.y], axis=1)
+
+
 def test_what_is_on_the_map(explorer, models, pairs):
     assert repr(explorer) == f"DFVExplorer({NAME}, two; 6 images, 12 pairs)"
-    assert [one.name for one in explorer.figure.data] == [*ROLES, *KINDS]
+    assert [one.name for one in explorer.figure.data] == [*ROLES, "clean", "occluded", "pseudo-DFV"]
+    assert [one.name for one in explorer.differences_figure.data] == [*ROLES, "DV"]
     expected = pair_vectors(models[NAME], some_pairs(pairs, images=2, patterns=(2, 4)))
     assert torch.equal(explorer.vectors.occluded, expected.occluded)
     assert len(trace(explorer, "clean").x) == 6
-    assert len(trace(explorer, "occluded").x) == len(trace(explorer, "DV").x) == 12
+    assert len(trace(explorer, "occluded").x) == len(difference(explorer, "DV").x) == 12
+    assert len(trace(explorer, "DV").x) == 0
+    assert torch.equal(explorer.differences.vectors, expected.occluded - expected.clean[expected.source])
     assert len(explorer.pseudo.vectors) == 10, "all DVs but the image's own two"
     np.testing.assert_allclose(trace(explorer, SPREAD).y, explorer.placed.points[:, 1])
+
+
+def test_maps_are_linked(explorer):
+    """A vector that is pointed at is marked on both maps, and the DVs of the chosen image are."""
+    dvs, dfvs = explorer.differences.points, explorer.embedding.points
+    np.testing.assert_allclose(points(difference(explorer, SPREAD)), dvs[explorer.vectors.source == 0])
+    explorer._on_hover("occluded", 7)
+    np.testing.assert_allclose(points(trace(explorer, POINTED)), dfvs[[6 + 7]])
+    np.testing.assert_allclose(points(difference(explorer, POINTED)), dvs[[7]])
+    explorer._on_difference("DV", 4)
+    assert explorer.point == 6 + 4
+    np.testing.assert_allclose(points(trace(explorer, POINTED)), dfvs[[6 + 4]])
+    np.testing.assert_allclose(points(difference(explorer, POINTED)), dvs[[4]])
+    explorer._on_hover("clean", 2)
+    np.testing.assert_allclose(points(trace(explorer, POINTED)), dfvs[[2]])
+    assert len(points(difference(explorer, POINTED))) == 0, "no DV belongs to a clean image"
+    explorer._on_hover(SPREAD, 3)
+    np.testing.assert_allclose(points(trace(explorer, POINTED)), explorer.placed.points[[3]])
+    np.testing.assert_allclose(points(difference(explorer, POINTED)), dvs[[explorer.pseudo.pair[3]]])
+    explorer._on_difference("DV", 9, choose=True)
+    assert explorer.image == explorer.vectors.source[9] != 0
+    np.testing.assert_allclose(points(difference(explorer, SPREAD)), dvs[explorer.vectors.source == explorer.image])
+    explorer._on_difference(SPREAD, 1)
+    own = np.flatnonzero(explorer.vectors.source == explorer.image)
+    assert explorer.point == 6 + own[1]
+    assert explorer.error == ""
 
 
 def test_pseudo_dfvs_move_with_beta(explorer):
@@ -114,6 +151,7 @@ def test_colours(explorer):
     explorer.colour = "kind"
     assert [text in explorer._key.value for text in KINDS] == [True] * 4
     assert len(set(trace(explorer, "occluded").marker.color)) == 1
+    assert set(difference(explorer, "DV").marker.line.color) == {colour_key(explorer.differences, "kind")["DV"]}
 
 
 def test_arrows(explorer):

@@ -111,6 +111,21 @@ def embed(
     )
 
 
+def embed_differences(vectors: PairVectors, *, perplexity: float = 30.0, seed: int = 0) -> Embedding:
+    """The DVs on a map of their own, in the order of the pairs: do they lie together by pattern (Sec. 3.1)?"""
+    return Embedding(
+        points=tsne(vectors.differences, perplexity=perplexity, seed=seed),
+        vectors=vectors.differences,
+        kinds=np.full(len(vectors.differences), KINDS.index("DV")),
+        labels=vectors.clean_labels[vectors.source],
+        patterns=vectors.patterns,
+        base=vectors.source,
+        pair=np.arange(len(vectors.differences)),
+        classes=vectors.classes,
+        pattern_names=vectors.pattern_names,
+    )
+
+
 def place(embedding: Embedding, vectors: Tensor, *, neighbours: int = 5) -> Placed:
     """Where vectors [Q, d] that were not embedded lie among its DFVs; see the module. DVs do not attract them."""
     dfvs = np.flatnonzero(embedding.kinds != KINDS.index("DV"))

@@ -20,8 +20,8 @@ from workbench.errors import DataError
 from workbench.figures.training import CLEAR, INK, page_layout
 
 COLOUR_BY = ("class", "pattern", "kind")
-ARROWS, SPREAD, CHOSEN = "DVs as arrows", "pseudo-DFVs of the image", "chosen image"
-ROLES = (*KINDS, ARROWS, SPREAD, CHOSEN)
+ARROWS, SPREAD, CHOSEN, POINTED = "DVs as arrows", "pseudo-DFVs of the image", "chosen image", "pointed at"
+ROLES = (*KINDS, ARROWS, SPREAD, CHOSEN, POINTED)
 FORMS = {"clean": "circle", "occluded": "diamond", "pseudo-DFV": "circle-open", "DV": "x-thin"}
 SIZES = {"clean": 10, "occluded": 7, "pseudo-DFV": 5, "DV": 6}  #: pixels
 STILL = "#8c959f"  #: colour of clean DFVs where patterns are coloured: they have none
@@ -35,6 +35,7 @@ def embedding_figure(
     arrows: np.ndarray | None = None,
     spread: np.ndarray | None = None,
     chosen: int | None = None,
+    pointed: np.ndarray | None = None,
     key: bool = True,
     height: int = 520,
 ) -> go.Figure:
@@ -46,11 +47,13 @@ def embedding_figure(
         arrows: rows [n] of occluded DFVs to which an arrow is drawn from the clean one; None: none.
         spread: points [Q, 2] to draw above all others.
         chosen: row of the clean image that they belong to.
+        pointed: points [Q, 2] that get a ring.
         key: whether the colours are explained beside the map.
         height: pixels.
     """
     figure = go.Figure()
-    for name, trace in map_traces(embedding, colour_by, arrows=arrows, spread=spread, chosen=chosen).items():
+    highlights = {"arrows": arrows, "spread": spread, "chosen": chosen, "pointed": pointed}
+    for name, trace in map_traces(embedding, colour_by, **highlights).items():
         figure.add_trace(trace.update(name=name))
     for kind in np.unique(embedding.kinds):
         figure.add_trace(_form_key(KINDS[kind]))
@@ -75,6 +78,7 @@ def map_traces(
     arrows: np.ndarray | None = None,
     spread: np.ndarray | None = None,
     chosen: int | None = None,
+    pointed: np.ndarray | None = None,
 ) -> dict[str, go.Scatter]:
     """A trace for each of `ROLES`; arguments as for `embedding_figure`."""
     colours = point_colours(embedding, colour_by)
@@ -86,6 +90,8 @@ def map_traces(
     own = np.zeros(0, int) if chosen is None else np.flatnonzero((embedding.kinds == 0) & (embedding.base == chosen))
     star = {"color": HIGHLIGHT, "size": 17, "symbol": "star", "line": {"color": EDGE, "width": 1}}
     traces[CHOSEN] = _marks(embedding.points[own], star)
+    circle = {"color": INK, "size": 20, "symbol": "circle-open", "line": {"color": INK, "width": 2}}
+    traces[POINTED] = _marks(np.zeros((0, 2)) if pointed is None else pointed, circle, named=False)
     return traces
 
 
@@ -195,7 +201,8 @@ def _arrows(embedding: Embedding, rows: np.ndarray | None) -> go.Scatter:
                       opacity=0.6, hoverinfo="skip", showlegend=len(steps) > 0)  # fmt: skip
 
 
-def _marks(points: np.ndarray, marker: Mapping[str, object], *, hover: str = "skip") -> go.Scatter:
-    some = len(points) > 0
+def _marks(
+    points: np.ndarray, marker: Mapping[str, object], *, hover: str = "skip", named: bool = True
+) -> go.Scatter:
     return go.Scatter(x=points[:, 0], y=points[:, 1], mode="markers", marker=dict(marker), hoverinfo=hover,
-                      showlegend=some)  # fmt: skip
+                      showlegend=named and len(points) > 0)  # fmt: skip
