@@ -158,3 +158,8 @@ def test_a_network_that_hardly_turns_is_told_once_it_had_time():
     assert found.startswith("Hardly turns: 90% of ASTN's angles are within a third")
     assert hardener_warnings(metrics(rows=19, **small), recipe()) == [], "too early to tell"
     assert hardener_warnings(metrics(rows=20, **large), recipe()) == []
+    back = metrics(rows=20, **small)
+    back["hardener/angles_at_limit"] = [0.0] * 5 + [0.4] + [0.0] * 14
+    (found,) = hardener_warnings(back, recipe())
+    assert found.startswith("Turns no more: 90% of ASTN's angles are within a third")
+    assert "up to 40% were at the limit before" in found

@@ -41,6 +41,7 @@ RUNAWAY = 4.0  #: times the length at a stage's beginning from which difference 
 STUCK = 0.97  #: share of angles at their limit from which ASTN counts as stuck
 ANGLES = [f"hardener/angle_{number}" for number in range(1, 10)]  #: from -limit to limit
 SMALL, IDLE = ANGLES[3:6], 0.8  #: angles within a third of the limit; share of them from which ASTN counts as idle
+TURNED = 0.25  #: share of angles at the limit in one logged step, above which ASTN did turn
 
 
 def watches_adversary(metrics: pd.DataFrame) -> bool:
@@ -121,7 +122,7 @@ def hardener_warnings(metrics: pd.DataFrame, recipe: Recipe) -> list[str]:
         return [text for text in found if text]
     if stage.train != "hardener":
         found += [_never_masked(recent), _collapsed(recent, recipe), _stuck(recent)]
-        found += [_idle(recent, stage.train)] if len(present) >= 2 * RECENT else []
+        found += [_idle(present, recent, stage.train)] if len(present) >= 2 * RECENT else []
     if stage.train != "detector":
         found.append(_learns_nothing(recent))
     return [text for text in found if text]
@@ -198,10 +199,17 @@ def _stuck(recent: pd.DataFrame) -> str | None:
     )
 
 
-def _idle(recent: pd.DataFrame, train: str) -> str | None:
+def _idle(present: pd.DataFrame, recent: pd.DataFrame, train: str) -> str | None:
     share = float(sum(_values(recent, name) for name in SMALL).mean())
     if share < IDLE:
         return None
+    before = _values(present, "hardener/angles_at_limit").max()
+    if before > TURNED:
+        return (
+            f"Turns no more: {share:.0%} of ASTN's angles are within a third of hardener.limit, though up to "
+            f"{before:.0%} were at the limit before. The detector knows turned features by now; they are no harder "
+            "than others. That is an outcome, not a fault."
+        )
     faster = "Raise hardener_lr of the stage, or train ASTN" if train == "both" else "Train ASTN"
     return (
         f"Hardly turns: {share:.0%} of ASTN's angles are within a third of hardener.limit, so the detector sees "
