@@ -119,6 +119,12 @@ def test_wrong_files_leave_nothing_behind(tmp_path, content, message):
     assert [left.suffix for left in (tmp_path / "cache").iterdir()] == [".lock"]
 
 
+def test_a_folder_is_no_file(tmp_path):
+    (tmp_path / "r.json").mkdir()
+    with pytest.raises(DataError, match=r"r\.json: this file cannot be read"):
+        table_of(tmp_path / "r.json", tmp_path / "cache")
+
+
 def test_bytes_that_are_no_text_are_refused(tmp_path):
     (tmp_path / "r.json").write_bytes(b'[{"image_id": 1, "file": "\xff\xfe", "bbox": [0, 0, 1, 1]}]')
     with pytest.raises(DataError, match=r"r\.json: a JSON list was expected; after 0 entries .*utf-8"):

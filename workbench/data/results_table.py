@@ -72,7 +72,8 @@ def table_of(path: Path, cache: Path) -> ResultsTable:
         DataError: the file cannot be read or an entry is wrong (says which), or the table cannot be kept.
     """
     try:
-        state = path.stat()
+        with path.open("rb") as file:  # which also says whether it may be read
+            state = os.fstat(file.fileno())
     except OSError as error:
         raise DataError(f"{path}: this file cannot be read ({error.strerror or error})") from error
     source = {"file": str(path.resolve()), "size": state.st_size, "time": state.st_mtime_ns, "revision": REVISION}
