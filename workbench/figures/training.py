@@ -157,6 +157,7 @@ def differences_figure(table: pd.DataFrame, *, width: float = 8.0) -> Figure:
         axes.axvline(0, color=INK, linewidth=0.8)
         axes.set_title(metric.replace("_", ", "), fontsize=10)
         axes.tick_params(labelsize=8, left=False)
+        axes.locator_params(axis="x", nbins=4)  # more numbers would touch
         axes.spines[["top", "right", "left"]].set_visible(False)
     panels[0].set_yticks(range(len(recipes) - 1), recipes[1:], fontsize=9, parse_math=False)
     panels[0].set_ylim(len(recipes) - 1.5, -0.5)
