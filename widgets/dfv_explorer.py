@@ -101,6 +101,9 @@ class DFVExplorer(Explorer):
         self.sources = {name: Source(thing) for name, thing in named(classifiers).items()}
         if not self.sources:
             raise DataError("no classifier to explore; give a Classifier, or a dict of name → Classifier")
+        for name, source in self.sources.items():
+            if not isinstance(one := source.detector(), Classifier):
+                raise DataError(f"{name} is a {type(one).__name__}; expected a Classifier, or a run of one")
         first = next(iter(self.sources))
         self.decoders = {first: decoder} if isinstance(decoder, DFVDecoder) else dict(decoder or {})
         if strangers := set(self.decoders) - set(self.sources):

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from workbench.detectors.base import SLACK
 from workbench.errors import DataError
 
 PNG_PIXELS = 300_000  # larger pictures travel as JPEG
@@ -32,6 +33,8 @@ def as_image(image: Tensor | np.ndarray | Image.Image) -> Tensor:
             f"image has shape {tuple(image.shape)}; expected a tensor [3, H, W] or an array [H, W, 3]"
         )
     if tensor.is_floating_point():
+        if not float(tensor.max()) <= 1 + SLACK:  # also not a number
+            raise DataError(f"image has float values up to {float(tensor.max()):.3g}; expected 0 to 1, or uint8")
         tensor = (tensor.clamp(0, 1) * 255).round().to(torch.uint8)
     if tensor.dtype != torch.uint8:
         raise DataError(f"image is {tensor.dtype}; expected uint8, or float in 0..1")

@@ -252,7 +252,7 @@ def test_chain_multiplies_masks_and_adds_losses(trained):
     ("config", "message"),
     [
         ({"kind": "asnd"}, "'asnd' does not exist; choose one of"),
-        ({"kind": "inverted-attention", "shere": 0.2}, "hardener.shere is not an option"),
+        ({"kind": "inverted-attention", "shere": 0.2}, "hardener.shere does not exist"),
         ({"kind": "inverted-attention", "share": 2}, "share is 2; expected a fraction"),
         ({"kind": "inverted-attention", "inversion": "inside-out"}, "inside-out"),
         ({"kind": "inverted-attention", "preset": "mine"}, "preset 'mine'"),

@@ -36,6 +36,7 @@ CLASSES = (
 )
 # fmt: on
 YEARS = range(2007, 2013)
+OWN = {f"VOC{year}" for year in YEARS}  #: names of the folders of the challenges
 ENDINGS = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
 
 
@@ -96,7 +97,7 @@ class Voc(Dataset):
 
         if classes is None:
             classes = (
-                [single_class] if single_class else _class_names(self.folder, images.values(), merge or {})
+                [single_class] if single_class else _class_names(self.folder, images, merge or {})
             )
         self.classes = tuple(classes)
         labels = {name: label for label, name in enumerate(self.classes, start=1)}
@@ -166,18 +167,25 @@ def _voc_folder(root: Path, year: int | str | None) -> Path:
     return candidates[0]
 
 
-def _class_names(folder: Path, images: Iterable[VocImage | None], merge: Mapping[str, str]) -> list[str]:
-    """VOC's 20 if no other name occurs; else the names in all XML files, so that splits agree on labels."""
-    found = {thing.name for image in images if image is not None for thing in image.objects}
-    if found <= set(CLASSES) and not merge:
+def _class_names(folder: Path, images: Mapping[str, VocImage | None], merge: Mapping[str, str]) -> list[str]:
+    """VOC's 20 if no other name occurs in any XML file; else the names in all of them, so that splits agree.
+
+    images: those that were read, by their ids. VOC's own folders have no other names and are not read for them.
+    """
+    found = {thing.name for image in images.values() if image is not None for thing in image.objects}
+    if found <= set(CLASSES) and not merge and folder.resolve().name in OWN:
         return list(CLASSES)
     for file in sorted((folder / "Annotations").glob("*.xml")):
+        if images.get(file.stem) is not None:
+            continue
         try:
             found |= {
                 name.strip() for thing in _root(file).findall("object") if (name := thing.findtext("name"))
             }
         except DataError:
             continue  # told when its own split is read
+    if found <= set(CLASSES) and not merge:
+        return list(CLASSES)
     return sorted({merge.get(name, name) for name in found})
 
 

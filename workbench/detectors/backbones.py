@@ -13,6 +13,7 @@ from torchvision.ops import FrozenBatchNorm2d
 from workbench.detectors.pointwise import PointwiseConv2d
 from workbench.detectors.pretrained import load_trunk, named_weights
 from workbench.errors import RecipeError
+from workbench.options import Count, check_options
 
 RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101")
 STAGES = ("layer1", "layer2", "layer3", "layer4")
@@ -51,7 +52,7 @@ class ResidualBlock(nn.Module):
 class SmallBackbone(nn.Module):
     """A residual trunk of strides 4, 8, 16 that trains from scratch in minutes on a laptop."""
 
-    def __init__(self, widths: tuple[int, ...] = (48, 96, 160), blocks: int = 2, stem: int = 24):
+    def __init__(self, widths: tuple[Count, ...] = (48, 96, 160), blocks: Count = 2, stem: Count = 24):
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(3, stem, 3, 2, 1, bias=False), nn.BatchNorm2d(stem), nn.ReLU())
         inputs = stem
@@ -199,11 +200,9 @@ def resnet_body(
     Returns:
         body (a dict of maps "0", "1", ... per stage) and layer4.
     """
-    if name not in RESNETS:
-        raise RecipeError(f"backbone {name!r} does not exist; choose from {['small', 'alexnet', 'vgg16', *RESNETS]}")
     layers = {"frozen": FrozenNorm, "batch": nn.BatchNorm2d}
     if norm not in layers:
-        raise RecipeError(f"backbone.norm {norm!r} does not exist; choose one of {sorted(layers)}")
+        raise RecipeError(f"detector.backbone.norm {norm!r} does not exist; choose one of {sorted(layers)}")
     net = torchvision.models.get_model(name, weights=None, norm_layer=partial(layers[norm], eps=eps))
     if norm == "frozen":
         _fold(net)
@@ -227,3 +226,12 @@ def resnet_widths(name: str) -> tuple[int, ...]:
     """Channels of layer1 to layer4."""
     expansion = 4 if name in ("resnet50", "resnet101") else 1
     return tuple(expansion * width for width in (64, 128, 256, 512))
+
+
+def check_backbone(name: str, options: dict, *, plain: bool = False) -> dict:
+    """`options`, if there is such a backbone that takes them; VGG16 and AlexNet where `plain`. Raises RecipeError."""
+    made = {"small": SmallBackbone, **dict.fromkeys(RESNETS, resnet_body)}
+    made |= {"vgg16": VGG16Backbone, "alexnet": AlexNetBackbone} if plain else {}
+    if name not in made:
+        raise RecipeError(f"detector.backbone.name {name!r} does not exist; choose one of {list(made)}")
+    return check_options("detector.backbone", made[name], options, given=("name", "stages"))

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from workbench.data.pairs import PairSet
 
 
+SLACK = 0.01  #: by which float images may overshoot 0..1, as after resizing
+
+
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
     """Put `module` in evaluation mode without gradients; restore every submodule's own mode afterwards."""
@@ -48,7 +51,7 @@ class Detector(nn.Module):
         self, images: Sequence[Tensor], targets: Sequence[Target], generator: torch.Generator | None = None
     ) -> Losses:
         """Training losses of a batch; `generator` is the only source of sampling (default: torch's own)."""
-        raise NotImplementedError
+        raise self._lacks("losses")
 
     def take_hardener(self, hardener: nn.Module | None) -> None:
         """Let `hardener` act in `losses` from now on; None: none."""
@@ -61,7 +64,7 @@ class Detector(nn.Module):
 
         proposals: [P, 4] xyxy pixels of each image; only detectors that need them look at them.
         """
-        raise NotImplementedError
+        raise self._lacks("detections: it is no detector of objects")
 
     def proposals(self, images: Sequence[Tensor], top: int) -> list[Tensor]:
         """At most `top` boxes [P, 4] of each image where objects may be, best first; here its detections."""
@@ -69,19 +72,19 @@ class Detector(nn.Module):
 
     def score_boxes(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> list[Tensor]:
         """Class probabilities [N, K+1] of given boxes [N, 4] of each image, without gradients."""
-        raise NotImplementedError
+        raise self._lacks("scores of boxes")
 
     def roi_features(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> Tensor:
         """Pooled features [R, C, h, w] of given boxes of all images, in order: what a hardener would see."""
-        raise NotImplementedError
+        raise self._lacks("pooled features of boxes; Faster, Fast and Mask R-CNN have")
 
     def head_score(self) -> Score:
         """The head as a function of pooled features, parameters frozen."""
-        raise NotImplementedError
+        raise self._lacks("head on pooled features; Faster, Fast and Mask R-CNN have")
 
     def differences(self, pairs: PairSet) -> Tensor:
         """What occlusion adds to the features of pairs of images [M, C, h, w], in evaluation mode, no gradients."""
-        raise NotImplementedError
+        raise self._lacks("deep feature vectors; a Classifier has")
 
     def beginning(self) -> nn.Module:
         """The module that a saved detector's weights can be the beginning of."""
@@ -89,13 +92,16 @@ class Detector(nn.Module):
 
     def anchors_for(self, height: int, width: int) -> Tensor:
         """Anchors [A, 4] in pixels of an image of this size, for checking data against the detector."""
-        raise NotImplementedError
+        raise self._lacks("anchors")
 
     def forward(
         self, images: Sequence[Tensor], targets: Sequence[Target], generator: torch.Generator | None = None
     ) -> Losses:
         """The same as `losses`, so that wrappers such as DistributedDataParallel work."""
         return self.losses(images, targets, generator)
+
+    def _lacks(self, what: str) -> WorkbenchError:
+        return WorkbenchError(f"{type(self).__name__} has no {what}")
 
     @property
     def device(self) -> torch.device:
@@ -107,17 +113,22 @@ def as_float(images: Sequence[Tensor], device: torch.device) -> list[Tensor]:
     """Images as float32 in 0..1 on `device`.
 
     Raises:
-        DataError: an image that is not [3, H, W], or not uint8 or float.
+        DataError: an image that is not [3, H, W] with pixels, or not uint8 or float in 0..1.
     """
     out = []
     for index, image in enumerate(images):
-        if image.ndim != 3 or image.shape[0] != 3:
+        if image.ndim != 3 or image.shape[0] != 3 or image.numel() == 0:
             raise DataError(f"image {index} of the batch has shape {tuple(image.shape)}; expected [3, H, W]")
         plain = image.as_subclass(Tensor).to(device, non_blocking=True)
         if plain.dtype == torch.uint8:
             plain = plain.float() / 255
         elif not plain.is_floating_point():
             raise DataError(f"image {index} of the batch has dtype {image.dtype}; expected uint8 or float")
+        elif not -SLACK <= float(plain.min()) <= float(plain.max()) <= 1 + SLACK:  # also not a number
+            low, high = float(plain.min()), float(plain.max())
+            raise DataError(
+                f"image {index} of the batch has float values from {low:.3g} to {high:.3g}; expected 0 to 1, or uint8"
+            )
         out.append(plain.float())
     return out
 

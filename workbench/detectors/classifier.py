@@ -22,6 +22,7 @@ from workbench.detectors.networks import Network, build_network, norms, split_re
 from workbench.detectors.parts import IMAGENET_MEAN, IMAGENET_STD
 from workbench.errors import DataError, RecipeError
 from workbench.hardeners import Hardener
+from workbench.options import Count, buildable
 from workbench.types import Detections, HeadLayout, Losses, RoIBatch, Score, Target
 
 
@@ -58,7 +59,8 @@ class Classifier(Detector):
         self.train()  # and frozen BatchNorm not
 
     @classmethod
-    def build(cls, classes: Sequence[str], *, backbone: dict, size: int | None = None) -> Classifier:
+    @buildable("classifier")
+    def build(cls, classes: Sequence[str], *, backbone: dict, size: Count | None = None) -> Classifier:
         """A classifier from plain values.
 
         Args:

@@ -26,6 +26,7 @@ from workbench.data.pairs import PairSet
 from workbench.detectors.base import Detector, as_float, evaluating
 from workbench.detectors.classifier import Classifier
 from workbench.errors import RecipeError
+from workbench.options import buildable
 from workbench.types import Losses, Target
 
 
@@ -77,6 +78,7 @@ class DFVDecoder(Detector):
         self.config: dict = {}
 
     @classmethod
+    @buildable("dfv-decoder")
     def build(
         cls, classes: Sequence[str], *, classifier: dict, size: int = 256, width: int = 512
     ) -> DFVDecoder:

@@ -29,6 +29,7 @@ from torchvision.ops import clip_boxes_to_image
 from workbench.detectors.parts import build_roi_head, build_transform, build_trunk
 from workbench.detectors.rcnn import RCNN
 from workbench.errors import DataError
+from workbench.options import Count, Size, buildable
 
 PUBLISHED = {"samples": 128, "background_from": 0.1, "box_beta": 1.0, "nms_iou": 0.3}
 
@@ -39,19 +40,20 @@ class FastRCNN(RCNN):
     needs_proposals = True
 
     @classmethod
+    @buildable("fast-rcnn")
     def build(
         cls,
         classes: Sequence[str],
         *,
         backbone: dict | None = None,
         pyramid: bool | dict = False,
-        channels: int | None = None,
+        channels: Count | None = None,
         head: dict | None = None,
         pooling: str = "max",
-        pool_size: int | None = None,
-        canonical_size: float = 224.0,
-        min_size: int | Sequence[int] | None = 600,
-        max_size: int | None = 1000,
+        pool_size: Count | None = None,
+        canonical_size: Size = 224.0,
+        min_size: Count | Sequence[Count] | None = 600,
+        max_size: Count | None = 1000,
         roi: dict | None = None,
     ) -> FastRCNN:
         """A Fast R-CNN from plain values, as a recipe gives them; the options are those of `FasterRCNN.build`.

@@ -20,6 +20,7 @@ from workbench.detectors.parts import Trunk, build_roi_head, build_transform, bu
 from workbench.detectors.rcnn import RCNN
 from workbench.detectors.rpn import RegionProposalNetwork
 from workbench.errors import RecipeError
+from workbench.options import Count, Size, buildable, check_options
 
 
 class FasterRCNN(RCNN):
@@ -28,21 +29,22 @@ class FasterRCNN(RCNN):
     rpn: RegionProposalNetwork
 
     @classmethod
+    @buildable("faster-rcnn")
     def build(
         cls,
         classes: Sequence[str],
         *,
         backbone: dict | None = None,
         pyramid: bool | dict = True,
-        channels: int | None = None,
+        channels: Count | None = None,
         head: dict | None = None,
-        anchor_sizes: Sequence[Sequence[float]] | None = None,
-        aspect_ratios: Sequence[float] = (0.5, 1.0, 2.0),
-        min_size: int | Sequence[int] | None = 800,
-        max_size: int | None = 1333,
-        canonical_size: float = 224.0,
+        anchor_sizes: Sequence[Sequence[Size]] | None = None,
+        aspect_ratios: Sequence[Size] = (0.5, 1.0, 2.0),
+        min_size: Count | Sequence[Count] | None = 800,
+        max_size: Count | None = 1333,
+        canonical_size: Size = 224.0,
         pooling: str = "align",
-        pool_size: int | None = None,
+        pool_size: Count | None = None,
         rpn: dict | None = None,
         roi: dict | None = None,
     ) -> FasterRCNN:
@@ -120,13 +122,9 @@ def build_rpn(
     options: dict | None,
 ) -> RegionProposalNetwork:
     """The region proposal network on all levels of a trunk; see `FasterRCNN.build`. Raises RecipeError."""
-    sizes = _anchors(anchor_sizes, trunk)
-    try:
-        return RegionProposalNetwork(
-            trunk.channels, anchor_sizes=sizes, aspect_ratios=tuple(aspect_ratios), **(options or {})
-        )
-    except TypeError as reason:
-        raise RecipeError(f"detector.rpn: {reason}") from reason
+    fixed = {"channels": trunk.channels, "aspect_ratios": tuple(aspect_ratios)}
+    checked = check_options("detector.rpn", RegionProposalNetwork, options or {}, given=(*fixed, "anchor_sizes"))
+    return RegionProposalNetwork(anchor_sizes=_anchors(anchor_sizes, trunk), **fixed, **checked)
 
 
 def _anchors(given: Sequence[Sequence[float]] | None, trunk: Trunk) -> tuple:

@@ -18,6 +18,7 @@ from torch import Tensor
 from workbench.errors import RecipeError
 from workbench.hardeners.astn import rotate
 from workbench.hardeners.base import uniform
+from workbench.options import check_options
 
 
 class Jitter:
@@ -77,7 +78,4 @@ def build_jitter(config: dict | None) -> Jitter | None:
     """The jitter that a recipe describes; None is none. Raises RecipeError."""
     if config is None:
         return None
-    try:
-        return Jitter(**config)
-    except TypeError as reason:
-        raise RecipeError(f"roi.jitter: {reason}") from reason
+    return Jitter(**check_options("roi.jitter", Jitter, config))

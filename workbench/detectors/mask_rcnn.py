@@ -27,6 +27,7 @@ from workbench.detectors.fpn import norm_layer
 from workbench.detectors.mask_head import paste
 from workbench.detectors.roi_pool import RoIAlign
 from workbench.errors import RecipeError
+from workbench.options import buildable, check_options
 from workbench.types import Detections
 
 LEARN = {"visible": "masks", "amodal": "masks_amodal"}  #: what a mask shows → where targets have it
@@ -45,6 +46,7 @@ class MaskRCNN(FasterRCNN):
     """Two-stage detector that also gives masks; build one with `MaskRCNN.build`. Its losses have a `mask`, too."""
 
     @classmethod
+    @buildable("mask-rcnn")
     def build(cls, classes: Sequence[str], *, mask: dict | None = None, **options: object) -> MaskRCNN:
         """A Mask R-CNN from plain values, as a recipe gives them; the other options are those of `FasterRCNN.build`.
 
@@ -57,10 +59,7 @@ class MaskRCNN(FasterRCNN):
             RecipeError: options that do not exist or do not fit together.
         """
         detector = super().build(classes, **options)
-        try:
-            detector._take_masks(**(mask or {}))
-        except TypeError as reason:
-            raise RecipeError(f"detector.mask: {reason}") from reason
+        detector._take_masks(**check_options("detector.mask", cls._take_masks, mask or {}, given=("self",)))
         return detector.to(memory_format=torch.channels_last)
 
     def _take_masks(

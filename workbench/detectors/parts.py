@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from workbench.detectors.backbones import (
     AlexNetBackbone,
     SmallBackbone,
     VGG16Backbone,
+    check_backbone,
     resnet_body,
     resnet_widths,
 )
@@ -24,6 +26,7 @@ from workbench.detectors.roi_head import Conv5Head, RoIHead
 from workbench.detectors.roi_max_pool import RoIMaxPool
 from workbench.detectors.roi_pool import PyramidPool, RoIAlign
 from workbench.errors import RecipeError
+from workbench.options import Count, check_options, check_value
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 POOLINGS: dict[str, type[PyramidPool]] = {"align": RoIAlign, "max": RoIMaxPool}
@@ -65,28 +68,25 @@ def build_trunk(backbone: dict, pyramid: bool | dict, channels: int | None) -> T
     """The trunk that `backbone` describes; see `FasterRCNN.build`. Raises RecipeError."""
     options = dict(backbone)
     name, cached = options.pop("name"), options.pop("cache", False)
+    stage = {"stage": options.pop("stage")} if pyramid is False and "stage" in options else {}
+    options = check_backbone(name, options, plain=True) | stage
     if cached and pyramid is not False:
         raise RecipeError("detector.backbone.cache: only a single map can be remembered; say pyramid: false")
-    try:
-        if name in PLAIN:
-            if pyramid is not False:
-                raise RecipeError(f"detector.pyramid: {name} gives a single map; say pyramid: false")
-            body = PLAIN[name](**options)
-            single = _single_map(body, cached, body.stride)
-            return Trunk(name, single, body.channels, (body.stride,), weights=options.get("weights"))
-        if pyramid is False:
-            return _single_trunk(name, options, cached)
-        body = SmallBackbone(**options) if name == "small" else resnet_body(name, stages=4, **options)[0]
-    except TypeError as reason:
-        raise RecipeError(f"detector.backbone: {reason}") from reason
-    switches = {} if pyramid is True else dict(pyramid)
+    if name in PLAIN:
+        if pyramid is not False:
+            raise RecipeError(f"detector.pyramid: {name} gives a single map; say pyramid: false")
+        body = PLAIN[name](**options)
+        single = _single_map(body, cached, body.stride)
+        return Trunk(name, single, body.channels, (body.stride,), weights=options.get("weights"))
+    if pyramid is False:
+        return _single_trunk(name, options, cached)
+    body = SmallBackbone(**options) if name == "small" else resnet_body(name, stages=4, **options)[0]
+    fixed = ("body", "widths", "channels", "extra")
+    switches = {} if pyramid is True else check_options("detector.pyramid", Pyramid, pyramid, given=fixed)
     small = name == "small"
     width, extra = channels or (96 if small else 256), None if small or switches.get("finest") else LastLevelMaxPool()
     strides = body.strides if small else (4, 8, 16, 32)
-    try:
-        module = Pyramid(body, body.widths if small else resnet_widths(name), width, extra, **switches)
-    except TypeError as reason:
-        raise RecipeError(f"detector.pyramid: {reason}") from reason
+    module = Pyramid(body, body.widths if small else resnet_widths(name), width, extra, **switches)
     return Trunk(name, module, width, strides[:1] if switches.get("finest") else strides, int(extra is not None))
 
 
@@ -127,15 +127,19 @@ def build_roi_head(
     roi: dict | None,
 ) -> RoIHead:
     """Pooling, box head and predictor for K classes; see `FasterRCNN.build`. Raises RecipeError."""
+    options = check_options("detector.roi", RoIHead, roi or {}, given=("pool", "box_head", "box_predictor"))
     box_head, vector, pool_size = _box_head(head or {}, trunk, pool_size)
     if pooling not in POOLINGS:
         raise RecipeError(f"detector.pooling {pooling!r} does not exist; choose one of {sorted(POOLINGS)}")
     pool = POOLINGS[pooling](trunk.strides, size=pool_size, canonical_size=canonical_size)
     predictor = FastRCNNPredictor(vector, num_classes + 1)
-    try:
-        return RoIHead(pool, box_head, predictor, **(roi or {}))
-    except TypeError as reason:
-        raise RecipeError(f"detector.roi: {reason}") from reason
+    return RoIHead(pool, box_head, predictor, **options)
+
+
+def _head_options(
+    kind: str, width: Count, dropout: float, pretrained: bool, layers: Sequence[Count], norm: str | None
+) -> None:
+    """Types of what `head` may hold; which of it, the kind says."""
 
 
 def _box_head(head: dict, trunk: Trunk, pool_size: int | None) -> tuple[nn.Module, int, int]:
@@ -145,6 +149,8 @@ def _box_head(head: dict, trunk: Trunk, pool_size: int | None) -> tuple[nn.Modul
     unknown = sorted(set(head) - set(known))
     if unknown:
         raise RecipeError(f"detector.head.{unknown[0]} does not exist; there are {', '.join(known)}")
+    for key, value in head.items():
+        check_value(f"detector.head.{key}", _head_options, key, value)
     if kind == "conv5":
         if trunk.conv5 is None:
             raise RecipeError("detector.head.kind: conv5 needs a ResNet and pyramid: false")

@@ -16,6 +16,7 @@ from workbench.detectors.faster_rcnn import FasterRCNN, build_rpn
 from workbench.detectors.parts import build_transform, build_trunk
 from workbench.errors import DataError, RecipeError
 from workbench.hardeners import Hardener
+from workbench.options import Count, Size, buildable
 from workbench.types import Detections, Losses, Score, Target
 
 
@@ -23,17 +24,18 @@ class ProposalNetwork(FasterRCNN):
     """The first stage of Faster R-CNN, without the second; build one with `ProposalNetwork.build`."""
 
     @classmethod
+    @buildable("rpn")
     def build(
         cls,
         classes: Sequence[str],
         *,
         backbone: dict | None = None,
         pyramid: bool | dict = True,
-        channels: int | None = None,
-        anchor_sizes: Sequence[Sequence[float]] | None = None,
-        aspect_ratios: Sequence[float] = (0.5, 1.0, 2.0),
-        min_size: int | Sequence[int] | None = 800,
-        max_size: int | None = 1333,
+        channels: Count | None = None,
+        anchor_sizes: Sequence[Sequence[Size]] | None = None,
+        aspect_ratios: Sequence[Size] = (0.5, 1.0, 2.0),
+        min_size: Count | Sequence[Count] | None = 800,
+        max_size: Count | None = 1333,
         rpn: dict | None = None,
     ) -> ProposalNetwork:
         """A proposal network from plain values; the options are those of `FasterRCNN.build`. Raises RecipeError."""

@@ -17,9 +17,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from workbench.errors import RecipeError
 
 BY_FORM = "by form"  #: the value of an option that its form decides
+ByForm = Literal["by form"]
 THESIS = {
     "normaliser": "image",
     "box_loss": {"kind": "smooth-l1", "beta": 0.11},

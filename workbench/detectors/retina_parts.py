@@ -14,10 +14,11 @@ from torchvision.models.detection.retinanet import RetinaNetClassificationHead, 
 from torchvision.ops import generalized_box_iou_loss
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
-from workbench.detectors.backbones import SmallBackbone, resnet_body, resnet_widths
+from workbench.detectors.backbones import SmallBackbone, check_backbone, resnet_body, resnet_widths
 from workbench.detectors.fpn import Pyramid
 from workbench.errors import RecipeError
 from workbench.losses import prior_bias
+from workbench.options import check_options
 
 NORMS = {None: None, "group": partial(nn.GroupNorm, 32)}
 
@@ -43,11 +44,8 @@ def build_upper_pyramid(
     """The pyramid, its channels and the strides of its levels; see `RetinaNet.build`. Raises RecipeError."""
     options = dict(backbone)
     name = options.pop("name")
-    try:
-        small = name == "small"
-        body = SmallBackbone(**options) if small else resnet_body(name, stages=4, **options)[0]
-    except TypeError as reason:
-        raise RecipeError(f"detector.backbone: {reason}") from reason
+    options, small = check_backbone(name, options), name == "small"
+    body = SmallBackbone(**options) if small else resnet_body(name, stages=4, **options)[0]
     strides = body.strides if small else (4, 8, 16, 32)
     widths = body.widths if small else resnet_widths(name)
     if finest_stride not in strides:
@@ -182,7 +180,4 @@ class BoxLoss:
 
 def build_box_loss(config: dict) -> BoxLoss:
     """The box loss that a recipe describes. Raises RecipeError."""
-    try:
-        return BoxLoss(**config)
-    except TypeError as reason:
-        raise RecipeError(f"detector.box_loss: {reason}") from reason
+    return BoxLoss(**check_options("detector.box_loss", BoxLoss, config))

@@ -21,7 +21,7 @@ from torchvision.ops import clip_boxes_to_image
 from workbench.detectors.base import Detector, as_float, evaluating, training_targets
 from workbench.detectors.dense import AnchorScores, Assignment, Selection, assign, best_scores
 from workbench.detectors.parts import build_transform
-from workbench.detectors.retina_forms import BY_FORM, with_form
+from workbench.detectors.retina_forms import BY_FORM, ByForm, with_form
 from workbench.detectors.retina_parts import (
     BoxLoss,
     Subnets,
@@ -41,6 +41,7 @@ from workbench.losses import (
     build_normaliser,
     focal_loss,
 )
+from workbench.options import Count, Share, Size, buildable
 from workbench.types import Detections, Losses, Target
 
 CODER = BoxCoder(weights=(1.0, 1.0, 1.0, 1.0))
@@ -92,34 +93,35 @@ class RetinaNet(Detector):
         self.first_class = int(background_logit)  #: the logit of label 1
 
     @classmethod
+    @buildable("retinanet")
     def build(
         cls,
         classes: Sequence[str],
         *,
         form: str = "thesis",
         backbone: dict | None = None,
-        channels: int | None = None,
-        finest_stride: int = 8,
-        anchor_sizes: Sequence[Sequence[float]] | None = None,
-        scales: int = 3,
-        aspect_ratios: Sequence[float] = (0.5, 1.0, 2.0),
-        min_size: int | Sequence[int] | str | None = BY_FORM,
-        max_size: int | str | None = BY_FORM,
-        prior: float = 0.01,
+        channels: Count | None = None,
+        finest_stride: Count = 8,
+        anchor_sizes: Sequence[Sequence[Size]] | None = None,
+        scales: Count = 3,
+        aspect_ratios: Sequence[Size] = (0.5, 1.0, 2.0),
+        min_size: Count | Sequence[Count] | ByForm | None = BY_FORM,
+        max_size: Count | ByForm | None = BY_FORM,
+        prior: Share = 0.01,
         loss: dict | None = None,
         mining: dict | None = None,
         normaliser: str | dict = BY_FORM,
         box_loss: dict | str = BY_FORM,
         p6_from: str = BY_FORM,
-        exact_anchors: bool | str = BY_FORM,
-        background_logit: bool | str = BY_FORM,
+        exact_anchors: bool | ByForm = BY_FORM,
+        background_logit: bool | ByForm = BY_FORM,
         head_norm: str | None = BY_FORM,
-        positive_iou: float = 0.5,
-        negative_iou: float = 0.4,
-        score_threshold: float = 0.05,
-        candidates: int = 1000,
-        nms_iou: float = 0.5,
-        max_detections: int | str = BY_FORM,
+        positive_iou: Share = 0.5,
+        negative_iou: Share = 0.4,
+        score_threshold: Share = 0.05,
+        candidates: Count = 1000,
+        nms_iou: Share = 0.5,
+        max_detections: Count | ByForm = BY_FORM,
     ) -> RetinaNet:
         """A RetinaNet from plain values, as a recipe gives them.
 

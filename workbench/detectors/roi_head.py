@@ -22,6 +22,7 @@ from workbench.detectors.mask_head import own_masks, project
 from workbench.detectors.roi_pool import PyramidPool
 from workbench.detectors.sampling import balanced_sample, match_boxes
 from workbench.losses import build_mining
+from workbench.options import Count, Factor, Share
 from workbench.types import Detections, HeadLayout, RoIBatch, Score
 
 
@@ -59,17 +60,17 @@ class RoIHead(nn.Module):
         box_head: nn.Module,
         box_predictor: nn.Module,
         *,
-        foreground_iou: float = 0.5,
-        background_iou: float = 0.5,
-        background_from: float = 0.0,
-        box_beta: float = 1 / 9,
-        samples: int = 512,
-        positive_fraction: float = 0.25,
+        foreground_iou: Share = 0.5,
+        background_iou: Share = 0.5,
+        background_from: Share = 0.0,
+        box_beta: Factor = 1 / 9,
+        samples: Count = 512,
+        positive_fraction: Share = 0.25,
         mining: dict | None = None,
         jitter: dict | None = None,
-        score_threshold: float = 0.05,
-        nms_iou: float = 0.5,
-        max_detections: int = 100,
+        score_threshold: Share = 0.05,
+        nms_iou: Share = 0.5,
+        max_detections: Count = 100,
     ):
         super().__init__()
         self.pool = pool

@@ -12,6 +12,7 @@ from torchvision.models.detection.rpn import RPNHead, concat_box_prediction_laye
 from torchvision.ops import batched_nms
 
 from workbench.detectors.sampling import balanced_sample, match_anchors
+from workbench.options import Count, Share
 
 
 class RegionProposalNetwork(nn.Module):
@@ -33,14 +34,14 @@ class RegionProposalNetwork(nn.Module):
         *,
         anchor_sizes: tuple[tuple[float, ...], ...],
         aspect_ratios: tuple[float, ...] = (0.5, 1.0, 2.0),
-        positive_iou: float = 0.7,
-        negative_iou: float = 0.3,
-        samples: int = 256,
-        positive_fraction: float = 0.5,
-        train_proposals: tuple[int, int] = (2000, 2000),
-        test_proposals: tuple[int, int] = (1000, 1000),
-        nms_iou: float = 0.7,
-        conv_depth: int = 1,
+        positive_iou: Share = 0.7,
+        negative_iou: Share = 0.3,
+        samples: Count = 256,
+        positive_fraction: Share = 0.5,
+        train_proposals: tuple[Count, Count] = (2000, 2000),
+        test_proposals: tuple[Count, Count] = (1000, 1000),
+        nms_iou: Share = 0.7,
+        conv_depth: Count = 1,
     ):
         super().__init__()
         ratios = (tuple(aspect_ratios),) * len(anchor_sizes)

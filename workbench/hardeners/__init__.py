@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 
 from workbench.errors import RecipeError
@@ -13,6 +12,7 @@ from workbench.hardeners.dfv import DFVAugmentation
 from workbench.hardeners.dropout import RandomDropout
 from workbench.hardeners.inverted_attention import InvertedAttention
 from workbench.hardeners.search import HardDropout
+from workbench.options import check_options
 
 KINDS: dict[str, Callable[..., Hardener]] = {
     "asdn": ASDN,
@@ -50,16 +50,13 @@ def build_hardener(config: dict | list | None) -> Hardener | None:
         return None
     if isinstance(config, list):
         return Chain(*[build_hardener(part) for part in config])
-    options = dict(config)
+    options = dict(config) if isinstance(config, dict) else {"kind": config}
     kind = options.pop("kind", None)
     if kind not in KINDS:
         raise RecipeError(f"hardener.kind {kind!r} does not exist; choose one of {sorted(KINDS)}")
     method = KINDS[kind]
-    known = list(inspect.signature(method).parameters)
-    for name in options:
-        if name not in known and name != "preset":
-            raise RecipeError(f"hardener.{name} is not an option of {kind}; choose from {known}")
     preset = options.pop("preset", None)
+    check_options("hardener", method, options)
     if preset is None:
         return method(**options)
     if preset not in ("paper", "released") or not hasattr(method, preset):

@@ -26,6 +26,7 @@ from torch import Tensor
 from torchvision.ops import batched_nms
 
 from workbench.errors import RecipeError
+from workbench.options import check_options
 
 
 class OHEM:
@@ -139,15 +140,12 @@ def build_anchor_mining(config: dict | None) -> AnchorOHEM | None:
 def _build(config: dict | None, kinds: dict[str, tuple[type, dict]], place: str):
     if config is None:
         return None
-    options = dict(config)
+    options = dict(config) if isinstance(config, dict) else {"kind": config}
     kind = options.pop("kind", None)
     if kind not in kinds:
         raise RecipeError(f"{place}.kind {kind!r} does not exist; choose {' or '.join(map(repr, kinds))}")
     made, fixed = kinds[kind]
-    try:
-        return made(**fixed, **options)
-    except TypeError as reason:
-        raise RecipeError(f"{place}: {reason}") from reason
+    return made(**fixed, **check_options(place, made, options, given=fixed))
 
 
 def _check(kept: int, nms_iou: float, place: str) -> None:

@@ -66,6 +66,8 @@ def compare(
 
     from workbench.training.comparison import Comparison  # late: scipy and pandas take a second
 
+    if isinstance(recipes, Recipe | str | Path):
+        raise RecipeError(f"compare takes a list of recipes, and {recipes!r} is one; give [{recipes!r}, ...]")
     seeds = list(range(seeds)) if isinstance(seeds, int) else list(dict.fromkeys(seeds))
     jobs = _plan(_load(recipes, test), seeds, workers)
     root = runs_folder() if folder is None else Path(folder).expanduser().absolute()

@@ -19,8 +19,10 @@ from workbench.data.check_images import check_labelled_images, check_leaks
 from workbench.data.problems import Problem, Report
 from workbench.detectors import Detector, build_detector
 from workbench.detectors.find import locate
+from workbench.detectors.load import begin_from
 from workbench.errors import RecipeError, RunError, WorkbenchError
 from workbench.evaluation.proposals import proposal_problems
+from workbench.hardeners import build_hardener
 from workbench.training.batches import load_spec
 from workbench.training.recipe import Recipe
 from workbench.training.recipe_parts import DataSpec, Stage
@@ -62,16 +64,24 @@ def check_recipe(recipe: Recipe) -> Report:
             failed[str(error)].append(key)
     for what, keys in failed.items():
         problems.append(Problem("error", ", ".join(keys), what, "Correct name, root and options of the data."))
-    problems += [*_classes(loaded), *_start(recipe)]
-    data = loaded.get("data")
-    if data is not None and len(data) == 0:
-        problems.append(Problem("error", "data", "there are no images", "Check root and split."))
-    elif data is not None and data.columns is not None:
-        problems += [*_length(recipe, data), *check_labelled_images(data, limit=SAMPLE).problems]
-        problems += [*_last_layer(recipe, data), *(check_leaks(data, loaded["test"]) if "test" in loaded else ())]
-    elif data is not None:
-        problems += [*_length(recipe, data), *_sampled(data), *_anchors(recipe, data)]
-    return Report(f"recipe {recipe.name}", problems)
+    problems += _classes(loaded)
+    data, subject = loaded.get("data"), f"recipe {recipe.name}"
+    if data is None or len(data) == 0:
+        problems += _start(recipe)
+        if data is not None:
+            problems.append(Problem("error", "data", "there are no images", "Check root and split."))
+        return Report(subject, problems)
+    detector, found = _build(recipe, data)
+    problems += [*found, *_length(recipe, data)]
+    if data.columns is not None:
+        problems += [*check_labelled_images(data, limit=SAMPLE).problems, *_vectors(recipe)]
+        problems += check_leaks(data, loaded["test"]) if "test" in loaded else []
+    else:
+        problems += _sampled(data)
+        problems += [] if detector is None else [*_proposals(detector, loaded), *_fit(detector, data)]
+    if len(data) > DECODED:
+        subject += f" ({DECODED} of {len(data)} training images were decoded; the doctor of data decodes all)"
+    return Report(subject, problems)
 
 
 def _learning_rates(recipe: Recipe) -> Iterator[Problem]:
@@ -86,6 +96,10 @@ def _learning_rates(recipe: Recipe) -> Iterator[Problem]:
             )
             fix = "Set lr_batch_size to the batch that the rate was published for (16 for eight GPUs), or lower lr."
             yield Problem(level, f"stages.{index}.lr", what, fix)
+        schedule = stage.schedule or recipe.schedule
+        if schedule.kind != "one-cycle" and schedule.warmup >= stage.steps:
+            what = f"all {stage.steps} steps are warm-up ({schedule.warmup}): the rate never gets to {lr:.3g}"
+            yield Problem("warning", "schedule.warmup", what, "Warm up over fewer steps, or train for more.")
         if sgd and _cold_start(stage, recipe):
             what = "SGD starts at the full learning rate"
             yield Problem("warning", "schedule.warmup", what, "Warm up over some hundred steps.")
@@ -108,6 +122,10 @@ def _hardener(recipe: Recipe) -> Iterator[Problem]:
         what = "no stage trains the adversary; it acts by its random first weights"
         yield Problem("warning", "stages", what, "Add a stage with train: hardener or train: both.")
     parts = recipe.hardener if isinstance(recipe.hardener, list) else [recipe.hardener]
+    share = recipe.batch_size // recipe.processes
+    if any(isinstance(clean := part.get("clean_images"), int) and clean >= share for part in parts):
+        what = f"all {share} images of a process's batch stay clean"
+        yield Problem("error", "hardener.clean_images", what, "Leave fewer images of a batch clean.")
     searches = any(part.get("kind") == "asdn" for part in parts)
     if searches and "both" in trains and "hardener" not in trains[: trains.index("both")]:
         what = "ASDN learns jointly without having been pre-trained on the search"
@@ -152,7 +170,10 @@ def _same(one: DataSpec, two: DataSpec) -> bool:
 def _classes(loaded: dict[str, Dataset]) -> Iterator[Problem]:
     for key in ("validation", "test"):
         if key in loaded and "data" in loaded and loaded[key].classes != loaded["data"].classes:
-            what = f"it has other classes than the training data ({len(loaded[key].classes)} classes)"
+            own, trained = loaded[key].classes, loaded["data"].classes
+            other = [name for name in (*own, *trained) if (name in own) != (name in trained)]
+            which = f"only one of them has {', '.join(other[:SIZES])}" if other else "they are in another order"
+            what = f"it has other classes than the training data: {len(own)} and {len(trained)}, {which}"
             yield Problem("error", key, what, "Use data with the same classes in the same order.")
 
 
@@ -164,12 +185,25 @@ def _start(recipe: Recipe) -> Iterator[Problem]:
         yield Problem("error", "start", str(error), "Train that detector first, or name another one.")
 
 
-def _last_layer(recipe: Recipe, data: Dataset) -> Iterator[Problem]:
-    """Whether the network can be built for these classes; and whether DFV augmentation meets a trained network."""
+def _build(recipe: Recipe, data: Dataset) -> tuple[Detector | None, list[Problem]]:
+    """The detector as the training will begin with it, but for ImageNet weights that would have to be downloaded."""
+    backbone = recipe.detector.get("backbone")
+    local = isinstance(backbone, dict) and backbone.get("weights") != "imagenet"
     try:
-        build_detector(recipe.detector, data.classes, pretrained=False)
+        hardener, pretrained = build_hardener(recipe.hardener), recipe.start is None and local
+        detector = build_detector(recipe.detector, data.classes, hardener, pretrained=pretrained)
     except WorkbenchError as error:
-        yield Problem("error", "detector", str(error), "Correct the detector's options.")
+        return None, [Problem("error", "detector", str(error), "Correct the options."), *_start(recipe)]
+    try:
+        if recipe.start is not None:
+            begin_from(detector, recipe.start)
+    except WorkbenchError as error:
+        return detector, [Problem("error", "start", str(error), "Train that detector first, or name another one.")]
+    return detector, []
+
+
+def _vectors(recipe: Recipe) -> Iterator[Problem]:
+    """Whether DFV augmentation meets a trained network."""
     parts = recipe.hardener if isinstance(recipe.hardener, list) else [recipe.hardener or {}]
     known = recipe.start or recipe.detector.get("backbone", {}).get("weights")
     if any(part.get("kind") == "dfv" for part in parts) and not known and recipe.stages[0].harden:
@@ -203,15 +237,23 @@ def _sample(data: Dataset, number: int) -> Dataset:
     return data.subset([round(i * (len(data) - 1) / max(1, number - 1)) for i in range(number)])
 
 
-def _anchors(recipe: Recipe, data: Dataset) -> Iterable[Problem]:
+def _proposals(detector: Detector, loaded: dict[str, Dataset]) -> Iterator[Problem]:
+    """Data without proposals for a detector that makes none: it would be noticed at the end, by the evaluation."""
+    for key, data in loaded.items():
+        if detector.needs_proposals and len(data) and "proposals" not in data.target(0):
+            what = "the detector needs proposals, and these data have none"
+            yield Problem("error", f"{key}.proposals", what, "Say where they come from, as {kind: selective-search}.")
+
+
+def _fit(detector: Detector, data: Dataset) -> Iterable[Problem]:
+    """Whether the data have what the detector learns from, and its anchors or proposals meet the objects."""
     try:
-        detector = build_detector(recipe.detector, data.classes, pretrained=False)
         key = detector.mask_key
         if key is not None and key not in data.target(0):
             what = f'the detector learns masks, and the data have no target["{key}"]'
             return [Problem("error", "detector.mask", what, "Use data with masks (coco: data.options.masks true).")]
         if detector.needs_proposals:
-            return proposal_problems(_sample(data, DECODED))
+            return proposal_problems(_sample(data, DECODED)) if "proposals" in data.target(0) else []
         return _anchor_problems(detector, _sample(data, SAMPLE))
     except (WorkbenchError, RunError) as error:
         return [Problem("error", "detector", str(error), "Correct the detector's options or the data.")]

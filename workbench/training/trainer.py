@@ -327,8 +327,11 @@ def main(arguments: list[str] | None = None) -> int:
         print("usage: python -m workbench.training.trainer FOLDER", file=sys.stderr)
         return 2
     die_with_torchrun()
+    folder = Path(arguments[0])
     try:
-        train(Recipe.load(Path(arguments[0]) / "recipe.yaml"), arguments[0])
+        with errors_recorded(folder):
+            recipe = Recipe.load(folder / "recipe.yaml")
+        train(recipe, folder)
     except RunError as error:
         print(error, file=sys.stderr)
         return 1
