@@ -11,18 +11,23 @@ from workbench.lazy import on_demand
 
 if TYPE_CHECKING:
     from workbench.data import load_data
+    from workbench.data.files import read_image
     from workbench.detectors import load_detector
     from workbench.detectors.proposals import with_proposals
     from workbench.evaluation import evaluate
     from workbench.training import Recipe, Run, compare, doctor, launch
 
-__all__ = ["Recipe", "Run", "compare", "doctor", "evaluate", "launch", "load_data", "load_detector", "with_proposals"]
+__all__ = [
+    "Recipe", "Run", "compare", "doctor", "evaluate", "launch", "load_data", "load_detector", "read_image",
+    "with_proposals",
+]  # fmt: skip
 
 __getattr__, __dir__ = on_demand(
     __name__,
     {
         "load_data": "workbench.data",
         "load_detector": "workbench.detectors",
+        "read_image": "workbench.data.files",
         "with_proposals": "workbench.detectors.proposals",
         "evaluate": "workbench.evaluation",
         "Recipe": "workbench.training",

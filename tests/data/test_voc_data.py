@@ -76,6 +76,13 @@ def test_names_of_other_sets(tmp_path: Path) -> None:
     assert len(chosen.target(0)["labels"]) == 0
 
 
+def test_splits_agree_where_one_has_a_name_that_is_not_of_voc(tmp_path: Path) -> None:
+    write_voc(tmp_path, {"b": voc_xml(voc_object("drone", 2, 2, 9, 9), DOG)}, split="trainval")
+    write_voc(tmp_path, {"a": voc_xml(DOG)}, split="test")
+    classes = {load_data("voc", split=split, root=tmp_path).classes for split in ("trainval", "test")}
+    assert classes == {("dog", "drone")}
+
+
 def test_corners_from_zero_give_no_box_outside(tmp_path: Path) -> None:
     data = load(write_voc(tmp_path, {"a": voc_xml(voc_object("face", 0, 0, 60, 40))}))
     assert data.target(0)["boxes"].tolist() == [[0, 0, 60, 40]]

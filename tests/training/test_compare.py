@@ -331,3 +331,8 @@ def test_cores_are_shared_among_the_runs(recipes, monkeypatch):
     own = [recipe.replace(threads=3) for recipe in recipes]
     assert threads(plan(own, range(5), None)) == {3}
     assert [job.recipe.seed for job in plan(recipes, [4, 2], None)] == [4, 4, 2, 2]
+
+
+def test_one_recipe_is_no_list():
+    with pytest.raises(RecipeError, match=r"compare takes a list of recipes, and 'digit-scenes/faster-rcnn' is one"):
+        compare("digit-scenes/faster-rcnn", seeds=1)

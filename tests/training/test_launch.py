@@ -205,7 +205,7 @@ def test_a_finished_folder_is_kept(tmp_path):
     launch(recipe, tmp_path / "run").wait(20)
     with pytest.raises(RunError, match="resume=True or choose another"):
         launch(recipe, tmp_path / "run")
-    with pytest.raises(RunError, match="another recipe"):
+    with pytest.raises(RunError, match=r"another recipe \(.*\); they differ in"):
         launch(recipe.replace(seed=1), tmp_path / "run", resume=True)
     assert launch(recipe, tmp_path / "run", resume=True).status == "done"
     with pytest.raises(RunError, match="nothing to resume"):

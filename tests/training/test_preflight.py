@@ -9,6 +9,7 @@ from tiny_detector import CLASSES, TinyData, TinyDetector, tiny_recipe
 from workbench.data.problems import Report
 from workbench.errors import DataError, RecipeError
 from workbench.training import preflight
+from workbench.training.batches import load_spec
 from workbench.training.preflight import doctor
 from workbench.training.recipe import Recipe
 
@@ -67,6 +68,9 @@ def test_the_learning_rate_of_eight_gpus_on_two_images():
         ({"data.options.length": 0}, "data", "error", "there are no images"),
         ({"data.options.length": 1000}, "stages", "warning", "see 8% of the 1000 images"),
         ({"data.options.length": 3}, "batch_size", "warning", "holds images twice: there are 3"),
+        ({"test": {"name": "tiny", "split": "letters"}}, "test", "error", "only one of them has a, b"),
+        ({"schedule": {"kind": "step", "warmup": 40}, "stages.0.steps": 40}, "schedule.warmup", "warning",
+         "all 40 steps are warm-up"),
         ({"device": "cuda:77"}, "device", "error", "is not there"),
         ({"processes": 4, "threads": 1000}, "processes", "warning", "4 processes of 1000 threads"),
     ],
@@ -75,6 +79,55 @@ def test_traps_are_told(overrides, where, level, what):
     found = told(overrides)
     assert found[where][0] == level
     assert what in found[where][1]
+
+
+SMALL = {"kind": "faster-rcnn", "backbone": {"name": "small", "widths": [8, 8]}, "min_size": None, "channels": 8}
+
+
+def real(detector: dict, **changes) -> list[str]:
+    """What the doctor says of a recipe on digit scenes, as text."""
+    base = Recipe.load("digit-scenes/faster-rcnn").replace({"data.options.length": 30, "validation": None, **changes})
+    return [str(problem) for problem in doctor(base.replace({"detector": detector, "test": None})).problems]
+
+
+@pytest.fixture
+def scenes(monkeypatch):
+    monkeypatch.setattr(preflight, "load_spec", load_spec)
+
+
+def test_weights_that_are_not_there_are_told_before_the_training(scenes, tmp_path):
+    (tmp_path / "w.pt").write_bytes(b"no weights")
+    backbone = {"name": "resnet18", "weights": str(tmp_path / "nope.pt")}
+    (found,) = [text for text in real({"kind": "faster-rcnn", "backbone": backbone}) if "error" in text]
+    assert "there is no file of weights" in found
+    backbone["weights"] = str(tmp_path / "w.pt")
+    (found,) = [text for text in real({"kind": "faster-rcnn", "backbone": backbone}) if "error" in text]
+    assert "w.pt" in found
+
+
+def test_a_start_that_does_not_fit_is_told(scenes, tmp_path):
+    assert any("cannot be the start" in text for text in real(SMALL, start="digit-scenes/faster-rcnn"))
+    (tmp_path / "photo.jpg").write_bytes(b"x")
+    assert any("photo.jpg is not a readable" in text for text in real(SMALL, start=str(tmp_path / "photo.jpg")))
+
+
+def test_a_detector_on_proposals_needs_them_in_the_test_too(scenes):
+    recipe = Recipe.load("a-fast-rcnn/digits-fast-rcnn")
+    given = {"kind": "detector", "name": "digit-scenes/faster-rcnn"}
+    change = {"data.options.length": 20, "data.proposals": given, "validation": None, "test.proposals": None}
+    found = {problem.where: problem.what for problem in doctor(recipe.replace(change)).problems}
+    assert found["test.proposals"] == "the detector needs proposals, and these data have none"
+    assert "data.proposals" not in found
+
+
+def test_more_clean_images_than_the_batch_has(scenes):
+    hardener = {"kind": "random-dropout", "clean_images": 99}
+    assert any("all 16 images of a process's batch stay clean" in text for text in real(SMALL, hardener=hardener))
+
+
+def test_it_says_how_many_images_it_decoded(scenes):
+    base = Recipe.load("digit-scenes/faster-rcnn").replace({"data.options.length": 30, "validation": None})
+    assert "(20 of 30 training images were decoded" in str(doctor(base))
 
 
 def test_anchors_that_miss_the_objects(monkeypatch):

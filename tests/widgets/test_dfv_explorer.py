@@ -14,7 +14,7 @@ from widgets import DFVExplorer
 from workbench.analysis.deep_vectors import coverage, pair_vectors, some_pairs
 from workbench.analysis.embedding import KINDS, NONE
 from workbench.data import load_data
-from workbench.detectors import build_detector
+from workbench.detectors import build_detector, load_detector
 from workbench.errors import DataError
 from workbench.figures.embedding import ARROWS, CHOSEN, POINTED, ROLES, SPREAD, colour_key
 
@@ -216,6 +216,8 @@ def test_names_are_text(models, pairs, monkeypatch):
 def test_what_does_not_fit(explorer, models, pairs, decoder):
     with pytest.raises(DataError, match="no classifier to explore"):
         DFVExplorer({}, pairs)
+    with pytest.raises(DataError, match="plain is a FasterRCNN; expected a Classifier"):
+        DFVExplorer({"plain": load_detector("digit-scenes/faster-rcnn")}, pairs)
     with pytest.raises(DataError, match="has no pairs"):
         DFVExplorer(models, load_data("digits", split="val"))
     with pytest.raises(DataError, match=r"decoder names \['three'\]; there are"):

@@ -51,8 +51,8 @@ def path_inside(folder: Path, name: object) -> Path:
     return path
 
 
-def read_image(path: Path) -> tv_tensors.Image:
-    """An image file as RGB uint8 [3, H, W]; greyscale, palettes, alpha and CMYK are converted.
+def read_image(path: str | PathLike[str]) -> tv_tensors.Image:
+    """An image file as RGB uint8 [3, H, W], for `detect`; greyscale, palettes, alpha and CMYK are converted.
 
     Raises DataError naming the file if it is missing, truncated or no image.
     """

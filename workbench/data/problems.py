@@ -67,7 +67,7 @@ def raise_first(problems: Iterable[Problem], *, hint: str) -> None:
     """Raise the first error as a DataError that also says how many more there are, and `hint`."""
     errors = [problem for problem in problems if problem.level == "error"]
     if errors:
-        more = f" There are {len(errors) - 1} more errors; {hint}." if len(errors) > 1 else ""
+        more = f" There are {len(errors) - 1} more errors; {hint}" if len(errors) > 1 else ""
         first = errors[0]
         raise DataError(f"{first.where}: {first.what}. {first.fix}{more}")
 

@@ -117,6 +117,9 @@ def as_float(images: Sequence[Tensor], device: torch.device) -> list[Tensor]:
     """
     out = []
     for index, image in enumerate(images):
+        if not isinstance(image, Tensor):
+            what = f"image {index} of the batch is a {type(image).__name__}; expected a tensor [3, H, W]"
+            raise DataError(f"{what}: workbench.read_image(path) gives one of a file")
         if image.ndim != 3 or image.shape[0] != 3 or image.numel() == 0:
             raise DataError(f"image {index} of the batch has shape {tuple(image.shape)}; expected [3, H, W]")
         plain = image.as_subclass(Tensor).to(device, non_blocking=True)

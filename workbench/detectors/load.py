@@ -54,6 +54,8 @@ def save_detector(
 def load_detector(name: str | Path, device: str | torch.device = "cpu") -> Detector:
     """A detector ready to use, by shipped name ("digit-scenes/faster-rcnn"), file or run folder.
 
+    Of a `Run`, `run.detector()` gives it.
+
     Raises:
         WeightsError: no such detector, not one of our files, or one whose weights do not fit.
     """

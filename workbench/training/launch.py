@@ -94,8 +94,10 @@ def _continue(run: Run, recipe: Recipe, *, resume: bool) -> Run:
     if run.alive:
         raise RunError(f"{run.folder} holds a run that is alive; Run.open(path) follows it, .stop() ends it")
     if run.recipe.fingerprint() != recipe.fingerprint():
+        old, new = run.recipe.to_dict(), recipe.to_dict()
+        keys = ", ".join(sorted(key for key in {*old, *new} if old.get(key) != new.get(key)))
         other = f"{run.recipe.name}, seed {run.recipe.seed}"
-        raise RunError(f"{run.folder} holds a run of another recipe ({other})")
+        raise RunError(f"{run.folder} holds a run of another recipe ({other}); they differ in {keys}")
     if not resume:
         raise RunError(f"{run.folder} holds a run ({run.status}); pass resume=True or choose another folder")
     return run if run.status == "done" else run.resume()

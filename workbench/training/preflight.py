@@ -63,7 +63,8 @@ def check_recipe(recipe: Recipe) -> Report:
         except WorkbenchError as error:
             failed[str(error)].append(key)
     for what, keys in failed.items():
-        problems.append(Problem("error", ", ".join(keys), what, "Correct name, root and options of the data."))
+        fix = "Correct the data, or how the recipe names them."
+        problems.append(Problem("error", ", ".join(keys), what.rstrip("."), fix))
     problems += _classes(loaded)
     data, subject = loaded.get("data"), f"recipe {recipe.name}"
     if data is None or len(data) == 0:

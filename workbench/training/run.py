@@ -120,7 +120,7 @@ class Run:
         """The last `n` lines of what the process printed."""
         try:
             with open(self.folder / detached.LOG, errors="replace") as lines:
-                return "".join(deque(lines, maxlen=n))
+                return "".join(deque(lines, maxlen=max(0, n)))
         except FileNotFoundError:
             return ""
 
