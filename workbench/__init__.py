@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from workbench.detectors import load_detector
     from workbench.detectors.proposals import with_proposals
     from workbench.evaluation import evaluate
+    from workbench.plugins import plug_in
     from workbench.training import Recipe, Run, compare, doctor, launch
 
 __all__ = [
-    "Recipe", "Run", "compare", "doctor", "evaluate", "launch", "load_data", "load_detector", "read_image",
-    "with_proposals",
+    "Recipe", "Run", "compare", "doctor", "evaluate", "launch", "load_data", "load_detector", "plug_in",
+    "read_image", "with_proposals",
 ]  # fmt: skip
 
 __getattr__, __dir__ = on_demand(
@@ -27,6 +28,7 @@ __getattr__, __dir__ = on_demand(
     {
         "load_data": "workbench.data",
         "load_detector": "workbench.detectors",
+        "plug_in": "workbench.plugins",
         "read_image": "workbench.data.files",
         "with_proposals": "workbench.detectors.proposals",
         "evaluate": "workbench.evaluation",

@@ -7,6 +7,8 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
+from workbench.plugins import plug_in_files
+
 PACKAGE = Path(__file__).resolve().parent.parent
 TRAINING = ("types.py", "data", "losses", "hardeners", "detectors", "training")
 EVALUATION = ("types.py", "data", "detectors", "evaluation")
@@ -17,12 +19,14 @@ NOT_DECISIVE = (
 
 
 def code_fingerprint(parts: tuple[str, ...] = TRAINING) -> str:
-    """Fingerprint of the files and folders `parts` of the package."""
+    """Fingerprint of the files and folders `parts` of the package, and of what is plugged in."""
     digest = hashlib.sha256()
     for path in _sources(parts):
         digest.update(
             f"{path.relative_to(PACKAGE).as_posix()} {_essence(path, path.stat().st_mtime_ns)}\n".encode()
         )
+    for path in plug_in_files():
+        digest.update(f"{path.name} {_essence(path, path.stat().st_mtime_ns)}\n".encode())
     return digest.hexdigest()[:16]
 
 

@@ -27,6 +27,7 @@ from workbench.detectors import Detector, begin_from, build_detector, save_detec
 from workbench.errors import RunError
 from workbench.evaluation import Result, evaluate
 from workbench.hardeners import build_hardener
+from workbench.plugins import load_plug_ins
 from workbench.training import checkpoint, optimisation, records
 from workbench.training.allocator import keep_memory
 from workbench.training.batches import (
@@ -330,6 +331,7 @@ def main(arguments: list[str] | None = None) -> int:
     folder = Path(arguments[0])
     try:
         with errors_recorded(folder):
+            load_plug_ins()
             recipe = Recipe.load(folder / "recipe.yaml")
         train(recipe, folder)
     except RunError as error:

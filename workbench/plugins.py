@@ -1,0 +1,69 @@
+"""Own methods: modules that add to `KINDS` of `workbench.hardeners` or `workbench.detectors.build`.
+
+A run is trained by a process of its own, which must know them, too: their names go there in the variable
+WORKBENCH_PLUGINS. A recipe cannot name code to be run, since recipes come from others; who starts the process can.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from workbench.errors import RecipeError
+from workbench.paths import user_path
+
+VARIABLE = "WORKBENCH_PLUGINS"
+_loaded: dict[str, Path] = {}  # what was given → its file
+
+
+def plug_in(*names: str | Path) -> None:
+    """Import modules (by name, or by path of a .py file) here and in every process that is launched from here.
+
+    Called again, as after a change, it imports them anew. Raises RecipeError for one that cannot be imported.
+    """
+    given = [_resolved(name) for name in names]
+    for name in given:
+        _load(name)
+    os.environ[VARIABLE] = os.pathsep.join(dict.fromkeys([*_named(), *given]))
+
+
+def load_plug_ins() -> None:
+    """Import what WORKBENCH_PLUGINS names, once. Raises RecipeError for what cannot be imported."""
+    for name in _named():
+        if name not in _loaded:
+            _load(name)
+
+
+def plug_in_files() -> list[Path]:
+    """Source files of what is plugged in: they decide what comes out of a run."""
+    return sorted(_loaded.values())
+
+
+def _named() -> list[str]:
+    return [name for name in os.environ.get(VARIABLE, "").split(os.pathsep) if name]
+
+
+def _resolved(name: str | Path) -> str:
+    return str(user_path(name, RecipeError).resolve()) if str(name).endswith(".py") else str(name)
+
+
+def _load(name: str) -> None:
+    try:
+        module = _execute(Path(name)) if name.endswith(".py") else importlib.import_module(name)
+        if name in _loaded and not name.endswith(".py"):
+            module = importlib.reload(module)
+    except Exception as error:  # whatever the user's code raises
+        raise RecipeError(f"plug-in {name} cannot be imported ({type(error).__name__}: {error})") from error
+    _loaded[name] = Path(module.__file__ or name)
+
+
+def _execute(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"workbench_plugin_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses and pickle look for it
+    exec(compile(path.read_bytes(), path, "exec"), module.__dict__)  # always as it is now, and no cache beside it
+    return module
