@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from tiny_detector import CLASSES, TinyData, TinyDetector, tiny_recipe
 
 from workbench.data.problems import Report
+from workbench.data.scenes import DigitScenes
 from workbench.errors import DataError, RecipeError
 from workbench.training import preflight
 from workbench.training.batches import load_spec
@@ -125,8 +128,10 @@ def test_more_clean_images_than_the_batch_has(scenes):
     assert any("all 16 images of a process's batch stay clean" in text for text in real(SMALL, hardener=hardener))
 
 
-def test_it_says_how_many_images_it_decoded(scenes):
+def test_it_says_how_many_files_it_decoded(scenes, monkeypatch):
     base = Recipe.load("digit-scenes/faster-rcnn").replace({"data.options.length": 30, "validation": None})
+    assert "decoded" not in str(doctor(base))
+    monkeypatch.setattr(DigitScenes, "path", lambda self, index: Path("a.jpg"))
     assert "(20 of 30 training images were decoded" in str(doctor(base))
 
 

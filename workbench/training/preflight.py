@@ -80,7 +80,7 @@ def check_recipe(recipe: Recipe) -> Report:
     else:
         problems += _sampled(data)
         problems += [] if detector is None else [*_proposals(detector, loaded), *_fit(detector, data)]
-    if len(data) > DECODED:
+    if len(data) > DECODED and data.path(0) is not None:
         subject += f" ({DECODED} of {len(data)} training images were decoded; the doctor of data decodes all)"
     return Report(subject, problems)
 
