@@ -89,6 +89,8 @@ def test_what_cannot_be_imported_is_told(method, code, message):
     assert os.environ[plugins.VARIABLE] == ""
     with pytest.raises(RecipeError, match="plug-in no_such_module cannot be imported"):
         plug_in("no_such_module")
+    with pytest.raises(RecipeError, match="plug-in time cannot be imported"):
+        plug_in("time")
 
 
 def test_the_terminal_knows_what_the_variable_names(method, tmp_path):

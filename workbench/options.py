@@ -8,17 +8,18 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Collection
-from functools import cache, wraps
+from functools import cache, partial, wraps
 from typing import Annotated, Any, get_type_hints
 
 from pydantic import Field, TypeAdapter, ValidationError
+from pydantic.errors import PydanticSchemaGenerationError
 
 from workbench.errors import RecipeError
 
 Count = Annotated[int, Field(ge=1)]  #: of things, pixels or cells
 Share = Annotated[float, Field(ge=0, le=1)]  #: of a whole; also an IoU and a score
-Size = Annotated[float, Field(gt=0)]  #: pixels, or a ratio
-Factor = Annotated[float, Field(ge=0)]
+Size = Annotated[float, Field(gt=0, allow_inf_nan=False)]  #: pixels, or a ratio
+Factor = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 def check_options(
@@ -48,20 +49,34 @@ def check_options(
 
 def check_value(place: str, function: Callable[..., Any], name: str, value: object) -> None:
     """Raise a RecipeError unless `value` is what `function` expects as `name`."""
+    adapter = _adapter(function.func if isinstance(function, partial) else function, name)
     try:
-        text = json.dumps(value, default=str)  # strict JSON takes lists for tuples, but no text for numbers
-        _adapter(function, name).validate_json(text, strict=True)
+        text = json.dumps(value, default=_plain)  # strict JSON takes lists for tuples, but no text for numbers
+        adapter.validate_json(text, strict=True)
     except ValidationError as error:
         wrong = list(dict.fromkeys(_words(one) for one in error.errors(include_url=False)))
         raise RecipeError(f"{place} is {_short(value)}; expected {' or '.join(wrong)}") from error
-    except TypeError as error:  # keys that are no text
+    except (TypeError, ValueError, RecursionError) as error:  # keys that are no text, lists within themselves
         raise RecipeError(f"{place} is {_short(value)}; expected plain values ({error})") from error
 
 
 @cache
 def _adapter(function: Callable[..., Any], name: str) -> TypeAdapter:
+    """What checks an option; anything passes where the type is none of plain values."""
     target = function.__init__ if inspect.isclass(function) else function
-    return TypeAdapter(get_type_hints(target, include_extras=True).get(name, Any))
+    try:
+        kind = get_type_hints(target, include_extras=True).get(name, Any)
+        default = inspect.signature(function).parameters[name].default
+        return TypeAdapter(kind | None if default is None else kind)
+    except (NameError, TypeError, PydanticSchemaGenerationError):
+        return TypeAdapter(Any)
+
+
+def _plain(value: Any) -> Any:
+    """Numbers and arrays of numpy and torch, and ranges, as JSON has them; the rest as text."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return list(value) if isinstance(value, range) else str(value)
 
 
 def _words(error: dict[str, Any]) -> str:

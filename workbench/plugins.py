@@ -6,6 +6,7 @@ WORKBENCH_PLUGINS. A recipe cannot name code to be run, since recipes come from 
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import os
@@ -39,8 +40,9 @@ def load_plug_ins() -> None:
 
 
 def plug_in_files() -> list[Path]:
-    """Source files of what is plugged in: they decide what comes out of a run."""
-    return sorted(_loaded.values())
+    """Source files of what is plugged in, packages whole: they decide what comes out of a run."""
+    files = [path.parent.rglob("*.py") if path.name == "__init__.py" else [path] for path in _loaded.values()]
+    return sorted({path for found in files for path in found if path.is_file()})
 
 
 def _named() -> list[str]:
@@ -56,13 +58,14 @@ def _load(name: str) -> None:
         module = _execute(Path(name)) if name.endswith(".py") else importlib.import_module(name)
         if name in _loaded and not name.endswith(".py"):
             module = importlib.reload(module)
-    except Exception as error:  # whatever the user's code raises
+        _loaded[name] = Path(module.__file__)
+    except Exception as error:  # whatever the user's code raises; built-in modules and bare folders have no file
         raise RecipeError(f"plug-in {name} cannot be imported ({type(error).__name__}: {error})") from error
-    _loaded[name] = Path(module.__file__ or name)
 
 
 def _execute(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"workbench_plugin_{path.stem}", path)
+    place = hashlib.sha256(str(path).encode()).hexdigest()[:8]  # files of one name in several folders
+    spec = importlib.util.spec_from_file_location(f"workbench_plugin_{path.stem}_{place}", path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # where dataclasses and pickle look for it
     exec(compile(path.read_bytes(), path, "exec"), module.__dict__)  # always as it is now, and no cache beside it

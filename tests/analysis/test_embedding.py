@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from workbench.analysis.deep_vectors import PairVectors
-from workbench.analysis.embedding import KINDS, NONE, Embedding, embed, place, tsne
+from workbench.analysis.embedding import KINDS, NONE, Embedding, embed, embed_differences, place, tsne
 from workbench.errors import DataError
 
 
@@ -86,3 +86,14 @@ def test_place_by_hand(embedding):
 def test_too_few():
     with pytest.raises(DataError, match="t-SNE got 3 vectors; expected at least 4"):
         tsne(torch.rand(3, 5))
+
+
+def test_vectors_that_are_all_the_same_have_no_map():
+    with pytest.raises(DataError, match="all the same"):
+        tsne(torch.zeros(6, 8))
+
+
+def test_equal_or_few_differences_lie_at_one_point(vectors):
+    few = replace(vectors, occluded=vectors.clean[vectors.source])
+    assert (embed_differences(few).points == 0).all()
+    assert len(embed_differences(few)) == len(vectors.differences)

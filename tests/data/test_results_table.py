@@ -59,6 +59,34 @@ def test_blocks_and_chunks_join(tmp_path, monkeypatch, block):
     assert table.boxes(1)[:, 0].tolist() == [9, 7, 5, 3, 1]
 
 
+@pytest.mark.parametrize("after", ["", "\n", " \n\n", "\n" * 200])
+@pytest.mark.parametrize("block", [len(f"[{entry(1, [0, 0, 5, 5], 1)}]"), 81, 1000])
+def test_what_follows_the_list_may_be_blank(tmp_path, monkeypatch, block, after):
+    monkeypatch.setattr(results_table, "BLOCK", block)
+    path = tmp_path / "r.json"
+    path.write_text("\ufeff" + json.dumps([entry(1, [0, 0, 5, 5], 1)]) + after, encoding="utf-8")
+    assert len(table_of(path, tmp_path / "cache").boxes(1)) == 1
+
+
+def test_a_table_that_is_there_needs_no_lock(tmp_path, monkeypatch):
+    path = write(tmp_path / "r.json", [entry(1, [0, 0, 5, 5], 1)])
+    left = tmp_path / "cache" / f".partial-{table_of(path, tmp_path / 'cache').folder.name}"
+    monkeypatch.setattr(results_table, "_alone", None)
+    assert len(table_of(path, tmp_path / "cache").boxes(1)) == 1
+    assert not left.exists()
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    path = write(tmp_path / "r.json", [entry(1, [0, 0, 5, 5], 1)])
+    folder = table_of(path, tmp_path / "cache").folder
+    (folder / "boxes.npy").unlink()
+    left = folder.with_name(f".partial-{folder.name}")
+    left.mkdir()
+    (left / "rows").write_bytes(b"x")
+    assert len(table_of(path, tmp_path / "cache").boxes(1)) == 1
+    assert not left.exists()
+
+
 def test_an_entry_that_does_not_end_is_not_read_to_the_end_of_the_file(tmp_path, monkeypatch):
     monkeypatch.setattr(results_table, "BLOCK", 100)
     path = write(tmp_path / "r.json", '["' + "x" * 100_000)
@@ -101,6 +129,7 @@ def test_a_broken_table_is_made_anew(tmp_path, part):
         (f"[{ENTRY}, ", r"a JSON list was expected; after 1 entries there is ','"),
         (f"[{ENTRY}", "a JSON list was expected; after 1 entries it ends"),
         (f"[{ENTRY} {ENTRY}]", r"a JSON list was expected; after 1 entries there is '\{\"image"),
+        ('[{"image_id": 1, "bbox": [0, 0, 1e39, 1]}]', r"entry 0 \(image 1\): bbox is \[0, 0, 1e\+39, 1\]"),
         (f"[{ENTRY}] x", "a JSON list was expected; after 1 entries the list ends, but there is 'x'"),
         (f'[{ENTRY}, {{"image_id": {"9" * 5000}}}]', "a JSON list was expected; after 1 entries there is .*digits"),
         ('{"images": []}', r"a JSON list was expected; after 0 entries it begins with '\{"),

@@ -81,6 +81,9 @@ def test_splits_agree_where_one_has_a_name_that_is_not_of_voc(tmp_path: Path) ->
     write_voc(tmp_path, {"a": voc_xml(DOG)}, split="test")
     classes = {load_data("voc", split=split, root=tmp_path).classes for split in ("trainval", "test")}
     assert classes == {("dog", "drone")}
+    write_voc(tmp_path, {"c": voc_xml(voc_object("ant", 200, 200, 210, 210), DOG)}, split="val")  # ant lies outside
+    classes = {load_data("voc", split=split, root=tmp_path, strict=False).classes for split in ("val", "test")}
+    assert classes == {("ant", "dog", "drone")}
 
 
 def test_corners_from_zero_give_no_box_outside(tmp_path: Path) -> None:

@@ -62,10 +62,14 @@ class Placed(NamedTuple):
 def tsne(vectors: Tensor, *, perplexity: float = 30.0, seed: int = 0) -> np.ndarray:
     """Vectors [N, d] on a plane [N, 2], the same for the same seed.
 
-    perplexity: about how many neighbours count; lowered to (N - 1) / 3. Raises DataError for fewer than four vectors.
+    perplexity: about how many neighbours count; lowered to (N - 1) / 3.
+
+    Raises DataError for fewer than four vectors, or if all are the same.
     """
     if len(vectors) < 4:
         raise DataError(f"t-SNE got {len(vectors)} vectors; expected at least 4, so take more pairs")
+    if bool((vectors == vectors[:1]).all()):
+        raise DataError("t-SNE got vectors that are all the same; there is nothing to lay out")
     perplexity = min(perplexity, (len(vectors) - 1) / 3)
     return TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(vectors.numpy())
 
@@ -112,9 +116,17 @@ def embed(
 
 
 def embed_differences(vectors: PairVectors, *, perplexity: float = 30.0, seed: int = 0) -> Embedding:
-    """The DVs on a map of their own, in the order of the pairs: do they lie together by pattern (Sec. 3.1)?"""
+    """The DVs on a map of their own, in the order of the pairs: do they lie together by pattern (Sec. 3.1)?
+
+    Fewer than four of them, or equal ones, lie at one point.
+    """
+    differences = vectors.differences
+    if len(differences) < 4 or bool((differences == differences[:1]).all()):
+        points = np.zeros((len(differences), 2), np.float32)
+    else:
+        points = tsne(differences, perplexity=perplexity, seed=seed)
     return Embedding(
-        points=tsne(vectors.differences, perplexity=perplexity, seed=seed),
+        points=points,
         vectors=vectors.differences,
         kinds=np.full(len(vectors.differences), KINDS.index("DV")),
         labels=vectors.clean_labels[vectors.source],

@@ -13,7 +13,6 @@ import os
 import re
 import reprlib
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice, pairwise
@@ -31,6 +30,7 @@ CHUNK = 50_000  #: entries that are Python objects at a time
 BLOCK = 2**20  #: characters that are read at a time; no entry is longer
 MARK = re.compile(r"\s*([,\]])\s*")
 PATIENCE = 2.0  #: seconds before a bar shows how far the reading is
+LARGEST = float(np.finfo(np.float32).max)
 ROW = np.dtype([("image", np.int64), ("score", np.float64), ("box", np.float32, 4)])
 
 
@@ -79,11 +79,11 @@ def table_of(path: Path, cache: Path) -> ResultsTable:
     source = {"file": str(path.resolve()), "size": state.st_size, "time": state.st_mtime_ns, "revision": REVISION}
     folder = cache / f"results-{hashlib.sha256(json.dumps(source).encode()).hexdigest()[:16]}"
     try:
+        if (table := _found(folder)) is not None:
+            return table
         cache.mkdir(parents=True, exist_ok=True)
         with _alone(folder.with_suffix(".lock")):
-            try:
-                return ResultsTable(folder)
-            except (OSError, ValueError, EOFError):  # there is none, or a broken one
+            if _found(folder) is None:
                 shutil.rmtree(folder, ignore_errors=True)
                 _make(path, folder, source)
             return ResultsTable(folder)
@@ -92,6 +92,14 @@ def table_of(path: Path, cache: Path) -> ResultsTable:
             f"{cache}: the proposals of {path.name} cannot be kept here ({error.strerror or error}); name another "
             "folder as the option `cache`"
         ) from error
+
+
+def _found(folder: Path) -> ResultsTable | None:
+    """The table, unless there is none or a broken one."""
+    try:
+        return ResultsTable(folder)
+    except (OSError, ValueError, EOFError):
+        return None
 
 
 @contextmanager
@@ -103,8 +111,10 @@ def _alone(lock: Path) -> Iterator[None]:
 
 
 def _make(path: Path, folder: Path, source: dict[str, Any]) -> None:
-    """Write the table beside `folder` and give it that name when it is whole."""
-    partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".partial-"))
+    """Write the table beside `folder` and give it that name when it is whole. Only the holder of the lock may."""
+    partial = folder.with_name(f".partial-{folder.name}")
+    shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
+    partial.mkdir()
     try:
         rows = _rows(path)
         with (partial / "rows").open("wb") as file:
@@ -138,7 +148,7 @@ def _rows(path: Path) -> Iterator[tuple[int, float, tuple[float, ...]]]:
     """Image, score and box (xyxy) of each entry of a file, checked."""
     size, done = path.stat().st_size, 0
     bar = tqdm(desc=f"reading {path.name}", total=size, unit="B", unit_scale=True, delay=PATIENCE, leave=False)
-    with path.open(encoding="utf-8") as file, bar:
+    with path.open(encoding="utf-8-sig") as file, bar:
         try:
             for entry in _entries(file):
                 yield _row(entry, f"{path}: entry {done}")
@@ -165,7 +175,7 @@ def _entries(file: TextIO) -> Iterator[Any]:
         why = ""
         while mark := MARK.match(text, place):
             if mark[1] == "]":
-                rest = text[mark.end() :] + file.read(1)
+                rest = (text[mark.end() :] + file.read(BLOCK)).strip()
                 if rest:
                     raise _NotAList(f"the list ends, but there is {reprlib.repr(rest)}")
                 return
@@ -187,7 +197,7 @@ def _row(entry: Any, where: str) -> tuple[int, float, tuple[float, ...]]:
     if not isinstance(image, int) or isinstance(image, bool) or abs(image) >= 2**63:
         raise DataError(f"{where} is not a result with a whole number as image_id")
     box, score = finite_box(entry.get("bbox")), entry.get("score", 0.0)
-    if box is None or min(box[2:]) < 0:
+    if box is None or min(box[2:]) < 0 or max(box[0] + box[2], box[1] + box[3], -box[0], -box[1]) > LARGEST:
         wrong = reprlib.repr(entry.get("bbox"))
         raise DataError(f"{where} (image {image}): bbox is {wrong}, not x, y, width, height in pixels")
     if finite_box([score] * 4) is None:

@@ -97,7 +97,7 @@ class Voc(Dataset):
 
         if classes is None:
             classes = (
-                [single_class] if single_class else _class_names(self.folder, images, merge or {})
+                [single_class] if single_class else _class_names(self.folder, images.values(), merge or {})
             )
         self.classes = tuple(classes)
         labels = {name: label for label, name in enumerate(self.classes, start=1)}
@@ -167,17 +167,15 @@ def _voc_folder(root: Path, year: int | str | None) -> Path:
     return candidates[0]
 
 
-def _class_names(folder: Path, images: Mapping[str, VocImage | None], merge: Mapping[str, str]) -> list[str]:
+def _class_names(folder: Path, images: Iterable[VocImage | None], merge: Mapping[str, str]) -> list[str]:
     """VOC's 20 if no other name occurs in any XML file; else the names in all of them, so that splits agree.
 
-    images: those that were read, by their ids. VOC's own folders have no other names and are not read for them.
+    images: those that were read. VOC's own folders have no other names, and not all files are read for them.
     """
-    found = {thing.name for image in images.values() if image is not None for thing in image.objects}
+    found = {thing.name for image in images if image is not None for thing in image.objects}
     if found <= set(CLASSES) and not merge and folder.resolve().name in OWN:
         return list(CLASSES)
     for file in sorted((folder / "Annotations").glob("*.xml")):
-        if images.get(file.stem) is not None:
-            continue
         try:
             found |= {
                 name.strip() for thing in _root(file).findall("object") if (name := thing.findtext("name"))

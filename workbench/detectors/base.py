@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from workbench.data.pairs import PairSet
 
 
-SLACK = 0.01  #: by which float images may overshoot 0..1, as after resizing
+SLACK = 0.25  #: by which float images may overshoot 0..1, as after resizing
 
 
 @contextmanager
@@ -127,11 +127,11 @@ def as_float(images: Sequence[Tensor], device: torch.device) -> list[Tensor]:
             plain = plain.float() / 255
         elif not plain.is_floating_point():
             raise DataError(f"image {index} of the batch has dtype {image.dtype}; expected uint8 or float")
-        elif not -SLACK <= float(plain.min()) <= float(plain.max()) <= 1 + SLACK:  # also not a number
-            low, high = float(plain.min()), float(plain.max())
-            raise DataError(
-                f"image {index} of the batch has float values from {low:.3g} to {high:.3g}; expected 0 to 1, or uint8"
-            )
+        else:
+            low, high = torch.stack(torch.aminmax(plain.detach())).tolist()
+            if not -SLACK <= low <= high <= 1 + SLACK:  # also not a number
+                what = f"image {index} of the batch has float values from {low:.3g} to {high:.3g}"
+                raise DataError(f"{what}; expected 0 to 1, or uint8")
         out.append(plain.float())
     return out
 

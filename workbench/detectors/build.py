@@ -52,7 +52,7 @@ def build_detector(
     unknown = sorted(set(options) - set(known))
     if unknown:
         raise RecipeError(f"detector.{unknown[0]} is not an option of {kind}; choose from {known}")
-    if not pretrained and "weights" in options.get("backbone", {}):
+    if not pretrained and "weights" in (options.get("backbone") or {}):
         options["backbone"]["weights"] = None
     detector = KINDS[kind](tuple(classes), **options)
     speed_up(detector)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -206,7 +207,8 @@ def _build(recipe: Recipe, data: Dataset) -> tuple[Detector | None, list[Problem
 def _vectors(recipe: Recipe) -> Iterator[Problem]:
     """Whether DFV augmentation meets a trained network."""
     parts = recipe.hardener if isinstance(recipe.hardener, list) else [recipe.hardener or {}]
-    known = recipe.start or recipe.detector.get("backbone", {}).get("weights")
+    backbone = recipe.detector.get("backbone")
+    known = recipe.start or (isinstance(backbone, dict) and backbone.get("weights"))
     if any(part.get("kind") == "dfv" for part in parts) and not known and recipe.stages[0].harden:
         what = "difference vectors of a network that has learned nothing yet are noise"
         yield Problem("warning", "stages", what, "Begin from weights, or with a stage with harden: false.")
@@ -240,10 +242,16 @@ def _sample(data: Dataset, number: int) -> Dataset:
 
 def _proposals(detector: Detector, loaded: dict[str, Dataset]) -> Iterator[Problem]:
     """Data without proposals for a detector that makes none: it would be noticed at the end, by the evaluation."""
+    if not detector.needs_proposals:
+        return
     for key, data in loaded.items():
-        if detector.needs_proposals and len(data) and "proposals" not in data.target(0):
-            what = "the detector needs proposals, and these data have none"
-            yield Problem("error", f"{key}.proposals", what, "Say where they come from, as {kind: selective-search}.")
+        what = "the detector needs proposals, and these data have none"
+        try:
+            if not len(data) or "proposals" in data.target(0):
+                continue
+        except WorkbenchError as error:
+            what = str(error).rstrip(".")
+        yield Problem("error", f"{key}.proposals", what, "Say where they come from, as {kind: selective-search}.")
 
 
 def _fit(detector: Detector, data: Dataset) -> Iterable[Problem]:
@@ -254,7 +262,9 @@ def _fit(detector: Detector, data: Dataset) -> Iterable[Problem]:
             what = f'the detector learns masks, and the data have no target["{key}"]'
             return [Problem("error", "detector.mask", what, "Use data with masks (coco: data.options.masks true).")]
         if detector.needs_proposals:
-            return proposal_problems(_sample(data, DECODED)) if "proposals" in data.target(0) else []
+            with suppress(WorkbenchError):  # told of these data already
+                return proposal_problems(_sample(data, DECODED)) if "proposals" in data.target(0) else []
+            return []
         return _anchor_problems(detector, _sample(data, SAMPLE))
     except (WorkbenchError, RunError) as error:
         return [Problem("error", "detector", str(error), "Correct the detector's options or the data.")]
