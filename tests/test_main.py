@@ -98,7 +98,7 @@ def test_nothing_heavy_is_imported_before_a_verb_is_known():
     tree = ast.parse(Path(sys.modules["workbench.__main__"].__file__).read_text())
     imported = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
     imported |= {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
-    assert imported <= {*sys.stdlib_module_names, "collections.abc", "workbench.errors"}
+    assert imported <= {*sys.stdlib_module_names, "collections.abc", "workbench.errors", "workbench.plugins"}
 
 
 def test_train_follows_the_run_to_its_end(recipe, tmp_path, capsys):
