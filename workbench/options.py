@@ -5,6 +5,7 @@ A signature says the type of an option as Python does, and its range by one of t
 
 from __future__ import annotations
 
+import copy
 import inspect
 import json
 from collections.abc import Callable, Collection
@@ -98,7 +99,7 @@ def buildable(kind: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         def checked(cls: type, classes: Collection[str], **options: Any) -> Any:
             check_options("detector", build, options, given=("cls", "classes"))
             detector = build(cls, classes, **options)
-            detector.config = {"kind": kind, **options}
+            detector.config = {"kind": kind, **copy.deepcopy(options)}
             return detector
 
         return checked

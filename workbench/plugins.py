@@ -22,9 +22,10 @@ _loaded: dict[str, Path] = {}  # what was given → its file
 
 
 def plug_in(*names: str | Path) -> None:
-    """Import modules (by name, or by path of a .py file) here and in every process that is launched from here.
+    """Import modules here and in every process that is launched from here; called again, as after a change, anew.
 
-    Called again, as after a change, it imports them anew. Raises RecipeError for one that cannot be imported.
+    names: of modules that can be imported, or paths of .py files. What they add to `KINDS` can be named in recipes.
+    Raises RecipeError for one that cannot be imported.
     """
     given = [_resolved(name) for name in names]
     for name in given:

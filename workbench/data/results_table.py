@@ -39,6 +39,9 @@ class ResultsTable:
 
     Args:
         folder: where `table_of` made it.
+
+    Raises:
+        OSError, ValueError: there is no table, or a broken one.
     """
 
     def __init__(self, folder: Path):
@@ -66,7 +69,8 @@ def table_of(path: Path, cache: Path) -> ResultsTable:
     Of several processes one makes it, and the others wait.
 
     Args:
-        path: a list of {"image_id", "bbox" as x, y, width, height, "score"}; other keys are skipped.
+        path: a list of {"image_id", "bbox" as x, y, width, height in pixels, "score"}; other keys are skipped.
+        cache: folder of the tables; 32 bytes a box are needed there for a while, and 16 to stay.
 
     Raises:
         DataError: the file cannot be read or an entry is wrong (says which), or the table cannot be kept.

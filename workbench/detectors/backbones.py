@@ -228,10 +228,13 @@ def resnet_widths(name: str) -> tuple[int, ...]:
     return tuple(expansion * width for width in (64, 128, 256, 512))
 
 
+PLAIN = {"vgg16": VGG16Backbone, "alexnet": AlexNetBackbone}  #: networks whose head is fc6 and fc7
+
+
 def check_backbone(name: str, options: dict, *, plain: bool = False) -> dict:
-    """`options`, if there is such a backbone that takes them; VGG16 and AlexNet where `plain`. Raises RecipeError."""
+    """`options`, if there is such a backbone that takes them; of `PLAIN`, too, where `plain`. Raises RecipeError."""
     made = {"small": SmallBackbone, **dict.fromkeys(RESNETS, resnet_body)}
-    made |= {"vgg16": VGG16Backbone, "alexnet": AlexNetBackbone} if plain else {}
+    made |= PLAIN if plain else {}
     if name not in made:
         raise RecipeError(f"detector.backbone.name {name!r} does not exist; choose one of {list(made)}")
     return check_options("detector.backbone", made[name], options, given=("name", "stages"))

@@ -11,9 +11,8 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from workbench.detectors.backbones import (
-    AlexNetBackbone,
+    PLAIN,
     SmallBackbone,
-    VGG16Backbone,
     check_backbone,
     resnet_body,
     resnet_widths,
@@ -30,7 +29,6 @@ from workbench.options import Count, check_options, check_value
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 POOLINGS: dict[str, type[PyramidPool]] = {"align": RoIAlign, "max": RoIMaxPool}
-PLAIN = {"vgg16": VGG16Backbone, "alexnet": AlexNetBackbone}  #: networks whose head is fc6 and fc7
 
 
 class KeepSize(GeneralizedRCNNTransform):
