@@ -35,6 +35,7 @@ test: lint unit notebooks
 
 lint: env
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 
 unit: env
 	$(BIN)/python -m pytest -n 2 tests

@@ -18,7 +18,8 @@ from PIL import Image
 from workbench.__main__ import build_parser, main
 from workbench.detectors import build_detector, save_detector
 from workbench.evaluation import Result
-from workbench.training import Recipe, Run, detached
+from workbench.training import Recipe, Run
+from workbench.training.processes import detached
 
 SMALL = {"kind": "faster-rcnn", "backbone": {"name": "small"}, "min_size": None}
 
@@ -26,7 +27,7 @@ SMALL = {"kind": "faster-rcnn", "backbone": {"name": "small"}, "min_size": None}
 @pytest.fixture
 def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A recipe file of three pretended steps; runs go to the test's folder."""
-    monkeypatch.setattr(detached, "SOURCES", Path(__file__).parent / "stand_in")
+    monkeypatch.setattr(detached, "SOURCES", Path(__file__).parent / "support" / "stand_in")
     monkeypatch.setenv("WORKBENCH_RUNS", str(tmp_path / "runs"))
     content = {
         "name": "try",
@@ -46,9 +47,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_the_module_offers_the_verbs_of_the_library():
-    shown = subprocess.run(
-        [sys.executable, "-m", "workbench", "--help"], capture_output=True, text=True, check=True
-    )
+    shown = subprocess.run([sys.executable, "-m", "workbench", "--help"], capture_output=True, text=True, check=True)
     for verb in ("train", "evaluate", "detect", "compare", "runs", "doctor"):
         assert f"\n    {verb} " in shown.stdout
 

@@ -11,7 +11,7 @@ import pytest
 from workbench import Recipe, launch, plug_in, plugins
 from workbench.errors import RecipeError
 from workbench.hardeners import KINDS, build_hardener
-from workbench.training.fingerprint import code_fingerprint
+from workbench.training.recording.fingerprint import code_fingerprint
 
 METHOD = '''
 import torch

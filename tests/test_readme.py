@@ -10,7 +10,7 @@ import pytest
 import widgets
 import workbench
 from workbench.__main__ import build_parser
-from workbench.detectors.find import shipped_names
+from workbench.detectors.locate import shipped_names
 from workbench.training import Recipe
 
 ROOT = Path(__file__).parents[1]

@@ -14,8 +14,8 @@ import torch
 import traitlets
 from torch import tensor
 
-from widgets.attention_parts import COLUMNS, LAST, WIDE, png, thinned
-from widgets.region_explorer import SIZE, RegionExplorer, picture
+from widgets.parts.attention_parts import COLUMNS, LAST, WIDE, png, thinned
+from widgets.parts.region_explorer import SIZE, RegionExplorer, picture
 from workbench.analysis.adversary import RoIAdversary, adversaries, has_begun, roi_adversary
 from workbench.figures.adversary import (
     class_scores,
@@ -24,7 +24,7 @@ from workbench.figures.adversary import (
     sampled_masks,
     search_map,
 )
-from workbench.hardeners.adversary import Adversary
+from workbench.hardeners.layers.adversary import Adversary
 from workbench.training import Recipe
 
 HEADINGS = (
@@ -137,9 +137,7 @@ class AdversaryExplorer(RegionExplorer):
             marked = f"step {steps[-1] if self.step == LAST else self.step:,}"
         else:
             things = enumerate(self.objects[:COLUMNS], start=1)
-            found = {
-                f"{place}: {thing.name}": self._ask(self.detector, LAST, thing) for place, thing in things
-            }
+            found = {f"{place}: {thing.name}": self._ask(self.detector, LAST, thing) for place, thing in things}
         known = {title: seen for title, seen in found.items() if seen is not None}
         self.compared.value = png(hardest_windows_of_objects(known, marked=marked, **SIZE)) if known else b""
 
@@ -149,9 +147,7 @@ class AdversaryExplorer(RegionExplorer):
         self._note = ipywidgets.HTML()
         self.search, self.dropout, self.rotation, self.bars = (picture() for _ in range(4))
         parts = (self.search, self.dropout, self.rotation, self.bars)
-        boxes = [
-            ipywidgets.VBox([ipywidgets.HTML(text), part]) for text, part in zip(HEADINGS, parts, strict=True)
-        ]
+        boxes = [ipywidgets.VBox([ipywidgets.HTML(text), part]) for text, part in zip(HEADINGS, parts, strict=True)]
         _, self._of_asdn, self._of_astn, _ = boxes
         return [self._note, *boxes]
 

@@ -12,8 +12,8 @@ import ipywidgets
 import traitlets
 from torch import tensor
 
-from widgets.attention_parts import COLUMNS, LAST, WIDE, png, thinned
-from widgets.region_explorer import SIZE, RegionExplorer, picture
+from widgets.parts.attention_parts import COLUMNS, LAST, WIDE, png, thinned
+from widgets.parts.region_explorer import SIZE, RegionExplorer, picture
 from workbench.analysis.attention import STRATEGIES, Inversion, RoIAttention, inversions, roi_attention
 from workbench.figures.attention import (
     attention_of_objects,
@@ -68,9 +68,7 @@ class AttentionExplorer(RegionExplorer):
     def _answer(self) -> None:
         options = {name: getattr(self, name) for name in self.OPTIONS[1:]}
         strategies = tuple(dict.fromkeys([*STRATEGIES, self.inversion]))
-        self.inverted: dict[str, Inversion] = inversions(
-            self._detector, self.seen, strategies=strategies, **options
-        )
+        self.inverted: dict[str, Inversion] = inversions(self._detector, self.seen, strategies=strategies, **options)
         scores = {name: (self.seen.score, one.after.score) for name, one in self.inverted.items()}
         self.set_trait("scores", scores)
 

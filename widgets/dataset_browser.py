@@ -16,14 +16,14 @@ import numpy as np
 import traitlets
 from PIL import Image
 
-from widgets.pictures import as_image, encode
-from workbench.analysis.data_index import DataIndex, Wanted
+from widgets.parts.pictures import as_image, encode
+from workbench.analysis.reading.data_index import DataIndex, Wanted
 from workbench.data import Dataset
 from workbench.errors import DataError, WorkbenchError
-from workbench.figures.canvas import COLOURS
 from workbench.figures.data_statistics import statistics_figure
+from workbench.figures.drawing.canvas import COLOURS
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent / "js"
 THUMBNAIL = 192  # pixels, longer side
 STATE = ("class_name", "occlusion", "page", "selected")
 

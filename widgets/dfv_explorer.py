@@ -21,11 +21,11 @@ import torch
 import traitlets
 from torch import Tensor
 
-from widgets.attention_parts import Source, named, png
-from widgets.dfv_parts import Mapped, chips, told
-from widgets.explorer import Explorer
-from widgets.plots import fit, fit_soon, plot
-from widgets.region_explorer import picture
+from widgets.parts.attention_parts import Source, named, png
+from widgets.parts.dfv_parts import Mapped, chips, told
+from widgets.parts.explorer import Explorer
+from widgets.parts.plots import fit, fit_soon, plot
+from widgets.parts.region_explorer import picture
 from workbench.analysis.deep_vectors import (
     PairVectors,
     PseudoVectors,

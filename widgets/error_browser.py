@@ -1,6 +1,6 @@
 """Leaf through what detectors get wrong: false positives by kind, missed objects, and those of one detector only.
 
-The pictures are `workbench.figures.errors`; the kinds are explained in `workbench.evaluation.errors`.
+The pictures are `workbench.figures.diagnosis`; the kinds are explained in `workbench.evaluation.diagnosis`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import pandas as pd
 import traitlets
 from matplotlib.figure import Figure
 
-from widgets.explorer import Explorer
+from widgets.parts.explorer import Explorer
 from workbench.data import Dataset
 from workbench.errors import DataError
 from workbench.evaluation import Result
-from workbench.evaluation.errors import (
+from workbench.evaluation.diagnosis import (
     KINDS,
     SAME,
     Diagnosis,
@@ -27,7 +27,7 @@ from workbench.evaluation.errors import (
     missed_only_in,
     only_in,
 )
-from workbench.figures.errors import false_positives_grid, missed_grid
+from workbench.figures.diagnosis import false_positives_grid, missed_grid
 
 VIEWS = ("false positives", "missed objects")
 EVERY = "all"  #: no filter

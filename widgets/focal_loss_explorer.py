@@ -14,10 +14,10 @@ import ipywidgets
 import pandas as pd
 import traitlets
 
-from widgets.attention_parts import Source, named, png
-from widgets.explorer import Explorer
-from widgets.plots import fit, fit_soon, plot
-from widgets.region_explorer import picture
+from widgets.parts.attention_parts import Source, named, png
+from widgets.parts.explorer import Explorer
+from widgets.parts.plots import fit, fit_soon, plot
+from widgets.parts.region_explorer import picture
 from workbench.analysis.anchor_losses import HARDEST, LossWindows, Ranking, gather_windows
 from workbench.data import Dataset
 from workbench.detectors.retinanet import RetinaNet

@@ -20,15 +20,15 @@ import traitlets
 from PIL import Image
 from torch import Tensor
 
-from widgets.pictures import as_image, encode
+from widgets.parts.pictures import as_image, encode
 from workbench.analysis.occlusion_probe import Occluder, OcclusionProbe
 from workbench.analysis.occlusion_response import OcclusionResponse
-from workbench.data.occluders import KINDS, OUTLINES
+from workbench.data.drawing.occluders import KINDS, OUTLINES
 from workbench.detectors.base import Detector
 from workbench.errors import DataError
 from workbench.types import Target
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent / "js"
 REST = 0.4  # seconds after a change in which a growing map makes way for dragging
 SMALLEST = 4  # pixels, side of an occluder
 GRIDS = {"coarse": 12, "medium": 20, "fine": 32}  # cells of a response map along the longer side
@@ -55,15 +55,11 @@ class OcclusionLab(anywidget.AnyWidget):
     texture = traitlets.Enum(KINDS, "brick")
     outline = traitlets.Enum(OUTLINES, "rectangle")
     chosen = traitlets.Int(None, allow_none=True, help="position in `objects`")
-    min_score = traitlets.Float(
-        0.5, min=0, max=1, help="detections below it are not drawn, nor count as found"
-    )
+    min_score = traitlets.Float(0.5, min=0, max=1, help="detections below it are not drawn, nor count as found")
     objects = traitlets.List(traitlets.Dict(), read_only=True)
     result = traitlets.Dict(read_only=True)
     scores = traitlets.Dict(read_only=True, help="detector → (before, now)")
-    hidden = traitlets.Float(
-        None, allow_none=True, read_only=True, help="fraction of the chosen object, 0..1"
-    )
+    hidden = traitlets.Float(None, allow_none=True, read_only=True, help="fraction of the chosen object, 0..1")
 
     def __init__(
         self,
@@ -88,9 +84,7 @@ class OcclusionLab(anywidget.AnyWidget):
     def __repr__(self) -> str:
         return f"OcclusionLab({', '.join(self.detectors)})"
 
-    def show(
-        self, image: Tensor | np.ndarray | Image.Image, target: Target | None = None, **state: Any
-    ) -> None:
+    def show(self, image: Tensor | np.ndarray | Image.Image, target: Target | None = None, **state: Any) -> None:
         """Put another picture under the occluder; `state` may set the traitlets that the user can set."""
         if unknown := set(state) - set(STATE):
             raise DataError(f"OcclusionLab has no {sorted(unknown)}; it has {', '.join(STATE)}")
@@ -132,9 +126,7 @@ class OcclusionLab(anywidget.AnyWidget):
     @traitlets.validate("chosen")
     def _exists(self, proposal: dict[str, Any]) -> int | None:
         if proposal["value"] is not None and not 0 <= proposal["value"] < len(self.objects):
-            raise traitlets.TraitError(
-                f"chosen is {proposal['value']}; there are {len(self.objects)} objects"
-            )
+            raise traitlets.TraitError(f"chosen is {proposal['value']}; there are {len(self.objects)} objects")
         return proposal["value"]
 
     def _set(self, state: dict[str, Any]) -> None:

@@ -13,8 +13,8 @@ import torch
 import traitlets
 from torch import Tensor
 
-from widgets.attention_parts import COLUMNS, LAST, WIDE, png, thinned
-from widgets.region_explorer import RegionExplorer, picture
+from widgets.parts.attention_parts import COLUMNS, LAST, WIDE, png, thinned
+from widgets.parts.region_explorer import RegionExplorer, picture
 from workbench.analysis.occlusion_probe import Thing
 from workbench.analysis.pyramid import KINDS, AnchorMatch, PyramidView, look, object_table
 from workbench.detectors.proposal_network import ProposalNetwork

@@ -12,8 +12,8 @@ import pandas as pd
 import plotly.graph_objects as go
 import traitlets
 
-from widgets.explorer import alert
-from widgets.plots import fit, fit_soon, plot
+from widgets.parts.explorer import alert
+from widgets.parts.plots import fit, fit_soon, plot
 from workbench.errors import WorkbenchError
 from workbench.figures.adversary_health import (
     adversary_health,
@@ -75,9 +75,7 @@ class RunMonitor(ipywidgets.VBox):
         self._bar = ipywidgets.IntProgress(max=max(1, self.run.recipe.steps), layout={"width": "160px"})
         self._bar.tooltip = "steps done"
         self._facts = ipywidgets.HTML(layout={"flex": "1 1 auto", "margin": "0 12px"})
-        self.stop_button = _button(
-            "Stop", "stop", "Write a checkpoint and end; it can be resumed", self._stop
-        )
+        self.stop_button = _button("Stop", "stop", "Write a checkpoint and end; it can be resumed", self._stop)
         self.resume_button = _button("Resume", "play", "Go on from the latest checkpoint", self._resume)
         row = [title, self._badge, self._bar, self._facts, self.stop_button, self.resume_button]
         self._top = ipywidgets.HBox(row, layout={"align_items": "center", "flex_flow": "row wrap"})

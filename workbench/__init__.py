@@ -11,12 +11,13 @@ from workbench.lazy import on_demand
 
 if TYPE_CHECKING:
     from workbench.data import load_data
-    from workbench.data.files import read_image
+    from workbench.data.reading.images import read_image
     from workbench.detectors import load_detector
-    from workbench.detectors.proposals import with_proposals
     from workbench.evaluation import evaluate
     from workbench.plugins import plug_in
-    from workbench.training import Recipe, Run, compare, doctor, launch
+    from workbench.proposals import with_proposals
+    from workbench.training import Recipe, Run, compare, launch
+    from workbench.training import preflight as doctor
 
 __all__ = [
     "Recipe", "Run", "compare", "doctor", "evaluate", "launch", "load_data", "load_detector", "plug_in",
@@ -29,8 +30,8 @@ __getattr__, __dir__ = on_demand(
         "load_data": "workbench.data",
         "load_detector": "workbench.detectors",
         "plug_in": "workbench.plugins",
-        "read_image": "workbench.data.files",
-        "with_proposals": "workbench.detectors.proposals",
+        "read_image": "workbench.data.reading.images",
+        "with_proposals": "workbench.proposals",
         "evaluate": "workbench.evaluation",
         "Recipe": "workbench.training",
         "Run": "workbench.training",

@@ -64,9 +64,7 @@ def _add_train(verbs: Any) -> None:
     parser.add_argument("recipe", metavar="RECIPE", help="name of a shipped recipe, or a YAML file")
     parser.add_argument("--folder", help="where the run is kept (default: runs/NAME-SEED-TIME)")
     parser.add_argument("--seed", type=int, help="of all randomness (default: the recipe's)")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. stages.0.steps=100"
-    )
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. stages.0.steps=100")
     parser.add_argument("--processes", type=int, help="train in so many processes")
     parser.add_argument("--threads", type=int, help="CPU threads of each process")
     parser.add_argument("--resume", action="store_true", help="go on with the run in FOLDER")
@@ -151,8 +149,8 @@ def _data(options: argparse.Namespace, **defaults: Any) -> Any:
     settings = defaults | _pairs(options.option, DataError)
     data = load_data(options.data, split=options.split, root=options.root, **settings)
     if options.proposals:
-        from workbench.data.proposals import prepare
-        from workbench.detectors.proposals import with_proposals
+        from workbench.proposals import with_proposals
+        from workbench.proposals.base import prepare
 
         data = with_proposals(data, **_pairs(options.proposals, DataError))
     data = data if options.limit is None else data.subset(range(min(options.limit, len(data))))
@@ -172,14 +170,14 @@ def _add_evaluate(verbs: Any) -> None:
 
 def evaluate(options: argparse.Namespace) -> int:
     """Print every figure with its interval."""
-    from workbench.detectors.find import locate
+    from workbench.detectors.locate import locate
 
     file = locate(options.detector)  # names are looked at before torch is imported
     data = _data(options)
 
     from workbench.detectors import load_detector
     from workbench.evaluation import evaluate
-    from workbench.training.world import choose_device
+    from workbench.training.processes.world import choose_device
 
     detector = load_detector(file, device=choose_device(options.device))
     result = evaluate(detector, data, iou_type=options.iou_type)
@@ -201,15 +199,15 @@ def _add_detect(verbs: Any) -> None:
 
 def detect(options: argparse.Namespace) -> int:
     """Print what was found in each image, and draw it."""
-    from workbench.detectors.find import locate
+    from workbench.detectors.locate import locate
 
     file = locate(options.detector)  # names are looked at before torch is imported
 
-    from workbench.data.files import read_image
-    from workbench.data.proposals import searched
+    from workbench.data.reading.images import read_image
     from workbench.detectors import load_detector
     from workbench.figures.detection import detections_figure
-    from workbench.training.world import choose_device
+    from workbench.proposals import searched
+    from workbench.training.processes.world import choose_device
 
     images = [read_image(path) for path in options.images]  # all of them before the first is answered
     detector = load_detector(file, device=choose_device(options.device))
@@ -249,9 +247,7 @@ def _picture_path(folder: Path, images: list[Path], number: int) -> Path:
 
 
 def _add_compare(verbs: Any) -> None:
-    parser = _verb(
-        verbs, "compare", compare, "Train recipes with several seeds and compare them with the first."
-    )
+    parser = _verb(verbs, "compare", compare, "Train recipes with several seeds and compare them with the first.")
     parser.add_argument("recipes", metavar="RECIPE", nargs="+", help="name or YAML file; the first is compared with")
     parser.add_argument("--seeds", type=int, default=5, help="so many, from 0 on (default: 5)")
     parser.add_argument("--folder", help="where the runs are kept and looked for (default: runs)")
@@ -319,9 +315,7 @@ def list_runs(options: argparse.Namespace) -> int:
 def show_run(options: argparse.Namespace) -> int:
     """Status and latest figures."""
     run = _open(options.run)
-    print(
-        f"{run.folder}\n{run.recipe.name}, seed {run.recipe.seed}\n{run.status}: {run.error or _summary(run)}"
-    )
+    print(f"{run.folder}\n{run.recipe.name}, seed {run.recipe.seed}\n{run.status}: {run.error or _summary(run)}")
     metrics = run.metrics()
     for kind in ("train", "val"):
         rows = metrics[metrics["kind"] == kind]
@@ -353,16 +347,10 @@ def show_log(options: argparse.Namespace) -> int:
 
 
 def _add_doctor(verbs: Any) -> None:
-    parser = _verb(
-        verbs, "doctor", doctor, "Say what is wrong with a recipe or a data set before it costs hours."
-    )
-    parser.add_argument(
-        "recipe", metavar="RECIPE", nargs="?", help="name of a shipped recipe, or a YAML file"
-    )
+    parser = _verb(verbs, "doctor", doctor, "Say what is wrong with a recipe or a data set before it costs hours.")
+    parser.add_argument("recipe", metavar="RECIPE", nargs="?", help="name of a shipped recipe, or a YAML file")
     parser.add_argument("--seed", type=int, help=argparse.SUPPRESS)
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="changes of the recipe"
-    )
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="changes of the recipe")
     _add_data(parser, split="train", required=False)
 
 
@@ -373,7 +361,7 @@ def doctor(options: argparse.Namespace) -> int:
     whole = {"strict": False} if options.data in ("coco", "voc") else {}  # else loading ends at the first error
     patient = _data(options, **whole) if options.data else _recipe(options)  # before torch is imported: names
 
-    from workbench.training import doctor
+    from workbench.training import preflight as doctor
 
     report = doctor(patient)
     print(report)

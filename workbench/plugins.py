@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 
 from workbench.errors import RecipeError
-from workbench.paths import user_path
+from workbench.files import user_path
 
 VARIABLE = "WORKBENCH_PLUGINS"
 _loaded: dict[str, Path] = {}  # what was given → its file

@@ -75,9 +75,7 @@ def test_every_window_by_hand(image):
     assert rise[5, 5] == pytest.approx(float(expected[4, 4]))
     assert rise[0, 0] == pytest.approx(0)
     left = math.exp(0.4) / (math.exp(0.4) + 2)
-    assert seen.scores == pytest.approx(
-        {"untouched": math.exp(1.4) / (math.exp(1.4) + 2), "worst window": left}
-    )
+    assert seen.scores == pytest.approx({"untouched": math.exp(1.4) / (math.exp(1.4) + 2), "worst window": left})
     assert (seen.dropout, seen.rotation, seen.both) == (None, None, None)
     assert len(seen.passed) == 0
 

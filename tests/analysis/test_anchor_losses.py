@@ -97,9 +97,7 @@ def test_losses_are_those_of_training(detector, data, windows):
     with torch.no_grad():
         expected = detector.eval().losses(images, targets)["classifier"]
     counts = torch.bincount(windows.positives.images, minlength=len(data))
-    total = sum(
-        (part.losses() / counts[part.images]).sum() for part in (windows.positives, windows.negatives)
-    )
+    total = sum((part.losses() / counts[part.images]).sum() for part in (windows.positives, windows.negatives))
     torch.testing.assert_close(total / len(data), expected, atol=0, rtol=1e-4)
 
 

@@ -27,9 +27,9 @@ from workbench.data import load_data
 from workbench.data.dataset import Dataset, make_target
 from workbench.detectors import build_detector, load_detector
 from workbench.detectors.base import Detector
-from workbench.detectors.find import shipped_names
-from workbench.detectors.roi_head import RoIHead
-from workbench.detectors.roi_pool import RoIAlign
+from workbench.detectors.layers.roi_head import RoIHead
+from workbench.detectors.layers.roi_pool import RoIAlign
+from workbench.detectors.locate import shipped_names
 from workbench.errors import DataError
 from workbench.types import Score
 
@@ -116,9 +116,7 @@ def test_both_spares_insensitive_channels(image):
     image[1] |= image[0]  # green where red is, too
     seen = roi_attention(ColourDetector(), image, BOX, 1)
     both, spatial = (
-        inversions(
-            ColourDetector(), seen, orientation=o, drop_cells=0.25, drop_channels=0.5, strategies=["soft"]
-        )
+        inversions(ColourDetector(), seen, orientation=o, drop_cells=0.25, drop_channels=0.5, strategies=["soft"])
         for o in ("both", "spatial")
     )
     assert both["soft"].after.probabilities[2] > spatial["soft"].after.probabilities[2]
@@ -204,9 +202,7 @@ def test_masked_attention_costs_a_trained_detector_more_than_random_cells():
     assert len(falls) >= 20
     assert soft > 1.2 * random > 0
     other = roi_attention(detector, image, box, label % 10 + 1)
-    assert (
-        other.map - roi_attention(detector, image, box, label).map
-    ).abs().max() > 0.1 * other.map.abs().max()
+    assert (other.map - roi_attention(detector, image, box, label).map).abs().max() > 0.1 * other.map.abs().max()
 
 
 def test_modes_and_parameters_are_left_alone(learnt, image):

@@ -12,7 +12,7 @@ from workbench.analysis.occlusion_response import (
     occlusion_response,
     response_steps,
 )
-from workbench.data.occluders import paste
+from workbench.data.drawing.occluders import paste
 from workbench.errors import DataError
 from workbench.types import Target
 
@@ -74,13 +74,9 @@ def test_an_occluder_covers_equally_many_pixels_everywhere(white):
 
 
 @settings(deadline=None, max_examples=20)
-@given(
-    height=st.integers(5, 30), width=st.integers(5, 30), stride=st.integers(3, 20), batch=st.integers(1, 9)
-)
+@given(height=st.integers(5, 30), width=st.integers(5, 30), stride=st.integers(3, 20), batch=st.integers(1, 9))
 def test_each_cell_is_the_score_at_its_position(height, width, stride, batch):
-    image = torch.randint(
-        0, 256, (3, height, width), dtype=torch.uint8, generator=torch.Generator().manual_seed(1)
-    )
+    image = torch.randint(0, 256, (3, height, width), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
     box = torch.tensor([1.0, 1.0, width - 1.0, height - 1.0])
     detector = MeanBrightness()
     response = occlusion_response(

@@ -19,10 +19,10 @@ from torch.nn import functional as F
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 
 from workbench.detectors import Detector
-from workbench.detectors.head_score import TwoLayerScore
+from workbench.detectors.layers.head_score import TwoLayerScore
 from workbench.hardeners import ASDN, ASTN, Chain, HardDropout, Hardener
 from workbench.hardeners.astn import rotate
-from workbench.hardeners.search import windows
+from workbench.hardeners.layers.window_search import windows
 
 SEARCH_AIM = 0.25
 ROTATION_AIM = 0.9  # torch's kernel is 93 % of either side; 0.70 was seen on a CPU with AMX, 0.83 on one without
@@ -76,9 +76,7 @@ def rotation(rounds: int) -> Row:
         return lambda: torch.autograd.grad(how(features, angles), angles, upstream)
 
     must_agree("rotation", rotate(features, angles), loops(features, angles), atol=0)
-    return ratio(
-        "ASTN, rotation", side(rotate), side(loops), peer="four loops", aim=ROTATION_AIM, rounds=rounds
-    )
+    return ratio("ASTN, rotation", side(rotate), side(loops), peer="four loops", aim=ROTATION_AIM, rounds=rounds)
 
 
 def own_part(detector: Detector, hardener: Hardener, train: str) -> tuple[Job, Job]:

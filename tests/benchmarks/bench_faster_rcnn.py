@@ -19,9 +19,9 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from workbench.data import load_data
 from workbench.detectors import Detector, build_detector
-from workbench.training.optimisation import build_optimizer
 from workbench.training.recipe import Recipe
-from workbench.training.recipe_parts import OptimizerSpec
+from workbench.training.recipe_sections import OptimizerSpec
+from workbench.training.stepping.optimisation import build_optimizer
 from workbench.types import Target
 
 CLASSES = tuple(f"class {i}" for i in range(20))
@@ -111,9 +111,7 @@ def step_of(parameters: list[nn.Parameter], loss: Callable[[], Tensor], *, ours:
     return step
 
 
-def our_loss(
-    detector: Detector, images: list[Tensor], targets: list[Target], *, bf16: bool
-) -> Callable[[], Tensor]:
+def our_loss(detector: Detector, images: list[Tensor], targets: list[Target], *, bf16: bool) -> Callable[[], Tensor]:
     """The sum of losses, with the same draws at every call."""
 
     def loss() -> Tensor:
@@ -123,9 +121,7 @@ def our_loss(
     return loss
 
 
-def peer_loss(
-    peer: nn.Module, images: list[Tensor], targets: list[Target], *, bf16: bool
-) -> Callable[[], Tensor]:
+def peer_loss(peer: nn.Module, images: list[Tensor], targets: list[Target], *, bf16: bool) -> Callable[[], Tensor]:
     """The same for torchvision's detector."""
 
     def loss() -> Tensor:
@@ -136,9 +132,7 @@ def peer_loss(
     return loss
 
 
-def detection(
-    detect: Callable[[list[Tensor]], object], images: list[Tensor], *, bf16: bool
-) -> Callable[[], object]:
+def detection(detect: Callable[[list[Tensor]], object], images: list[Tensor], *, bf16: bool) -> Callable[[], object]:
     """Inference without gradients."""
 
     def job() -> object:
@@ -170,9 +164,7 @@ def against_torchvision(quick: bool) -> list[Row]:
         my_step = step_of(list(ours.parameters()), my_loss, ours=True)
         rows.append(ratio(step_name, my_step, their_step, peer=PEER, aim=step_aim, rounds=rounds))
         my_detection = detection(ours.detect, images, bf16=bf16)
-        rows.append(
-            ratio(detection_name, my_detection, their_detection, peer=PEER, aim=detection_aim, rounds=rounds)
-        )
+        rows.append(ratio(detection_name, my_detection, their_detection, peer=PEER, aim=detection_aim, rounds=rounds))
         if bf16:
             half = step_of(list(peer.parameters()), peer_loss(peer, images, targets, bf16=True), ours=False)
             rows.append(ratio(step_name, my_step, half, peer="torchvision bfloat16", aim=None, rounds=rounds))

@@ -54,9 +54,7 @@ def check(name: str, detector: Detector, images: list[Tensor], targets: list[Tar
     shares = []
     hardener = InvertedAttention.paper()
     hardener.register_forward_hook(
-        lambda _, __, hardened: shares.append(
-            float((hardened.mask.flatten(1).min(1).values == 0).float().mean())
-        )
+        lambda _, __, hardened: shares.append(float((hardened.mask.flatten(1).min(1).values == 0).float().mean()))
     )
     seeds = (torch.Generator().manual_seed(5) for _ in range(2))
     with torch.no_grad():
@@ -141,9 +139,7 @@ def steps(detector: Detector, images: list[Tensor], targets: list[Target], *, bf
     return hardened, plain
 
 
-def closed_form(
-    name: str, detector: Detector, images: list[Tensor], targets: list[Target], quick: bool
-) -> Row:
+def closed_form(name: str, detector: Detector, images: list[Tensor], targets: list[Target], quick: bool) -> Row:
     """Pooled gradient of the masked RoIs: closed form against autograd through the head."""
     score = detector.head_score()
     features, labels = pooled(detector, images, targets)

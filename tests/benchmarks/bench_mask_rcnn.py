@@ -16,7 +16,7 @@ from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.ops import FrozenBatchNorm2d
 
 from workbench.detectors import Detector, build_detector
-from workbench.detectors.mask_head import paste
+from workbench.detectors.layers.mask_head import paste
 from workbench.types import Target
 
 AIMS = {"float32": 0.90, "bfloat16": 0.40}

@@ -12,8 +12,8 @@ from measure import Row, must_agree, ratio
 from torch import Tensor
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 
-from workbench.detectors.roi_head import RoIHead
-from workbench.detectors.roi_pool import RoIAlign
+from workbench.detectors.layers.roi_head import RoIHead
+from workbench.detectors.layers.roi_pool import RoIAlign
 
 AIM, STRIDES, SIZE = 0.5, (4, 8, 16, 32), 320
 
@@ -31,9 +31,7 @@ def run(quick: bool) -> list[Row]:
         for stride in STRIDES
     ]
     objects = [boxes_of(10, SIZE, 200, generator) for _ in range(2)]
-    targets = [
-        {"boxes": boxes, "labels": torch.randint(1, 21, (10,), generator=generator)} for boxes in objects
-    ]
+    targets = [{"boxes": boxes, "labels": torch.randint(1, 21, (10,), generator=generator)} for boxes in objects]
     near = [boxes.repeat(40, 1) + 8 * torch.randn(400, 1, generator=generator) for boxes in objects]  # moved
     proposals = [torch.cat([some, boxes_of(590, SIZE, 300, generator)]) for some in near]
     learning = [*head.parameters(), *maps]
@@ -49,9 +47,7 @@ def run(quick: bool) -> list[Row]:
         each = sum(head.roi_losses(logits, deltas, rois, labels, truth))
         counts = [len(boxes) for boxes in rois]
         parts = zip(rois, labels, each.detach().split(counts), strict=True)
-        kept = torch.cat(
-            [head.mining(*image) + first for image, first in zip(parts, (0, counts[0]), strict=True)]
-        )
+        kept = torch.cat([head.mining(*image) + first for image, first in zip(parts, (0, counts[0]), strict=True)])
         total = each[kept].mean()
         return total.detach(), *torch.autograd.grad(total, learning)
 

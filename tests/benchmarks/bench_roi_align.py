@@ -8,7 +8,7 @@ import torch
 from measure import Row, must_agree, ratio
 from torch import Tensor
 
-from workbench.detectors.roi_pool import assign_levels, bag_roi_align, kernel_roi_align, to_rois
+from workbench.detectors.layers.roi_pool import assign_levels, bag_roi_align, kernel_roi_align, to_rois
 
 AIM = 0.25
 

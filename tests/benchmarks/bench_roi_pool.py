@@ -9,8 +9,8 @@ from bench_roi_align import boxes_of
 from measure import Row, must_agree, ratio
 from torch import Tensor
 
-from workbench.detectors.roi_max_pool import kernel_roi_max_pool, table_roi_max_pool
-from workbench.detectors.roi_pool import to_rois
+from workbench.detectors.layers.roi_max_pool import kernel_roi_max_pool, table_roi_max_pool
+from workbench.detectors.layers.roi_pool import to_rois
 
 AIM = 0.5
 STRIDE, HEIGHT, WIDTH = 16, 38, 63  # of an image of 600 × 1000 pixels

@@ -21,7 +21,7 @@ import torch
 import torchvision
 from torch import Tensor
 
-from workbench.training.allocator import keep_memory
+from workbench.training.stepping.allocator import keep_memory
 
 Job = Callable[[], object]
 
@@ -138,9 +138,7 @@ def must_agree(what: str, ours: Tensor, theirs: Tensor, *, atol: float, rtol: fl
     try:
         torch.testing.assert_close(ours.float(), theirs.float(), atol=atol, rtol=rtol)
     except AssertionError as difference:
-        raise SystemExit(
-            f"{what}: the two sides do not give the same, so times mean nothing\n{difference}"
-        ) from None
+        raise SystemExit(f"{what}: the two sides do not give the same, so times mean nothing\n{difference}") from None
 
 
 def has_amx() -> bool:
@@ -154,9 +152,7 @@ def table(rows: Sequence[Row]) -> str:
     lines = [head, *(_cells(row) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     lines.insert(1, tuple("-" * width for width in widths))
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines
-    )
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
 
 
 def _cells(row: Row) -> tuple[str, ...]:

@@ -45,12 +45,8 @@ BENCHMARKS: dict[str, Callable[[bool], list[Row]]] = {
 def main() -> int:
     """Run all benchmarks, or those named, and print one table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--only", action="append", choices=sorted(BENCHMARKS), help="may be given several times"
-    )
-    parser.add_argument(
-        "--quick", action="store_true", help="fewer rounds: a rough answer in a third of the time"
-    )
+    parser.add_argument("--only", action="append", choices=sorted(BENCHMARKS), help="may be given several times")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds: a rough answer in a third of the time")
     parser.add_argument("--json", type=Path, metavar="PATH", help="also write the numbers to this file")
     options = parser.parse_args()
     prepare()

@@ -94,9 +94,7 @@ def _no_news(home: Path) -> None:
     """Answer JupyterLab's question about news, whose pop-up would cover the page, with no."""
     folder = home / "settings" / "@jupyterlab" / "apputils-extension"
     folder.mkdir(parents=True)
-    (folder / "notification.jupyterlab-settings").write_text(
-        '{"fetchNews": "false", "checkForUpdates": false}'
-    )
+    (folder / "notification.jupyterlab-settings").write_text('{"fetchNews": "false", "checkForUpdates": false}')
 
 
 def _wait_until_up(url: str, process: subprocess.Popen, log: Path, seconds: float = 30) -> None:
@@ -195,9 +193,7 @@ class LabPage:
 
     def command(self, name: str, **arguments: object) -> None:
         """Run a command of JupyterLab's palette and wait until it has finished."""
-        self.page.evaluate(
-            "([n, a]) => window.jupyterapp.commands.execute(n, a).then(() => null)", [name, arguments]
-        )
+        self.page.evaluate("([n, a]) => window.jupyterapp.commands.execute(n, a).then(() => null)", [name, arguments])
 
     def wait_idle(self) -> None:
         """Wait until the status bar says that the kernel is idle."""
@@ -208,18 +204,14 @@ class LabPage:
         self.wait_idle()
         self.command("notebook:run-all-cells")
         self.wait_idle()
-        errors = self.page.locator(
-            ".jp-RenderedText[data-mime-type*='stderr'], .jp-mod-error"
-        ).all_inner_texts()
+        errors = self.page.locator(".jp-RenderedText[data-mime-type*='stderr'], .jp-mod-error").all_inner_texts()
         raised = [text for text in errors if "Traceback" in text]
         if raised and not allow_errors:
             pytest.fail("a cell of the notebook raised:\n" + "\n".join(raised))
 
     def restart_kernel(self) -> None:
         """Restart the kernel without asking, as after a crash; widgets of the old kernel are dead."""
-        self.page.evaluate(
-            "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
-        )
+        self.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
         self.wait_idle()
 
     def theme(self, name: str) -> None:

@@ -12,13 +12,11 @@ from scipy.io import savemat
 from torchvision.transforms.v2 import functional as V
 
 from workbench.data import load_data
-from workbench.data.classification import draw_per_class
+from workbench.data.labelled_images import draw_per_class
 from workbench.errors import DataError
 
 
-def picture(
-    path: Path, colour: tuple[int, int, int] = (90, 120, 30), size: tuple[int, int] = (40, 30)
-) -> Path:
+def picture(path: Path, colour: tuple[int, int, int] = (90, 120, 30), size: tuple[int, int] = (40, 30)) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", size, colour).save(path)
     return path
@@ -71,9 +69,7 @@ def test_caltech101_leaves_the_background_out_and_splits_without_overlap(tmp_pat
         for number in range(1, 7):
             picture(home / "101_ObjectCategories" / name / f"image_{number:04d}.jpg")
     options = {"train_per_class": 4, "test_per_class": 50, "size": 8}
-    train, test = (
-        load_data("caltech101", root=tmp_path, split=split, **options) for split in ("train", "test")
-    )
+    train, test = (load_data("caltech101", root=tmp_path, split=split, **options) for split in ("train", "test"))
     assert train.classes == test.classes == ("ant", "watch")
     assert (len(train), len(test)) == (8, 4)
     assert not {train.path(i) for i in range(8)} & {test.path(i) for i in range(4)}

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.data import load_data
+from workbench.data.drawing.patterns import lay
+from workbench.data.drawing.pixels import digit_indices
 from workbench.data.pairs import OcclusionPlan, PairSet, training_data
 from workbench.data.pairs import test_data as make_test_data
-from workbench.data.patterns import lay
-from workbench.data.pixels import digit_indices
 from workbench.errors import DataError
 
 EXCLUSIVE = {"protocol": "exclusive", "left_out": 3, "pair_classes": 3}

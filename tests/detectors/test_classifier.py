@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from workbench.data import load_data
 from workbench.detectors import build_detector, load_detector, save_detector
 from workbench.detectors.classifier import Classifier
-from workbench.detectors.parts import IMAGENET_MEAN, IMAGENET_STD
+from workbench.detectors.layers.trunk import IMAGENET_MEAN, IMAGENET_STD
 from workbench.errors import DataError, RecipeError
 from workbench.hardeners import DFVAugmentation, RandomDropout
 
@@ -26,9 +26,7 @@ def classifier(config: dict = SMALL, hardener=None) -> Classifier:
 
 def images_of(count: int = 4, size: int = 32, seed: int = 0) -> list[Tensor]:
     generator = torch.Generator().manual_seed(seed)
-    return [
-        torch.randint(0, 256, (3, size, size), generator=generator, dtype=torch.uint8) for _ in range(count)
-    ]
+    return [torch.randint(0, 256, (3, size, size), generator=generator, dtype=torch.uint8) for _ in range(count)]
 
 
 def targets_of(count: int = 4) -> list[dict]:
@@ -210,9 +208,7 @@ def test_bad_backbones_say_what_exists(backbone: dict, message: str) -> None:
 
 
 def test_a_network_without_vectors_before_its_layer_is_told() -> None:
-    model = classifier(
-        {"kind": "classifier", "size": 64, "backbone": {"name": "vgg11", "last": "classifier.3"}}
-    )
+    model = classifier({"kind": "classifier", "size": 64, "backbone": {"name": "vgg11", "last": "classifier.3"}})
     with pytest.raises(RecipeError, match=r"classifier\.3 takes 4096 numbers, but the network ends in 1000"):
         model.losses(images_of(2), targets_of(2))
     with pytest.raises(RecipeError, match="name its last linear layer"):
@@ -242,7 +238,7 @@ def test_imagenet_resnet50_in_8_bits_knows_its_images(data_root) -> None:
     folder = data_root / "weights" / "check-images"
     if not folder.is_dir():
         pytest.skip(f"{folder} is not there")
-    from workbench.data.classification import Photographs
+    from workbench.data.labelled_images import Photographs
 
     paths = sorted(folder.glob("*.jpg"))
     labels = [int(path.name.split("_")[0]) + 1 for path in paths]

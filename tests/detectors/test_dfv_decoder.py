@@ -81,9 +81,7 @@ def test_it_begins_from_a_classifier_and_is_loaded_without_it(tmp_path) -> None:
 
 
 def test_pictures_are_learned_and_evaluated_by_column() -> None:
-    data = load_data("digits", split="val", occlusion={"pair_classes": 2, "random_places": 1}).subset(
-        range(65)
-    )
+    data = load_data("digits", split="val", occlusion={"pair_classes": 2, "random_places": 1}).subset(range(65))
     model = decoder()
     before = evaluate(model, data, progress=False).summary
     optimizer = torch.optim.Adam(model.generator.parameters(), 0.01)

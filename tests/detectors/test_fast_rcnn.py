@@ -8,8 +8,8 @@ from torchvision.models.detection._utils import Matcher
 
 from workbench import load_data, with_proposals
 from workbench.detectors import FasterRCNN, build_detector, load_detector, save_detector
-from workbench.detectors.box_heads import DropoutHead
-from workbench.detectors.sampling import match_boxes
+from workbench.detectors.layers.box_heads import DropoutHead
+from workbench.detectors.layers.matching import match_boxes
 from workbench.errors import DataError, RecipeError
 from workbench.evaluation import evaluate
 from workbench.hardeners import RandomDropout

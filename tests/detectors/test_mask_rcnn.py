@@ -15,7 +15,7 @@ from torchvision.models.detection.roi_heads import maskrcnn_loss, paste_masks_in
 
 from workbench.data import load_data
 from workbench.detectors import build_detector, load_detector, save_detector
-from workbench.detectors.mask_head import own_masks, paste, project
+from workbench.detectors.layers.mask_head import own_masks, paste, project
 from workbench.detectors.mask_rcnn import V2
 from workbench.errors import DataError, RecipeError
 from workbench.hardeners import KINDS as HARDENERS

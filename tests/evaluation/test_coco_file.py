@@ -24,9 +24,7 @@ def shaken(target, generator, num_classes):
     n = len(target["labels"])
     keep = torch.rand(n, generator=generator) < 0.8
     wrong = torch.rand(n, generator=generator) < 0.1
-    labels = torch.where(
-        wrong, torch.randint(1, num_classes + 1, (n,), generator=generator), target["labels"]
-    )
+    labels = torch.where(wrong, torch.randint(1, num_classes + 1, (n,), generator=generator), target["labels"])
     size = (target["boxes"][:, 2:] - target["boxes"][:, :2]).repeat(1, 2)
     boxes = torch.as_tensor(target["boxes"]) + 0.05 * size * torch.randn(n, 4, generator=generator)
     masks = torch.as_tensor(target["masks"]).roll((2, 1), dims=(1, 2))
@@ -43,9 +41,7 @@ def reference(file, detections, image_ids, category_ids, kind):
                 x1, y1, x2, y2 = found.boxes[i].double().tolist()
                 row["bbox"] = [x1, y1, x2 - x1, y2 - y1]
             else:
-                row["segmentation"] = coco_mask.encode(
-                    np.asfortranarray(found.masks[i].numpy().astype(np.uint8))
-                )
+                row["segmentation"] = coco_mask.encode(np.asfortranarray(found.masks[i].numpy().astype(np.uint8)))
             rows.append(row)
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(str(file))

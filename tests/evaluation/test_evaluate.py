@@ -9,7 +9,7 @@ import torch
 from workbench.errors import DataError
 from workbench.evaluation import evaluate, evaluate_detections
 from workbench.evaluation.coco import coco_figures
-from workbench.evaluation.records import gather_found, gather_objects
+from workbench.evaluation.counting.tables import gather_found, gather_objects
 
 BOX = (10, 20, 40, 80)
 

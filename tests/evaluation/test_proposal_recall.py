@@ -13,12 +13,12 @@ from pycocotools.cocoeval import COCOeval
 
 from workbench.data import Dataset, load_data
 from workbench.detectors import build_detector, save_detector
-from workbench.detectors.proposals import with_proposals
 from workbench.errors import DataError
 from workbench.evaluation import evaluate
-from workbench.evaluation.proposals import LIMITS, SIZES, proposal_problems, proposal_recall
-from workbench.evaluation.records import xywh
-from workbench.figures.proposals import proposal_recall_figure
+from workbench.evaluation.counting.tables import xywh
+from workbench.evaluation.proposal_recall import LIMITS, SIZES, proposal_problems, proposal_recall
+from workbench.figures.proposal_recall import proposal_recall_figure
+from workbench.proposals import with_proposals
 
 
 class Given(Dataset):

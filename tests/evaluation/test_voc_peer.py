@@ -11,8 +11,8 @@ from PIL import Image
 
 from workbench.data.voc import Voc
 from workbench.evaluation import evaluate_detections
-from workbench.evaluation.matching import IGNORED, RIGHT, WRONG
-from workbench.evaluation.records import Found, Objects
+from workbench.evaluation.counting.matching import IGNORED, RIGHT, WRONG
+from workbench.evaluation.counting.tables import Found, Objects
 from workbench.evaluation.voc import match_voc, voc_ap
 
 BOX = (0, 0, 10, 10)

@@ -8,11 +8,11 @@ from torch.nn import functional as F
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 
 from workbench.detectors import build_detector
-from workbench.detectors.head_score import TwoLayerScore
+from workbench.detectors.layers.head_score import TwoLayerScore
 from workbench.errors import WorkbenchError
 from workbench.hardeners import ASDN, build_hardener
 from workbench.hardeners.asdn import HeatNet, spread
-from workbench.hardeners.search import hardest_windows
+from workbench.hardeners.layers.window_search import hardest_windows
 from workbench.types import HeadLayout, RoIBatch, Score
 
 CHANNELS, SIZE, WIDTH, CLASSES = 6, 7, 32, 3
@@ -123,18 +123,14 @@ def joint(asdn: ASDN, drops: list[float], logits: float = 0.3) -> tuple[float, d
 
 def test_the_joint_loss_is_equation_1_on_the_masks_that_hurt():
     logit = 0.3
-    one = 13 * F.softplus(torch.tensor(-logit)) + 23 * F.softplus(
-        torch.tensor(logit)
-    )  # of one RoI, 13 cells dropped
+    one = 13 * F.softplus(torch.tensor(-logit)) + 23 * F.softplus(torch.tensor(logit))  # of one RoI, 13 cells dropped
     loss, health = joint(ASDN.paper(), [0.5, 0.05, 0.2, -0.1, 0.09])
     assert loss == pytest.approx(float(one), rel=1e-5), "the mean over the two masks that pass"
     assert health["masks_passed"] == pytest.approx(0.4)
     assert health["hardened"] == 1
     released = ASDN.released(drop=13 / 36, pool=21 / 36)
     loss, _ = joint(released, [0.5, 0.05, 0.2, -0.1, 0.09])
-    assert loss == pytest.approx(0.0025 * 2 * float(one) / (9 * 36), rel=1e-5), (
-        "over the cells of all nine RoIs"
-    )
+    assert loss == pytest.approx(0.0025 * 2 * float(one) / (9 * 36), rel=1e-5), "over the cells of all nine RoIs"
 
 
 def test_no_mask_that_hurts_is_a_loss_of_zero_with_a_graph():
@@ -233,6 +229,4 @@ def test_its_loss_is_real_in_a_detector_with_a_pyramid(hardener):
     assert float(losses["adversary"].detach()) > 0.1
     for name, parameter in detector.hardener.named_parameters():
         assert float(parameter.grad.abs().sum()) > 0, name
-    assert not any("roi_heads" in name for name in detector.hardener.state_dict()), (
-        "the head's weights stay its own"
-    )
+    assert not any("roi_heads" in name for name in detector.hardener.state_dict()), "the head's weights stay its own"

@@ -61,9 +61,7 @@ def loops(features: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
 
 
 @settings(max_examples=15, deadline=None)
-@given(
-    rois=st.integers(1, 6), each=st.integers(1, 5), blocks=st.sampled_from([1, 2, 4]), seed=st.integers(0, 99)
-)
+@given(rois=st.integers(1, 6), each=st.integers(1, 5), blocks=st.sampled_from([1, 2, 4]), seed=st.integers(0, 99))
 def test_one_sampling_is_bit_equal_to_one_per_block(rois, each, blocks, seed):
     generator = torch.Generator().manual_seed(seed)
     features = torch.randn(rois, each * blocks, 7, 7, generator=generator)
@@ -128,9 +126,7 @@ def test_it_learns_to_pass_objects_for_background():
         astn(batch).adversary_loss.backward()
         optimizer.step()
     last = batch.score.true_class(astn(batch).features, batch.labels).mean()
-    limit = batch.score.true_class(
-        rotate(batch.features, torch.full((24, 4), math.radians(10))), batch.labels
-    ).mean()
+    limit = batch.score.true_class(rotate(batch.features, torch.full((24, 4), math.radians(10))), batch.labels).mean()
     assert last < first - 0.8 * (first - limit)
     assert astn.health["angles_at_limit"] > 0.9, "this world is won by turning as far as one may"
     assert astn.health["hardened"] == 1

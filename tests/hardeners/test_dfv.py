@@ -60,8 +60,7 @@ def test_alpha_at_its_ends(alpha: float, share: float) -> None:
 def test_by_batch_all_images_are_changed_or_none() -> None:
     hardener = made(alpha=0.5, per="batch")
     shares = {
-        float(hardener(batch_of(50, seed)).features.flatten(1).ne(0).any(1).float().mean())
-        for seed in range(20)
+        float(hardener(batch_of(50, seed)).features.flatten(1).ne(0).any(1).float().mean()) for seed in range(20)
     }
     assert shares == {0.0, 1.0}
 
@@ -72,9 +71,7 @@ def test_the_bank_is_a_constant() -> None:
     hardener.begin_epoch(lambda: 2 * source)
     live = torch.zeros(4, 3, 1, 1, requires_grad=True)
     batch = batch_of(4)
-    hardener(
-        RoIBatch(live, batch.labels, batch.image_index, batch.score, batch.generator)
-    ).features.sum().backward()
+    hardener(RoIBatch(live, batch.labels, batch.image_index, batch.score, batch.generator)).features.sum().backward()
     assert torch.equal(live.grad, torch.ones_like(live))
     assert source.grad is None
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 
-from workbench.detectors.roi_head import RoIHead, TwoLayerScore
-from workbench.detectors.roi_pool import RoIAlign
+from workbench.detectors.layers.roi_head import RoIHead, TwoLayerScore
+from workbench.detectors.layers.roi_pool import RoIAlign
 from workbench.hardeners.inverted_attention import (
     InvertedAttention,
     attention,

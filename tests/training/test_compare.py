@@ -17,14 +17,15 @@ from workbench.data import load_data
 from workbench.detectors import build_detector, save_detector
 from workbench.errors import RecipeError, RunError
 from workbench.evaluation import evaluate_detections
-from workbench.training import Comparison, Recipe, Run, compare, detached, launch, t_interval
-from workbench.training.fingerprint import EVALUATION, PACKAGE, TRAINING, code_fingerprint
-from workbench.training.recipe_parts import TestSpec
+from workbench.training import Comparison, Recipe, Run, compare, launch, t_interval
+from workbench.training.processes import detached
+from workbench.training.recipe_sections import TestSpec
+from workbench.training.recording.fingerprint import EVALUATION, PACKAGE, TRAINING, code_fingerprint
 from workbench.training.scoring import is_scored, score
 from workbench.types import Detections
 
 MODULE = importlib.import_module("workbench.training.compare")  # its name means the function
-STAND_IN = Path(__file__).parents[1] / "stand_in"
+STAND_IN = Path(__file__).parents[1] / "support" / "stand_in"
 
 
 def runs_of(**values: list[float]) -> Comparison:
@@ -120,8 +121,8 @@ def test_a_comparison_can_be_kept_as_a_file(tmp_path):
 
 def test_recall_of_what_the_runs_propose(tmp_path):
     """Columns besides the others, equal to what proposal_recall says of the run's detector; kept by `save`."""
-    from workbench.detectors.proposals import with_proposals
     from workbench.evaluation import proposal_recall
+    from workbench.proposals import with_proposals
 
     data = load_data("digit-scenes", split="test", length=3)
     folders = [tmp_path / "one", tmp_path / "two"]
@@ -153,7 +154,7 @@ def test_an_unknown_metric_is_refused():
 
 
 def test_the_code_fingerprint_sees_code_but_not_comments(tmp_path, monkeypatch):
-    from workbench.training import fingerprint
+    from workbench.training.recording import fingerprint
 
     def of(source: str) -> str:
         (tmp_path / "losses").mkdir(exist_ok=True)

@@ -15,12 +15,14 @@ import workbench as wb
 from workbench.data import load_data
 from workbench.errors import RecipeError, RunError
 from workbench.hardeners import DFVAugmentation
-from workbench.training import batches, checkpoint, trainer
-from workbench.training.augment import build_changes, cropped, erased, moved
-from workbench.training.batches import TrainingView
+from workbench.training import trainer
 from workbench.training.recipe import Recipe
-from workbench.training.recipe_parts import AffineSpec, AugmentSpec, CropSpec
+from workbench.training.recipe_sections import AffineSpec, AugmentSpec, CropSpec
+from workbench.training.recording import checkpoint
 from workbench.training.run import Run
+from workbench.training.stepping import batches
+from workbench.training.stepping.augment import build_changes, cropped, erased, moved
+from workbench.training.stepping.batches import TrainingView
 from workbench.training.trainer import train
 
 PLAN = {"pair_classes": 2, "pair_images": 2, "random_places": 1}
@@ -56,9 +58,7 @@ def recipe_of(changes: dict | None = None) -> Recipe:
 
 
 def weights(folder: Path) -> dict[str, bytes]:
-    return {
-        name: value.numpy().tobytes() for name, value in load_file(folder / "detector.safetensors").items()
-    }
+    return {name: value.numpy().tobytes() for name, value in load_file(folder / "detector.safetensors").items()}
 
 
 def test_a_run_resumed_at_any_step_ends_with_the_same_bits(tmp_path) -> None:
@@ -86,9 +86,7 @@ def test_the_bank_is_of_the_epochs_start(tmp_path, monkeypatch) -> None:
 
     begin = trainer.Training._begin_epoch
     monkeypatch.setattr(DFVAugmentation, "begin_epoch", watched)
-    monkeypatch.setattr(
-        trainer.Training, "_begin_epoch", lambda self: (steps.append(self.step), begin(self))[0]
-    )
+    monkeypatch.setattr(trainer.Training, "_begin_epoch", lambda self: (steps.append(self.step), begin(self))[0])
     train(recipe_of(), tmp_path)
     assert steps == [0, 3, 5, 10], "epochs of five steps, and the stage that begins at step 3"
     assert len(banks) == 3, "not while a stage runs without it"
@@ -174,9 +172,7 @@ def test_pasting_lays_patterns_of_the_pairs_and_leaves_occluded_images_alone() -
     occluded = len(data) - 1
     assert torch.equal(view[0, occluded][0], data.image(occluded))
     assert torch.equal(view[0, 3][0], view[0, 3][0])
-    assert any(not torch.equal(view[0, i][0], view[1, i][0]) for i in range(5)), (
-        "another pattern in another epoch"
-    )
+    assert any(not torch.equal(view[0, i][0], view[1, i][0]) for i in range(5)), "another pattern in another epoch"
     with pytest.raises(RunError, match="have no patterns"):
         build_changes(AugmentSpec(paste=0.5), load_data("digits"))
 

@@ -18,17 +18,16 @@ import psutil
 import pytest
 
 from workbench.errors import RecipeError, RunError
-from workbench.training import Recipe, Run, detached, launch
+from workbench.training import Recipe, Run, launch
 from workbench.training.launch import new_folder
+from workbench.training.processes import detached
 from workbench.training.run import start_process
 
-STAND_IN = Path(__file__).parents[1] / "stand_in"
+STAND_IN = Path(__file__).parents[1] / "support" / "stand_in"
 REAL = {"data": {"name": "digit-scenes"}, "detector": {"kind": "faster-rcnn"}}
 
 
-def recipe_of(
-    steps: int = 3, *, name: str = "try", seed: int = 0, processes: int = 1, **notes: object
-) -> Recipe:
+def recipe_of(steps: int = 3, *, name: str = "try", seed: int = 0, processes: int = 1, **notes: object) -> Recipe:
     stages = [{"steps": steps, "lr": 1e-3}]
     more = {"name": name, "seed": seed, "processes": processes, "stages": stages, "notes": notes}
     return Recipe.from_dict({**REAL, **more})
@@ -104,9 +103,7 @@ def test_stop_lets_it_end_in_order_and_resume_goes_on(tmp_path):
     assert 0 < reached < 40
     assert run.resume().wait(20) == "done"
     assert run.metrics()["step"].tolist() == list(range(1, 41))
-    assert (
-        run.log(100).count("3 threads") == 2
-    )  # the same number again: sums in another order give other bits
+    assert run.log(100).count("3 threads") == 2  # the same number again: sums in another order give other bits
 
 
 def test_what_ignores_the_signal_is_killed_with_its_children(tmp_path):

@@ -8,13 +8,13 @@ import pytest
 import torch
 from tiny_detector import CLASSES, TinyData, TinyDetector, tiny_recipe
 
-from workbench.data.problems import Report
-from workbench.data.scenes import DigitScenes
+from workbench.data.digit_scenes import DigitScenes
+from workbench.data.reading.problems import Report
 from workbench.errors import DataError, RecipeError
-from workbench.training import preflight
-from workbench.training.batches import load_spec
+from workbench.training import preflight as preflight
 from workbench.training.preflight import doctor
 from workbench.training.recipe import Recipe
+from workbench.training.stepping.batches import load_spec
 
 
 @pytest.fixture(autouse=True)

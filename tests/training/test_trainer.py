@@ -24,11 +24,13 @@ from tiny_detector import TinyData, load_tiny, tiny_recipe, train_tiny
 from torchvision.transforms.v2 import functional as V
 
 from workbench.errors import RunError, WeightsError
-from workbench.training import batches, checkpoint, world
-from workbench.training.batches import StepSampler, flip_horizontally
+from workbench.training.processes import world
 from workbench.training.recipe import Recipe
-from workbench.training.recipe_parts import AugmentSpec
-from workbench.training.records import Journal
+from workbench.training.recipe_sections import AugmentSpec
+from workbench.training.recording import checkpoint
+from workbench.training.recording.records import Journal
+from workbench.training.stepping import batches
+from workbench.training.stepping.batches import StepSampler, flip_horizontally
 from workbench.training.trainer import train
 
 #: Forks of a process that has imported torch but never used it: they start at once and know no threads.
@@ -263,7 +265,7 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path):
 
 def test_gradients_that_are_no_numbers_stop_the_run(tmp_path, monkeypatch):
     norm = lambda *_, **__: torch.tensor(float("inf"))  # noqa: E731
-    monkeypatch.setattr("workbench.training.optimisation.gradient_norm", norm)
+    monkeypatch.setattr("workbench.training.stepping.optimisation.gradient_norm", norm)
     with pytest.raises(RunError, match=r"gradient is not finite at step 1\. .*There is no checkpoint yet"):
         train(tiny_recipe(), tmp_path)
 

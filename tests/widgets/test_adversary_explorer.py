@@ -14,7 +14,7 @@ from PIL import Image
 
 from widgets import AdversaryExplorer
 from widgets.adversary_explorer import learned_steps
-from widgets.attention_parts import LAST
+from widgets.parts.attention_parts import LAST
 from workbench import load_data
 from workbench.errors import DataError
 from workbench.hardeners import ASDN, ASTN, Chain
@@ -185,9 +185,7 @@ def test_errors_are_shown_and_the_next_change_works(monkeypatch):
     monkeypatch.undo()
     explorer.label = 1
     assert explorer.error == ""
-    with pytest.raises(
-        DataError, match=r"AdversaryExplorer has no \['inversion'\]; it has detector, step, masks"
-    ):
+    with pytest.raises(DataError, match=r"AdversaryExplorer has no \['inversion'\]; it has detector, step, masks"):
         explorer.show(inversion="soft")
 
 

@@ -12,7 +12,7 @@ from colour_detector import ColourDetector
 from PIL import Image
 
 from widgets import AttentionExplorer
-from widgets.attention_parts import COLUMNS, LAST, Source, thinned
+from widgets.parts.attention_parts import COLUMNS, LAST, Source, thinned
 from workbench.data.dataset import Dataset, make_target
 from workbench.errors import DataError, RunError
 from workbench.training import Run

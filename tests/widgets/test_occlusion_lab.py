@@ -36,9 +36,7 @@ def target():
     masks = torch.zeros(2, 48, 64, dtype=torch.bool)
     masks[0, 8:24, 8:16] = True  # only the left half of its box
     masks[1, 16:24, 40:48] = True
-    return Target(
-        boxes=torch.tensor(BOXES).float(), labels=torch.tensor([1, 2]), masks=masks, masks_amodal=masks
-    )
+    return Target(boxes=torch.tensor(BOXES).float(), labels=torch.tensor([1, 2]), masks=masks, masks_amodal=masks)
 
 
 @pytest.fixture
@@ -245,9 +243,7 @@ def test_one_answer_for_several_changes(lab, detector):
 def test_python_changes_reach_the_browser(lab):
     wire = Wire(lab)
     lab.box = [0, 0, 8, 8]
-    assert [(c["kind"], c["seq"], c["result"]["box"]) for c, _ in wire.sent] == [
-        ("answer", None, [0, 0, 8, 8])
-    ]
+    assert [(c["kind"], c["seq"], c["result"]["box"]) for c, _ in wire.sent] == [("answer", None, [0, 0, 8, 8])]
 
 
 def test_an_error_frees_the_request_and_the_lab_goes_on(lab, detector):

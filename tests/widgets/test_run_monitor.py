@@ -12,9 +12,10 @@ import pytest
 from widgets import RunMonitor
 from widgets.run_monitor import duration
 from workbench.errors import RunError
-from workbench.training import Recipe, Run, detached, launch
+from workbench.training import Recipe, Run, launch
+from workbench.training.processes import detached
 
-STAND_IN = Path(__file__).parents[1] / "stand_in"
+STAND_IN = Path(__file__).parents[1] / "support" / "stand_in"
 
 
 @pytest.fixture
@@ -97,9 +98,7 @@ def test_the_buttons_stop_and_resume(make_run, monitor_of):
     assert list(monitor.figure.data[0].x) == list(range(1, 61))
 
 
-def test_a_run_resumed_before_the_stopping_thread_has_returned_is_shown_as_running(
-    make_run, monitor_of, monkeypatch
-):
+def test_a_run_resumed_before_the_stopping_thread_has_returned_is_shown_as_running(make_run, monitor_of, monkeypatch):
     run = make_run(60, step=0.05)
     monitor, returned = monitor_of(run), threading.Event()
     stop = run.stop

@@ -22,10 +22,10 @@ from workbench.analysis.attention import crop, region
 from workbench.detectors.base import Detector, evaluating
 from workbench.errors import DataError
 from workbench.hardeners import ASDN, ASTN, Chain
-from workbench.hardeners.adversary import Adversary, FullyConnected
 from workbench.hardeners.astn import rotate
 from workbench.hardeners.inverted_attention import drop_sampled
-from workbench.hardeners.search import check_stride, window_losses, windows
+from workbench.hardeners.layers.adversary import Adversary, FullyConnected
+from workbench.hardeners.layers.window_search import check_stride, window_losses, windows
 from workbench.types import Score
 
 UNTOUCHED, WINDOW, DROPPED, ROTATED, BOTH = "untouched", "worst window", "ASDN", "ASTN", "ASDN + ASTN"
@@ -208,9 +208,7 @@ def _rotate(head: Score, pooled: Tensor, astn: ASTN) -> Rotation:
     return Rotation(torch.rad2deg(angles[0]).cpu(), astn.limit, *means, _ask(head, turned)[0])
 
 
-def _play(
-    head: Score, pooled: Tensor, players: list[Adversary], masks: int, generator: torch.Generator
-) -> Tensor:
+def _play(head: Score, pooled: Tensor, players: list[Adversary], masks: int, generator: torch.Generator) -> Tensor:
     """Probabilities [n, K+1] after all adversaries in order, each on what the one before has left."""
     features = pooled.expand(masks, -1, -1, -1)
     for player in players:

@@ -252,16 +252,12 @@ def region(detector: Detector, image: Tensor, box: Tensor, label: int | None) ->
         DataError: no such part, or a label that is outside 0..K of the detector.
     """
     if label is not None and not 0 <= label <= len(detector.classes):
-        raise DataError(
-            f"label {label} is outside 0..{len(detector.classes)}, the detector's classes and background"
-        )
+        raise DataError(f"label {label} is outside 0..{len(detector.classes)}, the detector's classes and background")
     height, width = image.shape[-2:]
     given = torch.as_tensor(box).as_subclass(Tensor).float().cpu().reshape(4)
     box = torch.minimum(given.clamp(min=0), given.new_tensor([width, height, width, height]))
     if not torch.isfinite(given).all() or (box[2:] - box[:2] < 1).any():
-        raise DataError(
-            f"box {given.tolist()} has no pixel inside the image of {width} × {height}; expected xyxy"
-        )
+        raise DataError(f"box {given.tolist()} has no pixel inside the image of {width} × {height}; expected xyxy")
     return box
 
 

@@ -101,9 +101,7 @@ def pairs_of(data: PairSet | Dataset) -> PairSet:
     )
 
 
-def some_pairs(
-    pairs: PairSet, *, images: int | None = None, patterns: tuple[int, ...] | None = None
-) -> PairSet:
+def some_pairs(pairs: PairSet, *, images: int | None = None, patterns: tuple[int, ...] | None = None) -> PairSet:
     """Fewer pairs: of the first `images` clean images of each class, and under these patterns (numbers from 1 on).
 
     The paper's Fig. 2 has 4 classes of 10 images under 3 patterns. Raises DataError if none are left.

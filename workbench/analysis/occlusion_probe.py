@@ -16,10 +16,10 @@ from workbench.analysis.occlusion_response import (
     hidden_fraction,
     response_steps,
 )
-from workbench.data.occluders import paste
-from workbench.data.proposals import searched
+from workbench.data.drawing.occluders import paste
 from workbench.detectors.base import Detector
 from workbench.errors import DataError
+from workbench.proposals import searched
 from workbench.types import Detections, Target
 
 LOWEST = 0.05  # score of the faintest detection that is reported
@@ -104,9 +104,7 @@ class OcclusionProbe:
         thing = None if chosen is None else asdict(self.objects[chosen])
         return {"object": thing, **shares, "detectors": answers}, occluded
 
-    def response_steps(
-        self, occluder: Occluder, chosen: int, stride: int
-    ) -> Iterator[dict[str, OcclusionResponse]]:
+    def response_steps(self, occluder: Occluder, chosen: int, stride: int) -> Iterator[dict[str, OcclusionResponse]]:
         """Response maps of the chosen object as they grow, coarse ones first; the detectors take turns.
 
         Detectors that do not know the object's class have no map. See `analysis.occlusion_response`.

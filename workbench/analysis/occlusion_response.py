@@ -6,7 +6,7 @@ Networks, ECCV 2014, section "Occlusion Sensitivity") made for detectors. Where 
 probability of the true class of a whole image classified by a network; here it is the probability that the
 detector's head gives to the object's class for the object's own box, so that neither a proposal that drifts
 away nor another object of the class can change it. Their occluder is a grey square; ours is any texture of
-`workbench.data.occluders` at any size. It may reach over the border of the image, so the map has a value for
+`workbench.data.drawing.occluders` at any size. It may reach over the border of the image, so the map has a value for
 every part of the image.
 """
 
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from workbench.data.occluders import paste
+from workbench.data.drawing.occluders import paste
 from workbench.detectors.base import Detector
 from workbench.errors import DataError
 from workbench.types import Target

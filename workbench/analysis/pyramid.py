@@ -25,10 +25,10 @@ from torchvision.models.detection.transform import resize_boxes
 
 from workbench.detectors.base import Detector, as_float, evaluating
 from workbench.detectors.faster_rcnn import FasterRCNN
-from workbench.detectors.fpn import SingleMap
+from workbench.detectors.layers.fpn import SingleMap
+from workbench.detectors.layers.matching import match_anchors, overlaps
+from workbench.detectors.layers.roi_pool import PyramidPool
 from workbench.detectors.retinanet import RetinaNet
-from workbench.detectors.roi_pool import PyramidPool
-from workbench.detectors.sampling import match_anchors, overlaps
 from workbench.errors import DataError
 from workbench.types import Target
 

@@ -12,8 +12,8 @@ from workbench.errors import DataError, did_you_mean
 from workbench.lazy import on_demand
 
 if TYPE_CHECKING:
-    from workbench.data.checks import Problem, Report, check_anchors, check_data
     from workbench.data.dataset import Dataset
+    from workbench.data.doctor import Problem, Report, check_anchors, check_data
 
 __all__ = [
     "CLASSIFICATION",
@@ -35,17 +35,15 @@ __getattr__, __dir__ = on_demand(
     __name__,
     {
         "Dataset": "workbench.data.dataset",
-        "Problem": "workbench.data.problems",
-        "Report": "workbench.data.problems",
-        "check_anchors": "workbench.data.checks",
-        "check_data": "workbench.data.checks",
+        "Problem": "workbench.data.reading.problems",
+        "Report": "workbench.data.reading.problems",
+        "check_anchors": "workbench.data.doctor",
+        "check_data": "workbench.data.doctor",
     },
 )
 
 
-def load_data(
-    name: str, split: str = "train", root: str | PathLike[str] | None = None, **options: Any
-) -> Dataset:
+def load_data(name: str, split: str = "train", root: str | PathLike[str] | None = None, **options: Any) -> Dataset:
     """A data set by name.
 
     name: one of `NAMES`. root: the folder it lies in; "digit-scenes" and "digits" need none. options: see
@@ -88,9 +86,7 @@ def _with_occlusion(
     from workbench.data.pairs import OcclusionPlan, test_data, training_data
 
     if not isinstance(plan, Mapping):
-        raise DataError(
-            f"{name}: occlusion is {plan!r}; expected options of workbench.data.pairs.OcclusionPlan"
-        )
+        raise DataError(f"{name}: occlusion is {plan!r}; expected options of workbench.data.pairs.OcclusionPlan")
     made = _build(OcclusionPlan, "occlusion", **plan)
     return training_data(clean, made) if arguments[-1] == "train" else test_data(clean, made)
 

@@ -18,9 +18,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from workbench.data.classification import Photographs, whole_image_target
-from workbench.data.files import existing_folder
+from workbench.data.labelled_images import Photographs, whole_image_target
 from workbench.data.pairs import PairSet
+from workbench.data.reading.paths import existing_folder
 from workbench.errors import DataError
 from workbench.types import Target
 
@@ -98,9 +98,7 @@ def _of(split: str, subjects: list[str], faces: list[_Face], size: int) -> ArFac
 
 def _pairs(faces: list[_Face], subjects: list[str], size: int) -> PairSet:
     clean, hidden = ([f for f in faces if bool(f.kind) is occluded] for occluded in (False, True))
-    index = [
-        (i, j) for i, one in enumerate(clean) for j, two in enumerate(hidden) if one.subject == two.subject
-    ]
+    index = [(i, j) for i, one in enumerate(clean) for j, two in enumerate(hidden) if one.subject == two.subject]
     sides = [_of("pairs", subjects, side, size) for side in (clean, hidden)]
     return PairSet(*sides, np.array(index, dtype=np.int64).reshape(-1, 2))
 
@@ -114,9 +112,7 @@ def _read(folder: Path) -> list[_Face]:
             subject = f"{match[1].lower()}-{int(match[2]):03d}"
             faces.append(_Face(path, subject, session + 1, KINDS.get(number + 1, 0)))
     if not faces:
-        raise DataError(
-            f"{folder}: no faces named like m-001-08.bmp or w-001-08.bmp were found; expected AR's files"
-        )
+        raise DataError(f"{folder}: no faces named like m-001-08.bmp or w-001-08.bmp were found; expected AR's files")
     return faces
 
 
@@ -127,9 +123,7 @@ def _draw(subjects: list[str], number: int, seed: int) -> set[str]:
     drawn: set[str] = set()
     for sex, own in sorted(by_sex.items()):
         if number > len(own):
-            raise DataError(
-                f"ar: pair_subjects is {number}, but there are {len(own)} subjects with sex {sex}"
-            )
+            raise DataError(f"ar: pair_subjects is {number}, but there are {len(own)} subjects with sex {sex}")
         order = np.random.default_rng([seed, ord(sex)]).permutation(len(own))
         drawn |= {own[place] for place in order[:number]}
     return drawn

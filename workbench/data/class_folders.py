@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from torchvision import datasets
 
-from workbench.data.classification import Photographs, draw_per_class
-from workbench.data.files import existing_folder, path_inside
+from workbench.data.labelled_images import Photographs, draw_per_class
+from workbench.data.reading.paths import existing_folder, path_inside
 from workbench.errors import DataError, did_you_mean
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".tif", ".tiff", ".webp")
@@ -47,9 +47,7 @@ def imagenet(root: Root, split: str = "train", *, size: int = 224) -> Photograph
     """
     folder = existing_folder(root, "imagenet")
     _split(split, ("train", "test"), "imagenet")
-    classes, paths, labels = _folder_of_classes(
-        folder / ("train" if split == "train" else "val"), folder, split
-    )
+    classes, paths, labels = _folder_of_classes(folder / ("train" if split == "train" else "val"), folder, split)
     return Photographs("imagenet", split, classes, paths, labels, size=size, resize="crop")
 
 
@@ -103,9 +101,7 @@ def cub200(root: Root, split: str = "train", *, size: int = 224) -> Photographs:
     folder = existing_folder(root, "cub200")
     _split(split, ("train", "test"), "cub200")
     home = folder / "CUB_200_2011"
-    tables = {
-        name: _table(home / f"{name}.txt") for name in ("images", "image_class_labels", "train_test_split")
-    }
+    tables = {name: _table(home / f"{name}.txt") for name in ("images", "image_class_labels", "train_test_split")}
     boxes = _table(home / "bounding_boxes.txt", fields=5)
     classes = [words[0] for words in _table(home / "classes.txt").values()]
     wanted = "1" if split == "train" else "0"
@@ -120,18 +116,14 @@ def cub200(root: Root, split: str = "train", *, size: int = 224) -> Photographs:
         paths.append(path_inside(home / "images", name))
         labels.append(label)
         found.append([box[0], box[1], box[0] + box[2], box[1] + box[3]])
-    return Photographs(
-        "cub200", split, classes, paths, labels, boxes=np.array(found).reshape(-1, 4), size=size
-    )
+    return Photographs("cub200", split, classes, paths, labels, boxes=np.array(found).reshape(-1, 4), size=size)
 
 
 def _folder_of_classes(folder: Path, root: Path, split: str) -> tuple[list[str], list[Path], list[int]]:
     """Class names, files and labels 1..K by torchvision's rule: classes and files in order of their names."""
     if not folder.is_dir():
         there = sorted(path.name for path in root.iterdir() if path.is_dir())
-        raise DataError(
-            f"{folder} does not exist, so there is no split {split!r}{did_you_mean(split, there)}"
-        )
+        raise DataError(f"{folder} does not exist, so there is no split {split!r}{did_you_mean(split, there)}")
     try:
         found = datasets.ImageFolder(str(folder), allow_empty=True, is_valid_file=_is_image)
     except FileNotFoundError as error:
@@ -159,9 +151,7 @@ def _table(file: Path, *, fields: int = 2) -> dict[str, list[str]]:
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except OSError as error:
-        raise DataError(
-            f"{file}: this file cannot be read ({error.strerror}); it is part of CUB-200-2011"
-        ) from None
+        raise DataError(f"{file}: this file cannot be read ({error.strerror}); it is part of CUB-200-2011") from None
     table = {}
     for number, line in enumerate(lines, start=1):
         words = line.split()

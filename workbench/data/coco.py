@@ -16,11 +16,12 @@ import numpy as np
 import torch
 from torchvision import tv_tensors
 
-from workbench.data import boxes as box_formats
 from workbench.data.dataset import Dataset, make_target
-from workbench.data.files import existing_folder, path_inside, read_image, read_json
-from workbench.data.masks import checked_segmentation, decode, estimate_occlusion
-from workbench.data.problems import Problem, raise_first
+from workbench.data.reading import boxes as box_formats
+from workbench.data.reading.images import read_image
+from workbench.data.reading.masks import checked_segmentation, decode, estimate_occlusion
+from workbench.data.reading.paths import existing_folder, path_inside, read_json
+from workbench.data.reading.problems import Problem, raise_first
 from workbench.errors import DataError, did_you_mean
 from workbench.types import Target
 
@@ -153,9 +154,7 @@ def read_coco(file: Path, folder: Path, *, masks: bool = True) -> Content:
     """
     content = read_json(file)
     if not isinstance(content, dict):
-        raise DataError(
-            f"{file}: this is not a COCO file; it holds a {type(content).__name__}, not an object"
-        )
+        raise DataError(f"{file}: this is not a COCO file; it holds a {type(content).__name__}, not an object")
     for key in ("images", "annotations", "categories"):
         if not isinstance(content.get(key), list):
             raise DataError(f"{file}: this is not a COCO file of objects; it has no list {key!r}")

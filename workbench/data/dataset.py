@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torchvision import tv_tensors
 
-from workbench.data.problems import Problem
+from workbench.data.reading.problems import Problem
 from workbench.types import Target
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Dataset(torch.utils.data.Dataset):
         masks: False leaves the segmentations out. The file appears whole or not at all.
         """
         from workbench.data.export import coco_dict  # which needs this class
-        from workbench.data.files import write_json
+        from workbench.files import write_json
 
         content = coco_dict(self, masks=masks)
         if path is not None:

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torchvision import tv_tensors
 
-from workbench.data.classification import LabelledImages
-from workbench.data.layout import Ink
-from workbench.data.paint import background, paint_ink
-from workbench.data.pixels import SPLITS, check_split, digits
+from workbench.data.drawing.layout import Ink
+from workbench.data.drawing.paint import background, paint_ink
+from workbench.data.drawing.pixels import SPLITS, check_split, digits
+from workbench.data.labelled_images import LabelledImages
 from workbench.errors import DataError
 
 SIZE = 32

@@ -24,10 +24,10 @@ import numpy as np
 from torch import Tensor
 from torchvision import tv_tensors
 
-from workbench.data.classification import LabelledImages, draw_per_class, whole_image_target
-from workbench.data.cut_outs import Occluder, load_occluders
 from workbench.data.dataset import Dataset
-from workbench.data.patterns import CENTRE, RATIOS, Pattern, columns_of, lay, make_patterns
+from workbench.data.drawing.cut_outs import Occluder, load_occluders
+from workbench.data.drawing.patterns import CENTRE, RATIOS, Pattern, columns_of, lay, make_patterns
+from workbench.data.labelled_images import LabelledImages, draw_per_class, whole_image_target
 from workbench.errors import DataError, did_you_mean
 from workbench.types import Target
 
@@ -118,9 +118,7 @@ class PairSet:
     @cached_property
     def numbers(self) -> np.ndarray:
         """[M] number of each pair's pattern, from 1 on."""
-        each = np.array(
-            [self.occluded.target(i)["pattern"] for i in range(len(self.occluded))], dtype=np.int64
-        )
+        each = np.array([self.occluded.target(i)["pattern"] for i in range(len(self.occluded))], dtype=np.int64)
         return each[self.index[:, 1]]
 
 
@@ -169,13 +167,9 @@ class OcclusionPlan:
                 "classes are no part of the task; use C, or protocol: inclusive"
             )
         if protocol == "exclusive" and not left_out:
-            raise DataError(
-                "occlusion.left_out is 0, but the exclusive protocol takes its pairs from such classes"
-            )
+            raise DataError("occlusion.left_out is 0, but the exclusive protocol takes its pairs from such classes")
         if pair_classes < 1 or pair_images < 1:
-            raise DataError(
-                f"occlusion: {pair_classes} pair_classes of {pair_images} pair_images give no pairs"
-            )
+            raise DataError(f"occlusion: {pair_classes} pair_classes of {pair_images} pair_images give no pairs")
         self.protocol, self.pair_patterns, self.training_set = protocol, pair_patterns, training_set
         self.left_out, self.left_out_choice = left_out, left_out_choice
         self.pair_classes, self.pair_images, self.seed = pair_classes, pair_images, seed
@@ -190,9 +184,7 @@ class OcclusionPlan:
         """The classes of the task, and those left out. Raises DataError."""
         if isinstance(self.left_out, int):
             if not 0 <= self.left_out < len(classes):
-                raise DataError(
-                    f"occlusion.left_out is {self.left_out} of {len(classes)} classes; expected fewer"
-                )
+                raise DataError(f"occlusion.left_out is {self.left_out} of {len(classes)} classes; expected fewer")
             if self.left_out_choice == "last":
                 out = set(classes[len(classes) - self.left_out :])
             else:
@@ -201,9 +193,7 @@ class OcclusionPlan:
         else:
             out = set(self.left_out)
             for name in out - set(classes):
-                raise DataError(
-                    f"occlusion.left_out: there is no class {name!r}{did_you_mean(name, list(classes))}"
-                )
+                raise DataError(f"occlusion.left_out: there is no class {name!r}{did_you_mean(name, list(classes))}")
         return tuple(n for n in classes if n not in out), tuple(n for n in classes if n in out)
 
     def pairs(self, clean: LabelledImages) -> PairSet:
@@ -236,9 +226,7 @@ class OcclusionPlan:
         central = [(n, p) for n, p in enumerate(self.patterns, start=1) if p.place == CENTRE]
         chosen = [n for n, p in central if abs(p.ratio - ratio) < 1e-9]
         if not chosen:
-            raise DataError(
-                f"occlusion.pair_patterns {self.pair_patterns} needs the ratio {ratio} among ratios"
-            )
+            raise DataError(f"occlusion.pair_patterns {self.pair_patterns} needs the ratio {ratio} among ratios")
         return np.array(chosen)
 
 

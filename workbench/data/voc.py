@@ -21,11 +21,12 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import parse
 from torchvision import tv_tensors
 
-from workbench.data import boxes as box_formats
 from workbench.data.coco import read_sized
 from workbench.data.dataset import Dataset, make_target
-from workbench.data.files import existing_folder, image_size, path_inside
-from workbench.data.problems import Problem, raise_first
+from workbench.data.reading import boxes as box_formats
+from workbench.data.reading.images import image_size
+from workbench.data.reading.paths import existing_folder, path_inside
+from workbench.data.reading.problems import Problem, raise_first
 from workbench.errors import DataError, did_you_mean
 from workbench.types import Target
 
@@ -96,19 +97,13 @@ class Voc(Dataset):
             return single_class or (merge or {}).get(name, name)
 
         if classes is None:
-            classes = (
-                [single_class] if single_class else _class_names(self.folder, images.values(), merge or {})
-            )
+            classes = [single_class] if single_class else _class_names(self.folder, images.values(), merge or {})
         self.classes = tuple(classes)
         labels = {name: label for label, name in enumerate(self.classes, start=1)}
         self.ids = [identity for identity in self.ids if images[identity] is not None]
         self._sizes = [images[identity].size for identity in self.ids]
         self._objects = [
-            [
-                (labels[called(thing.name)], thing)
-                for thing in images[i].objects
-                if called(thing.name) in labels
-            ]
+            [(labels[called(thing.name)], thing) for thing in images[i].objects if called(thing.name) in labels]
             for i in self.ids
         ]
 
@@ -177,9 +172,7 @@ def _class_names(folder: Path, images: Iterable[VocImage | None], merge: Mapping
         return list(CLASSES)
     for file in sorted((folder / "Annotations").glob("*.xml")):
         try:
-            found |= {
-                name.strip() for thing in _root(file).findall("object") if (name := thing.findtext("name"))
-            }
+            found |= {name.strip() for thing in _root(file).findall("object") if (name := thing.findtext("name"))}
         except DataError:
             continue  # told when its own split is read
     if found <= set(CLASSES) and not merge:

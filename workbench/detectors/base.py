@@ -57,9 +57,7 @@ class Detector(nn.Module):
         """Let `hardener` act in `losses` from now on; None: none."""
         self.hardener = hardener
 
-    def detect(
-        self, images: Sequence[Tensor], proposals: Sequence[Tensor] | None = None
-    ) -> list[Detections]:
+    def detect(self, images: Sequence[Tensor], proposals: Sequence[Tensor] | None = None) -> list[Detections]:
         """Detections of each image, without gradients.
 
         proposals: [P, 4] xyxy pixels of each image; only detectors that need them look at them.
@@ -152,9 +150,7 @@ def training_targets(
         DataError: boxes that are not [N, 4], empty or not finite, labels outside 1..K, a missing target or mask.
     """
     if len(targets) != len(images):
-        raise DataError(
-            f"{len(images)} images came with {len(targets)} targets; expected one target per image"
-        )
+        raise DataError(f"{len(images)} images came with {len(targets)} targets; expected one target per image")
     out = []
     for index, target in enumerate(targets):
         boxes = target["boxes"].as_subclass(Tensor).to(device).float().reshape(-1, 4)

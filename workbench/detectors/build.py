@@ -13,8 +13,8 @@ from workbench.detectors.classifier import Classifier
 from workbench.detectors.dfv_decoder import DFVDecoder
 from workbench.detectors.fast_rcnn import FastRCNN
 from workbench.detectors.faster_rcnn import FasterRCNN
+from workbench.detectors.layers.pointwise import speed_up
 from workbench.detectors.mask_rcnn import MaskRCNN
-from workbench.detectors.pointwise import speed_up
 from workbench.detectors.proposal_network import ProposalNetwork
 from workbench.detectors.retinanet import RetinaNet
 from workbench.errors import RecipeError

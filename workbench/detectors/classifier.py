@@ -17,9 +17,9 @@ from torchvision.transforms.v2 import functional as V
 from workbench.data.dataset import Dataset
 from workbench.data.pairs import PairSet
 from workbench.detectors.base import Detector, as_float, evaluating
-from workbench.detectors.feature_cache import FeatureCache
-from workbench.detectors.networks import Network, build_network, norms, split_resnet
-from workbench.detectors.parts import IMAGENET_MEAN, IMAGENET_STD
+from workbench.detectors.layers.feature_cache import FeatureCache
+from workbench.detectors.layers.networks import Network, build_network, norms, split_resnet
+from workbench.detectors.layers.trunk import IMAGENET_MEAN, IMAGENET_STD
 from workbench.errors import DataError, RecipeError
 from workbench.hardeners import Hardener
 from workbench.options import Count, buildable
@@ -70,9 +70,7 @@ class Classifier(Detector):
         options = dict(backbone)
         cached = options.pop("cache", False)
         if "name" not in options:
-            raise RecipeError(
-                "detector.backbone.name is missing; choose 'small' or a classifier of torchvision"
-            )
+            raise RecipeError("detector.backbone.name is missing; choose 'small' or a classifier of torchvision")
         if not classes:
             raise RecipeError("detector: a classifier needs at least one class")
         network = build_network(len(classes), **options)
@@ -124,17 +122,13 @@ class Classifier(Detector):
         labels = self._labels(images, targets)
         return self.vector_losses(self._vectors(self.prepare(images), remember=True), labels, generator)
 
-    def vector_losses(
-        self, vectors: Tensor, labels: Tensor, generator: torch.Generator | None = None
-    ) -> Losses:
+    def vector_losses(self, vectors: Tensor, labels: Tensor, generator: torch.Generator | None = None) -> Losses:
         """The losses from live vectors [N, d] and labels [N] on."""
         losses = Losses()
         if self.hardener is not None:
             source = torch.default_generator if generator is None else generator
             index = torch.arange(len(vectors), device=vectors.device)
-            hardened = self.hardener(
-                RoIBatch(vectors[:, :, None, None], labels, index, self.head_score(), source)
-            )
+            hardened = self.hardener(RoIBatch(vectors[:, :, None, None], labels, index, self.head_score(), source))
             vectors = hardened.features[:, :, 0, 0]
             if hardened.adversary_loss is not None:
                 losses["adversary"] = hardened.adversary_loss
@@ -216,15 +210,11 @@ class Classifier(Detector):
 
     def _labels(self, images: Sequence[Tensor], targets: Sequence[Target]) -> Tensor:
         if len(targets) != len(images):
-            raise DataError(
-                f"{len(images)} images came with {len(targets)} targets; expected one target per image"
-            )
+            raise DataError(f"{len(images)} images came with {len(targets)} targets; expected one target per image")
         for index, target in enumerate(targets):
             label, image_id = target.get("label"), target.get("image_id", index)
             if label is None:
-                raise DataError(
-                    f'image {image_id} has no target["label"]; a classifier needs data such as "digits"'
-                )
+                raise DataError(f'image {image_id} has no target["label"]; a classifier needs data such as "digits"')
             if not 1 <= label <= len(self.classes):
                 raise DataError(f"image {image_id}: label {label} is outside 1..{len(self.classes)}")
         return torch.tensor([target["label"] for target in targets], device=self.device)
@@ -233,9 +223,7 @@ class Classifier(Detector):
 def dataset_features(classifier: Classifier, data: Dataset, batch_size: int = 64) -> Tensor:
     """Deep feature vectors [N, d] of all images of a data set, in order."""
     parts = [
-        classifier.features(
-            [data.image(i) for i in range(start, min(start + batch_size, len(data)))], remember=True
-        )
+        classifier.features([data.image(i) for i in range(start, min(start + batch_size, len(data)))], remember=True)
         for start in range(0, len(data), batch_size)
     ]
     return torch.cat(parts) if parts else torch.zeros(0, classifier.num_features, device=classifier.device)

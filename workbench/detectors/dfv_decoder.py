@@ -79,9 +79,7 @@ class DFVDecoder(Detector):
 
     @classmethod
     @buildable("dfv-decoder")
-    def build(
-        cls, classes: Sequence[str], *, classifier: dict, size: int = 256, width: int = 512
-    ) -> DFVDecoder:
+    def build(cls, classes: Sequence[str], *, classifier: dict, size: int = 256, width: int = 512) -> DFVDecoder:
         """A decoder from plain values.
 
         Args:
@@ -113,9 +111,7 @@ class DFVDecoder(Detector):
     ) -> Losses:
         """`mse` between the decoded vectors of the images and the images."""
         vectors = self.classifier.features(images)
-        return Losses(
-            mse=F.mse_loss(self.generator(vectors[:, :, None, None]).float(), self.pictures(images))
-        )
+        return Losses(mse=F.mse_loss(self.generator(vectors[:, :, None, None]).float(), self.pictures(images)))
 
     def decode(self, vectors: Tensor) -> Tensor:
         """Pictures [N, 3, size, size] float32 in 0..1 of deep feature vectors [N, d], also of pseudo-DFVs."""

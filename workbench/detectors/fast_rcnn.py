@@ -26,7 +26,7 @@ from torch import Tensor
 from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import clip_boxes_to_image
 
-from workbench.detectors.parts import build_roi_head, build_transform, build_trunk
+from workbench.detectors.layers.trunk import build_roi_head, build_transform, build_trunk
 from workbench.detectors.rcnn import RCNN
 from workbench.errors import DataError
 from workbench.options import Count, Size, buildable

@@ -16,9 +16,9 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.transform import resize_boxes
 
 from workbench.detectors.base import as_float, evaluating
-from workbench.detectors.parts import Trunk, build_roi_head, build_transform, build_trunk
+from workbench.detectors.layers.rpn import RegionProposalNetwork
+from workbench.detectors.layers.trunk import Trunk, build_roi_head, build_transform, build_trunk
 from workbench.detectors.rcnn import RCNN
-from workbench.detectors.rpn import RegionProposalNetwork
 from workbench.errors import RecipeError
 from workbench.options import Count, Size, buildable, check_options
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import torch
@@ -12,15 +11,14 @@ from safetensors.torch import save
 
 from workbench.detectors.base import Detector
 from workbench.detectors.build import build_detector
-from workbench.detectors.find import locate
+from workbench.detectors.locate import locate
 from workbench.errors import WeightsError
+from workbench.files import whole_file
 
 FORMAT = "occlusion-workbench-detector-1"
 
 
-def save_detector(
-    detector: Detector, path: str | Path, *, half: bool = False, about: dict | None = None
-) -> Path:
+def save_detector(detector: Detector, path: str | Path, *, half: bool = False, about: dict | None = None) -> Path:
     """Write weights, configuration and class names to one file, atomically; the hardener stays behind.
 
     Args:
@@ -42,12 +40,8 @@ def save_detector(
         "about": json.dumps(detector.about if about is None else about),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_bytes(save(state, metadata))
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(path) as file:
+        file.write(save(state, metadata))
     return path
 
 

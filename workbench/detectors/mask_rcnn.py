@@ -23,9 +23,9 @@ from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredic
 
 from workbench.detectors.base import choose, evaluating
 from workbench.detectors.faster_rcnn import FasterRCNN
-from workbench.detectors.fpn import norm_layer
-from workbench.detectors.mask_head import paste
-from workbench.detectors.roi_pool import RoIAlign
+from workbench.detectors.layers.fpn import norm_layer
+from workbench.detectors.layers.mask_head import paste
+from workbench.detectors.layers.roi_pool import RoIAlign
 from workbench.errors import RecipeError
 from workbench.options import buildable, check_options
 from workbench.types import Detections
@@ -81,9 +81,7 @@ class MaskRCNN(FasterRCNN):
             MaskRCNNPredictor(layers[-1], width, len(self.classes) + 1),
         )
 
-    def mask_boxes(
-        self, images: Sequence[Tensor], boxes: Sequence[Tensor], labels: Sequence[Tensor]
-    ) -> list[Tensor]:
+    def mask_boxes(self, images: Sequence[Tensor], boxes: Sequence[Tensor], labels: Sequence[Tensor]) -> list[Tensor]:
         """Masks [N, 28, 28] in 0..1 within given boxes [N, 4], of an object of class `labels` [N], of each image."""
         with evaluating(self):
             features, scaled = self._features_and_boxes(images, boxes)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from workbench.detectors.base import as_float, training_targets
 from workbench.detectors.faster_rcnn import FasterRCNN, build_rpn
-from workbench.detectors.parts import build_transform, build_trunk
+from workbench.detectors.layers.trunk import build_transform, build_trunk
 from workbench.errors import DataError, RecipeError
 from workbench.hardeners import Hardener
 from workbench.options import Count, Size, buildable

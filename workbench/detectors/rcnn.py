@@ -10,8 +10,8 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.transform import GeneralizedRCNNTransform, resize_boxes
 
 from workbench.detectors.base import Detector, as_float, evaluating, training_targets
-from workbench.detectors.roi_head import RoIHead
-from workbench.detectors.rpn import RegionProposalNetwork
+from workbench.detectors.layers.roi_head import RoIHead
+from workbench.detectors.layers.rpn import RegionProposalNetwork
 from workbench.errors import RecipeError
 from workbench.hardeners import Hardener
 from workbench.types import Detections, Losses, Score, Target
@@ -85,14 +85,10 @@ class RCNN(Detector):
         features = self._features(batch)
         given = [target.get("proposals") for target in targets]
         proposals, more = self.propose(images, batch, features, given, truth, generator)
-        losses = self.roi_heads.losses(
-            features, proposals, truth, hardener=self.hardener, generator=generator
-        )
+        losses = self.roi_heads.losses(features, proposals, truth, hardener=self.hardener, generator=generator)
         return Losses(losses | more)
 
-    def detect(
-        self, images: Sequence[Tensor], proposals: Sequence[Tensor] | None = None
-    ) -> list[Detections]:
+    def detect(self, images: Sequence[Tensor], proposals: Sequence[Tensor] | None = None) -> list[Detections]:
         """Detections of each image in its own pixels, highest score first."""
         if not len(images):
             return []

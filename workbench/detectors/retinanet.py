@@ -19,10 +19,10 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform, res
 from torchvision.ops import clip_boxes_to_image
 
 from workbench.detectors.base import Detector, as_float, evaluating, training_targets
-from workbench.detectors.dense import AnchorScores, Assignment, Selection, assign, best_scores
-from workbench.detectors.parts import build_transform
-from workbench.detectors.retina_forms import BY_FORM, ByForm, with_form
-from workbench.detectors.retina_parts import (
+from workbench.detectors.layers.dense_anchors import AnchorScores, Assignment, Selection, assign, best_scores
+from workbench.detectors.layers.matching import overlaps
+from workbench.detectors.layers.retina_forms import BY_FORM, ByForm, with_form
+from workbench.detectors.layers.retina_head import (
     BoxLoss,
     Subnets,
     build_anchors,
@@ -30,7 +30,7 @@ from workbench.detectors.retina_parts import (
     build_upper_pyramid,
     octaves,
 )
-from workbench.detectors.sampling import overlaps
+from workbench.detectors.layers.trunk import build_transform
 from workbench.errors import RecipeError
 from workbench.losses import (
     AnchorLoss,
@@ -211,9 +211,7 @@ class RetinaNet(Detector):
         box = self.box_loss(CODER, deltas[image, anchor], anchors[anchor], assigned.goals(image, anchor))
         return Losses(classifier=torch.stack(each).sum(), box=(box * factors[image]).sum())
 
-    def detect(
-        self, images: Sequence[Tensor], proposals: Sequence[Tensor] | None = None
-    ) -> list[Detections]:
+    def detect(self, images: Sequence[Tensor], proposals: Sequence[Tensor] | None = None) -> list[Detections]:
         """Detections of each image in its own pixels, highest score first."""
         if not len(images):
             return []

@@ -4,7 +4,7 @@ from workbench.evaluation.by_class import difference_by_class
 from workbench.evaluation.classification import ImageResult, accuracy_difference
 from workbench.evaluation.evaluate import evaluate, evaluate_detections
 from workbench.evaluation.load import load_result
-from workbench.evaluation.proposals import ProposalRecall, proposal_recall
+from workbench.evaluation.proposal_recall import ProposalRecall, proposal_recall
 from workbench.evaluation.result import Result, difference
 
 __all__ = [

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import DataError
-from workbench.evaluation import bootstrap, occlusion
+from workbench.evaluation import occlusion
+from workbench.evaluation.counting import bootstrap
 from workbench.evaluation.result import RESAMPLES, Result, check_comparable
 from workbench.evaluation.voc import voc_ap
 

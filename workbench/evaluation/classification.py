@@ -25,7 +25,7 @@ from tqdm.auto import tqdm
 
 from workbench.detectors.base import evaluating
 from workbench.errors import DataError
-from workbench.evaluation import bootstrap
+from workbench.evaluation.counting import bootstrap
 from workbench.types import Target
 
 if TYPE_CHECKING:
@@ -101,9 +101,9 @@ class ImageResult:
             top = 1.0 if self.measure == "accuracy" else np.inf
             count = int(np.isin(self.patterns, self.columns[name]).sum())
             rows[f"{self.measure}_{name}"] = (value, *np.clip((low, high), 0.0, top), count)
-        return pd.DataFrame.from_dict(
-            rows, orient="index", columns=["value", "low", "high", "n"]
-        ).rename_axis("figure")
+        return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "low", "high", "n"]).rename_axis(
+            "figure"
+        )
 
     @cached_property
     def by_class(self) -> pd.DataFrame:
@@ -111,8 +111,7 @@ class ImageResult:
         rows = {}
         for label, name in enumerate(self.classes, start=1):
             chosen = {
-                c: self.values[(self.labels == label) & np.isin(self.patterns, p)]
-                for c, p in self.columns.items()
+                c: self.values[(self.labels == label) & np.isin(self.patterns, p)] for c, p in self.columns.items()
             }
             rows[name] = {c: float(v.mean()) if len(v) else float("nan") for c, v in chosen.items()}
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("class")
@@ -120,9 +119,7 @@ class ImageResult:
     @cached_property
     def by_pattern(self) -> pd.Series:
         """The figure of each pattern, 0 = clean."""
-        return (
-            pd.Series(self.values).groupby(self.patterns).mean().rename_axis("pattern").rename(self.measure)
-        )
+        return pd.Series(self.values).groupby(self.patterns).mean().rename_axis("pattern").rename(self.measure)
 
     def _weights(self, seed: int | np.random.Generator = 0) -> np.ndarray:
         return bootstrap.resample_images(self.num_sources, RESAMPLES, seed)
@@ -140,15 +137,11 @@ class ImageResult:
         return figures
 
     def __repr__(self) -> str:
-        parts = [
-            f"{name.removeprefix(self.measure + '_')} {value:.3f}" for name, value in self.summary.items()
-        ]
+        parts = [f"{name.removeprefix(self.measure + '_')} {value:.3f}" for name, value in self.summary.items()]
         return f"ImageResult({self.measure}: {', '.join(parts)}; {self._what()})"
 
     def _repr_html_(self) -> str:
-        return f"<p>{escape(self._what())}</p>" + self.table().to_html(
-            float_format="{:.3f}".format, na_rep="–"
-        )
+        return f"<p>{escape(self._what())}</p>" + self.table().to_html(float_format="{:.3f}".format, na_rep="–")
 
     def _what(self) -> str:
         return f"{self.data} {self.split}, {self.num_images} images made from {self.num_sources}"
@@ -203,9 +196,7 @@ def _finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def accuracy_difference(
-    a: ImageResult, b: ImageResult, *, seed: int | np.random.Generator = 0
-) -> pd.DataFrame:
+def accuracy_difference(a: ImageResult, b: ImageResult, *, seed: int | np.random.Generator = 0) -> pd.DataFrame:
     """How much better `b` is than `a`, by a paired bootstrap: both see the same resampled clean images.
 
     One row per figure: a, b, difference (b - a) and its 95 % interval low, high. Raises DataError for other images.
@@ -293,9 +284,7 @@ def _judge_classes(
     return said, said == torch.tensor([target["label"] for target in targets])
 
 
-def _judge_pictures(
-    decoder: Any, images: Sequence[Tensor], targets: Sequence[Target]
-) -> tuple[Tensor, Tensor]:
+def _judge_pictures(decoder: Any, images: Sequence[Tensor], targets: Sequence[Target]) -> tuple[Tensor, Tensor]:
     """No label, and the mean squared error of each decoded image [n]."""
     return torch.zeros(len(images), dtype=torch.int64), decoder.errors(images)
 

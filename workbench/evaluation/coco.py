@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from workbench.evaluation.records import RLE, Found, Objects, xywh
+from workbench.evaluation.counting.tables import RLE, Found, Objects, xywh
 
 FIGURES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
 
@@ -41,9 +41,7 @@ def coco_figures(
     answers = {**truth, "annotations": coco_answers(found)}
     run = _faster if backend == "faster-coco-eval" else _reference
     stats = run(truth, answers, "segm" if with_masks else "bbox")
-    return {
-        name: float(value) if value >= 0 else float("nan") for name, value in zip(FIGURES, stats, strict=True)
-    }
+    return {name: float(value) if value >= 0 else float("nan") for name, value in zip(FIGURES, stats, strict=True)}
 
 
 def coco_truth(objects: Objects, num_classes: int) -> dict[str, Any]:

@@ -17,12 +17,12 @@ from tqdm.auto import tqdm
 from workbench.detectors import load_detector
 from workbench.detectors.base import evaluating
 from workbench.errors import DataError
-from workbench.evaluation import bootstrap
-from workbench.evaluation.checks import check_detections, suspicions
 from workbench.evaluation.classification import ImageResult, evaluate_images
 from workbench.evaluation.coco import coco_figures
-from workbench.evaluation.matching import match_all
-from workbench.evaluation.records import Found, Objects, gather_found, gather_objects, joined
+from workbench.evaluation.counting import bootstrap
+from workbench.evaluation.counting.checks import check_detections, suspicions
+from workbench.evaluation.counting.matching import match_all
+from workbench.evaluation.counting.tables import Found, Objects, gather_found, gather_objects, joined
 from workbench.evaluation.result import Result, figures
 from workbench.evaluation.voc import match_voc, voc_ap
 from workbench.types import Detections, Target
@@ -116,9 +116,7 @@ def _detect(detector: Detector, images: list[Tensor], batch: list[tuple[Tensor, 
     return detector.detect(images, [target["proposals"] for _, target in batch])
 
 
-def evaluate_detections(
-    detections: Sequence[Detections], data: Dataset, *, iou_type: IoUType = "bbox"
-) -> Result:
+def evaluate_detections(detections: Sequence[Detections], data: Dataset, *, iou_type: IoUType = "bbox") -> Result:
     """Score detections that were made earlier, one entry per image of `data`, in its order."""
     _check_request(data, iou_type)
     if len(detections) != len(data):

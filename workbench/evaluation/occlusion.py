@@ -33,9 +33,7 @@ def members(occlusion: np.ndarray, ignored: np.ndarray) -> np.ndarray:
     """Which objects [A, N] belong to each of SUBSETS, given their occlusion [N] and who is ignored [N]."""
     hidden = occlusion.astype(np.float32)  # 0.2 written as float32 must not fall below 0.2 written as float64
     rows = [
-        ~ignored
-        if (low, high) == _ALL
-        else ~ignored & (hidden >= np.float32(low)) & (hidden < np.float32(high))
+        ~ignored if (low, high) == _ALL else ~ignored & (hidden >= np.float32(low)) & (hidden < np.float32(high))
         for low, high in SUBSETS.values()
     ]
     return np.stack(rows)

@@ -17,11 +17,13 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import DataError
-from workbench.evaluation import bootstrap, occlusion
-from workbench.evaluation.errors import Diagnosis, diagnose
-from workbench.evaluation.matching import THRESHOLDS, Matches
-from workbench.evaluation.records import Found, Objects
+from workbench.evaluation import occlusion
+from workbench.evaluation.counting import bootstrap
+from workbench.evaluation.counting.matching import THRESHOLDS, Matches
+from workbench.evaluation.counting.tables import Found, Objects
+from workbench.evaluation.diagnosis import Diagnosis, diagnose
 from workbench.evaluation.voc import VocMatches, match_voc, voc_ap
+from workbench.files import write_json
 
 RESAMPLES = 1000  #: bootstrap resamples behind every 95 % interval
 _FORMAT = "occlusion-workbench result 1"
@@ -121,7 +123,7 @@ class Result:
         return pd.DataFrame(rows, index=pd.Index([*self.classes, "mean"], name="class"))
 
     def diagnosis(self, similar: Iterable[Collection[str]] | None = None) -> Diagnosis:
-        """What is wrong with what is wrong; see `workbench.evaluation.errors`.
+        """What is wrong with what is wrong; see `workbench.evaluation.diagnosis`.
 
         similar: groups of names of classes that are easily taken for each other; None: VOC's, for classes so named.
         """
@@ -140,9 +142,7 @@ class Result:
     def table(self) -> pd.DataFrame:
         """Every figure of the summary, with its interval (low, high) where the bootstrap gives one."""
         samples = figures(self._samples)
-        rows = [
-            (value, *_span(value, samples.get(name, np.empty(0)))) for name, value in self.summary.items()
-        ]
+        rows = [(value, *_span(value, samples.get(name, np.empty(0)))) for name, value in self.summary.items()]
         index = pd.Index(list(self.summary), name="figure")
         return pd.DataFrame(rows, columns=["value", "low", "high"], index=index)
 
@@ -167,9 +167,7 @@ class Result:
         return bootstrap.average_precision(self.matches, weights)
 
     def __repr__(self) -> str:
-        parts = [
-            f"{name} {self.summary[name]:.3f}" for name in ("AP", "AP50", "AP_unoccluded", "AP_occluded")
-        ]
+        parts = [f"{name} {self.summary[name]:.3f}" for name in ("AP", "AP50", "AP_unoccluded", "AP_occluded")]
         lines = [f"Result({', '.join(parts)}; {self._what()})", *self._notes()]
         return "\n".join(lines)
 
@@ -181,9 +179,7 @@ class Result:
         return f"{self.data} {self.split}, {self.num_images} images, {self.num_objects} objects"
 
     def _notes(self) -> list[str]:
-        return [f"Warning: {text}" for text in self.warnings] + [
-            text for text in [self.occlusion_note] if text
-        ]
+        return [f"Warning: {text}" for text in self.warnings] + [text for text in [self.occlusion_note] if text]
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write JSON: the figures as numbers, the matches as compressed arrays. Returns the path."""
@@ -196,9 +192,7 @@ class Result:
         }
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        part.write_text(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False), encoding="utf-8")
-        part.replace(path)  # a reader sees the old file or the new one, never half of one
+        write_json(content, path, indent=1)
         return path
 
     @classmethod

@@ -28,9 +28,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from workbench.errors import DataError
-from workbench.evaluation.bootstrap import best_beyond
-from workbench.evaluation.matching import IGNORED, RIGHT, WRONG, groups
-from workbench.evaluation.records import Found, Objects, box_iou
+from workbench.evaluation.counting.bootstrap import best_beyond
+from workbench.evaluation.counting.matching import IGNORED, RIGHT, WRONG, groups
+from workbench.evaluation.counting.tables import Found, Objects, box_iou
 
 YEARS = range(2007, 2013)
 _AREA_SINCE = 2010

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from workbench.analysis.adversary import WINDOW, Dropout, RoIAdversary
 from workbench.errors import DataError
-from workbench.figures.canvas import new_figure
-from workbench.figures.sheet import GAP, Sheet, class_name, heat, keep
+from workbench.figures.drawing.canvas import new_figure
+from workbench.figures.drawing.sheet import GAP, Sheet, class_name, heat, keep
 from workbench.hardeners.astn import rotate
 
 #: Of the bars: the true class, background, the class that gains most, all others; readable with any colour vision.
@@ -38,9 +38,7 @@ def search_map(
     patch, search = sheet.sized(seen.patch), seen.search
     low, high = (float(value) for value in (search.rises.min(), search.rises.max()))
     sheet.show(0, 0, _plain(patch), f"{class_name(seen.label, classes)}: {seen.score:.2f}\nuntouched")
-    sheet.show(
-        0, 1, heat(patch, search.rises, crisp=True), f"each window\nloss {_signed(low)} to {_signed(high)}"
-    )
+    sheet.show(0, 1, heat(patch, search.rises, crisp=True), f"each window\nloss {_signed(low)} to {_signed(high)}")
     sheet.show(0, 2, heat(patch, search.map - search.untouched), "mean of the\nwindows over a cell")
     change = _change(seen, seen.scores[WINDOW])
     sheet.show(0, 3, keep(patch, ~search.worst), f"worst window\n{change}")

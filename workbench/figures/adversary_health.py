@@ -177,9 +177,7 @@ def _learns_nothing(recent: pd.DataFrame) -> str | None:
 
 
 def _collapsed(recent: pd.DataFrame, recipe: Recipe) -> str | None:
-    entropy = float(
-        np.median(_values(recent, "hardener/mask_entropy", unknown=1))
-    )  # one step alone says little
+    entropy = float(np.median(_values(recent, "hardener/mask_entropy", unknown=1)))  # one step alone says little
     level = fixed_mask_entropy(recipe) if entropy < 1 else None
     if level is None or entropy > level + NEAR:
         return None

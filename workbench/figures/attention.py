@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from workbench.analysis.attention import Inversion, RoIAttention
 from workbench.errors import DataError
-from workbench.figures.sheet import GAP, Sheet, class_name, heat, keep
+from workbench.figures.drawing.sheet import GAP, Sheet, class_name, heat, keep
 
 
 def attention_on_patch(

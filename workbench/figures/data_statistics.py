@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from workbench.figures.canvas import COLOURS, new_figure
+from workbench.figures.drawing.canvas import COLOURS, new_figure
 
 
 def statistics_figure(

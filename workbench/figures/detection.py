@@ -11,13 +11,11 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from workbench.errors import DataError
-from workbench.figures.canvas import colour, draw_box, draw_tags, image_axes, show_image
+from workbench.figures.drawing.canvas import colour, draw_box, draw_tags, image_axes, show_image
 from workbench.types import Detections, Target
 
 
-def draw_detections(
-    axes: Axes, detections: Detections, classes: Sequence[str], *, min_score: float = 0.5
-) -> None:
+def draw_detections(axes: Axes, detections: Detections, classes: Sequence[str], *, min_score: float = 0.5) -> None:
     """Boxes with class names and scores of the detections of at least `min_score`, the best one on top.
 
     Where there are masks, their pixels are tinted.

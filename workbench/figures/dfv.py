@@ -17,7 +17,7 @@ from scipy import stats
 from torch import Tensor
 
 from workbench.errors import DataError
-from workbench.figures.canvas import image_axes, new_figure, show_image
+from workbench.figures.drawing.canvas import image_axes, new_figure, show_image
 from workbench.figures.training import COLOURS, INK
 
 MEASURES = {"accuracy_clean": "clean images", "accuracy_occluded": "occluded images"}
@@ -37,9 +37,7 @@ def beta_means(results: pd.DataFrame, measure: str) -> pd.DataFrame:
     return grouped.drop(columns=["std", "count"]).assign(half=wide.where(count > 1, 0.0))
 
 
-def beta_figure(
-    results: pd.DataFrame, *, measures: Mapping[str, str] = MEASURES, width: float = 8.0
-) -> Figure:
+def beta_figure(results: pd.DataFrame, *, measures: Mapping[str, str] = MEASURES, width: float = 8.0) -> Figure:
     """Accuracy against beta, a line for each alpha and a panel for each measure (Fig. 6).
 
     results: a row for each run, with columns alpha, beta and the measures, 0..1. measures: column → title.

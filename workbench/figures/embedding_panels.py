@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from workbench.analysis.embedding import KINDS, Embedding
-from workbench.figures.canvas import new_figure
+from workbench.figures.drawing.canvas import new_figure
 from workbench.figures.embedding import arrow_ends, colour_key, point_colours
 from workbench.figures.evaluation import _plain
 from workbench.figures.training import INK

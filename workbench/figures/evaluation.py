@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from workbench.errors import DataError
 from workbench.evaluation import Result
-from workbench.figures.canvas import new_figure
+from workbench.figures.drawing.canvas import new_figure
 
 Results = Result | Mapping[str, Result]
 
@@ -64,9 +64,7 @@ def ap_by_class(results: Results) -> Figure:
         axes.errorbar(table["AP"], places, xerr=spans, fmt="none", ecolor="0.2", elinewidth=1)
     names = [_plain(label) for label in classes]
     counts = next(iter(named.values())).by_class["n"]
-    axes.set_yticks(
-        range(len(classes)), [f"{name}  (n = {n})" for name, n in zip(names, counts, strict=True)]
-    )
+    axes.set_yticks(range(len(classes)), [f"{name}  (n = {n})" for name, n in zip(names, counts, strict=True)])
     axes.set(xlabel="AP", xlim=(0, 1), ylim=(len(classes) - 0.4, -0.6))  # the first class on top
     axes.grid(axis="x", color="0.9")
     _legend(axes, named)
@@ -80,13 +78,9 @@ def precision_recall(results: Results, *, threshold: float = 0.5, label: int | N
     for i, (name, result) in enumerate(named.items()):
         curve = result.precision_recall(threshold, label)
         area = curve["precision"].mean()
-        axes.plot(
-            curve["recall"], curve["precision"], color=_colour(i), label=_plain(f"{name} (area {area:.3f})")
-        )
+        axes.plot(curve["recall"], curve["precision"], color=_colour(i), label=_plain(f"{name} (area {area:.3f})"))
     what = "mean over classes" if label is None else _plain(next(iter(named.values())).classes[label - 1])
-    axes.set(
-        xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02), title=f"{what}, IoU ≥ {threshold:g}"
-    )
+    axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02), title=f"{what}, IoU ≥ {threshold:g}")
     axes.grid(color="0.9")
     axes.legend(frameon=False, loc="lower left")
     return figure

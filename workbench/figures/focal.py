@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from workbench.analysis.anchor_losses import LossDistribution, LossWindows, hardest_share, loss_distribution
 from workbench.errors import DataError
-from workbench.figures.canvas import new_figure
+from workbench.figures.drawing.canvas import new_figure
 from workbench.figures.evaluation import COLOURS, _plain
 from workbench.losses import AnchorLoss
 from workbench.losses.focal import Focal

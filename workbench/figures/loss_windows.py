@@ -16,9 +16,9 @@ from torch.nn import functional as F
 
 from workbench.data import Dataset
 from workbench.errors import DataError
-from workbench.figures.canvas import OUTLINE, draw_box, image_axes, show_image
+from workbench.figures.drawing.canvas import OUTLINE, draw_box, image_axes, show_image
+from workbench.figures.drawing.sheet import Sheet, class_name
 from workbench.figures.evaluation import _plain
-from workbench.figures.sheet import Sheet, class_name
 
 WINDOW, OBJECT = "#f6f740", "#ffffff"  #: colours of the window, and of objects, which are dashed
 CONTEXT, LEAST = 2.5, 128  #: a picture shows so many times the window's long side, and at least so many pixels

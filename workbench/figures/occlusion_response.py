@@ -14,7 +14,7 @@ from torch import Tensor
 
 from workbench.analysis.occlusion_response import OcclusionResponse
 from workbench.errors import DataError
-from workbench.figures.canvas import draw_box, draw_tags, image_axes, show_image
+from workbench.figures.drawing.canvas import draw_box, draw_tags, image_axes, show_image
 
 _SCORES = np.linspace(0, 1, 256)
 _INK = matplotlib.colormaps["YlOrRd_r"](_SCORES)

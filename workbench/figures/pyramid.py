@@ -23,8 +23,8 @@ from workbench.analysis.pyramid import (
     PyramidView,
 )
 from workbench.errors import DataError
-from workbench.figures.canvas import draw_box, draw_tags, image_axes, new_figure, show_image
-from workbench.figures.sheet import heat
+from workbench.figures.drawing.canvas import draw_box, draw_tags, image_axes, new_figure, show_image
+from workbench.figures.drawing.sheet import heat
 
 LONGEST = 320  #: pixels of a map's picture
 #: Of levels by log2 of their stride, fine to coarse: the same level has the same colour in every detector.

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from workbench.errors import DataError
-from workbench.figures.canvas import new_figure
+from workbench.figures.drawing.canvas import new_figure
 from workbench.figures.evaluation import COLOURS, MARKERS, _plain
 
 NEEDED = ("group", "milliseconds", "AP", "low", "high")

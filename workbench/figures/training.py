@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from plotly.subplots import make_subplots
 
 from workbench.errors import RunError
-from workbench.figures.canvas import new_figure
+from workbench.figures.drawing.canvas import new_figure
 
 #: Okabe and Ito's colours, which people with any colour vision can tell apart; dashes tell the same once more.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6e7781")
@@ -100,9 +100,7 @@ def one_run(metrics: pd.DataFrame, points: int = 300) -> list[Curve]:
             {"colour": _cycle(COLOURS, place), "dash": _cycle(DASHES, place)},
         )
         width = 2.5 if name == "loss" else 1.2
-        curves += curve_of(
-            "total" if name == "loss" else label, "loss", train, name, points, width=width, **style
-        )
+        curves += curve_of("total" if name == "loss" else label, "loss", train, name, points, width=width, **style)
     curves += curve_of("total, validation", "loss", val, "loss", points, colour=INK, dash="dot", marked=True)
     for place, name in enumerate(PRECISIONS):
         style = {
@@ -179,9 +177,7 @@ def rows_of(metrics: pd.DataFrame, kind: str) -> pd.DataFrame:
     return metrics[metrics["kind"] == kind].dropna(axis=1, how="all")
 
 
-def curve_of(
-    name: str, panel: str, rows: pd.DataFrame, column: str, points: int, **style: object
-) -> Iterator[Curve]:
+def curve_of(name: str, panel: str, rows: pd.DataFrame, column: str, points: int, **style: object) -> Iterator[Curve]:
     """The curve of one column, if there is one and it holds numbers."""
     if column not in rows:
         return

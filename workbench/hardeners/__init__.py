@@ -9,9 +9,9 @@ from workbench.hardeners.asdn import ASDN
 from workbench.hardeners.astn import ASTN
 from workbench.hardeners.base import Chain, Decision, Hardener
 from workbench.hardeners.dfv import DFVAugmentation
-from workbench.hardeners.dropout import RandomDropout
+from workbench.hardeners.hard_dropout import HardDropout
 from workbench.hardeners.inverted_attention import InvertedAttention
-from workbench.hardeners.search import HardDropout
+from workbench.hardeners.random_dropout import RandomDropout
 from workbench.options import check_options
 
 KINDS: dict[str, Callable[..., Hardener]] = {
@@ -60,7 +60,5 @@ def build_hardener(config: dict | list | None) -> Hardener | None:
     if preset is None:
         return method(**options)
     if preset not in ("paper", "released") or not hasattr(method, preset):
-        raise RecipeError(
-            f"hardener.preset {preset!r} does not exist for {kind}; choose 'paper' or 'released'"
-        )
+        raise RecipeError(f"hardener.preset {preset!r} does not exist for {kind}; choose 'paper' or 'released'")
     return getattr(method, preset)(**options)

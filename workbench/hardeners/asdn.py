@@ -38,10 +38,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from workbench.errors import RecipeError
-from workbench.hardeners.adversary import Adversary, FullyConnected
 from workbench.hardeners.base import Decision, candidates, check_clean_images
 from workbench.hardeners.inverted_attention import drop_sampled
-from workbench.hardeners.search import check_stride, hardest_windows
+from workbench.hardeners.layers.adversary import Adversary, FullyConnected
+from workbench.hardeners.layers.window_search import check_stride, hardest_windows
 from workbench.types import HeadLayout, RoIBatch
 
 NETS = ("fully-connected", "convolutional")

@@ -37,8 +37,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from workbench.errors import RecipeError
-from workbench.hardeners.adversary import Adversary, FullyConnected
 from workbench.hardeners.base import Decision, candidates, check_clean_images
+from workbench.hardeners.layers.adversary import Adversary, FullyConnected
 from workbench.types import HeadLayout, RoIBatch
 
 PADDINGS = ("zeros", "border", "reflection")

@@ -171,9 +171,7 @@ class Chain(Hardener):
             parts.append(hardener(batch))
             batch = dataclasses.replace(batch, features=parts[-1].features)
         losses = [part.adversary_loss for part in parts if part.adversary_loss is not None]
-        return Hardened(
-            batch.features, torch.stack(losses).sum() if losses else None, lambda: _product(parts)
-        )
+        return Hardened(batch.features, torch.stack(losses).sum() if losses else None, lambda: _product(parts))
 
 
 def _product(parts: list[Hardened]) -> Tensor | None:

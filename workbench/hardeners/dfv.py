@@ -107,9 +107,7 @@ class DFVAugmentation(Hardener):
     def decide(self, batch: RoIBatch) -> Decision:
         """Shifts [R, C, h, w], zero for the images that stay as they are."""
         if self._shifts is None:
-            raise RunError(
-                "hardener dfv has no difference vectors yet; call begin_epoch before the first step"
-            )
+            raise RunError("hardener dfv has no difference vectors yet; call begin_epoch before the first step")
         source, last = batch.generator, len(self._shifts) - 1
         count = len(batch.features)
         drawn = torch.randint(last, (count,), generator=source, device=source.device)

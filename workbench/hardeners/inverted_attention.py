@@ -35,7 +35,7 @@ from torch import Tensor
 
 from workbench.errors import RecipeError
 from workbench.hardeners.base import Decision, Hardener, draw_rows, uniform
-from workbench.hardeners.dropout import random_cells
+from workbench.hardeners.random_dropout import random_cells
 from workbench.types import RoIBatch
 
 INVERSIONS = ("soft", "hard", "overturn", "random", "sampled")

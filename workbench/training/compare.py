@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any
 from tqdm.auto import tqdm
 
 from workbench.errors import RecipeError, RunError, WorkbenchError
-from workbench.training import detached
-from workbench.training.fingerprint import EVALUATION, code_fingerprint
 from workbench.training.launch import new_folder, runs_folder, start_new
+from workbench.training.processes import detached
 from workbench.training.recipe import Recipe
-from workbench.training.recipe_parts import TestSpec
+from workbench.training.recipe_sections import TestSpec
+from workbench.training.recording.fingerprint import EVALUATION, code_fingerprint
 from workbench.training.run import Run, start_process, training_fingerprint
 from workbench.training.scoring import is_scored
 
@@ -106,9 +106,7 @@ class _Job:
     reused: bool = False  #: it was finished before
     error: str = ""
 
-    def carry_out(
-        self, root: Path, environments: Queue[dict[str, str]], interrupted: threading.Event
-    ) -> None:
+    def carry_out(self, root: Path, environments: Queue[dict[str, str]], interrupted: threading.Event) -> None:
         """Do what is still to do, in one of the `environments`; returns early when `interrupted`."""
         environment = environments.get()
         try:
@@ -173,9 +171,7 @@ def _load(recipes: Iterable[Recipe | str | Path], test: dict[str, Any] | None) -
     names = [recipe.name for recipe in loaded]
     for recipe in loaded:
         if names.count(recipe.name) > 1:
-            raise RecipeError(
-                f"several recipes are named {recipe.name!r}; give each a name: replace(name=...)"
-            )
+            raise RecipeError(f"several recipes are named {recipe.name!r}; give each a name: replace(name=...)")
         if recipe.test is None:
             raise RecipeError(f"{recipe.name} has no test data to compare on; give test={{'name': ...}}")
     return loaded

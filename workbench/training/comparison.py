@@ -21,7 +21,7 @@ from scipy.special import stdtrit
 from tqdm.auto import tqdm
 
 from workbench.errors import RunError
-from workbench.training.checkpoint import write_json
+from workbench.training.recording.checkpoint import write_json
 
 if TYPE_CHECKING:
     from workbench.data import Dataset
@@ -60,9 +60,7 @@ def t_interval(values: Sequence[float] | np.ndarray) -> Interval:
 class Comparison:
     """Finished and failed runs of several recipes; the first recipe is the one that the others are held against."""
 
-    runs: (
-        pd.DataFrame
-    )  #: one row per run: `recipe`, `seed`, `status`, `seconds`, `folder`, `error` and its metrics
+    runs: pd.DataFrame  #: one row per run: `recipe`, `seed`, `status`, `seconds`, `folder`, `error` and its metrics
 
     def frame(self) -> pd.DataFrame:
         """One row per run, a copy."""
@@ -106,17 +104,14 @@ class Comparison:
                     difference = Interval(0, math.nan, math.nan, math.nan)
                 rows[metric, recipe] = (*t_interval(values[recipe]), *difference)
         columns = ["n", "mean", "low", "high", "pairs", "difference", "difference_low", "difference_high"]
-        index = pd.MultiIndex.from_arrays(
-            list(zip(*rows, strict=True)) or [[], []], names=["metric", "recipe"]
-        )
+        index = pd.MultiIndex.from_arrays(list(zip(*rows, strict=True)) or [[], []], names=["metric", "recipe"])
         return pd.DataFrame(list(rows.values()), index=index, columns=columns)
 
     def text(self, metrics: Sequence[str] | None = None) -> pd.DataFrame:
         """The table to read: one row per recipe, "mean ± half interval (difference [low, high])" per metric."""
         table = self.table(metrics)
         cells = {
-            metric: [_cell(table.loc[metric, recipe]) for recipe in self.recipes]
-            for metric in self._chosen(metrics)
+            metric: [_cell(table.loc[metric, recipe]) for recipe in self.recipes] for metric in self._chosen(metrics)
         }
         return pd.DataFrame(cells, index=self.recipes)
 
@@ -197,8 +192,8 @@ class Comparison:
 
 def _proposal_recall(folder: str, data: Dataset, top: int, scale: float, device: str) -> dict[str, float]:
     """Recall of the proposals of the detector in a run's folder; the proposals themselves are not kept."""
-    from workbench.detectors.proposals import with_proposals  # late: torch takes seconds
     from workbench.evaluation import proposal_recall
+    from workbench.proposals import with_proposals  # late: torch takes seconds
 
     with TemporaryDirectory() as cache:
         proposed = with_proposals(data, kind="detector", name=folder, top=top, device=device, cache=cache)
@@ -212,8 +207,6 @@ def _cell(row: pd.Series) -> str:
     half = "" if math.isnan(row["low"]) else f" ± {row['high'] - row['mean']:.3f}"
     against = ""
     if row["pairs"]:
-        bounds = (
-            "" if math.isnan(row["difference_low"]) else " [{difference_low:+.3f}, {difference_high:+.3f}]"
-        )
+        bounds = "" if math.isnan(row["difference_low"]) else " [{difference_low:+.3f}, {difference_high:+.3f}]"
         against = (" ({difference:+.3f}" + bounds + ")").format(**row)
     return f"{row['mean']:.3f}{half}{against}"

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from workbench.errors import RunError
-from workbench.training import detached
+from workbench.training.processes import detached
 from workbench.training.recipe import Recipe
 from workbench.training.run import Run, start_process
 
@@ -51,9 +51,7 @@ def runs_folder() -> Path:
     return Path(os.environ.get("WORKBENCH_RUNS") or "runs").expanduser().absolute()
 
 
-def prepare(
-    recipe: Recipe | str | Path, *, processes: int | None = None, threads: int | None = None
-) -> Recipe:
+def prepare(recipe: Recipe | str | Path, *, processes: int | None = None, threads: int | None = None) -> Recipe:
     """The recipe as it will be trained, checked against the machine."""
     if not isinstance(recipe, Recipe):
         recipe = Recipe.load(recipe)

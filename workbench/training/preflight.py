@@ -16,18 +16,18 @@ import torch
 from torch import Tensor
 
 from workbench.data import Dataset, check_anchors, check_data
-from workbench.data.check_images import check_labelled_images, check_leaks
-from workbench.data.problems import Problem, Report
+from workbench.data.doctor_images import check_labelled_images, check_leaks
+from workbench.data.reading.problems import Problem, Report
 from workbench.detectors import Detector, build_detector
-from workbench.detectors.find import locate
 from workbench.detectors.load import begin_from
+from workbench.detectors.locate import locate
 from workbench.errors import RecipeError, RunError, WorkbenchError
-from workbench.evaluation.proposals import proposal_problems
+from workbench.evaluation.proposal_recall import proposal_problems
 from workbench.hardeners import build_hardener
-from workbench.training.batches import load_spec
+from workbench.training.processes.world import choose_device, choose_precision
 from workbench.training.recipe import Recipe
-from workbench.training.recipe_parts import DataSpec, Stage
-from workbench.training.world import choose_device, choose_precision
+from workbench.training.recipe_sections import DataSpec, Stage
+from workbench.training.stepping.batches import load_spec
 
 SAMPLE = 200  #: images whose targets are looked at
 DECODED = 20  #: of these, images that are decoded

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from copy import deepcopy
 from functools import lru_cache
@@ -22,7 +21,8 @@ from pydantic_core import PydanticCustomError
 
 from workbench.data import CLASSIFICATION, DETECTION
 from workbench.errors import RecipeError, did_you_mean
-from workbench.training.recipe_parts import (
+from workbench.files import whole_file
+from workbench.training.recipe_sections import (
     AugmentSpec,
     Count,
     DataSpec,
@@ -138,12 +138,10 @@ class Recipe(Section):
     def save(self, path: str | Path) -> Path:
         """Write YAML in one go: readers see the old file or the new one, never half of it."""
         path = Path(path)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
-            temporary.write_text(self.to_yaml(), encoding="utf-8")
-            os.replace(temporary, path)
+            with whole_file(path) as file:
+                file.write(self.to_yaml().encode())
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             raise RecipeError(f"{path} cannot be written: {error.strerror}") from error
         return path
 

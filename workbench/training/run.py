@@ -24,11 +24,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 from tqdm.auto import tqdm
 
 from workbench.errors import RunError, WeightsError
-from workbench.training import detached
-from workbench.training.checkpoint import checkpoint_step, checkpoints, load_checkpoint, write_json
-from workbench.training.fingerprint import EVALUATION, code_fingerprint
+from workbench.training.processes import detached
 from workbench.training.recipe import Recipe
-from workbench.training.records import bars_are_seen
+from workbench.training.recording.checkpoint import checkpoint_step, checkpoints, load_checkpoint, write_json
+from workbench.training.recording.fingerprint import EVALUATION, code_fingerprint
+from workbench.training.recording.records import bars_are_seen
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -371,7 +371,7 @@ def training_fingerprint(recipe: Recipe) -> str:
     own = recipe.model_copy(update={"test": None}).fingerprint()
     if recipe.start is None:
         return own
-    from workbench.detectors.find import locate  # late: following a run needs no detectors
+    from workbench.detectors.locate import locate  # late: following a run needs no detectors
 
     with suppress(WeightsError):
         start = hashlib.sha256(locate(recipe.start).read_bytes()).hexdigest()

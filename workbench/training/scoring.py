@@ -9,9 +9,9 @@ import json
 import sys
 
 from workbench.errors import WorkbenchError
-from workbench.training.checkpoint import write_json
-from workbench.training.fingerprint import EVALUATION, code_fingerprint
-from workbench.training.recipe_parts import TestSpec
+from workbench.training.recipe_sections import TestSpec
+from workbench.training.recording.checkpoint import write_json
+from workbench.training.recording.fingerprint import EVALUATION, code_fingerprint
 from workbench.training.run import Run
 
 SOURCE = "result-source.json"
@@ -25,8 +25,8 @@ def is_scored(run: Run, test: TestSpec, code: str) -> bool:
 def score(run: Run, test: TestSpec) -> None:
     """Evaluate the final detector of a run on `test` and write its `result.json`."""
     from workbench.evaluation import evaluate
-    from workbench.training.batches import load_spec
-    from workbench.training.world import choose_device
+    from workbench.training.processes.world import choose_device
+    from workbench.training.stepping.batches import load_spec
 
     device = choose_device(run.recipe.device)
     result = evaluate(run.detector(), load_spec(test), device=device, progress=False)

@@ -28,9 +28,16 @@ from workbench.errors import RunError
 from workbench.evaluation import Result, evaluate
 from workbench.hardeners import build_hardener
 from workbench.plugins import load_plug_ins
-from workbench.training import checkpoint, optimisation, records
-from workbench.training.allocator import keep_memory
-from workbench.training.batches import (
+from workbench.training.processes.world import StopSignal, World, choose_precision, die_with_torchrun, join_world
+from workbench.training.recipe import Recipe
+from workbench.training.recipe_sections import Stage
+from workbench.training.recording import checkpoint, records
+from workbench.training.recording.environment import describe_environment
+from workbench.training.recording.failures import NonFiniteError, errors_recorded, non_finite
+from workbench.training.recording.records import Journal, Meter, Progress, log, log_to, mean_of_dicts, progress_bar
+from workbench.training.stepping import optimisation
+from workbench.training.stepping.allocator import keep_memory
+from workbench.training.stepping.batches import (
     START,
     STEP,
     derived_seed,
@@ -39,13 +46,7 @@ from workbench.training.batches import (
     step_loader,
     to_device,
 )
-from workbench.training.environment import describe_environment
-from workbench.training.failures import NonFiniteError, errors_recorded, non_finite
-from workbench.training.recipe import Recipe
-from workbench.training.recipe_parts import Stage
-from workbench.training.records import Journal, Meter, Progress, log, log_to, mean_of_dicts, progress_bar
-from workbench.training.stages import Span, select_players, spans
-from workbench.training.world import StopSignal, World, choose_precision, die_with_torchrun, join_world
+from workbench.training.stepping.stages import Span, select_players, spans
 from workbench.types import Target
 
 

@@ -1,0 +1,108 @@
+"""Segmentations: RLE and polygons against pycocotools, hulls against scikit-image, occlusion by hand."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from pycocotools import mask as coco_mask
+from skimage.morphology import convex_hull_image
+
+from workbench.data.reading.masks import checked_segmentation, convex_hull, decode, estimate_occlusion, rle_counts
+
+MASKS = arrays(bool, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=24))
+
+
+@given(MASKS)
+@settings(max_examples=100, deadline=None)
+def test_compressed_rle_as_pycocotools_writes_it(mask: np.ndarray) -> None:
+    encoded = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
+    text = encoded["counts"].decode()
+    assert sum(rle_counts(text)) == mask.size
+    size = mask.shape
+    checked = checked_segmentation({"size": list(size), "counts": text}, size)
+    assert np.array_equal(decode(checked, size), mask)
+
+
+def test_long_runs_need_several_characters() -> None:
+    mask = np.zeros((600, 700), bool)
+    mask[100:500, 40:] = True
+    encoded = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
+    assert rle_counts(encoded["counts"].decode())[:2] == [600 * 40 + 100, 400]
+
+
+@pytest.mark.parametrize("text", ["\x10", "é", "o", "oooooooooooooooo1", "no"])
+def test_broken_compressed_rle(text: str) -> None:
+    with pytest.raises(ValueError, match="compressed RLE"):
+        rle_counts(text)
+
+
+@given(st.text(max_size=30))
+@settings(max_examples=200, deadline=None)
+def test_no_text_leads_to_a_wrong_mask(text: str) -> None:
+    try:
+        checked = checked_segmentation({"size": [10, 10], "counts": text}, (10, 10))
+    except ValueError:
+        return
+    assert decode(checked, (10, 10)).shape == (10, 10)
+    assert sum(checked["counts"]) == 100
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"size": [10, 9], "counts": [90]},
+        {"size": [10, 10], "counts": [101]},
+        {"size": [10, 10], "counts": [-5, 105]},
+        {"size": [10, 10], "counts": [50.0, 50]},
+        {"size": [10, 10]},
+        {"counts": [100]},
+        7,
+        [[0, 0, float("nan"), 1, 1, 1]],
+        [[0, 0, 1e9, 1, 1, 1]],
+        [[0, 0, 10**400, 1, 1, 1]],
+        [["a"] * 6],
+        [[[0, 0], [1, 1], [2, 2]]],
+        [3, 4, 5, 6, 7, 8],
+    ],
+)
+def test_bad_segmentations(value: object) -> None:
+    with pytest.raises(ValueError, match=r"RLE|polygon|segmentation"):
+        checked_segmentation(value, (10, 10))
+
+
+def test_polygons_of_two_points_are_left_out_and_not_read_as_boxes() -> None:
+    triangle = [1.0, 1.0, 8.0, 1.0, 8.0, 8.0]
+    assert checked_segmentation([[0, 0, 9, 9], triangle], (10, 10)) == [triangle]
+    assert checked_segmentation([[0, 0, 9, 9]], (10, 10)) is None
+    assert checked_segmentation([], (10, 10)) is None
+    assert checked_segmentation(None, (10, 10)) is None
+
+
+@given(MASKS)
+@settings(max_examples=100, deadline=None)
+def test_hull_as_scikit_image_finds_it(mask: np.ndarray) -> None:
+    hull = convex_hull(mask)
+    assert not (mask & ~hull).any()
+    assert np.array_equal(convex_hull(hull), hull)
+    if mask.sum() > 2 and mask.any(0).sum() > 1 and mask.any(1).sum() > 1:
+        assert np.array_equal(hull, convex_hull_image(mask, offset_coordinates=False))
+
+
+def test_occlusion_by_hand() -> None:
+    bottle, hand, far, none = np.zeros((4, 20, 20), bool)
+    bottle[2:18, 4:8] = True
+    hand[8:12, 2:14] = True
+    bottle &= ~hand  # the hand hides 4 of the bottle's 16 rows
+    far[0:2, 15:18] = True
+    masks = np.stack([bottle, hand, far, none])
+    occlusion = estimate_occlusion(masks)
+    assert occlusion[:3].tolist() == [0.25, 0, 0]
+    assert np.isnan(occlusion[3])
+
+
+def test_pixels_claimed_twice_count_as_visible() -> None:
+    one = np.zeros((10, 10), bool)
+    one[2:8, 2:8] = True
+    assert estimate_occlusion(np.stack([one, one])).tolist() == [0, 0]
+    assert len(estimate_occlusion(np.zeros((0, 4, 4), bool))) == 0

@@ -1,0 +1,229 @@
+"""The feature pyramid and what is left of it with each of the thesis's switches (Tables 4.1 to 4.3)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torchvision.ops import FeaturePyramidNetwork
+from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
+
+from workbench.data import load_data
+from workbench.detectors import build_detector, save_detector
+from workbench.detectors.layers.fpn import SwitchedFPN
+from workbench.errors import DataError, RecipeError
+from workbench.evaluation.proposal_recall import proposal_recall
+from workbench.proposals import with_proposals
+from workbench.training.recipe import Recipe
+
+CLASSES = ("one", "two")
+WIDTHS, CHANNELS = (3, 4, 5), 6
+SMALL = {
+    "kind": "faster-rcnn",
+    "backbone": {"name": "small", "widths": [8, 12, 16], "blocks": 1, "stem": 8},
+    "channels": 16,
+    "min_size": None,
+    "head": {"width": 32},
+    "rpn": {"samples": 32, "train_proposals": [50, 30], "test_proposals": [50, 20]},
+    "roi": {"samples": 16},
+}
+ROWS = {
+    "c3": ({"pyramid": False, "stage": 3}, 1),
+    "c4": ({"pyramid": False}, 1),
+    "no top-down": ({"pyramid": {"top_down": False}}, 3),
+    "no lateral": ({"pyramid": {"lateral": False}}, 3),
+    "finest": ({"pyramid": {"finest": True}}, 1),
+    "finest, no lateral": ({"pyramid": {"finest": True, "lateral": False}}, 1),
+}
+
+
+def config(row: str, kind: str = "faster-rcnn") -> dict:
+    change = dict(ROWS[row][0])
+    backbone = SMALL["backbone"] | ({"stage": change.pop("stage")} if "stage" in change else {})
+    made = SMALL | change | {"kind": kind, "backbone": backbone}
+    return {key: value for key, value in made.items() if kind == "faster-rcnn" or key != "rpn"}
+
+
+@pytest.fixture
+def maps() -> OrderedDict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    sizes = ((9, 14), (5, 7), (3, 4))
+    made = [torch.rand(2, c, h, w, generator=generator) for c, (h, w) in zip(WIDTHS, sizes, strict=True)]
+    return OrderedDict((str(level), one) for level, one in enumerate(made))
+
+
+def network(**switches) -> tuple[FeaturePyramidNetwork, SwitchedFPN]:
+    """torchvision's FPN, and ours with as many of its weights as it has."""
+    torch.manual_seed(0)
+    peer = FeaturePyramidNetwork(list(WIDTHS), CHANNELS, LastLevelMaxPool())
+    ours = SwitchedFPN(WIDTHS, CHANNELS, None if switches.get("finest") else LastLevelMaxPool(), **switches)
+    state = peer.state_dict()
+    ours.load_state_dict({name: state[name] for name in ours.state_dict()})
+    return peer, ours
+
+
+def test_all_of_it_is_torchvisions(maps):
+    peer, ours = network()
+    got = ours(maps)
+    for name, value in peer(maps).items():
+        assert torch.equal(got[name], value)
+
+
+def test_the_finest_level_is_that_of_the_whole(maps):
+    peer, ours = network(finest=True)
+    (got,) = ours(maps).values()
+    assert torch.equal(got, peer(maps)["0"])
+
+
+def test_without_top_down_every_level_is_by_itself(maps):
+    peer, ours = network(top_down=False)
+    got = ours(maps)
+    for level, (name, one) in enumerate(maps.items()):
+        assert torch.equal(got[name], peer.layer_blocks[level](peer.inner_blocks[level](one)))
+    assert torch.equal(got["pool"], got["2"][:, :, ::2, ::2])
+
+
+def test_without_lateral_only_the_last_map_counts(maps):
+    peer, ours = network(lateral=False)
+    last = peer.inner_blocks[2](maps["2"])
+    second = F.interpolate(last, size=(5, 7), mode="nearest")
+    third = F.interpolate(second, size=(9, 14), mode="nearest")
+    for name, merged in (("0", third), ("1", second), ("2", last)):
+        assert torch.equal(ours(maps)[name], peer.layer_blocks[int(name)](merged))
+    other = OrderedDict(maps, **{"0": maps["0"] + 1})
+    assert torch.equal(ours(other)["0"], ours(maps)["0"])
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_every_row_learns_with_all_its_parameters_and_detects(row):
+    torch.manual_seed(0)
+    detector = build_detector(config(row), CLASSES)
+    image = torch.rand(3, 64, 96)
+    target = {"boxes": torch.tensor([[10.0, 10, 40, 50]]), "labels": torch.tensor([2])}
+    detector.losses([image], [target], torch.Generator().manual_seed(0)).total.backward()
+    assert [name for name, p in detector.named_parameters() if p.grad is None] == []
+    maps = detector.backbone(torch.rand(1, 3, 64, 96))
+    assert len(maps) == ROWS[row][1]
+    assert len(detector.detect([image])) == 1
+    strides = detector.roi_heads.pool.strides
+    assert [64 // one.shape[2] for one in maps] == list(strides)
+    sizes = {sizes for level in detector.rpn.anchor_generator.sizes for sizes in level}
+    assert sizes == {16, 24, 32, 48, 64, 96}, "every variant has the anchors of all levels"
+
+
+@pytest.mark.parametrize("row", ["c4", "finest", "no lateral"])
+def test_fast_rcnn_has_the_switches_too(row):
+    detector = build_detector(config(row, "fast-rcnn"), CLASSES)
+    given = [torch.tensor([[5.0, 5, 40, 40], [10, 10, 60, 60]])]
+    assert len(detector.detect([torch.rand(3, 64, 96)], given)) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "anchors", "stride"),
+    [
+        ({"pyramid": False}, 47, 16),
+        ({"pyramid": False, "backbone": {"name": "resnet50", "stage": 5}}, 12, 32),
+        ({}, 200, None),
+        ({"pyramid": {"finest": True}}, 750, 4),
+    ],
+)
+def test_as_many_anchors_as_table_4_1_says(change, anchors, stride):
+    """Thousands of anchors on an image of 800 x 1000 pixels; computed from shapes alone."""
+    options = {"kind": "faster-rcnn", "backbone": {"name": "resnet50"}} | change
+    with torch.device("meta"):
+        detector = build_detector(options, CLASSES, pretrained=False)
+        cells = [one.shape[2] * one.shape[3] for one in detector.backbone(torch.zeros(1, 3, 800, 1000))]
+    per_cell = detector.rpn.anchor_generator.num_anchors_per_location()
+    assert round(sum(c * n for c, n in zip(cells, per_cell, strict=True)) / 1000) == anchors
+    if stride is not None:
+        assert detector.roi_heads.pool.strides == (stride,)
+        assert detector.rpn.anchor_generator.sizes == ((32, 64, 128, 256, 512),)
+
+
+def test_batch_norm_behind_the_convolutions():
+    made = build_detector(SMALL | {"pyramid": {"norm": "batch"}}, CLASSES)
+    norms = [name for name, m in made.backbone.fpn.named_modules() if isinstance(m, nn.BatchNorm2d)]
+    assert len(norms) == 6
+    assert made.backbone.fpn.inner_blocks[0][0].bias is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"pyramid": {"top_down": False, "lateral": False}}, "neither top_down nor lateral"),
+        ({"pyramid": {"finest": True, "top_down": False}}, "pyramid: false and backbone.stage: 2"),
+        ({"pyramid": {"topdown": False}}, r"detector\.pyramid\.topdown does not exist"),
+        ({"pyramid": {"norm": "group"}}, r"pyramid\.norm 'group' does not exist; choose 'batch' or null"),
+        ({"pyramid": False, "backbone": {"name": "small", "stage": 5}}, "stage is 5; 3 widths end at C4"),
+        ({"pyramid": False, "backbone": {"name": "small", "stage": 1}}, "there are C2 to C5"),
+        ({"pyramid": False, "backbone": {"name": "resnet18", "stage": 5}, "head": {"kind": "conv5"}}, "conv5 needs"),
+        ({"pyramid": {"finest": True}, "backbone": {"name": "vgg16"}}, "vgg16 gives a single map"),
+        ({"backbone": {"name": "small", "stage": 3}}, "stage"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(change, message):
+    with pytest.raises(RecipeError, match=message), torch.device("meta"):
+        build_detector(SMALL | change, CLASSES)
+
+
+def test_a_proposal_network_by_itself(tmp_path):
+    """It learns and proposes as the first stage of the whole detector does, and says that it does not detect."""
+    torch.manual_seed(0)
+    whole = build_detector(SMALL | {"pyramid": {"top_down": False}}, CLASSES).eval()
+    kept = {key: SMALL[key] for key in ("backbone", "channels", "min_size", "rpn")}
+    alone = build_detector(kept | {"kind": "rpn", "pyramid": {"top_down": False}}, CLASSES).eval()
+    state = {name: value for name, value in whole.state_dict().items() if not name.startswith("roi_heads.")}
+    alone.load_state_dict(state)
+    data = load_data("digit-scenes", split="train", length=2, size=64)
+    images, targets = zip(*(data[i] for i in range(2)), strict=True)
+    targets = [dict(target, labels=torch.ones_like(target["labels"])) for target in targets]
+    for mine, theirs in zip(alone.proposals(images, 15), whole.proposals(images, 15), strict=True):
+        assert torch.equal(mine, theirs)
+        assert len(mine) <= 15
+    mine, theirs = (one.losses(images, targets, torch.Generator().manual_seed(1)) for one in (alone, whole))
+    assert set(mine) == {"objectness", "rpn_box"}
+    assert all(torch.equal(mine[name], theirs[name]) for name in mine)
+    mine.total.backward()
+    assert all(p.grad is not None for p in alone.parameters())
+    with pytest.raises(DataError, match="gives no detections: ask for proposals"):
+        alone.detect(images)
+    given = with_proposals(data, kind="detector", name=save_detector(alone, tmp_path / "a.safetensors"), top=20)
+    assert 0 <= proposal_recall(given).summary["AR100"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"test": {"name": "digit-scenes"}}, "test: a region proposal network gives no detections"),
+        ({"hardener": {"kind": "random-dropout"}}, "rpn has no RoIs"),
+        ({"detector.head": {"width": 3}}, "detector.head is not an option of rpn"),
+    ],
+)
+def test_what_a_recipe_cannot_ask_of_a_proposal_network(change, message):
+    plain = {
+        "data": {"name": "digit-scenes"},
+        "detector": {"kind": "rpn", "backbone": {"name": "small"}, "min_size": None},
+        "stages": [{"steps": 10, "lr": 0.02}],
+    }
+    with pytest.raises(RecipeError, match=message):
+        Recipe.from_dict(plain).replace(change)
+
+
+DIGITS = [name for name in Recipe.shipped() if name.startswith("fpn/digits")]
+
+
+@pytest.mark.parametrize("name", DIGITS)
+def test_the_small_ablations_differ_in_what_they_say_only(name):
+    base, recipe = Recipe.load("digit-scenes/faster-rcnn"), Recipe.load(name)
+    assert recipe.steps == Recipe.load("fpn/digits").steps
+    same = recipe.replace({"detector": base.detector, "stages.0.steps": base.steps})
+    assert same.fingerprint() == base.fingerprint()
+    keys = {**base.detector, **recipe.detector}
+    changed = {key for key in keys if base.detector.get(key) != recipe.detector.get(key)}
+    assert changed <= {"pyramid", "backbone", "channels", "anchor_sizes", "rpn"}
+    assert bool(changed) == (name != "fpn/digits")
+    sizes = [sorted(size for level in one.detector["anchor_sizes"] for size in level) for one in (base, recipe)]
+    assert sizes[0] == sizes[1], "all have the same anchors"

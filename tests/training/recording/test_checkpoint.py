@@ -1,0 +1,149 @@
+"""Checkpoints: whole or not there, whatever happens to the disk."""
+
+from __future__ import annotations
+
+import builtins
+import errno
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from workbench.errors import RunError
+from workbench.training.recording import checkpoint
+from workbench.training.recording.checkpoint import (
+    checkpoints,
+    load_checkpoint,
+    newest_checkpoint,
+    prepare_folder,
+    save_checkpoint,
+    write_atomically,
+    write_json,
+)
+
+
+def save(folder: Path, step: int, *, keep: int | None = None, ends: set[int] = frozenset()) -> Path:
+    state = {"step": step, "detector": {"weight": torch.arange(1000.0) + step}, "losses": [0.5, None, "x"]}
+    return save_checkpoint(folder, state, keep=keep, stage_ends=set(ends))
+
+
+def steps(folder: Path) -> list[int]:
+    return [checkpoint.checkpoint_step(path) for path in checkpoints(folder)]
+
+
+def test_what_is_saved_is_loaded_without_running_code(tmp_path):
+    path = save(tmp_path, 500)
+    assert path.name == "step-00000500.pt"
+    state = torch.load(path, weights_only=True)
+    assert torch.equal(state["detector"]["weight"], torch.arange(1000.0) + 500)
+    assert load_checkpoint(path)["losses"] == [0.5, None, "x"]
+    assert json.loads((tmp_path / "checkpoints" / "latest.json").read_text()) == {"file": path.name, "step": 500}
+
+
+@pytest.mark.parametrize(
+    ("keep", "ends", "left"),
+    [(1, set(), [50]), (2, set(), [40, 50]), (2, {20}, [20, 40, 50]), (None, set(), [10, 20, 30, 40, 50])],
+)
+def test_the_newest_and_stage_ends_are_kept(tmp_path, keep, ends, left):
+    for step in range(10, 60, 10):
+        save(tmp_path, step, keep=keep, ends=ends)
+    assert steps(tmp_path) == left
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def flip_a_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    place = content.index(torch.tensor([777.0 + 20]).numpy().tobytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+def of_another_kind(path: Path) -> None:
+    torch.save({"weights": torch.zeros(1)}, path)
+
+
+def with_code_inside(path: Path) -> None:
+    torch.save({"version": 1, "step": 20, "bad": Path("x")}, path)
+
+
+@pytest.mark.parametrize("damage", [truncate, empty, flip_a_bit, of_another_kind, with_code_inside])
+def test_a_damaged_newest_checkpoint_is_passed_over(tmp_path, caplog, damage):
+    save(tmp_path, 10)
+    damage(save(tmp_path, 20))
+    assert newest_checkpoint(tmp_path)["step"] == 10
+    assert "step-00000020.pt" in caplog.text
+    assert "trying the one before" in caplog.text
+
+
+def test_no_checkpoint_and_none_that_can_be_read(tmp_path):
+    assert newest_checkpoint(tmp_path) is None
+    truncate(save(tmp_path, 10))
+    with pytest.raises(RunError, match=r"no checkpoint in .* can be read; delete them to start"):
+        newest_checkpoint(tmp_path)
+
+
+def test_a_full_device_gives_a_clear_error(tmp_path, monkeypatch):
+    """Writes go to /dev/full, the kernel's own full disk."""
+    save(tmp_path, 10)
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+
+    def open_full(*_):
+        return builtins.open("/dev/full", "wb")
+
+    monkeypatch.setattr(checkpoint, "open", open_full, raising=False)
+    with pytest.raises(RunError, match=r"step-00000020.pt cannot be written .*full: make room, then resume"):
+        save(tmp_path, 20)
+    assert newest_checkpoint(tmp_path)["step"] == 10
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"), [(errno.EROFS, "may not be written to"), (errno.ENOSPC, "make room"), (errno.EIO, "mend")]
+)
+def test_a_disk_that_refuses_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, number, advice):
+    write_json(tmp_path / "latest.json", {"step": 1})
+
+    def refuse(*_):
+        raise OSError(number, "refused")
+
+    monkeypatch.setattr(checkpoint.os, "replace", refuse)
+    with pytest.raises(RunError, match=advice):
+        write_json(tmp_path / "latest.json", {"step": 2})
+    assert json.loads((tmp_path / "latest.json").read_text()) == {"step": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["latest.json"]
+
+
+def test_a_writer_that_fails_leaves_nothing(tmp_path):
+    def fail(file):
+        file.write(b"half")
+        raise KeyError("bug")
+
+    with pytest.raises(KeyError):
+        write_atomically(tmp_path / "file", fail)
+    assert not list(tmp_path.iterdir())
+
+
+def test_leftovers_of_a_killed_process_are_swept_away(tmp_path):
+    class AnyRecipe:
+        def save(self, path):
+            path.write_text("")
+
+    save(tmp_path, 10)
+    half = tmp_path / "checkpoints" / ".step-00000020.pt.123.tmp"
+    half.write_bytes(b"half")
+    for name in ("error.json", "stop.json", "metrics.jsonl"):
+        (tmp_path / name).write_text("{}")
+    prepare_folder(tmp_path, AnyRecipe(), resume=True)
+    assert not half.exists()
+    assert steps(tmp_path) == [10]
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoints", "metrics.jsonl", "recipe.yaml"}
+    prepare_folder(tmp_path, AnyRecipe(), resume=False)
+    assert {path.name for path in tmp_path.rglob("*")} == {"checkpoints", "recipe.yaml"}

@@ -1,0 +1,51 @@
+"""Images on their way to the browser."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from workbench.detectors.base import SLACK
+from workbench.errors import DataError
+
+PNG_PIXELS = 300_000  # larger pictures travel as JPEG
+LONGEST = 1280  # pixels; no panel shows more
+
+
+def as_image(image: Tensor | np.ndarray | Image.Image) -> Tensor:
+    """uint8 [3, H, W] of a tensor [3, H, W] (uint8, or float in 0..1), or of an array or PIL image [H, W, 3].
+
+    Raises DataError for other shapes and kinds.
+    """
+    if isinstance(image, Image.Image):
+        image = np.asarray(image.convert("RGB"))
+    if isinstance(image, np.ndarray):
+        tensor = torch.from_numpy(np.array(image))  # a copy: PIL's memory is read-only
+        tensor = tensor.permute(2, 0, 1) if tensor.ndim == 3 else tensor
+    else:
+        tensor = image.detach().as_subclass(Tensor).cpu()
+    if tensor.ndim != 3 or tensor.shape[0] != 3 or 0 in tensor.shape:
+        raise DataError(f"image has shape {tuple(image.shape)}; expected a tensor [3, H, W] or an array [H, W, 3]")
+    if tensor.is_floating_point():
+        if not float(tensor.max()) <= 1 + SLACK:  # also not a number
+            raise DataError(f"image has float values up to {float(tensor.max()):.3g}; expected 0 to 1, or uint8")
+        tensor = (tensor.clamp(0, 1) * 255).round().to(torch.uint8)
+    if tensor.dtype != torch.uint8:
+        raise DataError(f"image is {tensor.dtype}; expected uint8, or float in 0..1")
+    return tensor.contiguous()
+
+
+def encode(image: Tensor, longest: int = LONGEST) -> bytes:
+    """PNG of a small image uint8 [3, H, W], JPEG of a large one; shrunk until its long side is `longest`."""
+    picture = Image.fromarray(image.permute(1, 2, 0).contiguous().numpy())
+    picture.thumbnail((longest, longest))
+    out = io.BytesIO()
+    if picture.width * picture.height <= PNG_PIXELS:
+        picture.save(out, "PNG", compress_level=1)
+    else:
+        picture.save(out, "JPEG", quality=90)
+    return out.getvalue()

@@ -1,0 +1,252 @@
+"""Point at a region of an image and ask detectors about it: what the explorers have in common.
+
+JupyterLab sends the next change of a slider only when the last is answered, so the newest wins and a slow detector
+never falls behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ipywidgets
+import numpy as np
+import traitlets
+from PIL import Image
+from torch import Tensor
+
+from widgets.parts.attention_parts import LAST, Source, controls_for, describe, largest, named
+from widgets.parts.explorer import Explorer
+from widgets.parts.pictures import as_image, encode
+from widgets.parts.region_picker import RegionPicker
+from workbench.analysis.occlusion_probe import OcclusionProbe, Thing
+from workbench.data import Dataset
+from workbench.detectors.base import Detector
+from workbench.errors import DataError
+from workbench.training import Run
+from workbench.types import Target
+
+SIZE = {"side": 1.25, "dpi": 100}  # inches of a panel, pixels per inch
+POINT = "Click an object, or drag a region of your own; it is then outlined in yellow."
+
+
+class RegionExplorer(Explorer):
+    """Detectors, an image and a region of it; subclasses ask about it (`_look`, `_answer`) and draw (`_draw`).
+
+    See a subclass for the arguments. Every traitlet of `STATE` can be set from Python or with its control.
+    """
+
+    OPTIONS: tuple[str, ...] = ()  #: traitlets of the subclass that change the answer but need no other look
+    QUESTION = "Explain class"  #: what the class is wanted for
+    HARDENED = False  #: whether a run's detectors come with their hardener
+
+    detector = traitlets.Unicode()
+    step = traitlets.Int(LAST)
+    index = traitlets.Int(0)
+    chosen = traitlets.Int(None, allow_none=True)
+    box = traitlets.List(traitlets.Float())
+    label = traitlets.Int(0)
+
+    def __init__(
+        self,
+        detectors: Detector | Run | Sequence[Run] | Mapping[str, Detector | Run],
+        data: Dataset | Tensor | np.ndarray | Image.Image,
+        target: Target | None = None,
+        *,
+        classes: tuple[str, ...] | None = None,
+        **state: Any,
+    ):
+        things = named(detectors).items()
+        self.sources = {name: Source(thing, hardener=self.HARDENED) for name, thing in things}
+        self.data = data if isinstance(data, Dataset) else [(as_image(data), target)]
+        if not self.sources or not len(self.data):
+            raise DataError("at least one detector and one image are needed")
+        self._classes = classes or getattr(data, "classes", None)
+        self.STATE = ("detector", "step", *self.OPTIONS, "index", "chosen", "box", "label")
+        self.objects: list[Thing] = []
+        self._compared: dict[tuple, Any] = {}
+        self._names: list[str] = ["background"]
+        super().__init__()
+        self.detector = next(iter(self.sources))
+        self.children = self._parts()
+        self._begin(**{"detector": self.detector, "index": 0, **state})
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(self.sources)}; {len(self.data)} images)"
+
+    def show(self, **state: Any) -> None:
+        """Set several traitlets and draw once; what follows from them (the region from the object) is set too."""
+        self._take(state)
+        if set(state) - set(self.OPTIONS):
+            self._look()
+        self._answer()
+        self._draw()
+
+    def refresh(self) -> None:
+        """Look for checkpoints that came or went since; a run that trains writes new ones."""
+        self._compared.clear()
+        self._guarded(self.show, detector=self.detector)
+
+    # ---- for subclasses --------------------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        """Ask the detector about the region."""
+
+    def _answer(self) -> None:
+        """What follows from the options."""
+
+    def _draw(self) -> None:
+        """Draw what was found."""
+        raise NotImplementedError
+
+    def _guess(self) -> int:
+        """The class to ask about where the region is no object."""
+        raise NotImplementedError
+
+    def _find_objects(self, target: Target | None) -> list[Thing]:
+        """What can be chosen in the image: the true objects, and what the first detector finds besides."""
+        first = next(iter(self.sources.values())).detector()
+        return OcclusionProbe({"": first}, self.image, target, classes=self._classes).objects
+
+    def _controls_of_options(self) -> dict[str, ipywidgets.Widget]:
+        """A control for each of `OPTIONS`."""
+        return {}
+
+    def _panels(self) -> list[ipywidgets.Widget]:
+        """What stands beside the image."""
+        raise NotImplementedError
+
+    def _draw_comparison(self) -> None:
+        """Draw into `compared`, once that is open."""
+        raise NotImplementedError
+
+    def _seen(self, name: str, step: int, box: Sequence[float], label: int) -> Any:
+        """What a source says of a region and a class of its own."""
+        raise NotImplementedError
+
+    def _ask(self, name: str, step: int, thing: Thing | None = None) -> Any:
+        """What any source says of the region, or of an object; None if it does not know the class."""
+        box = self.box if thing is None else list(thing.box)
+        wanted = self._names[self.label] if thing is None else thing.name
+        key = (name, step, tuple(box), wanted)
+        if key not in self._compared:
+            classes = ["background", *self.sources[name].detector(step).classes]
+            if wanted not in classes:
+                return None
+            self._compared[key] = self._seen(name, step, box, classes.index(wanted))
+        return self._compared[key]
+
+    @property
+    def _source(self) -> Source:
+        return self.sources[self.detector]
+
+    @property
+    def _detector(self) -> Detector:
+        return self._source.detector(self.step)
+
+    # ---- what follows from what ------------------------------------------------------------------------------
+
+    def _follow(self, name: str, state: Mapping[str, Any]) -> None:
+        if name == "detector":
+            self._take_detector()
+        elif name == "index":
+            self._take_image()
+            self._take_object()
+        elif name == "chosen":
+            self._take_object()
+        elif name == "box":
+            self.chosen = state.get("chosen")
+
+    def _take_detector(self) -> None:
+        """Its checkpoints and classes; the class that is asked about stays the same by name."""
+        steps, step = self._source.steps, self.step
+        name = self._names[self.label]
+        self._controls["step"].options = [*((f"{one:,}", one) for one in steps), ("last", LAST)]
+        self.step = step if step in steps else LAST
+        self._controls["step"].layout.display = None if steps else "none"
+        self._names = ["background", *self._detector.classes]
+        self._controls["label"].options = [(text, place) for place, text in enumerate(self._names)]
+        self.label = self._names.index(name) if name in self._names else 0
+
+    def _take_image(self) -> None:
+        """The image and its objects."""
+        image, target = self.data[self.index]
+        self.image = as_image(image)
+        self._compared.clear()
+        self.objects = self._find_objects(target)
+        texts = [describe(place, thing, target) for place, thing in enumerate(self.objects)]
+        height, width = self.image.shape[-2:]
+        with self.picker.hold_sync():
+            self.picker.chosen = None
+            self.picker.picture, self.picker.width, self.picker.height = encode(self.image), width, height
+            boxes = zip(self.objects, texts, strict=True)
+            self.picker.objects = [{"box": list(thing.box), "text": text} for thing, text in boxes]
+            self._controls["chosen"].options = [(text, place) for place, text in enumerate(texts)]
+            self.chosen = largest(self.objects)
+
+    def _take_object(self) -> None:
+        """Its box and its class; without an object the whole image."""
+        height, width = self.image.shape[-2:]
+        thing = None if self.chosen is None else self.objects[self.chosen]
+        if thing is not None:
+            self.box = list(thing.box)
+        elif not self.objects:
+            self.box = [0.0, 0.0, width, height]
+        if thing is not None and thing.name in self._names:
+            self.label = self._names.index(thing.name)
+        elif self.label == 0:
+            self.label = self._guess()
+
+    # ---- parts -----------------------------------------------------------------------------------------------
+
+    def _parts(self) -> list[ipywidgets.Widget]:
+        self.picker = RegionPicker(layout={"width": "100%"})
+        self.picker.observe(self._on_drawn, "drawn")
+        self._controls = {
+            **controls_for(list(self.sources), len(self.data), self.QUESTION),
+            **self._controls_of_options(),
+        }
+        for name, control in [*self._controls.items(), ("chosen", self.picker)]:
+            traitlets.link((self, name), (control, name if control is self.picker else "value"))
+        traitlets.dlink((self, "box"), (self.picker, "box"))
+        self._facts = ipywidgets.HTML()
+        parts = [ipywidgets.HTML(POINT), self.picker, *self._controls.values()]
+        left = ipywidgets.VBox(parts, layout={"flex": "0 0 320px"})
+        right = ipywidgets.VBox([self._facts, *self._panels()], layout={"flex": "1 1 500px", "min_width": "300px"})
+        row = ipywidgets.HBox([left, right], layout={"flex_flow": "row wrap", "grid_gap": "16px"})
+        trained = any(source.run for source in self.sources.values())
+        title = "This region over training" if trained else "All objects of this image"
+        self.compared = picture()
+        self.comparison = ipywidgets.Accordion([self.compared], titles=(title,), selected_index=None)
+        self.comparison.observe(lambda _: self._guarded(self._draw_comparison), "selected_index")
+        return [row, self._message, self.comparison]
+
+    def _on_drawn(self, change: dict[str, Any]) -> None:
+        self.box = change["new"]
+
+    @traitlets.validate("detector", "step", "index", "chosen", "label")
+    def _exists(self, proposal: dict[str, Any]) -> Any:
+        """Only what there is, so that nothing is half set when it fails."""
+        name, value = proposal["trait"].name, proposal["value"]
+        allowed = {
+            "detector": self.sources,
+            "step": [LAST, *(self._source.steps if name == "step" else ())],
+            "index": range(len(self.data)),
+            "chosen": [None, *range(len(self.objects))],
+            "label": range(len(self._names)),
+        }[name]
+        if value not in allowed:
+            raise traitlets.TraitError(f"{name} is {value!r}; there are {list(allowed)}")
+        return value
+
+    @traitlets.validate("box")
+    def _four_numbers(self, proposal: dict[str, Any]) -> list[float]:
+        if len(proposal["value"]) != 4:
+            raise traitlets.TraitError(f"box needs 4 numbers, xyxy pixels, not {proposal['value']}")
+        return proposal["value"]
+
+
+def picture() -> ipywidgets.Image:
+    """A place for a figure, in its own size where there is room."""
+    layout = {"max_width": "100%", "object_fit": "contain", "align_self": "flex-start"}
+    return ipywidgets.Image(format="png", layout=layout)

@@ -1,0 +1,1 @@
+"""What analyses look up in data sets."""

@@ -1,0 +1,188 @@
+"""The doctor for data: what is wrong with a data set, and with anchors for it, before it costs hours.
+
+The readers of annotation files collect their own problems (`Dataset.problems`; load with `strict=False` to see
+all of them); here the targets and the images themselves are looked at.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.ops import box_iou
+
+from workbench.data.dataset import Dataset
+from workbench.data.doctor_images import check_labelled_images
+from workbench.data.reading.boxes import SLACK, look_like_fractions, look_like_xywh
+from workbench.data.reading.problems import Problem, Report
+from workbench.errors import DataError
+from workbench.types import Target
+
+__all__ = ["Problem", "Report", "check_anchors", "check_data"]
+
+
+def check_data(data: Dataset, *, images: bool = True, limit: int | None = None) -> Report:
+    """Look for what is wrong in a data set.
+
+    images: decode every image, too, which takes most of the time. limit: look at the first so many images only.
+    Finds what the annotation files' reader found (unknown categories, duplicate ids, mixed-up formats, boxes
+    outside); unreadable or truncated images, sizes other than annotated, boxes that are empty, outside or not
+    finite, labels outside 1..K, duplicate image ids, images without objects. Raises nothing for bad data.
+    """
+    if data.columns is not None:
+        return check_labelled_images(data, images=images, limit=limit)
+    number = len(data) if limit is None else min(limit, len(data))
+    problems = list(data.problems)
+    if number == 0:
+        problems.append(Problem("error", str(data), "there are no images", "Check root and split."))
+    ids: Counter[int] = Counter()
+    empty: list[str] = []
+    all_boxes, all_sizes = [], []
+    for index in range(number):
+        try:
+            where, size, target = data.where(index), data.size(index), data.target(index)
+        except DataError as error:
+            problems.append(_from_error(error, "Correct the annotations."))
+            continue
+        ids[int(target["image_id"])] += 1
+        if len(target["boxes"]) == 0:
+            empty.append(where)
+        boxes = target["boxes"].as_subclass(Tensor).reshape(-1, 4).double()
+        all_boxes.append(boxes.numpy())
+        all_sizes.append(np.tile(np.array(size, float), (len(boxes), 1)))
+        problems += _target_problems(target, boxes, size, len(data.classes), where)
+        if images:
+            problems += _image_problems(data, index)
+    problems += _id_problems(ids, data) + _empty_problems(empty, number, data)
+    if all_boxes and not data.problems:
+        problems += _format_problems(np.concatenate(all_boxes), np.concatenate(all_sizes), data)
+    return Report(str(data), problems)
+
+
+def check_anchors(
+    boxes: Tensor, anchors: Tensor, *, threshold: float = 0.5, lowest: float = 0.3, where: str = "anchors"
+) -> list[Problem]:
+    """Whether anchors fit the objects.
+
+    boxes: [N, 4] and anchors: [A, 4], both xyxy pixels of the image as the detector sees it (after resizing); to
+    compare shapes alone, centre both at the origin. An object is missed if no anchor reaches IoU `threshold`.
+    Gives a warning if more than 10 % are missed, an error if more than 10 % do not even reach `lowest`: those
+    objects are learned as background, or from one poor anchor each.
+    """
+    if len(boxes) == 0:
+        return []
+    fix = "Choose anchor sizes and aspect ratios nearer to the objects, or resize the images."
+    if len(anchors) == 0:
+        return [Problem("error", where, "there are no anchors", fix)]
+    best = torch.cat([box_iou(part.float(), anchors.float()).amax(1) for part in boxes.split(1024)])
+    for level, limit in (("error", lowest), ("warning", threshold)):
+        missed = best < limit
+        if missed.float().mean() > 0.1:
+            sides = (boxes[missed, 2:] - boxes[missed, :2]).prod(1).clamp(min=0).sqrt()
+            what = (
+                f"{missed.float().mean():.0%} of {len(boxes)} objects have no anchor of IoU ≥ {limit:g} "
+                f"(their median side is {sides.median():.0f} px)"
+            )
+            return [Problem(level, where, what, fix)]
+    return []
+
+
+def _target_problems(
+    target: Target, boxes: Tensor, size: tuple[int, int], num_classes: int, where: str
+) -> Iterator[Problem]:
+    labels = target["labels"]
+    if len(labels) != len(boxes):
+        what = f"{len(boxes)} boxes, but {len(labels)} labels"
+        yield Problem("error", where, what, "Give each box one label.")
+    for row in torch.nonzero((labels < 1) | (labels > num_classes)).ravel().tolist():
+        what = f"object {row} has label {int(labels[row])}"
+        yield Problem("error", where, what, f"Labels run from 1 to {num_classes}; 0 is the background.")
+    kinds = _box_kinds(boxes, size)
+    for row in torch.nonzero(kinds).ravel().tolist():
+        values = " ".join(f"{value:g}" for value in boxes[row].tolist())
+        what, fix = _BOX_WRONG[int(kinds[row])]
+        yield Problem("error", where, f"box {values} of object {row} {what}", fix)
+    masks = target.get("masks")
+    if masks is not None and tuple(masks.shape) != (len(boxes), *size):
+        what = f"masks are {tuple(masks.shape)} instead of {(len(boxes), *size)}"
+        yield Problem("error", where, what, "Give one mask of the image's size per object.")
+
+
+_BOX_WRONG = {
+    1: ("lies outside its image", "Clip the box."),
+    2: ("is empty", "Boxes are xyxy with x2 > x1 and y2 > y1."),
+    3: ("is not finite", "Remove the object."),
+}
+
+
+def _box_kinds(boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    """Which entry of `_BOX_WRONG` is true of each box [N]; 0 for good boxes."""
+    most = torch.tensor([size[1], size[0]]) + SLACK
+    outside = (boxes[:, :2] < -SLACK).any(1) | (boxes[:, 2:] > most).any(1)
+    kinds = outside.long()
+    kinds[(boxes[:, 2:] <= boxes[:, :2]).any(1)] = 2
+    kinds[~boxes.isfinite().all(1)] = 3
+    return kinds
+
+
+def _image_problems(data: Dataset, index: int) -> list[Problem]:
+    try:
+        path = data.path(index)
+        size = _decoded_size(path) if path is not None else tuple(data.image(index).shape[-2:])
+    except DataError as error:
+        return [_from_error(error, "Replace the file or take the image off the list.")]
+    if size != data.size(index):
+        true, said = (f"{height} × {width}" for height, width in (size, data.size(index)))
+        what = f"the image is {true} pixels, its annotation says {said}"
+        return [Problem("error", data.where(index), what, "Annotate at the size of the file.")]
+    return []
+
+
+def _decoded_size(path: Path) -> tuple[int, int]:
+    """Height and width of an image, decoded to its last byte: Pillow, unlike libjpeg, minds truncation."""
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return image.height, image.width
+    except FileNotFoundError:
+        raise DataError(f"{path}: this image does not exist") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError(f"{path}: this image cannot be read ({error})") from error
+
+
+def _id_problems(ids: Counter[int], data: Dataset) -> list[Problem]:
+    fix = "Give each image an id of its own: evaluation would mix them."
+    return [
+        Problem("error", str(data), f"image_id {identity} occurs {number} times", fix)
+        for identity, number in ids.items()
+        if number > 1
+    ]
+
+
+def _empty_problems(empty: list[str], number: int, data: Dataset) -> list[Problem]:
+    if not empty:
+        return []
+    what = f"{len(empty)} of {number} images have no objects, the first is {empty[0]}"
+    return [Problem("warning", str(data), what, "Fine if they are meant as background.")]
+
+
+def _format_problems(boxes: np.ndarray, sizes: np.ndarray, data: Dataset) -> list[Problem]:
+    found = {
+        "x, y, width, height": look_like_xywh(boxes, sizes),
+        "fractions of the image": look_like_fractions(boxes, sizes),
+    }
+    return [
+        Problem("error", str(data), f"boxes look like {words}, not like corners in pixels", "Convert the boxes.")
+        for words, true in found.items()
+        if true
+    ]
+
+
+def _from_error(error: DataError, fix: str) -> Problem:
+    where, _, what = str(error).partition(": ")
+    return Problem("error", where, what or where, fix)

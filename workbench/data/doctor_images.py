@@ -1,0 +1,86 @@
+"""The doctor for images of one class each: unreadable files, empty classes, files that occur twice, pairs in the
+test."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from workbench.data.dataset import Dataset
+from workbench.data.reading.problems import Problem, Report
+from workbench.errors import DataError
+
+LEAST = 2  #: images that a class needs to learn anything from
+
+
+def check_labelled_images(data: Dataset, *, images: bool = True, limit: int | None = None) -> Report:
+    """What is wrong with images of one class each.
+
+    images: decode the clean ones, too, at most `limit` of them, evenly spread. Finds unreadable images, classes
+    without or with hardly any images, labels outside 1..K. Raises nothing for bad data.
+    """
+    if len(data) == 0:
+        return Report(str(data), [Problem("error", str(data), "there are no images", "Check root and split.")])
+    problems, clean = list(data.problems), []
+    labels: Counter[int] = Counter()
+    for index in range(len(data)):
+        target = data.target(index)
+        labels[target["label"]] += 1
+        if not 1 <= target["label"] <= len(data.classes):
+            what = f"label {target['label']} is outside 1..{len(data.classes)}"
+            problems.append(Problem("error", data.where(index), what, "Give it a label of the data set's classes."))
+        if target["pattern"] == 0:
+            clean.append(index)
+    problems += _class_problems(data, labels)
+    for index in _spread(clean, limit) if images else ():
+        problems += _image_problems(data, index)
+    return Report(str(data), problems)
+
+
+def check_leaks(train: Dataset, test: Dataset) -> Iterator[Problem]:
+    """Whether test images are among the training images or their pairs: by file, or else by equal pixels."""
+    known = {_identity(train, index): "training images" for index in _clean(train)}
+    if train.pairs is not None:
+        known |= {
+            _identity(train.pairs.clean, i): "pairs of clean and occluded images" for i in _clean(train.pairs.clean)
+        }
+    shared = Counter(known[found] for index in _clean(test) if (found := _identity(test, index)) in known)
+    for where, number in shared.items():
+        what = f"{number} test images are also among the {where}; the figures would be too good"
+        yield Problem("error", "test", what, "Use splits that share no image.")
+
+
+def _class_problems(data: Dataset, labels: Counter[int]) -> Iterator[Problem]:
+    for label, name in enumerate(data.classes, start=1):
+        if labels[label] == 0:
+            yield Problem("error", f"{data} class {name}", "it has no images", "Add images or remove the class.")
+        elif labels[label] < LEAST:
+            what = f"it has {labels[label]} image"
+            yield Problem("warning", f"{data} class {name}", what, "Add images: little can be learned from so few.")
+
+
+def _image_problems(data: Dataset, index: int) -> Iterator[Problem]:
+    try:
+        size = tuple(data.image(index).shape[-2:])
+    except DataError as error:
+        where, _, what = str(error).partition(": ")
+        yield Problem("error", where, what or where, "Replace the file or take the image out of the folder.")
+        return
+    if size != data.size(index):
+        what = f"the image is {size[0]} × {size[1]} pixels, the data set says {data.size(index)}"
+        yield Problem("error", data.where(index), what, "State the true size.")
+
+
+def _clean(data: Dataset) -> list[int]:
+    return [index for index in range(len(data)) if data.target(index)["pattern"] == 0]
+
+
+def _identity(data: Dataset, index: int) -> object:
+    """The file of an image; of made images, their pixels."""
+    path = data.path(index)
+    return data.image(index).numpy().tobytes() if path is None else path.resolve()
+
+
+def _spread(indices: list[int], limit: int | None) -> list[int]:
+    number = len(indices) if limit is None else min(limit, len(indices))
+    return [indices[round(i * (len(indices) - 1) / max(1, number - 1))] for i in range(number)]

@@ -1,0 +1,171 @@
+"""From the plain values of a recipe to the parts of an R-CNN: trunk, RoI head, and how images are prepared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from torch import Tensor, nn
+from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead, FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
+from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
+
+from workbench.detectors.layers.backbones import (
+    PLAIN,
+    SmallBackbone,
+    check_backbone,
+    resnet_body,
+    resnet_widths,
+)
+from workbench.detectors.layers.box_heads import DropoutHead
+from workbench.detectors.layers.feature_cache import FeatureCache
+from workbench.detectors.layers.fpn import Pyramid, SingleMap, norm_layer
+from workbench.detectors.layers.pretrained import load_fc
+from workbench.detectors.layers.roi_head import Conv5Head, RoIHead
+from workbench.detectors.layers.roi_max_pool import RoIMaxPool
+from workbench.detectors.layers.roi_pool import PyramidPool, RoIAlign
+from workbench.errors import RecipeError
+from workbench.options import Count, check_options, check_value
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+POOLINGS: dict[str, type[PyramidPool]] = {"align": RoIAlign, "max": RoIMaxPool}
+
+
+class KeepSize(GeneralizedRCNNTransform):
+    """Normalises and batches images, but leaves their size alone."""
+
+    def resize(self, image: Tensor, target: dict | None = None) -> tuple[Tensor, dict | None]:
+        """The image and its target as they are."""
+        return image, target
+
+
+class Trunk(NamedTuple):
+    """A backbone and what the rest of the detector must know of it."""
+
+    name: str
+    module: nn.Module
+    channels: int
+    strides: tuple[int, ...]  #: of the levels that RoIs are pooled from
+    extra_levels: int = 0  #: further, coarser levels that only propose
+    conv5: nn.Module | None = None  #: the stage after C4, as a head
+    weights: str | None = None  #: where fc6 and fc7 have theirs from, too
+
+    @property
+    def plain(self) -> bool:
+        """Whether its network ends in fc6 and fc7."""
+        return self.name in PLAIN
+
+
+def build_transform(min_size: int | list[int] | None, max_size: int | None) -> GeneralizedRCNNTransform:
+    """Resizes, normalises and batches images; see `FasterRCNN.build`."""
+    resize = KeepSize if min_size is None else GeneralizedRCNNTransform
+    return resize(min_size or 0, max_size or 10**6, IMAGENET_MEAN, IMAGENET_STD)
+
+
+def build_trunk(backbone: dict, pyramid: bool | dict, channels: int | None) -> Trunk:
+    """The trunk that `backbone` describes; see `FasterRCNN.build`. Raises RecipeError."""
+    options = dict(backbone)
+    name, cached = options.pop("name"), options.pop("cache", False)
+    stage = {"stage": options.pop("stage")} if pyramid is False and "stage" in options else {}
+    options = check_backbone(name, options, plain=True) | stage
+    if cached and pyramid is not False:
+        raise RecipeError("detector.backbone.cache: only a single map can be remembered; say pyramid: false")
+    if name in PLAIN:
+        if pyramid is not False:
+            raise RecipeError(f"detector.pyramid: {name} gives a single map; say pyramid: false")
+        body = PLAIN[name](**options)
+        single = _single_map(body, cached, body.stride)
+        return Trunk(name, single, body.channels, (body.stride,), weights=options.get("weights"))
+    if pyramid is False:
+        return _single_trunk(name, options, cached)
+    body = SmallBackbone(**options) if name == "small" else resnet_body(name, stages=4, **options)[0]
+    fixed = ("body", "widths", "channels", "extra")
+    switches = {} if pyramid is True else check_options("detector.pyramid", Pyramid, pyramid, given=fixed)
+    small = name == "small"
+    width, extra = channels or (96 if small else 256), None if small or switches.get("finest") else LastLevelMaxPool()
+    strides = body.strides if small else (4, 8, 16, 32)
+    module = Pyramid(body, body.widths if small else resnet_widths(name), width, extra, **switches)
+    return Trunk(name, module, width, strides[:1] if switches.get("finest") else strides, int(extra is not None))
+
+
+def _single_trunk(name: str, options: dict, cached: bool) -> Trunk:
+    """One map of the small backbone or of a ResNet, C4 unless the options say another `stage`."""
+    stage = options.pop("stage", 4)
+    if not 2 <= stage <= 5:
+        raise RecipeError(f"detector.backbone.stage is {stage}; there are C2 to C5, of strides 4 to 32")
+    stride = 2**stage
+    if name == "small":
+        widths = SmallBackbone(**options).widths
+        if stage - 1 > len(widths):
+            raise RecipeError(f"detector.backbone.stage is {stage}; {len(widths)} widths end at C{len(widths) + 1}")
+        body = SmallBackbone(**options | {"widths": widths[: stage - 1]})
+        return Trunk(name, _single_map(body, cached, stride), widths[stage - 2], (stride,))
+    body, layer4 = resnet_body(name, stages=stage - 1, **options)
+    conv5 = Conv5Head(layer4) if stage == 4 else None
+    return Trunk(name, _single_map(body, cached, stride), resnet_widths(name)[stage - 2], (stride,), conv5=conv5)
+
+
+def _single_map(body: nn.Module, cached: bool, stride: int) -> SingleMap:
+    if not cached:
+        return SingleMap(body)
+    learns = any(parameter.requires_grad for parameter in body.parameters())
+    if learns or any(isinstance(module, nn.BatchNorm2d) for module in body.modules()):
+        raise RecipeError("detector.backbone.cache: the trunk learns; freeze all of it (frozen_stages, norm: frozen)")
+    return SingleMap(body, FeatureCache(stride=stride))
+
+
+def build_roi_head(
+    trunk: Trunk,
+    num_classes: int,
+    *,
+    head: dict | None,
+    pooling: str,
+    pool_size: int | None,
+    canonical_size: float,
+    roi: dict | None,
+) -> RoIHead:
+    """Pooling, box head and predictor for K classes; see `FasterRCNN.build`. Raises RecipeError."""
+    options = check_options("detector.roi", RoIHead, roi or {}, given=("pool", "box_head", "box_predictor"))
+    box_head, vector, pool_size = _box_head(head or {}, trunk, pool_size)
+    if pooling not in POOLINGS:
+        raise RecipeError(f"detector.pooling {pooling!r} does not exist; choose one of {sorted(POOLINGS)}")
+    pool = POOLINGS[pooling](trunk.strides, size=pool_size, canonical_size=canonical_size)
+    predictor = FastRCNNPredictor(vector, num_classes + 1)
+    return RoIHead(pool, box_head, predictor, **options)
+
+
+def _head_options(
+    kind: str, width: Count, dropout: float, pretrained: bool, layers: Sequence[Count], norm: str | None
+) -> None:
+    """Types of what `head` may hold; which of it, the kind says."""
+
+
+def _box_head(head: dict, trunk: Trunk, pool_size: int | None) -> tuple[nn.Module, int, int]:
+    """The box head, the length of its vectors and the pooled size it takes."""
+    kind = head.get("kind", "two-fc")
+    known = ["kind", "width", *(["layers", "norm"] if kind == "conv-fc" else ["dropout", "pretrained"])]
+    unknown = sorted(set(head) - set(known))
+    if unknown:
+        raise RecipeError(f"detector.head.{unknown[0]} does not exist; there are {', '.join(known)}")
+    for key, value in head.items():
+        check_value(f"detector.head.{key}", _head_options, key, value)
+    if kind == "conv5":
+        if trunk.conv5 is None:
+            raise RecipeError("detector.head.kind: conv5 needs a ResNet and pyramid: false")
+        return trunk.conv5, 2 * trunk.channels, pool_size or 14
+    if kind == "conv-fc":
+        size, width = pool_size or 7, head.get("width", 1024)
+        layers = list(head.get("layers", (256, 256, 256, 256)))
+        norm = norm_layer(head.get("norm", "batch"), "detector.head.norm")
+        return FastRCNNConvFCHead((trunk.channels, size, size), layers, [width], norm), width, size
+    if kind != "two-fc":
+        raise RecipeError(f"detector.head.kind {kind!r} does not exist; choose 'two-fc', 'conv-fc' or 'conv5'")
+    size, width = pool_size or (6 if trunk.name == "alexnet" else 7), head.get("width", 4096 if trunk.plain else 1024)
+    dropout = head.get("dropout", 0.5 if trunk.plain else 0.0)
+    if not 0 <= dropout < 1:
+        raise RecipeError(f"detector.head.dropout: {dropout} is no share that can be dropped, 0 <= dropout < 1")
+    inputs = trunk.channels * size**2
+    fc = DropoutHead(inputs, width, dropout=dropout) if dropout else TwoMLPHead(inputs, width)
+    if trunk.weights is not None and head.get("pretrained", True):
+        load_fc(fc, trunk.name, trunk.weights)
+    return fc, width, size

@@ -1,0 +1,1 @@
+"""What figures are counted from: tables of objects and detections, matches, samples, checks."""

@@ -1,0 +1,181 @@
+"""Refuse detections that cannot be scored, and say what looks wrong with those that can.
+
+An AP of 0 is more often a mix-up of box formats or labels than a bad detector; these checks name the mix-up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from workbench.errors import DataError
+from workbench.evaluation.counting.tables import Found, Objects, box_iou
+from workbench.types import Detections
+
+if TYPE_CHECKING:
+    from workbench.data import Dataset
+
+_OVERLAP = 0.5  # IoU from which a detection answers an object
+_SAMPLE = 200  # images looked at for mix-ups: enough to see one, cheap on any data set
+_FEW = 10  # fewer objects than this prove nothing
+
+
+def check_detections(
+    detections: Sequence[Detections],
+    data: Dataset,
+    sizes: Sequence[tuple[int, int]],
+    *,
+    masks: bool,
+    first: int = 0,
+) -> None:
+    """Raise a DataError that names the image, what was expected and what to do.
+
+    `sizes` are (height, width) of the images of `data`, from its `first` one on; `masks` asks for masks as well.
+    """
+    if len(detections) != len(sizes):
+        raise DataError(
+            f"{len(detections)} detections for the {len(sizes)} images of {data.name} {data.split}. Give one "
+            "Detections per image, in the order of the data set; where nothing was found, an empty one."
+        )
+    for index, (found, size) in enumerate(zip(detections, sizes, strict=True), start=first):
+        problem = _shape_problem(found) or _value_problem(found, len(data.classes))
+        if masks and problem is None:
+            problem = _mask_problem(found, size)
+        if problem is not None:
+            raise DataError(f"Detections of image {index} ({data.where(index)}): {problem}")
+
+
+def _shape_problem(found: Detections) -> str | None:
+    boxes, labels, scores = found.boxes, found.labels, found.scores
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        return f"boxes have shape {list(boxes.shape)}, expected [N, 4] as x1, y1, x2, y2 in pixels."
+    for name, values in (("labels", labels), ("scores", scores)):
+        if values.shape != (len(boxes),):
+            return f"{name} have shape {list(values.shape)}, expected [{len(boxes)}], one for each box."
+    if labels.is_floating_point() or labels.dtype == torch.bool:
+        return f"labels are {labels.dtype}, expected whole numbers (torch.int64)."
+    return None
+
+
+def _value_problem(found: Detections, num_classes: int) -> str | None:
+    if not bool(torch.isfinite(found.boxes).all()):
+        row = int((~torch.isfinite(found.boxes)).any(dim=1).nonzero()[0])
+        return f"box {row} is {found.boxes[row].tolist()}, expected finite pixels. Has training diverged?"
+    if not bool(torch.isfinite(found.scores).all()):
+        row = int((~torch.isfinite(found.scores)).nonzero()[0])
+        return f"score {row} is {found.scores[row].item()}, expected 0..1. Has training diverged?"
+    wrong = (found.labels < 1) | (found.labels > num_classes)
+    if bool(wrong.any()):
+        label = int(found.labels[wrong][0])
+        hint = "Was the detector trained on other classes?"
+        if label == 0:
+            hint = "0 is the background; add 1 if your labels count from 0."
+        return f"label {label} is outside 1..{num_classes}, the classes of the data set. {hint}"
+    return None
+
+
+def _mask_problem(found: Detections, size: tuple[int, int]) -> str | None:
+    expected = [len(found), *size]
+    if found.masks is None:
+        return 'no masks, but this iou_type compares masks. Use iou_type="bbox" for boxes.'
+    if list(found.masks.shape) != expected:
+        return f"masks have shape {list(found.masks.shape)}, expected [N, H, W] = {expected}."
+    return None
+
+
+def suspicions(objects: Objects, found: Found, num_classes: int) -> list[str]:
+    """Sentences about what may be wrong with detections that score badly; empty if nothing is."""
+    if len(objects) == 0:
+        return ["The data set has no objects, so there is nothing to measure."]
+    if len(found) == 0:
+        return ["The detector found nothing on any image. Is its score threshold too high, or is it untrained?"]
+    notes = _box_notes(objects, found)
+    return notes or _label_notes(objects, found, num_classes)
+
+
+def _box_notes(objects: Objects, found: Found) -> list[str]:
+    """Boxes in another format find many objects as soon as they are read in that format."""
+    readings = {
+        "as x, y, width, height (xywh); convert them to x1, y1, x2, y2": _from_xywh(found.boxes),
+        "as centre x, centre y, width, height; convert them to x1, y1, x2, y2": _from_centre(found.boxes),
+        "as y1, x1, y2, x2; swap x and y": found.boxes[:, [1, 0, 3, 2]],
+        "as fractions of the image size; multiply them by width and height": _from_fractions(objects, found),
+    }
+    sample = _Sample(objects, found)
+    hits = sample.hits(found.boxes)
+    best, reading = max((sample.hits(boxes), name) for name, boxes in readings.items())
+    if best > max(2 * hits, _FEW):
+        return [
+            f"The boxes overlap {hits} of {sample.num_objects} objects as they are, "
+            f"but {best} when they are read {reading}."
+        ]
+    inverted = float((found.boxes[:, 2:] < found.boxes[:, :2]).any(axis=1).mean())
+    if inverted > 0:
+        return [
+            f"{inverted:.0%} of the boxes have x2 < x1 or y2 < y1 and count as empty. "
+            "Boxes are x1, y1, x2, y2; are these x, y, width, height?"
+        ]
+    if hits == 0 and sample.num_objects >= _FEW:
+        return [
+            f"No detection overlaps any of {sample.num_objects} objects by {_OVERLAP:g} or more. "
+            "Are the boxes in pixels of the image that the detector was given?"
+        ]
+    return []
+
+
+def _label_notes(objects: Objects, found: Found, num_classes: int) -> list[str]:
+    """Labels that are shifted by one agree with the objects as soon as they are shifted back."""
+    sample = _Sample(objects, found)
+    anyhow = sample.hits(found.boxes)
+    same = sample.hits(found.boxes, found.labels)
+    for shift in (1, -1):
+        moved = sample.hits(found.boxes, found.labels + shift)
+        if moved > max(2 * same, anyhow / 2, _FEW):
+            return [
+                f"{same} of {sample.num_objects} objects are overlapped by a detection of their own class, but "
+                f"{moved} if {abs(shift)} is {'added to' if shift > 0 else 'taken from'} every label. "
+                f"Labels are 1..{num_classes} in the order of the data set's classes; 0 is the background."
+            ]
+    if num_classes > 1 and same == 0 and anyhow >= _FEW:
+        return [
+            f"{anyhow} of {sample.num_objects} objects are overlapped by detections, none by one of its own "
+            "class. Does the detector number the classes as the data set does?"
+        ]
+    return []
+
+
+class _Sample:
+    """The objects of some images, asked how many of them are found when boxes or labels are read differently."""
+
+    def __init__(self, objects: Objects, found: Found):
+        images = np.unique(objects.images)
+        images = images[np.linspace(0, len(images) - 1, min(_SAMPLE, len(images))).astype(int)]
+        self.pairs = [(np.flatnonzero(objects.images == i), np.flatnonzero(found.images == i)) for i in images]
+        self.objects = objects
+        self.num_objects = sum(len(theirs) for theirs, _ in self.pairs)
+
+    def hits(self, boxes: np.ndarray, labels: np.ndarray | None = None) -> int:
+        """Objects overlapped by one of `boxes`, by one of their own class where `labels` are given."""
+        count = 0
+        for theirs, ours in self.pairs:
+            overlap = box_iou(self.objects.boxes[theirs], boxes[ours]) >= _OVERLAP
+            if labels is not None:
+                overlap &= self.objects.labels[theirs][:, None] == labels[ours]
+            count += int(overlap.any(axis=1).sum())
+        return count
+
+
+def _from_xywh(boxes: np.ndarray) -> np.ndarray:
+    return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
+
+
+def _from_centre(boxes: np.ndarray) -> np.ndarray:
+    return np.concatenate([boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2], axis=1)
+
+
+def _from_fractions(objects: Objects, found: Found) -> np.ndarray:
+    height, width = objects.sizes[found.images].T
+    return found.boxes * np.stack([width, height, width, height], axis=1)

@@ -1,0 +1,139 @@
+"""Which detection found which object, by COCO's rules, for several choices of objects at once.
+
+The rules are those of `pycocotools.cocoeval.COCOeval.evaluateImg` (Lin et al., "Microsoft COCO: Common
+Objects in Context", 2014): detections of one class and image in order of falling score, each takes the best
+free object that it overlaps by at least the IoU threshold. Objects outside the chosen subset are *ignored*,
+like objects outside COCO's area ranges: they cannot be missed, and a detection of one counts neither as right
+nor as wrong. A crowd region is ignored, can be found many times, and its IoU is the share of the detection
+that lies in it. Equal scores keep the order of the images and then of the detections (a stable sort, as there).
+
+Where we depart: PASCAL VOC's `difficult` objects, which COCO does not know, are ignored objects with the
+usual IoU, so a second detection of the same one counts as wrong (VOC's own code would ignore it too).
+
+Shape letters: I images, N objects, D detections, G objects and d detections of one image and class,
+A subsets of objects, T IoU thresholds, K classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from workbench.evaluation.counting.tables import Found, Objects, xywh
+from workbench.evaluation.occlusion import SUBSETS, members
+
+THRESHOLDS = np.linspace(0.5, 0.95, 10)  #: [T], COCO's IoU thresholds
+MAX_DETECTIONS = 100  #: per image and class; the rest does not count
+
+WRONG, RIGHT, IGNORED = 0, 1, 2  #: what a detection is, given subset and threshold
+
+
+@dataclass(frozen=True)
+class Matches:
+    """All that average precision, its intervals and paired differences need; no pixels, no boxes.
+
+    The detections are sorted by class, then by falling score.
+    """
+
+    num_images: int
+    num_classes: int
+    images: np.ndarray  #: [D] int32
+    labels: np.ndarray  #: [D] int32
+    scores: np.ndarray  #: [D] float64
+    status: np.ndarray  #: [A, T, D] uint8, WRONG, RIGHT or IGNORED
+    object_images: np.ndarray  #: [N] int32
+    object_labels: np.ndarray  #: [N] int32
+    object_occlusion: np.ndarray  #: [N] float64, NaN where unknown
+    object_ignored: np.ndarray  #: [N] bool, crowd or difficult
+
+    def rows(self, label: int) -> slice:
+        """Where the detections of a class are."""
+        return slice(*np.searchsorted(self.labels, [label, label + 1]))
+
+    def counts(self) -> np.ndarray:
+        """[A, I, K] int64: objects that can be found, by subset, image and class."""
+        result = np.zeros((len(SUBSETS), self.num_images, self.num_classes), dtype=np.int64)
+        for subset, member in enumerate(members(self.object_occlusion, self.object_ignored)):
+            np.add.at(result[subset], (self.object_images[member], self.object_labels[member] - 1), 1)
+        return result
+
+
+def match_all(objects: Objects, found: Found, num_classes: int) -> Matches:
+    """Match every image and class; masks are compared where both sides have them, boxes otherwise."""
+    order = _best_of_each_image(found)
+    images, labels = found.images[order], found.labels[order]
+    status = np.full((len(SUBSETS), len(THRESHOLDS), len(order)), WRONG, dtype=np.uint8)
+    ignored = ~members(objects.occlusion, objects.ignored)  # [A, N]
+    object_groups = groups(objects.images, objects.labels, num_classes)
+    for key, rows in groups(images, labels, num_classes).items():
+        if key not in object_groups:
+            continue
+        theirs = object_groups[key]
+        ious = _ious(objects, theirs, found, order[rows])
+        status[:, :, rows] = match(ious, objects.crowd[theirs], ignored[:, theirs])
+    return Matches(
+        num_images=objects.num_images,
+        num_classes=num_classes,
+        images=images.astype(np.int32),
+        labels=labels.astype(np.int32),
+        scores=found.scores[order],
+        status=status,
+        object_images=objects.images.astype(np.int32),
+        object_labels=objects.labels.astype(np.int32),
+        object_occlusion=objects.occlusion,
+        object_ignored=objects.ignored,
+    )
+
+
+def match(ious: np.ndarray, crowd: np.ndarray, ignored: np.ndarray) -> np.ndarray:
+    """Match the detections of one image and class.
+
+    ious: [d, G], detections in order of falling score. crowd: [G] bool. ignored: [A, G] bool.
+    Returns the status [A, T, d] of each detection.
+    """
+    thresholds = np.minimum(THRESHOLDS, 1 - 1e-10)[:, None]  # [T, 1]; a perfect overlap must pass rounding
+    status = np.full((len(ignored), len(thresholds), len(ious)), WRONG, dtype=np.uint8)
+    taken = np.zeros((len(ignored), len(thresholds), ious.shape[1]), dtype=bool)
+    for detection in np.flatnonzero(ious.max(axis=1) >= thresholds[0]):
+        overlap = ious[detection]  # [G]
+        free = (overlap >= thresholds) & (~taken | crowd)  # [A, T, G]
+        wanted = free & ~ignored[:, None]
+        free = np.where(wanted.any(axis=2, keepdims=True), wanted, free)  # ignored objects come last
+        # argmax of the reversed axis: of equally good objects COCO's loop keeps the last.
+        best = free.shape[2] - 1 - np.where(free, overlap, -1.0)[..., ::-1].argmax(axis=2)  # [A, T]
+        subset, threshold = np.nonzero(free.any(axis=2))
+        chosen = best[subset, threshold]
+        taken[subset, threshold, chosen] = True
+        status[subset, threshold, detection] = np.where(ignored[subset, chosen], IGNORED, RIGHT)
+    return status
+
+
+def _best_of_each_image(found: Found) -> np.ndarray:
+    """Indices of the detections that count, sorted by class, then falling score."""
+    order = np.lexsort((-found.scores, found.images, found.labels))
+    first = np.ones(len(order), dtype=bool)
+    first[1:] = (np.diff(found.images[order]) != 0) | (np.diff(found.labels[order]) != 0)
+    place = np.arange(len(order))
+    rank = place - np.maximum.accumulate(np.where(first, place, 0))
+    order = order[rank < MAX_DETECTIONS]  # by class, image, falling score
+    return order[np.lexsort((-found.scores[order], found.labels[order]))]
+
+
+def groups(images: np.ndarray, labels: np.ndarray, num_classes: int) -> dict[int, np.ndarray]:
+    """Indices of the rows of each (image, class), in their order, by a number that is the pair's own."""
+    keys = images * (num_classes + 1) + labels
+    order = np.argsort(keys, kind="stable")
+    values, starts = np.unique(keys[order], return_index=True)
+    return dict(zip(values.tolist(), np.split(order, starts[1:]), strict=True)) if len(values) else {}
+
+
+def _ious(objects: Objects, theirs: np.ndarray, found: Found, ours: np.ndarray) -> np.ndarray:
+    """IoU [d, G] by pycocotools' own code, so that overlaps exactly on a threshold fall on the same side."""
+    crowd = objects.crowd[theirs].astype(np.uint8)
+    if objects.masks is not None and found.masks is not None:
+        ious = coco_mask.iou([found.masks[i] for i in ours], [objects.masks[i] for i in theirs], crowd)
+    else:
+        ious = coco_mask.iou(xywh(found.boxes[ours]), xywh(objects.boxes[theirs]), crowd)
+    return np.asarray(ious)

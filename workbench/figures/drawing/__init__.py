@@ -1,0 +1,1 @@
+"""What figures share: canvas, sheets of panels, places of tags."""

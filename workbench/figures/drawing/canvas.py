@@ -1,0 +1,143 @@
+"""What all pictures of images share: an empty figure, colours of classes, and labelled boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib import patheffects
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from torch import Tensor
+
+from workbench.figures.drawing.tags import place_tags
+
+#: Colours of labels 1, 2, ...; bright enough for photographs, the same as in the widgets.
+COLOURS = (
+    "#4cc9f0",
+    "#f72585",
+    "#80ed99",
+    "#ff9f1c",
+    "#b388ff",
+    "#f6f740",
+    "#ff6b6b",
+    "#2ec4b6",
+    "#e0aaff",
+    "#cddc39",
+)
+TAG = 6.5  # points, size of the names of boxes
+OUTLINE = [patheffects.Stroke(linewidth=3.2, foreground="#000000a0"), patheffects.Normal()]
+
+
+def colour(label: int) -> str:
+    """The colour of a label in 1..K; they repeat after ten."""
+    return COLOURS[(label - 1) % len(COLOURS)]
+
+
+def new_figure(rows: int, columns: int, size: tuple[float, float], **options: object) -> tuple[Figure, np.ndarray]:
+    """A figure of (width, height) inches and its axes [rows, columns]; options: of `Figure.subplots`.
+
+    Made by pyplot, so that a notebook knows how to show it, and forgotten by it at once: shown exactly once, and
+    no memory is held.
+    """
+    figure, axes = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False, **options)
+    plt.close(figure)
+    return figure, axes
+
+
+def image_axes(
+    rows: int, columns: int, sizes: tuple[float, float], side: float, *, titles: int = 1
+) -> tuple[Figure, np.ndarray]:
+    """A figure with [rows, columns] axes for pictures of (height, width) `sizes`, `side` inches the longer
+    one.
+
+    titles: how many lines of text there will be above each other.
+    """
+    height, width = sizes
+    inches = side / max(height, width)
+    size = columns * width * inches, rows * height * inches + 0.25 * titles
+    figure, axes = new_figure(rows, columns, size)
+    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0, hspace=0)
+    for one in axes.flat:
+        one.set_axis_off()
+    return figure, axes
+
+
+def show_image(axes: Axes, image: Tensor) -> None:
+    """Draw an image uint8 or float (0..1) [3, H, W]; small ones with crisp pixels; axes in its pixels."""
+    pixels = np.asarray(image.detach().cpu()).transpose(1, 2, 0)
+    height, width = pixels.shape[:2]
+    crisp = "nearest" if max(height, width) <= 256 else "antialiased"
+    axes.imshow(pixels, extent=(0, width, height, 0), interpolation=crisp)
+    axes.set(xlim=(0, width), ylim=(height, 0))
+
+
+def draw_box(axes: Axes, box: Tensor, *, colour: str = "#ffffff", dashed: bool = False) -> None:
+    """The outline of a box [4] (xyxy pixels)."""
+    x1, y1, x2, y2 = (float(value) for value in box)
+    style = "--" if dashed else "-"
+    outline = Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=colour, linewidth=1.6, linestyle=style)
+    outline.set_path_effects([] if dashed else OUTLINE)
+    axes.add_patch(outline)
+
+
+def draw_tags(axes: Axes, boxes: Tensor, texts: Sequence[str], colours: Sequence[str]) -> None:
+    """Name boxes [N, 4] (xyxy pixels) of the picture on these axes; the names do not cover each other.
+
+    A name that finds no room at its box is joined to it by a line. The first boxes get the best places.
+    """
+    points = _points_per_pixel(axes)
+    sizes = [tuple(value / points for value in _text_size(text)) for text in texts]
+    corners = [tuple(box) for box in boxes.tolist()]
+    frame = abs(np.diff(axes.get_xlim())[0]), abs(np.diff(axes.get_ylim())[0])
+    places = place_tags(corners, sizes, frame)
+    for text, colour, box, place in reversed(list(zip(texts, colours, corners, places, strict=True))):
+        _join(axes, box, place, colour)
+        axes.text(
+            (place[0] + place[2]) / 2,
+            (place[1] + place[3]) / 2,
+            text,
+            fontsize=TAG,
+            color=_on(colour),
+            ha="center",
+            va="center_baseline",
+            bbox={"facecolor": colour, "edgecolor": "none", "pad": 0.8},
+            parse_math=False,  # a class may be called $x$
+            clip_on=True,
+        )
+
+
+def _join(axes: Axes, box: tuple[float, ...], place: tuple[float, ...], colour: str) -> None:
+    """A line from a tag to its box, where they do not touch."""
+    near = [sorted((place[i], (box[i] + box[i + 2]) / 2, place[i + 2]))[1] for i in (0, 1)]
+    end = [sorted((box[i], near[i], box[i + 2]))[1] for i in (0, 1)]
+    if np.hypot(near[0] - end[0], near[1] - end[1]) > 1:
+        axes.add_line(Line2D([near[0], end[0]], [near[1], end[1]], color=colour, linewidth=1))
+
+
+def _points_per_pixel(axes: Axes) -> float:
+    """Points that a pixel of the picture takes, as far as that is known before the figure is laid out."""
+    inches = axes.figure.get_size_inches()
+    spec = axes.get_subplotspec()
+    share = axes.get_position().size if spec is None else 1 / np.array(spec.get_gridspec().get_geometry()[::-1])
+    pixels = [abs(np.diff(limits)[0]) for limits in (axes.get_xlim(), axes.get_ylim())]
+    return 72 * float(np.min(inches * share / pixels)) * 0.97  # a little is left between pictures
+
+
+def _text_size(text: str) -> tuple[float, float]:
+    """Width and height of a tag in points."""
+    font = get_font(findfont(FontProperties()))
+    font.set_size(10 * TAG, 72)  # ten times, since widths are rounded
+    font.set_text(text, 0)
+    return 1.08 * font.get_width_height()[0] / 640 + 2.4, 1.45 * TAG
+
+
+def _on(background: str) -> str:
+    """Black or white, whichever reads better on a colour."""
+    red, green, blue = to_rgb(background)
+    return "black" if 0.3 * red + 0.59 * green + 0.11 * blue > 0.55 else "white"

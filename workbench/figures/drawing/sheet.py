@@ -1,0 +1,178 @@
+"""Small maps laid over the patch that they belong to, in rows and columns of panels on one sheet.
+
+A map of 7 × 7 cells is interpolated linearly and laid over the object's box, with colours that rise in brightness,
+for every kind of eye and for print.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+GAP, LABELS = 0.06, 1.3  #: inches between panels, and for the names of rows
+LINE, BAR = 0.17, 0.6  #: inches of a line of text, and for the colour bar
+FAINT, STRONG = 0.2, 0.85  #: opacity of the lowest and the highest value over the patch
+DROPPED = 0.08  #: what is left of the brightness where nothing is kept
+
+
+_SHARES = np.linspace(0, 1, 256)[:, None]
+_OPACITY = (FAINT + (STRONG - FAINT) * _SHARES).astype(np.float32)  # [256, 1]
+_INK = (_OPACITY * matplotlib.colormaps["inferno"](_SHARES[:, 0])[:, :3]).astype(np.float32)  # [256, 3]
+#: The higher the value, the brighter and the less transparent; here over middle grey.
+COLOURS = ListedColormap(_INK + (1 - _OPACITY) * 0.5, "sheet")
+
+
+def heat(patch: Tensor, values: Tensor, *, top: float | None = None, crisp: bool = False) -> np.ndarray:
+    """A map [h, w] over a patch uint8 [3, H, W]: uint8 RGB [H, W, 3].
+
+    0 and below is the bare patch in grey, `top` (None: the highest value) is brightest; linear between the middles
+    of the cells, or with every cell a crisp square.
+    """
+    positive = values.float().clamp(min=0)
+    share = (positive / max(float(positive.max()) if top is None else top, 1e-12)).clamp(max=1)
+    how = {"mode": "nearest-exact"} if crisp else {"mode": "bilinear", "align_corners": False}
+    large = F.interpolate(share[None, None], size=tuple(patch.shape[-2:]), **how)[0, 0]
+    grey = patch.float().mean(dim=0).numpy()[..., None] / 255  # so that all colour is the map's
+    places = (large * 255).round().to(torch.uint8).numpy()
+    return as_bytes(_INK[places] + (1 - _OPACITY[places]) * grey)
+
+
+def keep(patch: Tensor, kept: Tensor) -> np.ndarray:
+    """A patch uint8 [3, H, W] through a mask [h, w] in 0..1: uint8 RGB [H, W, 3].
+
+    What is dropped is dark; where the mask has but two values, white lines run between them.
+    """
+    size = tuple(patch.shape[-2:])
+    large = F.interpolate(kept[None, None].float(), size=size, mode="nearest-exact")[0, 0].numpy()[..., None]
+    seen = patch.permute(1, 2, 0).numpy() / 255 * (DROPPED + (1 - DROPPED) * large)
+    if len(kept.unique()) == 2:
+        border = np.zeros_like(large)
+        for axis in (0, 1):
+            steps = np.abs(np.diff(large, axis=axis, append=large.take([-1], axis))) > 0
+            border = np.maximum(border, steps | np.roll(steps, 1, axis))
+        seen = np.maximum(seen, border)
+    return as_bytes(seen)
+
+
+def as_bytes(colours: np.ndarray) -> np.ndarray:
+    """Colours in 0..1 as uint8."""
+    return (colours * 255).round().astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Panels in rows and columns, on one picture on one pair of axes in inches: quicker than axes for each."""
+
+    axes: Axes
+    pixels: np.ndarray  #: uint8 [H, W, 3], the whole figure
+    side: float  #: inches of a panel
+    dpi: int  #: pixels per inch: panels are made for them, so that none is resampled while it is drawn
+    step: float  #: inches from row to row
+    left: float  #: inches before the first column
+    top: float  #: inches over the first row
+
+    @classmethod
+    def blank(
+        cls,
+        rows: int,
+        columns: int,
+        side: float,
+        dpi: int,
+        *,
+        above: int = 1,
+        below: int = 0,
+        labels: float = LABELS,
+        bar: float = BAR,
+    ) -> Sheet:
+        """above, below: lines of text over and under each panel. labels, bar: inches for rows' names and scales."""
+        step = side + GAP + LINE * (above + below)
+        width, height = labels + columns * (side + GAP) + bar, rows * step + GAP
+        figure, axes = plt.subplots(figsize=(width, height), dpi=dpi, facecolor="white")
+        plt.close(figure)  # else a notebook shows it twice
+        axes.set_position((0, 0, 1, 1))
+        axes.set_axis_off()
+        shape = (int(height * dpi), int(width * dpi), 3)  # as matplotlib rounds
+        return cls(axes, np.full(shape, 255, np.uint8), side, dpi, step, labels, LINE * above + GAP)
+
+    def place(self, row: int, column: int) -> tuple[float, float]:
+        """Left and upper edge of a panel in inches."""
+        return self.left + column * (self.side + GAP), self.top + row * self.step
+
+    def paste(self, x: float, y: float, picture: np.ndarray) -> None:
+        """Put uint8 RGB [h, w, 3] at a place in inches."""
+        left, top = (round(value * self.dpi) for value in (x, y))
+        self.pixels[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+
+    def sized(self, patch: Tensor) -> Tensor:
+        """A patch uint8 [3, H, W] with the pixels of a panel."""
+        side = round(self.side * self.dpi)
+        picture = Image.fromarray(patch.permute(1, 2, 0).contiguous().numpy())
+        small = picture.resize((side, side), Image.Resampling.BOX)
+        return torch.from_numpy(np.array(small)).permute(2, 0, 1)
+
+    def show(self, row: int, column: int, picture: np.ndarray, title: str = "") -> None:
+        """A picture with a title over it."""
+        self.paste(*self.place(row, column), picture)
+        self.title(row, column, title)
+
+    def title(self, row: int, column: int, text: str, *, bold: bool = False) -> None:
+        """Text over a panel."""
+        x, y = self.place(row, column)
+        weight = "bold" if bold else "normal"
+        self._text(x + self.side / 2, y - 0.04, text, va="bottom", weight=weight)
+
+    def caption(self, row: int, column: int, text: str) -> None:
+        """Text under a panel."""
+        x, y = self.place(row, column)
+        self._text(x + self.side / 2, y + self.side + 0.03, text, va="top")
+
+    def name(self, row: int, name: str, facts: str) -> None:
+        """The name of a row, and in smaller print what is known of it."""
+        wrapped = "\n".join(textwrap.wrap(name, 15, max_lines=3, placeholder=" …"))
+        y = self.place(row, 0)[1] + self.side / 2
+        style = {"ha": "right", "linespacing": 1.3}
+        self._text(self.left - 0.08, y - 0.02, wrapped, fontsize=9, weight="bold", va="bottom", **style)
+        self._text(self.left - 0.08, y + 0.02, facts, fontsize=8, va="top", color="#444444", **style)
+
+    def _text(self, x: float, y: float, text: str, **style: Any) -> None:
+        if text:
+            style = {"fontsize": 8.5, "ha": "center", "color": "black", **style}
+            self.axes.text(x, y, text, parse_math=False, **style)
+
+    def finished(self, what: str | None = "attention", low: str = "0", *, row: int = 0) -> Figure:
+        """The figure; at the right of a row the scale of `what` (None: no scale), which begins at `low`."""
+        figure = self.axes.figure
+        width, height = figure.get_size_inches()
+        if what is not None:
+            self._scale(width - BAR + 0.04, self.place(row, 0)[1], what, low)
+        self.axes.imshow(self.pixels, extent=(0, width, height, 0), aspect="auto", interpolation="antialiased")
+        return figure
+
+    def _scale(self, x: float, y: float, what: str, low: str) -> None:
+        scale = as_bytes(COLOURS(np.linspace(1, 0, round(self.side * self.dpi)))[:, None, :3])
+        self.paste(x, y, scale.repeat(round(0.1 * self.dpi), axis=1))
+        style = {"fontsize": 7.5, "ha": "left"}
+        self._text(x + 0.13, y, "high", va="top", **style)
+        self._text(x + 0.13, y + self.side / 2, what, va="center", rotation=90, **style)
+        self._text(x + 0.13, y + self.side, low, va="bottom", **style)
+
+
+def class_name(label: int, classes: Sequence[str] | None) -> str:
+    """What a label is called in a panel's title."""
+    if classes is None:
+        return f"label {label}"
+    name = "background" if label == 0 else classes[label - 1]
+    return name if len(name) <= 14 else f"{name[:13]}…"

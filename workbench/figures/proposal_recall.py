@@ -1,0 +1,57 @@
+"""Figures of proposals: how many objects they reach."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from workbench.errors import DataError
+from workbench.evaluation.counting.matching import THRESHOLDS
+from workbench.evaluation.proposal_recall import LIMITS, SIZES, ProposalRecall
+from workbench.figures.drawing.canvas import new_figure
+from workbench.figures.evaluation import COLOURS, MARKERS, _plain
+
+Recalls = ProposalRecall | Mapping[str, ProposalRecall]
+
+
+def proposal_recall_figure(recalls: Recalls, *, size: str = "all") -> Figure:
+    """Recall against IoU (of the best 10, 100, 1000, thin to thick), and average recall against their number.
+
+    recalls: one, or several as a mapping from the name to show. size: objects of "all" sizes, or "small", "medium",
+    "large" ones.
+    """
+    named = {"": recalls} if isinstance(recalls, ProposalRecall) else dict(recalls)
+    if not named:
+        raise DataError("No recalls to show; give one, or a mapping from names to recalls.")
+    if size not in SIZES:
+        raise DataError(f"there are no {size!r} objects; choose one of {SIZES}")
+    figure, axes = new_figure(1, 2, (8.4, 3.6))
+    left, right = axes[0]
+    for index, (name, recall) in enumerate(named.items()):
+        colour, values = COLOURS[index % len(COLOURS)], recall.recall[SIZES.index(size)]  # [T, L]
+        for place, limit in enumerate(LIMITS):
+            label = _plain(name) if place == len(LIMITS) - 1 else None
+            label = f"best {limit}" if len(named) == 1 else label
+            left.plot(THRESHOLDS, values[:, place], color=colour, linewidth=0.8 * (place + 1), label=label)
+        marker = MARKERS[index % len(MARKERS)]
+        right.plot(LIMITS, values.mean(axis=0), color=colour, marker=marker, label=_plain(name))
+    left.set(xlabel="IoU", ylabel="recall", xlim=(0.5, 0.95))
+    right.set(xlabel="proposals per image", ylabel="average recall", xscale="log")
+    right.set_xticks(LIMITS, [str(limit) for limit in LIMITS])
+    right.minorticks_off()
+    for panel in (left, right):
+        _dress(panel)
+    (left if len(named) == 1 else right).legend(frameon=False)
+    first = next(iter(named.values()))
+    what = "objects" if size == "all" else f"{size} objects"
+    figure.suptitle(_plain(f"{first.data}, {first.num_objects[SIZES.index(size)]} {what}"), fontsize="medium")
+    return figure
+
+
+def _dress(axes: Axes) -> None:
+    axes.set_ylim(0, 1.02)
+    axes.grid(color="0.9")
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)

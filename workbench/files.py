@@ -1,0 +1,71 @@
+"""Paths as users and recipes write them, and files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+from typing import IO, Any
+
+from workbench.errors import WorkbenchError
+
+
+def user_path(path: str | PathLike[str], error: type[WorkbenchError]) -> Path:
+    """`path` with ~ and ${VARIABLES} replaced, so that recipes need not name a machine's folders.
+
+    Raises:
+        error: a variable is not set.
+    """
+    text = os.path.expandvars(os.fspath(path))
+    unset = re.search(r"\$\{?(\w+)\}?", text)
+    if unset and unset[1] not in os.environ:
+        raise error(f"{os.fspath(path)}: the variable {unset[1]} is not set; set it or write the path itself")
+    return Path(text).expanduser()
+
+
+@contextmanager
+def whole_file(path: str | PathLike[str]) -> Iterator[IO[bytes]]:
+    """A file to write bytes to that takes its place at `path` when the block ends well, and else leaves no trace.
+
+    Readers see the old content or the new one, never half of it, also after a power cut. The new file has the usual
+    permissions. Raises OSError if it cannot be written.
+    """
+    path = Path(path)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)  # mkstemp's files are private
+        os.replace(name, path)
+        _sync_folder(path.parent)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_json(content: Any, path: str | PathLike[str], *, indent: int | None = None) -> None:
+    """Write JSON so that the file appears whole or not at all. Raises OSError if it cannot be written."""
+    text = json.dumps(content, allow_nan=False, indent=indent)
+    with whole_file(path) as file:
+        file.write(text.encode())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename survive a power cut; not every system lets folders be opened."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        pass
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""What hardeners share: the adversary's network, the search for the worst window."""

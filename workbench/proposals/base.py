@@ -1,0 +1,197 @@
+"""Proposals as data: `target["proposals"]`, boxes where a detector such as Fast R-CNN looks for objects.
+
+They are searched for (selective search, Uijlings et al. 2013, by OpenCV), read from a file, or made by a detector;
+`workbench.with_proposals` is the entry to all of them. What has to be computed is kept on disk, a file per image.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torchvision import tv_tensors
+from tqdm.auto import tqdm
+
+from workbench.data.dataset import Dataset, Subset
+from workbench.data.reading.problems import Problem
+from workbench.errors import DataError
+from workbench.files import user_path, whole_file
+from workbench.types import Target
+
+SMALLEST = 2.0  #: pixels; thinner boxes are left out
+TOP = 2000  #: proposals per image, unless told otherwise
+
+
+class Source(Protocol):
+    """Where the proposals of a data set come from: boxes [P, 4] of an image, xyxy pixels, best first."""
+
+    problems: tuple[Problem, ...]
+
+    def __call__(self, data: Dataset, index: int, image_id: int) -> Tensor: ...
+
+
+class WithProposals(Subset):
+    """A data set whose targets hold `proposals` as well: at most `top` boxes [P, 4], best first.
+
+    They lie inside the image and are at least 2 pixels wide and high.
+    """
+
+    def __init__(self, whole: Dataset, source: Source, *, top: int = TOP):
+        super().__init__(whole, slice(None))
+        self.source, self.top = source, top
+        self.problems = (*whole.problems, *source.problems)
+
+    def target(self, index: int) -> Target:
+        target = super().target(index)
+        size = self.size(index)
+        boxes = self.source(self.whole, self._position(index), target["image_id"]).float().reshape(-1, 4)
+        boxes = inside(boxes, size, self.top)
+        target["proposals"] = tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=size)
+        return target
+
+    def prepare(self, *, workers: int = 0, progress: bool = True) -> WithProposals:
+        """Compute all proposals that are not on disk yet, in `workers` processes beside this one; returns itself."""
+        prepare(self, workers=workers, progress=progress)
+        return self
+
+
+def prepare(
+    data: Dataset,
+    *,
+    workers: int = 0,
+    progress: bool = True,
+    part: tuple[int, int] = (0, 1),
+    told: Callable[[int, int], bool] | None = None,
+) -> None:
+    """Compute the proposals of data, or of a part of such data, that are not on disk yet.
+
+    Images come in an order of this process's own, so that several that need the same share the work.
+
+    Args:
+        workers: processes beside this one.
+        part: (i, n) computes the i-th of n equal parts only.
+        told: hears after each image how many of how many are done; once it says False no more are computed.
+
+    Raises:
+        DataError: an image cannot be read, or the proposals cannot be kept.
+    """
+    rows = np.arange(len(data))
+    while isinstance(data, Subset) and not isinstance(data, WithProposals):
+        rows, data = np.asarray(data.indices, dtype=np.int64)[rows], data.whole
+    if not isinstance(data, WithProposals) or not isinstance(data.source, Computed):
+        return
+    mine = np.random.default_rng(os.getpid()).permutation(rows[part[0] :: part[1]]).tolist()
+    workers = workers if data.source.forks else 0
+    steps = DataLoader(_Steps(data), batch_size=None, sampler=mine, num_workers=workers)
+    bar = tqdm(steps, desc=f"proposals of {data.name} {data.split}", disable=not progress, leave=False)
+    for done, _ in enumerate(bar, start=1):
+        if told is not None and not told(done, len(mine)):
+            break
+
+
+def inside(boxes: Tensor, size: tuple[int, int], top: int) -> Tensor:
+    """The first `top` of boxes [P, 4], clipped to an image of `size` (height, width), without those too thin."""
+    height, width = size
+    boxes = torch.minimum(boxes.clamp(min=0), torch.tensor([width, height, width, height]))
+    return boxes[(boxes[:, 2:] - boxes[:, :2] >= SMALLEST).all(dim=1)][:top]
+
+
+class _Steps(torch.utils.data.Dataset):
+    """Looking up item i makes the proposals of image i."""
+
+    def __init__(self, data: WithProposals):
+        self.data = data
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int) -> int:
+        return len(self.data.target(index)["proposals"])
+
+
+class Computed:
+    """Proposals that are computed from an image's pixels once, and kept in `cache`.
+
+    A file is found again by the content of the image and by `options`, whatever the data set is called. It appears
+    whole or not at all; one that cannot be read is made anew.
+
+    Args:
+        propose: an image uint8 [3, H, W] → boxes [P, 4], xyxy pixels, best first.
+        options: all that decides what `propose` gives, as plain values.
+        cache: a folder; None is `occlusion-workbench/proposals` in the user's cache folder.
+    """
+
+    problems: tuple[Problem, ...] = ()
+
+    def __init__(
+        self, propose: Callable[[Tensor], Tensor], options: dict[str, Any], *, cache: str | Path | None = None
+    ):
+        self.propose, self.options = propose, options
+        text = json.dumps(options, sort_keys=True)
+        self.folder = cache_folder(cache) / hashlib.sha256(text.encode()).hexdigest()[:16]
+        self._names: dict[int, str] = {}
+
+    @property
+    def forks(self) -> bool:
+        """Whether it can run in processes beside this one: a GPU cannot be used in a forked one."""
+        return str(getattr(self.propose, "device", "cpu")).startswith("cpu")
+
+    def __call__(self, data: Dataset, index: int, image_id: int) -> Tensor:
+        if index not in self._names:
+            self._names[index] = _content(data, index)
+        name = self._names[index]
+        path = self.folder / name[:2] / f"{name}.npy"
+        boxes = _read(path)
+        if boxes is None:
+            boxes = np.asarray(self.propose(data.image(index).as_subclass(Tensor)), np.float32).reshape(-1, 4)
+            self._write(path, boxes)
+        return torch.from_numpy(boxes)
+
+    def _write(self, path: Path, boxes: np.ndarray) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            told = self.folder / "options.json"
+            if not told.is_file():
+                told.write_text(json.dumps(self.options, indent=1), encoding="utf-8")
+            with whole_file(path) as file:
+                np.save(file, boxes, allow_pickle=False)
+        except OSError as error:
+            raise DataError(
+                f"{self.folder}: proposals cannot be kept here ({error.strerror or error}); name another folder as "
+                "the option `cache`"
+            ) from error
+
+
+def cache_folder(given: str | Path | None) -> Path:
+    """Where proposals are kept: `given`, or `occlusion-workbench/proposals` in the user's cache folder."""
+    if given is not None:
+        return user_path(given, DataError)
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "occlusion-workbench" / "proposals"
+
+
+def _content(data: Dataset, index: int) -> str:
+    """A name for what an image shows: of its file where there is one, else of its pixels."""
+    path = data.path(index)
+    try:
+        content = path.read_bytes() if path is not None else data.image(index).numpy().tobytes()
+    except OSError as error:
+        raise DataError(f"{path}: this image cannot be read ({error.strerror or error})") from error
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def _read(path: Path) -> np.ndarray | None:
+    try:
+        boxes = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    good = boxes.dtype == np.float32 and boxes.ndim == 2 and boxes.shape[1] == 4 and np.isfinite(boxes).all()
+    return boxes if good else None

@@ -1,0 +1,42 @@
+"""What a saved detector proposes."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from workbench.detectors.base import Detector
+from workbench.detectors.load import load_detector
+from workbench.detectors.locate import locate
+
+
+class DetectorProposals:
+    """What a saved detector proposes: its region proposal network's boxes, or its detections where it has none.
+
+    Args:
+        name: as for `load_detector`.
+        top: boxes per image, best first.
+        device: where it runs; it is loaded when the first image is asked for.
+    """
+
+    def __init__(self, name: str | Path, *, top: int, device: str = "cpu"):
+        self.path, self.top, self.device = locate(name), top, device
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What decides its boxes."""
+        weights = hashlib.sha256(self.path.read_bytes()).hexdigest()
+        return {"kind": "detector", "weights": weights, "top": self.top, "revision": 1}
+
+    @cached_property
+    def detector(self) -> Detector:
+        """The detector, on its device."""
+        return load_detector(self.path, self.device)
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """Boxes [P, 4] of an image uint8 [3, H, W]."""
+        return self.detector.proposals([image], self.top)[0].cpu()

@@ -1,0 +1,125 @@
+"""Proposals from files of others: COCO results (JSON), and the .mat lists of the original Fast R-CNN.
+
+The .mat lists hold a cell `boxes` with one [P, 4] per image, in the order of the image list, as y1 x1 y2 x2 counted
+from 1, the last pixel included; some also hold the names of the images as `images`. Nothing in a file is executed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.io import loadmat
+from torch import Tensor
+
+from workbench.data.dataset import Dataset
+from workbench.data.reading.boxes import SLACK
+from workbench.data.reading.problems import Problem
+from workbench.errors import DataError
+from workbench.files import user_path
+from workbench.proposals.base import cache_folder
+from workbench.proposals.reading.results_table import ResultsTable, table_of
+
+SAMPLE = 100  #: images that are looked up when a file is opened
+OUTSIDE = 0.5  #: share of an image's boxes that reach outside it, above which they cannot be its own
+
+
+class FileProposals:
+    """The proposals that a file holds for the images of `data`.
+
+    Args:
+        path: .json (a list of {"image_id", "bbox" as x, y, width, height, "score"}) or .mat.
+        cache: a folder for what a .json file is turned into, as for `Computed`.
+
+    Raises:
+        DataError: the file cannot be read, an entry is wrong, or it is about other images; says file and image.
+    """
+
+    def __init__(self, path: str | Path, data: Dataset, *, cache: str | Path | None = None):
+        self.path = user_path(path, DataError)
+        self._table: ResultsTable | None = None
+        self._lists: dict[int, np.ndarray] = {}
+        if self.path.suffix == ".json":
+            self._table = table_of(self.path, cache_folder(cache))
+        elif self.path.suffix == ".mat":
+            self._lists = _read_mat(self.path, data)
+        else:
+            raise DataError(f"{self.path}: proposals are read from .json and .mat files")
+        self.problems = self._check(data)
+
+    def __call__(self, data: Dataset, index: int, image_id: int) -> Tensor:
+        boxes = self._lists.get(index) if self._table is None else self._table.boxes(image_id)
+        if boxes is None or len(boxes) == 0:
+            return torch.zeros((0, 4))
+        height, width = data.size(index)
+        outside = (boxes[:, :2] < -SLACK).any(1) | (boxes[:, 2:] > np.array([width, height]) + SLACK).any(1)
+        if outside.mean() > OUTSIDE:
+            raise DataError(
+                f"{self.path}: {outside.mean():.0%} of the proposals of {data.where(index)} reach outside its "
+                f"{width} x {height} pixels, e.g. {boxes[outside][0].tolist()}; are they of another image, or in "
+                "another format?"
+            )
+        return torch.from_numpy(boxes)
+
+    def _check(self, data: Dataset) -> tuple[Problem, ...]:
+        """Look at some images, evenly spread: refuse a file about others, tell how many have no proposals."""
+        number = min(SAMPLE, len(data))
+        some = [round(i * (len(data) - 1) / max(1, number - 1)) for i in range(number)]
+        counts = {index: len(self(data, index, int(data.target(index)["image_id"]))) for index in some}
+        empty = [index for index, count in counts.items() if count == 0]
+        if number and len(empty) == number:
+            raise DataError(
+                f"{self.path}: it has no proposals for {data.where(some[0])}, nor for any other image of "
+                f"{data.name}/{data.split} that was looked up; is it about other images?"
+            )
+        if not empty:
+            return ()
+        what = f"{len(empty)} of {number} images have no proposals, the first is {data.where(empty[0])}"
+        return (Problem("warning", str(self.path), what, "A detector on proposals finds nothing there."),)
+
+
+def _read_mat(path: Path, data: Dataset) -> dict[int, np.ndarray]:
+    """Boxes [P, 4] by position in `data`, in the order of the file."""
+    if not path.is_file():
+        raise DataError(f"{path}: this file does not exist")
+    try:
+        content = loadmat(path, variable_names=["boxes", "images"])
+    except Exception as error:  # whatever scipy stumbles over in a broken file
+        raise DataError(
+            f"{path}: this is not a .mat file of version 7 or before ({type(error).__name__}: {error})"
+        ) from error
+    cells = content.get("boxes")
+    if not isinstance(cells, np.ndarray) or cells.dtype != object:
+        raise DataError(f"{path}: there is no cell `boxes` with the proposals of each image")
+    cells = cells.ravel()
+    places = _mat_places(path, content.get("images"), len(cells), data)
+    return {index: _mat_boxes(cells[place], f"{path}: {data.where(index)}") for index, place in places.items()}
+
+
+def _mat_places(path: Path, names: Any, number: int, data: Dataset) -> dict[int, int]:
+    """Which cell each image of `data` has: by name where the file says the names, else by order."""
+    if isinstance(names, np.ndarray) and names.size == number and names.dtype == object:
+        known = {str(np.asarray(name).ravel()[0]): place for place, name in enumerate(names.ravel()) if name.size}
+        stems = {index: Path(data.file_name(index)).stem for index in range(len(data))}
+        return {index: known[stem] for index, stem in stems.items() if stem in known}
+    if number != len(data):
+        raise DataError(
+            f"{path}: proposals of {number} images without their names, but {data.name}/{data.split} has "
+            f"{len(data)}; give them to the whole split, and take a part of it afterwards"
+        )
+    return dict(enumerate(range(number)))
+
+
+def _mat_boxes(cell: Any, where: str) -> np.ndarray:
+    boxes = np.asarray(cell)
+    if boxes.size == 0:
+        return np.zeros((0, 4), np.float32)
+    numeric = boxes.dtype.kind in "iuf"
+    if not numeric or boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all():
+        raise DataError(f"{where}: its boxes are {boxes.dtype} of shape {boxes.shape}, expected finite [P, 4]")
+    top, left, bottom, right = boxes.astype(np.float32).T
+    if (bottom < top).any() or (right < left).any():
+        raise DataError(f"{where}: its boxes are not y1 x1 y2 x2 with y1 <= y2 and x1 <= x2")
+    return np.stack([left - 1, top - 1, right, bottom], axis=1)

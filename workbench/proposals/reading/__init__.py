@@ -1,0 +1,1 @@
+"""Large files of proposals as tables that processes share."""

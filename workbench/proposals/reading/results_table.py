@@ -1,0 +1,210 @@
+"""Results in COCO's format (a JSON list of boxes with scores) as a table on disk: any number in little memory.
+
+The lists of 1,000 boxes for each image of COCO are a file of 12 GB. It is read once, entry by entry, and turned into
+a table in the cache that later processes map into memory and share; a training starts at once then.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import reprlib
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from workbench.data.reading.boxes import finite_box
+from workbench.errors import DataError
+
+REVISION = 1  #: of the table's layout; another one is made anew
+CHUNK = 50_000  #: entries that are Python objects at a time
+BLOCK = 2**20  #: characters that are read at a time; no entry is longer
+MARK = re.compile(r"\s*([,\]])\s*")
+PATIENCE = 2.0  #: seconds before a bar shows how far the reading is
+LARGEST = float(np.finfo(np.float32).max)
+ROW = np.dtype([("image", np.int64), ("score", np.float64), ("box", np.float32, 4)])
+
+
+class ResultsTable:
+    """The boxes of each image, best score first; among equal scores the first in the file.
+
+    Args:
+        folder: where `table_of` made it.
+
+    Raises:
+        OSError, ValueError: there is no table, or a broken one.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._images = np.load(folder / "images.npy", allow_pickle=False)  # ids, ascending [I]
+        self._starts = np.load(folder / "starts.npy", allow_pickle=False)  # first row of each, and the end [I + 1]
+        self._boxes = np.load(folder / "boxes.npy", mmap_mode="r", allow_pickle=False)  # [N, 4]
+        if len(self._starts) != len(self._images) + 1 or self._boxes.shape != (self._starts[-1], 4):
+            raise ValueError("the parts of this table do not belong together")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ResultsTable, (self.folder,)  # a copy of a map would hold all boxes
+
+    def boxes(self, image_id: int) -> np.ndarray:
+        """Boxes float32 [P, 4] of an image, xyxy pixels; [0, 4] for one that is not in the file."""
+        place = np.searchsorted(self._images, image_id)
+        if place == len(self._images) or self._images[place] != image_id:
+            return np.zeros((0, 4), np.float32)
+        return np.array(self._boxes[self._starts[place] : self._starts[place + 1]])
+
+
+def table_of(path: Path, cache: Path) -> ResultsTable:
+    """The table of a JSON file, made if `cache` has none of the file as it is now (by path, size and time).
+
+    Of several processes one makes it, and the others wait.
+
+    Args:
+        path: a list of {"image_id", "bbox" as x, y, width, height in pixels, "score"}; other keys are skipped.
+        cache: folder of the tables; 32 bytes a box are needed there for a while, and 16 to stay.
+
+    Raises:
+        DataError: the file cannot be read or an entry is wrong (says which), or the table cannot be kept.
+    """
+    try:
+        with path.open("rb") as file:  # which also says whether it may be read
+            state = os.fstat(file.fileno())
+    except OSError as error:
+        raise DataError(f"{path}: this file cannot be read ({error.strerror or error})") from error
+    source = {"file": str(path.resolve()), "size": state.st_size, "time": state.st_mtime_ns, "revision": REVISION}
+    folder = cache / f"results-{hashlib.sha256(json.dumps(source).encode()).hexdigest()[:16]}"
+    try:
+        if (table := _found(folder)) is not None:
+            return table
+        cache.mkdir(parents=True, exist_ok=True)
+        with _alone(folder.with_suffix(".lock")):
+            if _found(folder) is None:
+                shutil.rmtree(folder, ignore_errors=True)
+                _make(path, folder, source)
+            return ResultsTable(folder)
+    except OSError as error:
+        raise DataError(
+            f"{cache}: the proposals of {path.name} cannot be kept here ({error.strerror or error}); name another "
+            "folder as the option `cache`"
+        ) from error
+
+
+def _found(folder: Path) -> ResultsTable | None:
+    """The table, unless there is none or a broken one."""
+    try:
+        return ResultsTable(folder)
+    except (OSError, ValueError, EOFError):
+        return None
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Hold a lock file, or wait until it is free; a process that dies lets go of it."""
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _make(path: Path, folder: Path, source: dict[str, Any]) -> None:
+    """Write the table beside `folder` and give it that name when it is whole. Only the holder of the lock may."""
+    partial = folder.with_name(f".partial-{folder.name}")
+    shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
+    partial.mkdir()
+    try:
+        rows = _rows(path)
+        with (partial / "rows").open("wb") as file:
+            while chunk := list(islice(rows, CHUNK)):
+                np.array(chunk, ROW).tofile(file)
+        _sort(partial)
+        (partial / "rows").unlink()
+        (partial / "source.json").write_text(json.dumps(source, indent=1), encoding="utf-8")
+        os.replace(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _sort(folder: Path) -> None:
+    """Bring the rows of a file in the order of images and scores."""
+    empty = (folder / "rows").stat().st_size == 0
+    rows = np.zeros(0, ROW) if empty else np.memmap(folder / "rows", ROW, mode="r")
+    images, counts = np.unique(rows["image"], return_counts=True)
+    order = np.argsort(rows["image"], kind="stable")
+    starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    np.save(folder / "images.npy", images)
+    np.save(folder / "starts.npy", starts)
+    boxes = np.lib.format.open_memmap(folder / "boxes.npy", "w+", np.float32, (len(rows), 4))
+    for begin, end in pairwise(starts):
+        mine = rows[order[begin:end]]
+        boxes[begin:end] = mine["box"][np.argsort(-mine["score"], kind="stable")]
+    boxes.flush()
+
+
+def _rows(path: Path) -> Iterator[tuple[int, float, tuple[float, ...]]]:
+    """Image, score and box (xyxy) of each entry of a file, checked."""
+    size, done = path.stat().st_size, 0
+    bar = tqdm(desc=f"reading {path.name}", total=size, unit="B", unit_scale=True, delay=PATIENCE, leave=False)
+    with path.open(encoding="utf-8-sig") as file, bar:
+        try:
+            for entry in _entries(file):
+                yield _row(entry, f"{path}: entry {done}")
+                done += 1
+                if done % CHUNK == 0:
+                    bar.update(file.buffer.tell() - bar.n)
+        except (_NotAList, UnicodeDecodeError, RecursionError) as error:
+            raise DataError(f"{path}: a JSON list was expected; after {done:,} entries {error}") from error
+
+
+class _NotAList(Exception):
+    """What a text has in place of a list, or of its next entry."""
+
+
+def _entries(file: TextIO) -> Iterator[Any]:
+    """The entries of a JSON list, of which a block of text is in memory at a time."""
+    decode = json.JSONDecoder().raw_decode
+    text = file.read(BLOCK).lstrip()
+    if not text.startswith("["):
+        raise _NotAList(f"it begins with {reprlib.repr(text)}")
+    text, place = text[1:].lstrip(), 0
+    text = text if text.startswith("]") else f",{text}"  # so that a comma is before each entry
+    while True:
+        why = ""
+        while mark := MARK.match(text, place):
+            if mark[1] == "]":
+                rest = (text[mark.end() :] + file.read(BLOCK)).strip()
+                if rest:
+                    raise _NotAList(f"the list ends, but there is {reprlib.repr(rest)}")
+                return
+            try:
+                entry, place = decode(text, mark.end())
+            except ValueError as error:  # also of a number with thousands of digits
+                why = f" ({getattr(error, 'msg', error)})"
+                break
+            yield entry
+        more = file.read(BLOCK)
+        if not more or len(text) - place > BLOCK:
+            left = reprlib.repr(text[place:].strip())
+            raise _NotAList(f"there is {left}{why}" if text[place:].strip() else "it ends")
+        text, place = text[place:] + more, 0
+
+
+def _row(entry: Any, where: str) -> tuple[int, float, tuple[float, ...]]:
+    image = entry.get("image_id") if isinstance(entry, dict) else None
+    if not isinstance(image, int) or isinstance(image, bool) or abs(image) >= 2**63:
+        raise DataError(f"{where} is not a result with a whole number as image_id")
+    box, score = finite_box(entry.get("bbox")), entry.get("score", 0.0)
+    if box is None or min(box[2:]) < 0 or max(box[0] + box[2], box[1] + box[3], -box[0], -box[1]) > LARGEST:
+        wrong = reprlib.repr(entry.get("bbox"))
+        raise DataError(f"{where} (image {image}): bbox is {wrong}, not x, y, width, height in pixels")
+    if finite_box([score] * 4) is None:
+        raise DataError(f"{where} (image {image}): score is {reprlib.repr(score)}, not a finite number")
+    x, y, width, height = box
+    return image, float(score), (x, y, x + width, y + height)

@@ -1,0 +1,51 @@
+"""Which code made a result: 16 hex digits that change when the code does, not when a comment or docstring does."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from functools import cache
+from pathlib import Path
+
+from workbench.plugins import plug_in_files
+
+PACKAGE = Path(__file__).resolve().parents[2]
+TRAINING = ("types.py", "data", "losses", "hardeners", "detectors", "proposals", "training")
+EVALUATION = ("types.py", "data", "detectors", "proposals", "evaluation")
+#: Files of `training` that start, watch and compare runs: they do not change what comes out of one.
+NOT_DECISIVE = (
+    "run", "launch", "compare", "comparison", "scoring", "preflight", "__init__",
+    "processes/detached", "processes/worker", "processes/__init__", "recording/fingerprint", "recording/__init__",
+)  # fmt: skip
+
+
+def code_fingerprint(parts: tuple[str, ...] = TRAINING) -> str:
+    """Fingerprint of the files and folders `parts` of the package, and of what is plugged in."""
+    digest = hashlib.sha256()
+    for path in _sources(parts):
+        digest.update(f"{path.relative_to(PACKAGE).as_posix()} {_essence(path, path.stat().st_mtime_ns)}\n".encode())
+    for path in plug_in_files():
+        digest.update(f"{path.name} {_essence(path, path.stat().st_mtime_ns)}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _sources(parts: tuple[str, ...]) -> list[Path]:
+    found = []
+    for part in parts:
+        root = PACKAGE / part
+        found += [root] if root.is_file() else root.rglob("*.py")
+    plumbing = {PACKAGE / "training" / f"{name}.py" for name in NOT_DECISIVE}
+    return sorted(set(found) - plumbing)
+
+
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+@cache
+def _essence(path: Path, changed: int) -> str:
+    """Digest of the syntax tree without comments, layout and docstrings; `changed` makes the cache notice."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()

@@ -1,0 +1,156 @@
+"""What a run writes down: metrics as JSON lines, the log, a bar."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tqdm.asyncio import tqdm_asyncio as terminal_bar
+from tqdm.auto import tqdm
+
+from workbench.training.recipe import Recipe
+from workbench.training.recording.checkpoint import disk_error, write_atomically
+
+log = logging.getLogger("workbench.training")
+Progress = Callable[[dict[str, Any]], None]  #: called with every row of metrics
+IN_LOG = ("loss", "AP", "AP_unoccluded", "AP_occluded", "accuracy_clean", "accuracy_occluded", "lr", "steps_per_s")
+
+
+class Meter:
+    """Sums of named numbers over the steps since the last row; part of a checkpoint."""
+
+    def __init__(self, sums: dict[str, float] | None = None, steps: int = 0):
+        self.sums, self.steps = dict(sums or {}), steps
+
+    def add(self, values: dict[str, float]) -> None:
+        """Count one step."""
+        self.steps += 1
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+
+    def take(self) -> dict[str, float]:
+        """Means over the steps counted, and start anew."""
+        means = {name: value / self.steps for name, value in self.sums.items()}
+        self.sums, self.steps = {}, 0
+        return means
+
+    def state(self) -> dict[str, Any]:
+        """Arguments that make an equal meter."""
+        return {"sums": dict(self.sums), "steps": self.steps}
+
+
+class Journal:
+    """`metrics.jsonl`: one JSON object per line, each step's rows once, also after a crash and resume.
+
+    Rows go to the log and to `progress` as well. Only the first process of a run is `active`.
+    """
+
+    def __init__(self, folder: Path, *, after_step: int, progress: Progress | None = None, active: bool = True):
+        self.path, self.progress, self.active = folder / "metrics.jsonl", progress, active
+        if active:
+            _drop_rows_after(self.path, after_step)
+
+    def write(self, step: int, kind: str, values: dict[str, Any]) -> None:
+        """Append one row; it is in the file when this returns."""
+        if not self.active:
+            return
+        row = {"step": step, "time": time.time(), "kind": kind, **without_nan(values)}
+        try:
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+        except OSError as error:
+            raise disk_error(self.path, error) from error
+        shown = (f"{name} {row[name]:.4g}" for name in IN_LOG if row.get(name) is not None)
+        log.info("%s %d: %s", kind, step, ", ".join(shown))
+        if self.progress is not None:
+            self.progress(row)
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """All whole rows of a metrics file; a line cut off by a crash is passed over."""
+    rows = []
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return rows
+    for line in lines:
+        with contextlib.suppress(ValueError, RecursionError):
+            row = json.loads(line)
+            if isinstance(row, dict) and "step" in row:
+                rows.append(row)
+    return rows
+
+
+def _drop_rows_after(path: Path, step: int) -> None:
+    """A resumed run writes the rows of later steps again."""
+    kept = "".join(json.dumps(row) + "\n" for row in read_rows(path) if row["step"] <= step)
+    write_atomically(path, lambda file: file.write(kept.encode()))
+
+
+@contextlib.contextmanager
+def log_to(folder: Path, *, active: bool = True) -> Iterator[None]:
+    """Let the training log go to `log.txt` while this is open (and to stderr, if that is something else)."""
+    if not active:
+        yield
+        return
+    path = folder / "log.txt"
+    handlers: list[logging.Handler] = []
+    if not _is_stderr(path):
+        try:
+            handlers.append(logging.FileHandler(path, encoding="utf-8"))
+        except OSError as error:
+            raise disk_error(path, error) from error
+    if _is_stderr(path) or sys.stderr.isatty():
+        handlers.append(logging.StreamHandler())
+    level = log.level
+    log.setLevel(logging.INFO)
+    for handler in handlers:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+        log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+        for handler in handlers:
+            log.removeHandler(handler)
+            handler.close()
+
+
+def _is_stderr(path: Path) -> bool:
+    """`launch` already sends stderr of a detached run to its log."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(sys.stderr.fileno()))
+    except (OSError, ValueError, AttributeError):  # notebooks replace stderr by something without a number
+        return False
+
+
+def mean_of_dicts(dicts: list[dict[str, float]]) -> dict[str, float]:
+    """Mean of each name over those dicts that have it."""
+    names = dict.fromkeys(name for values in dicts for name in values)
+    return {n: math.fsum(d[n] for d in dicts if n in d) / sum(n in d for d in dicts) for n in names}
+
+
+def without_nan(values: dict[str, Any]) -> dict[str, Any]:
+    """None for what could not be measured: JSON knows no NaN."""
+    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in values.items()}
+
+
+def bars_are_seen() -> bool:
+    """Whether a progress bar can move: in a terminal or a cell, but not where the output is a file."""
+    return tqdm is not terminal_bar or sys.stderr.isatty()
+
+
+@contextlib.contextmanager
+def progress_bar(recipe: Recipe, step: int, *, active: bool) -> Iterator[tqdm]:
+    """A bar over all steps, in a terminal or a cell; silent where the output is a file."""
+    hidden = not (active and bars_are_seen())
+    with tqdm(total=recipe.steps, initial=step, desc=recipe.name, unit="step", disable=hidden) as bar:
+        yield bar
