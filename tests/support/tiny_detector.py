@@ -16,9 +16,8 @@ from torch.nn import functional as F
 
 from workbench.data.dataset import Dataset, make_target
 from workbench.detectors import Detector
-from workbench.detectors.build import KINDS
-from workbench.hardeners import KINDS as HARDENERS
 from workbench.hardeners import Hardener
+from workbench.registry import DATASETS, DETECTORS, HARDENERS
 from workbench.training import trainer
 from workbench.training.recipe import Recipe
 from workbench.training.recording.records import log
@@ -29,6 +28,7 @@ CLASSES = ("dark", "bright")
 SECONDS_PER_STEP = 0.0
 
 
+@DETECTORS.register("tiny")
 class TinyDetector(Detector):
     """Mean of a convolution → class of the one object, with all kinds of randomness unless `plain`."""
 
@@ -62,6 +62,7 @@ class TinyDetector(Detector):
         return torch.tensor([[2.0, 2, 10, 10]])
 
 
+@HARDENERS.register("tiny-adversary")
 class TinyAdversary(Hardener):
     """A hardener with one parameter and a loss of its own."""
 
@@ -82,6 +83,7 @@ class TinyAdversary(Hardener):
         return (self.scale * logits.square().mean()).square()
 
 
+@DATASETS.register("tiny")
 class TinyData(Dataset):
     """Noise images of 12 × 16 pixels with one object, dark or bright."""
 
@@ -131,9 +133,6 @@ def train_tiny(folder: str, seconds_per_step: float = 0.0, environment: dict[str
     batches.load_data = load_tiny
     sys.exit(trainer.main([folder]))
 
-
-KINDS["tiny"] = TinyDetector
-HARDENERS["tiny-adversary"] = TinyAdversary
 
 if __name__ == "__main__":
     train_tiny(sys.argv[1], float(sys.argv[2]))

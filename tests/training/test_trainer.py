@@ -24,6 +24,7 @@ from tiny_detector import TinyData, load_tiny, tiny_recipe, train_tiny
 from torchvision.transforms.v2 import functional as V
 
 from workbench.errors import RunError, WeightsError
+from workbench.registry import DETECTORS
 from workbench.training.processes import world
 from workbench.training.recipe import Recipe
 from workbench.training.recipe_sections import AugmentSpec
@@ -310,7 +311,7 @@ def test_a_stage_without_anything_to_learn_is_refused(tmp_path, monkeypatch):
             super().__init__(classes)
             self.requires_grad_(False)
 
-    monkeypatch.setitem(tiny_detector.KINDS, "frozen", Frozen)
+    monkeypatch.setitem(DETECTORS._made, "frozen", Frozen)
     with pytest.raises(RunError, match="no parameters that learn"):
         train(tiny_recipe(detector={"kind": "frozen"}), tmp_path)
 

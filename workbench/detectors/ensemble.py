@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import batched_nms
 
-from workbench.detectors.base import Detector
+from workbench.detectors.base import Detector, ScoresBoxes, asked
 from workbench.errors import DataError
 from workbench.types import Detections
 
@@ -53,7 +53,7 @@ class Ensemble(Detector):
 
     def score_boxes(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> list[Tensor]:
         """Class probabilities [N, K+1] of given boxes [N, 4] of each image: the members' mean."""
-        scores = [member.score_boxes(images, boxes) for member in self.members]
+        scores = [asked(member, ScoresBoxes).score_boxes(images, boxes) for member in self.members]
         return [torch.stack(parts).mean(dim=0) for parts in zip(*scores, strict=True)]
 
     def _merge(self, parts: Sequence[Detections]) -> Detections:

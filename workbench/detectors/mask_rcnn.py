@@ -15,19 +15,20 @@ the paper's branch shares conv5 with the box branch; here it always has convolut
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 
-from workbench.detectors.base import choose, evaluating
+from workbench.detectors.base import evaluating
 from workbench.detectors.faster_rcnn import FasterRCNN
 from workbench.detectors.layers.fpn import norm_layer
 from workbench.detectors.layers.mask_head import paste
 from workbench.detectors.layers.roi_pool import RoIAlign
-from workbench.errors import RecipeError
-from workbench.options import buildable, check_options
+from workbench.options import Count, Share, check_options, with_options_of
+from workbench.registry import DETECTORS
 from workbench.types import Detections
 
 LEARN = {"visible": "masks", "amodal": "masks_amodal"}  #: what a mask shows → where targets have it
@@ -42,11 +43,14 @@ V2 = {
 }
 
 
+@DETECTORS.register("mask-rcnn")
 class MaskRCNN(FasterRCNN):
     """Two-stage detector that also gives masks; build one with `MaskRCNN.build`. Its losses have a `mask`, too."""
 
+    gives_masks = True
+
     @classmethod
-    @buildable("mask-rcnn")
+    @with_options_of(FasterRCNN.build)
     def build(cls, classes: Sequence[str], *, mask: dict | None = None, **options: object) -> MaskRCNN:
         """A Mask R-CNN from plain values, as a recipe gives them; the other options are those of `FasterRCNN.build`.
 
@@ -65,14 +69,14 @@ class MaskRCNN(FasterRCNN):
     def _take_masks(
         self,
         *,
-        learn: str = "visible",
-        layers: Sequence[int] = (256, 256, 256, 256),
-        width: int = 256,
-        pool_size: int = 14,
+        learn: Literal["visible", "amodal"] = "visible",
+        layers: Sequence[Count] = (256, 256, 256, 256),
+        width: Count = 256,
+        pool_size: Count = 14,
         norm: str | None = None,
-        threshold: float = 0.5,
+        threshold: Share = 0.5,
     ) -> None:
-        self.mask_key = choose(LEARN, learn, "detector.mask.learn", RecipeError)
+        self.mask_key = LEARN[learn]
         self.mask_threshold = threshold
         boxes = self.roi_heads.pool
         self.roi_heads.learn_masks(

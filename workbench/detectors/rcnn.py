@@ -12,7 +12,6 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform, res
 from workbench.detectors.base import Detector, as_float, evaluating, training_targets
 from workbench.detectors.layers.roi_head import RoIHead
 from workbench.detectors.layers.rpn import RegionProposalNetwork
-from workbench.errors import RecipeError
 from workbench.hardeners import Hardener
 from workbench.types import Detections, Losses, Score, Target
 
@@ -27,6 +26,8 @@ class RCNN(Detector):
         transform: resizes, normalises and batches the images.
         classes: names of labels 1..K.
     """
+
+    hardens = "maps"
 
     def __init__(
         self,
@@ -48,11 +49,6 @@ class RCNN(Detector):
 
     def take_hardener(self, hardener: Hardener | None) -> None:
         """Let `hardener` act in `losses`; adversaries learn of the head that they play against."""
-        if hardener is not None and hardener.acts_on != "maps":
-            raise RecipeError(
-                "hardener: dfv adds differences of vectors of whole images, and a detector has maps of RoIs; use "
-                "detector.kind: classifier"
-            )
         super().take_hardener(hardener)
         if hardener is not None:
             hardener.adopt(self.roi_heads.layout())

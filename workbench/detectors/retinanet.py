@@ -21,7 +21,7 @@ from torchvision.ops import clip_boxes_to_image
 from workbench.detectors.base import Detector, as_float, evaluating, training_targets
 from workbench.detectors.layers.dense_anchors import AnchorScores, Assignment, Selection, assign, best_scores
 from workbench.detectors.layers.matching import overlaps
-from workbench.detectors.layers.retina_forms import BY_FORM, ByForm, with_form
+from workbench.detectors.layers.retina_forms import BY_FORM, ByForm, Form, with_form
 from workbench.detectors.layers.retina_head import (
     BoxLoss,
     Subnets,
@@ -41,12 +41,14 @@ from workbench.losses import (
     build_normaliser,
     focal_loss,
 )
-from workbench.options import Count, Share, Size, buildable
+from workbench.options import Count, Share, Size
+from workbench.registry import DETECTORS
 from workbench.types import Detections, Losses, Target
 
 CODER = BoxCoder(weights=(1.0, 1.0, 1.0, 1.0))
 
 
+@DETECTORS.register("retinanet")
 class RetinaNet(Detector):
     """One-stage detector; build one with `RetinaNet.build`.
 
@@ -93,12 +95,11 @@ class RetinaNet(Detector):
         self.first_class = int(background_logit)  #: the logit of label 1
 
     @classmethod
-    @buildable("retinanet")
     def build(
         cls,
         classes: Sequence[str],
         *,
-        form: str = "thesis",
+        form: Form = "thesis",
         backbone: dict | None = None,
         channels: Count | None = None,
         finest_stride: Count = 8,
@@ -177,12 +178,6 @@ class RetinaNet(Detector):
             background_logit=said["background_logit"],
         )
         return detector.to(memory_format=torch.channels_last)
-
-    def take_hardener(self, hardener: nn.Module | None) -> None:
-        """Only None: hardeners act on RoI features. Raises RecipeError for any."""
-        if hardener is not None:
-            raise RecipeError("hardener: it acts between RoI pooling and the head, and retinanet has no RoIs")
-        super().take_hardener(None)
 
     def losses(
         self, images: Sequence[Tensor], targets: Sequence[Target], generator: torch.Generator | None = None

@@ -32,19 +32,22 @@ drops cells by its random first weights.
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from workbench.errors import RecipeError
-from workbench.hardeners.base import Decision, candidates, check_clean_images
+from workbench.hardeners.base import Decision, candidates
 from workbench.hardeners.inverted_attention import drop_sampled
 from workbench.hardeners.layers.adversary import Adversary, FullyConnected
-from workbench.hardeners.layers.window_search import check_stride, hardest_windows
+from workbench.hardeners.layers.window_search import hardest_windows
+from workbench.options import Count, Factor, Number, Part, Share
+from workbench.registry import HARDENERS
 from workbench.types import HeadLayout, RoIBatch
 
-NETS = ("fully-connected", "convolutional")
+Net = Literal["fully-connected", "convolutional"]
 
 
 class HeatNet(nn.Module):
@@ -62,6 +65,7 @@ class HeatNet(nn.Module):
         return self.layers(features).flatten(1)
 
 
+@HARDENERS.register("asdn")
 class ASDN(Adversary):
     """Learn which cells hurt the detector most, and drop some of them.
 
@@ -70,7 +74,7 @@ class ASDN(Adversary):
     searched window's cells among as many top cells of A, where 4 / 49 is chance for 2 x 2 of 7 x 7.
 
     Args:
-        net: one of `NETS`.
+        net: of A, see `Net`.
         stride: of the search, in cells.
         drop, pool: fractions of the cells; `drop` of all are dropped, at random out of the top `pool`.
         fall: a mask is learned from if the true class's probability falls by more than this.
@@ -82,32 +86,30 @@ class ASDN(Adversary):
         RecipeError: an option outside its range.
     """
 
+    pretrains = True
+
     def __init__(
         self,
         *,
-        net: str = "fully-connected",
-        stride: int = 1,
-        drop: float = 13 / 36,
-        pool: float = 21 / 36,
-        fall: float = 0.1,
-        weight: float = 1.0,
+        net: Net = "fully-connected",
+        stride: Count = 1,
+        drop: Share = 13 / 36,
+        pool: Share = 21 / 36,
+        fall: Part = 0.1,
+        weight: Factor = 1.0,
         average: bool = False,
-        clean_images: int = 1,
+        clean_images: Number = 1,
     ):
         super().__init__()
-        if net not in NETS:
-            raise RecipeError(f"hardener.net {net!r} does not exist; choose one of {list(NETS)}")
-        if not 0 <= drop <= pool <= 1:
-            raise RecipeError(f"hardener.drop is {drop}, pool {pool}; expected 0 <= drop <= pool <= 1")
-        if not 0 <= fall < 1:
-            raise RecipeError(f"hardener.fall is {fall}; expected a difference of probabilities in 0..1")
+        if drop > pool:
+            raise RecipeError(f"hardener.drop is {drop}, pool {pool}; expected drop <= pool")
         self.kind = net
-        self.stride = check_stride(stride)
+        self.stride = stride
         self.drop, self.pool = drop, pool
         self.fall = fall
         self.weight = weight
         self.average = average
-        self.clean_images = check_clean_images(clean_images)
+        self.clean_images = clean_images
 
     @classmethod
     def paper(cls, **changes: object) -> ASDN:

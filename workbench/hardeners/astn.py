@@ -31,17 +31,22 @@ soon was surer of turned features than of others, so that the worst angle was 0 
 from __future__ import annotations
 
 import math
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from workbench.errors import RecipeError
-from workbench.hardeners.base import Decision, candidates, check_clean_images
+from workbench.hardeners.base import Decision, candidates
 from workbench.hardeners.layers.adversary import Adversary, FullyConnected
+from workbench.options import Count, Factor, Number
+from workbench.registry import HARDENERS
 from workbench.types import HeadLayout, RoIBatch
 
-PADDINGS = ("zeros", "border", "reflection")
+Padding = Literal["zeros", "border", "reflection"]
+Degrees = Annotated[float, Field(gt=0, le=180)]
 AT_LIMIT = 0.95  #: an angle beyond this share of the limit counts as being at it
 BINS = 9  #: of the histogram of angles in `health`
 
@@ -52,7 +57,7 @@ def rotate(features: Tensor, angles: Tensor, *, padding: str = "zeros") -> Tenso
     Args:
         features: [R, C, h, w]; C is a multiple of the number of blocks.
         angles: [R, blocks] radians; positive turns the picture counter-clockwise as it is seen.
-        padding: what lies outside: one of `PADDINGS`.
+        padding: what lies outside, see `Padding`.
 
     Returns:
         [R, C, h, w], differentiable with respect to both.
@@ -68,6 +73,7 @@ def rotate(features: Tensor, angles: Tensor, *, padding: str = "zeros") -> Tenso
     return F.grid_sample(apart, grid, padding_mode=padding, align_corners=False).view_as(features)
 
 
+@HARDENERS.register("astn")
 class ASTN(Adversary):
     """Learn by which angles to rotate blocks of channels so that objects pass for background.
 
@@ -77,7 +83,7 @@ class ASTN(Adversary):
     Args:
         limit: degrees either way.
         blocks: how many blocks of neighbouring channels have an angle of their own.
-        padding: what lies outside of the map: one of `PADDINGS`.
+        padding: what lies outside of the map, see `Padding`.
         weight: of the adversary's loss.
         pretrain: False sits out stages `train: hardener`; for a `Chain` in which only ASDN is pre-trained.
         clean_images: leave the RoIs of so many images of the batch alone.
@@ -89,26 +95,20 @@ class ASTN(Adversary):
     def __init__(
         self,
         *,
-        limit: float = 10.0,
-        blocks: int = 4,
-        padding: str = "zeros",
-        weight: float = 1.0,
+        limit: Degrees = 10.0,
+        blocks: Count = 4,
+        padding: Padding = "zeros",
+        weight: Factor = 1.0,
         pretrain: bool = True,
-        clean_images: int = 1,
+        clean_images: Number = 1,
     ):
         super().__init__()
-        if not 0 < limit <= 180:
-            raise RecipeError(f"hardener.limit is {limit}; expected degrees, above 0 and at most 180")
-        if blocks < 1:
-            raise RecipeError(f"hardener.blocks is {blocks}; expected a number of at least 1")
-        if padding not in PADDINGS:
-            raise RecipeError(f"hardener.padding {padding!r} does not exist; choose one of {list(PADDINGS)}")
         self.limit = limit
         self.blocks = blocks
         self.padding = padding
         self.weight = weight
         self.pretrain = pretrain
-        self.clean_images = check_clean_images(clean_images)
+        self.clean_images = clean_images
 
     def build(self, head: HeadLayout) -> nn.Module:
         """The localisation network for a head."""

@@ -10,13 +10,12 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
-from workbench.errors import RecipeError
 from workbench.types import Hardened, HeadLayout, RoIBatch
 
 
@@ -66,7 +65,10 @@ class Hardener(nn.Module):
     """Makes RoI features harder during training. Methods implement `decide`; some also `apply`."""
 
     active = True  #: False while a stage of the training is to run without it
+    kind: ClassVar[str] = ""  #: its name in recipes
     acts_on = "maps"  #: "maps" of RoIs, or the "vectors" that a classifier's last layer sees
+    needs_pairs: ClassVar[bool] = False  #: whether it learns from pairs of clean and occluded images
+    pretrains: ClassVar[bool] = False  #: whether it must have learned alone before it learns jointly
 
     @property
     def health(self) -> dict[str, float]:
@@ -193,13 +195,6 @@ def candidates(batch: RoIBatch, *, foreground_only: bool = True, clean_images: i
     if clean_images and len(chosen):
         chosen &= batch.image_index >= batch.image_index.max().clamp(max=clean_images)
     return torch.where(chosen)[0]
-
-
-def check_clean_images(count: int) -> int:
-    """`count` itself, or a RecipeError."""
-    if count < 0:
-        raise RecipeError(f"hardener.clean_images is {count}; expected a number of images of at least 0")
-    return count
 
 
 def draw_rows(rows: Tensor, share: float, generator: torch.Generator) -> Tensor:

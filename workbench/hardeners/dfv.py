@@ -33,18 +33,21 @@ DVs make each other longer. Watch `dv_length`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from workbench.errors import RecipeError, RunError
+from workbench.errors import RunError
 from workbench.hardeners.base import Decision, Hardener
+from workbench.options import Factor, Share
+from workbench.registry import HARDENERS
 from workbench.types import RoIBatch
 
-PER = ("image", "batch")
+Per = Literal["image", "batch"]
 
 
+@HARDENERS.register("dfv")
 class DFVAugmentation(Hardener):
     """Add difference vectors of pairs to deep feature vectors.
 
@@ -55,15 +58,10 @@ class DFVAugmentation(Hardener):
     """
 
     acts_on = "vectors"
+    needs_pairs = True
 
-    def __init__(self, *, alpha: float = 0.9, beta: float = 1.0, per: str = "image"):
+    def __init__(self, *, alpha: Share = 0.9, beta: Factor = 1.0, per: Per = "image"):
         super().__init__()
-        if not 0 <= alpha <= 1:
-            raise RecipeError(f"hardener.alpha is {alpha}; expected a chance in 0..1")
-        if not beta >= 0:
-            raise RecipeError(f"hardener.beta is {beta}; expected a factor of at least 0")
-        if per not in PER:
-            raise RecipeError(f"hardener.per {per!r} does not exist; choose 'image' or 'batch'")
         self.alpha, self.beta, self.per = alpha, beta, per
         self.bank: Tensor | None = None  # [M, C, h, w]; no buffer: it is as long as there are pairs
         self._shifts: Tensor | None = None  # [M + 1, C, h, w], beta times the bank, and zeros

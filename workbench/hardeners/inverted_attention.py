@@ -28,21 +28,24 @@ harm. All of it is measured in the notebook 01_inverted_attention.
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
 
-from workbench.errors import RecipeError
 from workbench.hardeners.base import Decision, Hardener, draw_rows, uniform
 from workbench.hardeners.random_dropout import random_cells
+from workbench.options import Share
+from workbench.registry import HARDENERS
 from workbench.types import RoIBatch
 
-INVERSIONS = ("soft", "hard", "overturn", "random", "sampled")
-ORIENTATIONS = ("both", "spatial", "channel")
-SELECTIONS = ("random", "hardest")
-CAMS = ("grad-cam", "hires-cam")
-SCORES = ("label", "prediction")
+Inversion = Literal["soft", "hard", "overturn", "random", "sampled"]
+INVERSIONS = get_args(Inversion)
+Orientation = Literal["both", "spatial", "channel"]
+ORIENTATIONS = get_args(Orientation)
+Selection = Literal["random", "hardest"]
+Cam = Literal["grad-cam", "hires-cam"]
+ScoreOf = Literal["label", "prediction"]
 
 
 class Attention(NamedTuple):
@@ -138,6 +141,7 @@ def _quick_products(device: torch.device) -> AbstractContextManager:
     return nullcontext()
 
 
+@HARDENERS.register("inverted-attention")
 class InvertedAttention(Hardener):
     """Zero the cells that the head relies on, in the channels that it relies on.
 
@@ -161,40 +165,20 @@ class InvertedAttention(Hardener):
     def __init__(
         self,
         *,
-        inversion: str = "soft",
-        orientation: str = "both",
-        share: float = 0.2,
-        background_share: float | None = None,
-        selection: str = "random",
+        inversion: Inversion = "soft",
+        orientation: Orientation = "both",
+        share: Share = 0.2,
+        background_share: Share | None = None,
+        selection: Selection = "random",
         margin: float = 0.0,
-        drop_cells: float = 0.33,
-        drop_channels: float = 0.8,
-        threshold: float = 0.5,
-        pool_cells: float = 25 / 49,
-        cam: str = "grad-cam",
-        score_of: str = "label",
+        drop_cells: Share = 0.33,
+        drop_channels: Share = 0.8,
+        threshold: Share = 0.5,
+        pool_cells: Share = 25 / 49,
+        cam: Cam = "grad-cam",
+        score_of: ScoreOf = "label",
     ):
         super().__init__()
-        for name, value, allowed in (
-            ("inversion", inversion, INVERSIONS),
-            ("orientation", orientation, ORIENTATIONS),
-            ("selection", selection, SELECTIONS),
-            ("cam", cam, CAMS),
-            ("score_of", score_of, SCORES),
-        ):
-            if value not in allowed:
-                raise RecipeError(f"hardener.{name} {value!r} does not exist; choose one of {list(allowed)}")
-        fractions = {
-            "share": share,
-            "background_share": share if background_share is None else background_share,
-            "drop_cells": drop_cells,
-            "drop_channels": drop_channels,
-            "threshold": threshold,
-            "pool_cells": pool_cells,
-        }
-        for name, value in fractions.items():
-            if not 0 <= value <= 1:
-                raise RecipeError(f"hardener.{name} is {value}; expected a fraction in 0..1")
         self.inversion = inversion
         self.orientation = orientation
         self.share = share

@@ -24,6 +24,7 @@ from torch.utils.data import DataLoader
 
 from workbench.data import Dataset
 from workbench.detectors import Detector, begin_from, build_detector, save_detector
+from workbench.detectors.base import HasDifferences, asked
 from workbench.errors import RunError
 from workbench.evaluation import Result, evaluate
 from workbench.hardeners import build_hardener
@@ -199,7 +200,7 @@ class Training:
         if hardener is not None and hardener.active:
             self.world.share(self.detector.buffers())  # so that all processes have the same running statistics
             with self._autocast():
-                hardener.begin_epoch(lambda: self.detector.differences(self.data.pairs))
+                hardener.begin_epoch(lambda: asked(self.detector, HasDifferences).differences(self.data.pairs))
 
     def _batches(self, last: int) -> DataLoader:
         return step_loader(
