@@ -109,7 +109,7 @@ class Classifier(Detector):
             )
         super().take_hardener(hardener)
         if hardener is not None:
-            hardener.adopt(HeadLayout(self.num_features, 1))
+            hardener.bind_head(HeadLayout(self.num_features, 1))
 
     def losses(
         self, images: Sequence[Tensor], targets: Sequence[Target], generator: torch.Generator | None = None

@@ -32,13 +32,14 @@ drops cells by its random first weights.
 from __future__ import annotations
 
 import math
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from workbench.errors import RecipeError
-from workbench.hardeners.base import Decision, candidates, check_clean_images
+from workbench.hardeners.base import Decision, MaskDecision, candidates, check_clean_images
 from workbench.hardeners.inverted_attention import drop_sampled
 from workbench.hardeners.layers.adversary import Adversary, FullyConnected
 from workbench.hardeners.layers.window_search import check_stride, hardest_windows
@@ -82,6 +83,19 @@ class ASDN(Adversary):
         RecipeError: an option outside its range.
     """
 
+    pretrains = True
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "paper": {},
+        "released": {
+            "net": "convolutional",
+            "stride": 2,
+            "drop": 15 / 49,
+            "pool": 20 / 49,
+            "weight": 0.0025,
+            "average": True,
+        },
+    }
+
     def __init__(
         self,
         *,
@@ -109,24 +123,6 @@ class ASDN(Adversary):
         self.average = average
         self.clean_images = check_clean_images(clean_images)
 
-    @classmethod
-    def paper(cls, **changes: object) -> ASDN:
-        """The published setting."""
-        return cls(**changes)  # type: ignore[arg-type]
-
-    @classmethod
-    def released(cls, **changes: object) -> ASDN:
-        """The setting of the authors' released code; see the table in the module's docstring."""
-        options = {
-            "net": "convolutional",
-            "stride": 2,
-            "drop": 15 / 49,
-            "pool": 20 / 49,
-            "weight": 0.0025,
-            "average": True,
-        }
-        return cls(**(options | changes))  # type: ignore[arg-type]
-
     def build(self, head: HeadLayout) -> nn.Module:
         """A for a head."""
         if self.kind == "convolutional":
@@ -143,10 +139,10 @@ class ASDN(Adversary):
         rows = candidates(batch, clean_images=0 if pretraining else self.clean_images)
         if len(rows) == 0:
             self._figures = {}
-            return Decision(None, self.nothing())
+            return Decision(adversary_loss=self.idle_loss())
         logits = self.run(batch.features[rows])  # [r, h w]
         if pretraining:
-            return Decision(None, self._search_loss(batch, rows, logits))
+            return Decision(adversary_loss=self._search_loss(batch, rows, logits))
         kept = drop_sampled(logits.detach(), self.drop, self.pool, batch.generator)
         mask = kept.view(len(rows), 1, *batch.features.shape[2:])
         loss = None
@@ -154,7 +150,7 @@ class ASDN(Adversary):
             loss = self._joint_loss(batch, rows, logits, mask)
         else:
             self.note(batch, rows, mask_entropy=spread(1 - kept))
-        return Decision(mask, loss, rows)
+        return MaskDecision(mask, rows, adversary_loss=loss)
 
     def _search_loss(self, batch: RoIBatch, rows: Tensor, logits: Tensor) -> Tensor:
         """Eq. 1 with the windows of the search."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from workbench.errors import RecipeError
-from workbench.hardeners.base import Decision, Hardener, candidates, check_clean_images, draw_rows, uniform
+from workbench.hardeners.base import Hardener, MaskDecision, candidates, check_clean_images, draw_rows, uniform
 from workbench.types import RoIBatch
 
 
@@ -67,7 +67,7 @@ class RandomDropout(Hardener):
         self.foreground_only = foreground_only
         self.clean_images = check_clean_images(clean_images)
 
-    def decide(self, batch: RoIBatch) -> Decision:
+    def decide(self, batch: RoIBatch) -> MaskDecision:
         """Masks [R, 1, h, w]; see the class."""
         _, _, height, width = batch.features.shape
         allowed = candidates(batch, foreground_only=self.foreground_only, clean_images=self.clean_images)
@@ -77,4 +77,4 @@ class RandomDropout(Hardener):
         else:
             side = min(self.block, height, width)
             dropped = random_blocks(len(rows), height, width, side, batch.features, batch.generator)
-        return Decision(dropped, rows=rows)
+        return MaskDecision(dropped, rows)
