@@ -15,7 +15,7 @@ from workbench.training.recording.fingerprint import code_fingerprint
 
 METHOD = '''
 import torch
-from workbench.hardeners import KINDS, Decision, Hardener
+from workbench.hardeners import KINDS, Hardener, MaskDecision
 
 
 class CentreDrop(Hardener):
@@ -28,7 +28,7 @@ class CentreDrop(Hardener):
     def decide(self, batch):
         mask = torch.ones_like(batch.features[:, :1])
         mask[..., mask.shape[-2] // 2, mask.shape[-1] // 2] = self.keep
-        return Decision(mask)
+        return MaskDecision(mask)
 
 
 KINDS["centre-drop"] = CentreDrop

@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 import torch
+from stages import stage
 from torch import nn
 from torch.func import functional_call
 from torch.nn import functional as F
@@ -21,7 +22,7 @@ from workbench.hardeners import (
     RandomDropout,
     build_hardener,
 )
-from workbench.hardeners.base import Decision, Hardener
+from workbench.hardeners.base import Decision, Hardener, MaskDecision
 from workbench.types import HeadLayout, RoIBatch, Score
 
 ROIS, CHANNELS, SIZE, CLASSES = 40, 8, 5, 4
@@ -37,7 +38,7 @@ class LearnedGate(Hardener):
     def decide(self, batch: RoIBatch) -> Decision:
         heat = torch.sigmoid(self.conv(batch.features))
         true = batch.score.true_class(batch.features * heat, batch.labels)
-        return Decision((heat > 0.5).float().detach(), true.mean())
+        return MaskDecision((heat > 0.5).float().detach(), adversary_loss=true.mean())
 
 
 HARDENERS = {
@@ -71,7 +72,7 @@ ROTATING = ("astn", "fusion")
 def made(name: str) -> Hardener:
     """A hardener with its network, where it has one."""
     hardener = HARDENERS[name]()
-    hardener.adopt(HeadLayout(CHANNELS, SIZE))
+    hardener.bind_head(HeadLayout(CHANNELS, SIZE))
     hardener.begin_epoch(differences)
     return hardener
 
@@ -90,13 +91,13 @@ def taught(name: str, trained) -> Hardener:
     torch.manual_seed(0)
     hardener = made(name)
     if name in ("asdn", "asdn released", *ROTATING):
-        hardener.enter("hardener")
+        hardener.begin_stage(stage("hardener"))
         optimizer = torch.optim.Adam(hardener.parameters(), 3e-3)
         for _ in range(30):
             optimizer.zero_grad()
             hardener(batch_of(trained)).adversary_loss.backward()
             optimizer.step()
-        hardener.enter("both")
+        hardener.begin_stage(stage("both"))
     return hardener
 
 
@@ -320,7 +321,7 @@ def test_alone_without_foreground_an_adversary_has_a_loss_of_zero(trained, name,
     none = {"features": batch.features[:rois], "image_index": batch.image_index[:rois]}
     batch = dataclasses.replace(batch, labels=torch.zeros(rois, dtype=torch.long), **none)
     hardener = made(name)
-    hardener.enter("hardener")
+    hardener.begin_stage(stage("hardener"))
     hardened = hardener(batch)
     assert torch.equal(hardened.features, batch.features)
     assert hardened.adversary_loss == 0
@@ -331,7 +332,7 @@ def test_alone_without_foreground_an_adversary_has_a_loss_of_zero(trained, name,
 @pytest.mark.parametrize("name", ["asdn", "asdn released", "astn", "fusion"])
 def test_a_fixed_adversary_hardens_but_has_no_loss(trained, name):
     hardener, batch = made(name), batch_of(trained)
-    hardener.enter("detector")
+    hardener.begin_stage(stage("detector"))
     hardened = hardener(batch)
     assert hardened.adversary_loss is None
     assert not torch.equal(hardened.features, batch.features)
@@ -340,7 +341,7 @@ def test_a_fixed_adversary_hardens_but_has_no_loss(trained, name):
 @pytest.mark.parametrize("name", ["asdn", "asdn released", "astn", "fusion"])
 def test_learning_alone_leaves_the_features_as_they_are(trained, name):
     hardener, batch = made(name), batch_of(trained)
-    hardener.enter("hardener")
+    hardener.begin_stage(stage("hardener"))
     hardened = hardener(batch)
     assert torch.equal(hardened.features, batch.features)
     assert float(hardened.adversary_loss.detach()) > 0
@@ -349,7 +350,7 @@ def test_learning_alone_leaves_the_features_as_they_are(trained, name):
 @pytest.mark.parametrize("name", HARDENERS)
 def test_an_inactive_hardener_does_nothing(trained, name):
     batch, hardener = batch_of(trained), made(name)
-    hardener.enter("detector")
+    hardener.begin_stage(stage("detector"))
     hardener.active = False
     hardened = hardener(batch)
     assert hardened.features is batch.features

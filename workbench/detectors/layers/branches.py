@@ -118,8 +118,8 @@ class HoldsBranches(Generic[Kind]):
         """Have `branch` from now on. Raises WorkbenchError where a name of its `parts` is taken."""
         taken = [name for name in branch.parts if hasattr(self, name)]
         if taken:
-            what = f"a branch ({type(branch).__name__}) has a part {taken[0]!r}"
-            raise WorkbenchError(f"{what}, and {type(self).__name__} has that name already; give the part another one")
+            what = f"a {type(branch).__name__} has a part {taken[0]!r}"
+            raise WorkbenchError(f"{what}, and {type(self).__name__} has that name already; give the part another")
         for name, part in branch.parts.items():
             self.add_module(name, part)
         self.branches = (*self.branches, branch)
