@@ -16,7 +16,7 @@ from workbench.training.recording.fingerprint import code_fingerprint
 
 METHOD = '''
 import torch
-from workbench.hardeners import Decision, Hardener
+from workbench.hardeners import Hardener, MaskDecision
 from workbench.registry import HARDENERS
 
 
@@ -31,7 +31,7 @@ class CentreDrop(Hardener):
     def decide(self, batch):
         mask = torch.ones_like(batch.features[:, :1])
         mask[..., mask.shape[-2] // 2, mask.shape[-1] // 2] = self.keep
-        return Decision(mask)
+        return MaskDecision(mask)
 '''
 
 

@@ -19,6 +19,7 @@ from workbench.detectors.layers.mask_head import own_masks, paste, project
 from workbench.detectors.mask_rcnn import V2
 from workbench.errors import DataError, RecipeError
 from workbench.hardeners import build_hardener
+from workbench.registry import HARDENERS
 
 CLASSES = tuple(f"class {i}" for i in range(6))
 TINY = {

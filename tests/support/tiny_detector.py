@@ -22,7 +22,7 @@ from workbench.training import trainer
 from workbench.training.recipe import Recipe
 from workbench.training.recording.records import log
 from workbench.training.stepping import batches
-from workbench.types import Detections, Losses
+from workbench.types import Detections, Losses, TrainingStage
 
 CLASSES = ("dark", "bright")
 SECONDS_PER_STEP = 0.0
@@ -76,8 +76,9 @@ class TinyAdversary(Hardener):
     def health(self) -> dict[str, float]:
         return {"scale": self.scale.item()} if self.active else {}
 
-    def enter(self, train: str) -> None:
-        log.info("the hardener enters: %s, active: %s", train, self.active)
+    def begin_stage(self, stage: TrainingStage) -> None:
+        super().begin_stage(stage)
+        log.info("the hardener begins a stage: %s, active: %s", stage.train, self.active)
 
     def forward(self, logits: Tensor) -> Tensor:
         return (self.scale * logits.square().mean()).square()

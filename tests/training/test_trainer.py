@@ -210,7 +210,7 @@ def test_a_stage_can_leave_the_hardener_out(tmp_path):
     assert ["loss/adversary" in row for row in rows(tmp_path)] == [False, False, True, True]
     assert ["hardener/scale" in row for row in rows(tmp_path)] == [False, False, True, True]
     log = (tmp_path / "log.txt").read_text()
-    assert log.index("enters: detector, active: False") < log.index("enters: both, active: True")
+    assert log.index("a stage: detector, active: False") < log.index("a stage: both, active: True")
 
 
 def test_a_run_can_begin_from_another_ones_weights(tmp_path):

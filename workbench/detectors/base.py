@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
+from workbench.detectors.layers.branches import Branch
 from workbench.errors import DataError, RecipeError, WorkbenchError
-from workbench.types import Detections, Losses, Score, Target
+from workbench.types import Detections, Losses, Score, Target, TrainingStage
 
 if TYPE_CHECKING:
     from workbench.data.pairs import PairSet
@@ -68,6 +69,13 @@ class Detector(nn.Module):
             check_hardener(type(self), hardener.acts_on)
         self.hardener = hardener
 
+    def begin_stage(self, stage: TrainingStage) -> None:
+        """Take up a stage of the training; while only the hardener learns, BatchNorm keeps its statistics."""
+        self.train(stage.train != "hardener")
+        if self.hardener is not None:
+            self.hardener.train()
+            self.hardener.begin_stage(stage)
+
     def detect(self, images: Sequence[Tensor], proposals: Sequence[Tensor] | None = None) -> list[Detections]:
         """Detections of each image, without gradients.
 
@@ -79,8 +87,8 @@ class Detector(nn.Module):
         """At most `top` boxes [P, 4] of each image where objects may be, best first; here its detections."""
         return [found.boxes[:top] for found in self.detect(images)]
 
-    def beginning(self) -> nn.Module:
-        """The module that a saved detector's weights can be the beginning of."""
+    def start_module(self) -> nn.Module:
+        """The module that training can start from a saved detector's weights in: all of it, or a part."""
         return self
 
     def forward(
@@ -201,15 +209,16 @@ def training_targets(
     num_classes: int,
     device: torch.device,
     *,
-    masks: str | None = None,
+    branches: Iterable[Branch] = (),
 ) -> list[dict[str, Tensor]]:
     """Boxes and labels to learn from, on `device`; crowds and difficult objects are left out.
 
-    masks: the key of the masks to learn from as well, given as `masks` [N, H, W] uint8.
+    branches: what they learn from comes along, as uint8: `masks...` [N, H, W], anything else [H, W].
 
     Raises:
         DataError: boxes that are not [N, 4], empty or not finite, labels outside 1..K, a missing target or mask.
     """
+    wanted = [(key, branch.needs_every_image) for branch in branches for key in branch.learns_from]
     if len(targets) != len(images):
         raise DataError(f"{len(images)} images came with {len(targets)} targets; expected one target per image")
     out = []
@@ -223,21 +232,24 @@ def training_targets(
         boxes, labels = boxes[keep], labels[keep]
         _check_target(boxes, labels, num_classes, target.get("image_id", index))
         out.append({"boxes": boxes, "labels": labels})
-        if masks is not None:
-            out[-1]["masks"] = _masks(target, masks, images[index], index)[keep.cpu()].to(device)
+        for key, needed in wanted:
+            if needed or key in target:
+                pixels = _pixels(target, key, images[index], index)
+                out[-1][key] = (pixels[keep.cpu()] if pixels.ndim == 3 else pixels).to(device)
     return out
 
 
-def _masks(target: Target, key: str, image: Tensor, index: int) -> Tensor:
-    """Masks [N, H, W] uint8 of one image, or an error that says what is missing."""
-    expected = (len(target["labels"]), *image.shape[-2:])
+def _pixels(target: Target, key: str, image: Tensor, index: int) -> Tensor:
+    """uint8 [N, H, W] of each object or [H, W] of one image, or an error that says what is missing."""
     if key not in target:
-        raise DataError(
-            f'image {target.get("image_id", index)} has no target["{key}"], and the detector learns masks; use data '
-            "with masks (coco: options.masks true), or a detector of boxes"
-        )
-    if tuple(target[key].shape) != expected:
-        shape = tuple(target[key].shape)
+        what, advice = key, "such labels"
+        if key.startswith("masks"):
+            what, advice = "masks", "masks (coco: options.masks true), or a detector of boxes"
+        where = f'image {target.get("image_id", index)} has no target["{key}"]'
+        raise DataError(f"{where}, and the detector learns {what}; use data with {advice}")
+    shape, size = tuple(target[key].shape), tuple(image.shape[-2:])
+    expected = (len(target["labels"]), *size) if key.startswith("masks") else size
+    if shape != expected:
         raise DataError(f"image {target.get('image_id', index)}: {key} have shape {shape}, expected {expected}")
     return target[key].as_subclass(Tensor).to(torch.uint8)
 

@@ -106,7 +106,7 @@ class Classifier(Detector):
         """Let `hardener` act on the vectors. Raises RecipeError if it acts on maps."""
         super().take_hardener(hardener)
         if hardener is not None:
-            hardener.adopt(HeadLayout(self.num_features, 1))
+            hardener.bind_head(HeadLayout(self.num_features, 1))
 
     def losses(
         self, images: Sequence[Tensor], targets: Sequence[Target], generator: torch.Generator | None = None

@@ -92,8 +92,8 @@ class DFVDecoder(Detector):
         options["backbone"] = {**options.get("backbone", {}), "weights": None}
         return cls(Classifier.build(classes, **options), size=size, width=width)
 
-    def beginning(self) -> nn.Module:
-        """The classifier: a decoder begins from a trained one."""
+    def start_module(self) -> nn.Module:
+        """The classifier: a decoder starts from a trained one."""
         return self.classifier
 
     def train(self, mode: bool = True) -> DFVDecoder:

@@ -22,7 +22,8 @@ class Ensemble(Detector):
     """Detectors that detect together; it cannot be trained or saved.
 
     nms_iou: of two detections of one class that overlap by more, the lower goes. max_detections: kept per image.
-    Masks stay where all members give them. Raises DataError for no members, or for members of other classes.
+    Masks, and extras of one shape, stay where all members give them. Raises DataError for no members, or for members
+    of other classes.
     """
 
     def __init__(self, detectors: Sequence[Detector], *, nms_iou: float = 0.5, max_detections: int = 100):
@@ -64,6 +65,17 @@ class Ensemble(Detector):
             torch.cat([found.labels for found in parts]),
             torch.cat([found.scores for found in parts]),
             None if any(mask is None for mask in masks) else torch.cat(masks),
+            _common_extras(parts),
         )
         keep = batched_nms(merged.boxes.float(), merged.scores.float(), merged.labels, self.nms_iou)
         return merged[keep[: self.max_detections]]
+
+
+def _common_extras(parts: Sequence[Detections]) -> dict[str, Tensor]:
+    """The extras [N, ...] that all members give, in the same shape, put together."""
+    merged = {}
+    for name in parts[0].extras:
+        found = [one.extras[name] for one in parts if name in one.extras]
+        if len(found) == len(parts) and len({rows.shape[1:] for rows in found}) == 1:
+            merged[name] = torch.cat(found)
+    return merged

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from workbench.hardeners.asdn import ASDN
 from workbench.hardeners.astn import ASTN
-from workbench.hardeners.base import Chain, Decision, Hardener
+from workbench.hardeners.base import Chain, Decision, Hardener, MaskDecision
 from workbench.hardeners.dfv import DFVAugmentation
 from workbench.hardeners.hard_dropout import HardDropout
 from workbench.hardeners.inverted_attention import InvertedAttention
@@ -20,6 +20,7 @@ __all__ = [
     "HardDropout",
     "Hardener",
     "InvertedAttention",
+    "MaskDecision",
     "RandomDropout",
     "build_hardener",
 ]

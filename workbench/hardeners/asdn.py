@@ -32,14 +32,14 @@ drops cells by its random first weights.
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from workbench.errors import RecipeError
-from workbench.hardeners.base import Decision, candidates
+from workbench.hardeners.base import Decision, MaskDecision, candidates
 from workbench.hardeners.inverted_attention import drop_sampled
 from workbench.hardeners.layers.adversary import Adversary, FullyConnected
 from workbench.hardeners.layers.window_search import hardest_windows
@@ -87,6 +87,17 @@ class ASDN(Adversary):
     """
 
     pretrains = True
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "paper": {},
+        "released": {
+            "net": "convolutional",
+            "stride": 2,
+            "drop": 15 / 49,
+            "pool": 20 / 49,
+            "weight": 0.0025,
+            "average": True,
+        },
+    }
 
     def __init__(
         self,
@@ -103,7 +114,7 @@ class ASDN(Adversary):
         super().__init__()
         if drop > pool:
             raise RecipeError(f"hardener.drop is {drop}, pool {pool}; expected drop <= pool")
-        self.kind = net
+        self.net_kind = net
         self.stride = stride
         self.drop, self.pool = drop, pool
         self.fall = fall
@@ -111,27 +122,9 @@ class ASDN(Adversary):
         self.average = average
         self.clean_images = clean_images
 
-    @classmethod
-    def paper(cls, **changes: object) -> ASDN:
-        """The published setting."""
-        return cls(**changes)  # type: ignore[arg-type]
-
-    @classmethod
-    def released(cls, **changes: object) -> ASDN:
-        """The setting of the authors' released code; see the table in the module's docstring."""
-        options = {
-            "net": "convolutional",
-            "stride": 2,
-            "drop": 15 / 49,
-            "pool": 20 / 49,
-            "weight": 0.0025,
-            "average": True,
-        }
-        return cls(**(options | changes))  # type: ignore[arg-type]
-
     def build(self, head: HeadLayout) -> nn.Module:
         """A for a head."""
-        if self.kind == "convolutional":
+        if self.net_kind == "convolutional":
             return HeatNet(head.channels)
         return FullyConnected(head, head.size**2)
 
@@ -145,10 +138,10 @@ class ASDN(Adversary):
         rows = candidates(batch, clean_images=0 if pretraining else self.clean_images)
         if len(rows) == 0:
             self._figures = {}
-            return Decision(None, self.nothing())
+            return Decision(adversary_loss=self.idle_loss())
         logits = self.run(batch.features[rows])  # [r, h w]
         if pretraining:
-            return Decision(None, self._search_loss(batch, rows, logits))
+            return Decision(adversary_loss=self._search_loss(batch, rows, logits))
         kept = drop_sampled(logits.detach(), self.drop, self.pool, batch.generator)
         mask = kept.view(len(rows), 1, *batch.features.shape[2:])
         loss = None
@@ -156,7 +149,7 @@ class ASDN(Adversary):
             loss = self._joint_loss(batch, rows, logits, mask)
         else:
             self.note(batch, rows, mask_entropy=spread(1 - kept))
-        return Decision(mask, loss, rows)
+        return MaskDecision(mask, rows, adversary_loss=loss)
 
     def _search_loss(self, batch: RoIBatch, rows: Tensor, logits: Tensor) -> Tensor:
         """Eq. 1 with the windows of the search."""

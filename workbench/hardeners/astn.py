@@ -31,6 +31,7 @@ soon was surer of turned features than of others, so that the worst angle was 0 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import torch
@@ -73,6 +74,22 @@ def rotate(features: Tensor, angles: Tensor, *, padding: str = "zeros") -> Tenso
     return F.grid_sample(apart, grid, padding_mode=padding, align_corners=False).view_as(features)
 
 
+@dataclass(frozen=True, eq=False)
+class RotationDecision(Decision):
+    """Blocks of channels are rotated."""
+
+    angles: Tensor  #: [R or r, blocks] radians
+    rows: Tensor | None = None  #: [r], the RoIs that `angles` are of, the others stay; None: of all
+    padding: Padding = "zeros"  #: what lies outside of the map
+
+    def apply(self, features: Tensor) -> Tensor:
+        """See `Decision.apply`."""
+        if self.rows is None:
+            return rotate(features, self.angles, padding=self.padding)
+        rotated = rotate(features[self.rows], self.angles, padding=self.padding)
+        return features.index_copy(0, self.rows, rotated.to(features.dtype))
+
+
 @HARDENERS.register("astn")
 class ASTN(Adversary):
     """Learn by which angles to rotate blocks of channels so that objects pass for background.
@@ -89,7 +106,7 @@ class ASTN(Adversary):
         clean_images: leave the RoIs of so many images of the batch alone.
 
     Raises:
-        RecipeError: an option outside its range; `adopt`: channels that cannot be divided into the blocks.
+        RecipeError: an option outside its range; `bind_head`: channels that cannot be divided into the blocks.
     """
 
     def __init__(
@@ -118,9 +135,9 @@ class ASTN(Adversary):
             )
         return FullyConnected(head, self.blocks)
 
-    def nothing(self) -> Tensor | None:
-        """See `Adversary.nothing`; None where it sits the stage out."""
-        return super().nothing() if self.pretrain else None
+    def idle_loss(self) -> Tensor | None:
+        """See `Adversary.idle_loss`; None where it sits the stage out."""
+        return super().idle_loss() if self.pretrain else None
 
     def angles(self, features: Tensor) -> Tensor:
         """Angles [R, blocks] in radians for features [R, C, h, w]."""
@@ -132,11 +149,13 @@ class ASTN(Adversary):
         rows = candidates(batch, clean_images=0 if alone else self.clean_images)
         if len(rows) == 0 or (alone and not self.pretrain):
             self._figures = {}
-            return Decision(None, self.nothing())
+            return Decision(adversary_loss=self.idle_loss())
         angles = self.angles(batch.features[rows])
         self.note(batch, rows[:0] if alone else rows, **self._histogram(angles.detach()))
         loss = None if self.learning == "detector" else self._loss(batch, rows, angles)
-        return Decision(None, loss, rows, None if alone else angles.detach())
+        if alone:
+            return Decision(adversary_loss=loss)
+        return RotationDecision(angles.detach(), rows, self.padding, adversary_loss=loss)
 
     def _histogram(self, angles: Tensor) -> dict[str, Tensor]:
         turned = angles / math.radians(self.limit)
@@ -149,12 +168,3 @@ class ASTN(Adversary):
         """Cross entropy of the rotated RoIs towards background."""
         logits = batch.score(rotate(batch.features[rows], angles, padding=self.padding)).float()
         return self.weight * F.cross_entropy(logits, torch.zeros_like(batch.labels[rows]))
-
-    def apply(self, features: Tensor, decision: Decision) -> Tensor:  # type: ignore[override]
-        """Live features [R, C, h, w] rotated as decided; also replays a decision made before."""
-        if decision.angles is None:
-            return features
-        if decision.rows is None:
-            return rotate(features, decision.angles, padding=self.padding)
-        rotated = rotate(features[decision.rows], decision.angles, padding=self.padding)
-        return features.index_copy(0, decision.rows, rotated.to(features.dtype))

@@ -8,7 +8,7 @@ those (57.7 against 58.5 mAP for ASDN in the paper).
 
 from __future__ import annotations
 
-from workbench.hardeners.base import Decision, Hardener, candidates
+from workbench.hardeners.base import Decision, Hardener, MaskDecision, candidates
 from workbench.hardeners.layers.window_search import hardest_windows
 from workbench.options import Count, Number
 from workbench.registry import HARDENERS
@@ -33,6 +33,6 @@ class HardDropout(Hardener):
         """Masks [r, 1, h, w]; see the class."""
         rows = candidates(batch, clean_images=self.clean_images)
         if len(rows) == 0:
-            return Decision(None)
+            return Decision()
         hidden = hardest_windows(batch.score, batch.features[rows], batch.labels[rows], stride=self.stride)
-        return Decision((~hidden).float()[:, None], rows=rows)
+        return MaskDecision((~hidden).float()[:, None], rows)

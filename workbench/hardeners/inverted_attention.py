@@ -28,12 +28,12 @@ harm. All of it is measured in the notebook 01_inverted_attention.
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Literal, NamedTuple, get_args
+from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
 
-from workbench.hardeners.base import Decision, Hardener, draw_rows, uniform
+from workbench.hardeners.base import Decision, Hardener, MaskDecision, draw_rows, uniform
 from workbench.hardeners.random_dropout import random_cells
 from workbench.options import Share
 from workbench.registry import HARDENERS
@@ -162,6 +162,20 @@ class InvertedAttention(Hardener):
         RecipeError: an option outside its range.
     """
 
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "paper": {},  # sec. 4.1.2
+        "released": {
+            "inversion": "sampled",
+            "orientation": "spatial",
+            "share": 1 / 6,
+            "background_share": 1 / 18,
+            "selection": "hardest",
+            "margin": 0.02,
+            "drop_cells": 16 / 49,
+            "pool_cells": 25 / 49,
+        },
+    }
+
     def __init__(
         self,
         *,
@@ -191,26 +205,6 @@ class InvertedAttention(Hardener):
         self.pool_cells = pool_cells
         self.cam = cam
         self.score_of = score_of
-
-    @classmethod
-    def paper(cls, **changes: object) -> InvertedAttention:
-        """The published setting (sec. 4.1.2)."""
-        return cls(**changes)  # type: ignore[arg-type]
-
-    @classmethod
-    def released(cls, **changes: object) -> InvertedAttention:
-        """The setting of the group's released code; see the table in the module's docstring."""
-        options = {
-            "inversion": "sampled",
-            "orientation": "spatial",
-            "share": 1 / 6,
-            "background_share": 1 / 18,
-            "selection": "hardest",
-            "margin": 0.02,
-            "drop_cells": 16 / 49,
-            "pool_cells": 25 / 49,
-        }
-        return cls(**(options | changes))  # type: ignore[arg-type]
 
     def masks(self, batch: RoIBatch, rows: Tensor) -> Tensor:
         """A [r, 1 or C, h, w] for the RoIs at `rows` [r], all of them masked."""
@@ -243,8 +237,8 @@ class InvertedAttention(Hardener):
             rows = torch.cat([draw_rows(group, share, batch.generator) for group, share in groups])
             masks = self.masks(batch, rows) if len(rows) else None
         if masks is None or len(rows) == 0:
-            return Decision(None)
-        return Decision(masks, rows=rows)
+            return Decision()
+        return MaskDecision(masks, rows)
 
     def _groups(self, labels: Tensor) -> list[tuple[Tensor, float]]:
         rows = torch.arange(len(labels), device=labels.device)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from workbench.hardeners.base import Decision, Hardener, candidates, draw_rows, uniform
+from workbench.hardeners.base import Hardener, MaskDecision, candidates, draw_rows, uniform
 from workbench.options import Count, Number, Share
 from workbench.registry import HARDENERS
 from workbench.types import RoIBatch
@@ -64,7 +64,7 @@ class RandomDropout(Hardener):
         self.foreground_only = foreground_only
         self.clean_images = clean_images
 
-    def decide(self, batch: RoIBatch) -> Decision:
+    def decide(self, batch: RoIBatch) -> MaskDecision:
         """Masks [R, 1, h, w]; see the class."""
         _, _, height, width = batch.features.shape
         allowed = candidates(batch, foreground_only=self.foreground_only, clean_images=self.clean_images)
@@ -74,4 +74,4 @@ class RandomDropout(Hardener):
         else:
             side = min(self.block, height, width)
             dropped = random_blocks(len(rows), height, width, side, batch.features, batch.generator)
-        return Decision(dropped, rows=rows)
+        return MaskDecision(dropped, rows)

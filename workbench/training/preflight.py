@@ -20,7 +20,7 @@ from workbench.data.doctor_images import check_labelled_images, check_leaks
 from workbench.data.reading.problems import Problem, Report
 from workbench.detectors import Detector, build_detector
 from workbench.detectors.base import HasAnchors, asked
-from workbench.detectors.load import begin_from
+from workbench.detectors.load import start_from
 from workbench.detectors.locate import locate
 from workbench.errors import RecipeError, RunError, WorkbenchError
 from workbench.evaluation.proposal_recall import proposal_problems
@@ -204,7 +204,7 @@ def _build(recipe: Recipe, data: Dataset) -> tuple[Detector | None, list[Problem
         return None, [Problem("error", "detector", str(error), "Correct the options."), *_start(recipe)]
     try:
         if recipe.start is not None:
-            begin_from(detector, recipe.start)
+            start_from(detector, recipe.start)
     except WorkbenchError as error:
         return detector, [Problem("error", "start", str(error), "Train that detector first, or name another one.")]
     return detector, []

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead, FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
@@ -30,6 +32,20 @@ from workbench.options import Count, Part, check_options
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 Pooling = Literal["align", "max"]
 POOLINGS: dict[Pooling, type[PyramidPool]] = {"align": RoIAlign, "max": RoIMaxPool}
+
+
+class Resize(GeneralizedRCNNTransform):
+    """Resizes, normalises and batches images as torchvision does, and all pixels of targets with them."""
+
+    def resize(self, image: Tensor, target: dict | None = None) -> tuple[Tensor, dict | None]:
+        """The image and its target; torchvision itself resizes `masks` and no other key."""
+        image, target = super().resize(image, target)
+        size = image.shape[-2:]
+        for key, value in (target or {}).items():
+            if value.dtype == torch.uint8 and value.shape[-2:] != size:
+                pixels = F.interpolate(value.reshape(-1, 1, *value.shape[-2:]).float(), size)  # the nearest
+                target[key] = pixels.byte().reshape(*value.shape[:-2], *size)
+        return image, target
 
 
 class KeepSize(GeneralizedRCNNTransform):
@@ -67,7 +83,7 @@ class Trunk(NamedTuple):
 
 def build_transform(min_size: int | list[int] | None, max_size: int | None) -> GeneralizedRCNNTransform:
     """Resizes, normalises and batches images; see `FasterRCNN.build`."""
-    resize = KeepSize if min_size is None else GeneralizedRCNNTransform
+    resize = KeepSize if min_size is None else Resize
     return resize(min_size or 0, max_size or 10**6, IMAGENET_MEAN, IMAGENET_STD)
 
 
