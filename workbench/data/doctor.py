@@ -53,15 +53,16 @@ def check_data(data: Dataset, *, images: bool = True, limit: int | None = None) 
         ids[int(target["image_id"])] += 1
         if len(target["boxes"]) == 0:
             empty.append(index)
-        boxes = target["boxes"].as_subclass(Tensor).reshape(-1, 4).double()
-        all_boxes.append(boxes.numpy())
-        all_sizes.append(np.tile(np.array(size, float), (len(boxes), 1)))
+        boxes = target["boxes"].numpy().reshape(-1, 4).astype(float)
+        all_boxes.append(boxes)
+        all_sizes.append(size)
         problems += _target_problems(target, boxes, size, len(data.classes), lambda at=index: data.where(at))
         if images:
             problems += _image_problems(data, index)
     problems += _id_problems(ids, data) + _empty_problems(empty, number, data)
     if all_boxes and not data.problems:
-        problems += _format_problems(np.concatenate(all_boxes), np.concatenate(all_sizes), data)
+        sizes = np.repeat(np.array(all_sizes, float), list(map(len, all_boxes)), axis=0)
+        problems += _format_problems(np.concatenate(all_boxes), sizes, data)
     return Report(str(data), problems)
 
 
@@ -94,17 +95,17 @@ def check_anchors(
 
 
 def _target_problems(
-    target: Target, boxes: Tensor, size: tuple[int, int], num_classes: int, where: Callable[[], str]
+    target: Target, boxes: np.ndarray, size: tuple[int, int], num_classes: int, where: Callable[[], str]
 ) -> Iterator[Problem]:
-    labels = target["labels"]
+    labels = target["labels"].numpy()
     if len(labels) != len(boxes):
         what = f"{len(boxes)} boxes, but {len(labels)} labels"
         yield Problem("error", where(), what, "Give each box one label.")
-    for row in torch.nonzero((labels < 1) | (labels > num_classes)).ravel().tolist():
+    for row in np.flatnonzero((labels < 1) | (labels > num_classes)).tolist():
         what = f"object {row} has label {int(labels[row])}"
         yield Problem("error", where(), what, f"Labels run from 1 to {num_classes}; 0 is the background.")
     kinds = _box_kinds(boxes, size)
-    for row in torch.nonzero(kinds).ravel().tolist():
+    for row in np.flatnonzero(kinds).tolist():
         values = " ".join(f"{value:g}" for value in boxes[row].tolist())
         what, fix = _BOX_WRONG[int(kinds[row])]
         yield Problem("error", where(), f"box {values} of object {row} {what}", fix)
@@ -121,13 +122,13 @@ _BOX_WRONG = {
 }
 
 
-def _box_kinds(boxes: Tensor, size: tuple[int, int]) -> Tensor:
+def _box_kinds(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Which entry of `_BOX_WRONG` is true of each box [N]; 0 for good boxes."""
-    most = torch.tensor([size[1], size[0]]) + SLACK
-    outside = (boxes[:, :2] < -SLACK).any(1) | (boxes[:, 2:] > most).any(1)
-    kinds = outside.long()
-    kinds[(boxes[:, 2:] <= boxes[:, :2]).any(1)] = 2
-    kinds[~boxes.isfinite().all(1)] = 3
+    low, high = boxes[:, :2], boxes[:, 2:]
+    outside = (low < -SLACK).any(1) | (high > np.array([size[1] + SLACK, size[0] + SLACK])).any(1)
+    kinds = outside.astype(int)
+    kinds[(high <= low).any(1)] = 2
+    kinds[~np.isfinite(boxes).all(1)] = 3
     return kinds
 
 
