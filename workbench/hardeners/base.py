@@ -158,7 +158,7 @@ class Chain(Hardener):
     @property
     def acts_on(self) -> str:
         """What its parts act on, joined by "and" where they differ."""
-        return " and ".join(sorted({hardener.acts_on for hardener in self.hardeners}))
+        return " and ".join(sorted({one for hardener in self.hardeners for one in hardener.acts_on.split(" and ")}))
 
     @property
     def needs_pairs(self) -> bool:
