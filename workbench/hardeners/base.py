@@ -83,7 +83,11 @@ def _rows_times(values: Tensor, mask: Tensor, rows: Tensor) -> Tensor:
 
 
 class Hardener(nn.Module):
-    """Makes RoI features harder during training. Methods implement `decide`, and say by attributes what they are."""
+    """Makes RoI features harder during training. Methods implement `decide`, and say by attributes what they are.
+
+    What a checkpoint must keep beside parameters and buffers is torch's extra state (`get_extra_state`): a dict of
+    tensors and plain values.
+    """
 
     acts_on = "maps"  #: "maps" of RoIs, or the "vectors" that a classifier's last layer sees
     needs_pairs = False  #: whether the training data must have pairs of clean and occluded images
