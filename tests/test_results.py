@@ -159,9 +159,8 @@ def test_links(path):
 
 
 def test_anchors_of_the_contents():
-    titles = {
-        re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in re.findall(r"^## (.*)$", TEXT, re.M)
-    }
+    titles = re.findall(r"^## (.*)$", TEXT, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
     linked = re.findall(r"\]\(#([^)]+)\)", TEXT)
     assert linked
     assert set(linked) <= anchors
