@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,11 +28,12 @@ from workbench.errors import DataError
 from workbench.hardeners.inverted_attention import (
     INVERSIONS,
     ORIENTATIONS,
+    InvertedAttention,
     attention,
     combine,
     invert_spatial,
 )
-from workbench.types import Score
+from workbench.types import RoIBatch, Score
 
 STRATEGIES = ("random", "overturn", "hard", "soft")  #: the four of the paper's Fig. 6, in its order
 PATCH = 224  #: pixels, side of the patch that maps are shown on
@@ -160,6 +162,36 @@ def inversions(
         own = {"map": found.map[row].cpu(), "weights": found.weights[row].cpu(), "features": features[row]}
         result[name] = Inversion(seen, mask, replace(seen, **own, probabilities=probabilities[row]))
     return result
+
+
+def masked_features(
+    detector: Detector,
+    features: Tensor,
+    labels: Tensor,
+    *,
+    generator: torch.Generator | None = None,
+    **options: Any,
+) -> Tensor:
+    """Pooled features as Inverted Attention leaves them when it masks every RoI: what a hardened head trains on.
+
+    Args:
+        detector: any with `head_score`, whose head's attention is inverted.
+        features: [R, C, h, w], as `roi_features` gives them.
+        labels: [R] int64 in 1..K, the class of each RoI, whose attention it is; background is never masked.
+        generator: of what is random; None: the same every time.
+        options: of `InvertedAttention`, such as `orientation`, but for `share`.
+
+    Returns:
+        [R, C, h, w] float32.
+
+    Raises:
+        RecipeError: an option with a wrong value.
+    """
+    generator = torch.Generator().manual_seed(0) if generator is None else generator
+    hardener = InvertedAttention(share=1.0, **options)
+    with evaluating(detector):
+        batch = RoIBatch(features, labels, torch.zeros_like(labels), detector.head_score(), generator)
+        return hardener(batch).features
 
 
 def spread(maps: Tensor) -> Tensor:
