@@ -170,7 +170,7 @@ def test_who_is_an_adversary_and_has_begun():
 
 
 def test_features_as_each_player_leaves_them(image):
-    chain = adopted(ASDN(), ASTN(blocks=2, limit=90))
+    chain = bound(ASDN(), ASTN(blocks=2, limit=90))
     with torch.no_grad():
         chain.hardeners[1].net.out.weight.zero_()
         chain.hardeners[1].net.out.bias.copy_(torch.tensor([20.0, 0.0]))  # red a quarter turn, green not
