@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -30,11 +31,13 @@ PLAIN = {
     "name": "plain",
     "notes": "of plain",
     "published": {"AP": 1},
-    "data": {"name": "digit-scenes", "options": {"length": 5, "occlusion_rate": 0.5}},
+    "data": {"name": "digit-scenes", "options": {"length": 5, "rate": 0.5}},
     "detector": {"kind": "faster-rcnn", "backbone": {"name": "small", "stem": 8}, "min_size": None},
     "hardener": {"kind": "random-dropout", "share": 0.5},
     "stages": [{"steps": 10, "lr": 0.02}, {"steps": 20, "lr": 0.01}],
 }
+
+ROOT = PLAIN | {"data": {"name": "digit-scenes", "options": {"length": 5}}}  #: builds
 
 keys = st.sampled_from(["a", "b", "c", "kind", "name"])
 leaves = st.none() | st.integers(0, 3) | st.text("xy", max_size=2)
@@ -87,22 +90,22 @@ def test_saying_it_twice_is_saying_it_once(base, changes):
 
 
 @pytest.mark.parametrize(
-    ("changes", "expected"),
+    ("changes", "data"),
     [
-        ({"data": {"options": {"length": 7}}}, {"name": "digit-scenes", "options": {"length": 7, "occlusion_rate": 0.5}}),
-        ({"data": {"options": {"length": None}}}, {"name": "digit-scenes", "options": {"length": None, "occlusion_rate": 0.5}}),
+        ({"data": {"options": {"length": 7}}}, {"name": "digit-scenes", "options": {"length": 7, "rate": 0.5}}),
+        ({"data": {"options": {"rate": None}}}, {"name": "digit-scenes", "options": {"length": 5, "rate": None}}),
         ({"data": {"options": None}}, {"name": "digit-scenes", "options": None}),
         ({"data": {"options": {}}}, PLAIN["data"]),
         ({"data.options": {}}, {"name": "digit-scenes", "options": {}}),
-        ({"data.options.length": 7}, {"name": "digit-scenes", "options": {"length": 7, "occlusion_rate": 0.5}}),
+        ({"data.options.length": 7}, {"name": "digit-scenes", "options": {"length": 7, "rate": 0.5}}),
         ({"data": {"name": "coco"}}, {"name": "coco"}),
         ({"data": {"name": "digit-scenes", "split": "val"}}, {**PLAIN["data"], "split": "val"}),
         ({"data.name": "coco"}, {**PLAIN["data"], "name": "coco"}),
-        ({"data": {"split": "val"}, "data.options.length": 1}, {"name": "digit-scenes", "split": "val", "options": {"length": 1, "occlusion_rate": 0.5}}),
+        ({"data.options": {}, "data": {"split": "val"}}, {"name": "digit-scenes", "split": "val", "options": {}}),
     ],
-)  # fmt: skip
-def test_how_a_mapping_is_changed(changes, expected):
-    assert changed(changes) == {key: PLAIN[key] for key in ("detector", "hardener", "stages")} | {"data": expected}
+)
+def test_how_a_mapping_is_changed(changes, data):
+    assert changed(changes) == {key: PLAIN[key] for key in ("detector", "hardener", "stages")} | {"data": data}
 
 
 def test_another_kind_does_not_get_the_options_of_the_first():
@@ -144,13 +147,13 @@ def test_the_base_is_left_as_it_was():
 
 
 def test_a_base_is_a_shipped_name_or_a_file_beside_the_one_that_names_it(tmp_path, monkeypatch):
-    write(tmp_path / "a" / "root.yaml", **PLAIN)
+    write(tmp_path / "a" / "root.yaml", **ROOT)
     write(tmp_path / "a" / "b" / "middle.yml", base="../root.yaml", seed=3, name="middle")
     mine = write(tmp_path / "mine.yaml", base="a/b/middle.yml", **{"stages.0.steps": 7})
     recipe = Recipe.load(mine)
     assert (recipe.name, recipe.seed, recipe.stages[0].steps, recipe.notes) == ("unnamed", 3, 7, None)
     assert recipe.replace(name="plain", seed=0).to_dict() | {"notes": "of plain", "published": {"AP": 1}} == (
-        Recipe.from_dict(PLAIN).replace({"stages.0.steps": 7}).to_dict()
+        Recipe.from_dict(ROOT).replace({"stages.0.steps": 7}).to_dict()
     )
 
     elsewhere = write(tmp_path / "shipped.yaml", base="digit-scenes/faster-rcnn", name="mine", seed=5)
@@ -169,7 +172,7 @@ def test_plain_data_may_have_a_base():
 
 def test_a_saved_recipe_needs_no_base(tmp_path):
     recipe = Recipe.load(write(tmp_path / "mine.yaml", base="retinanet/digits+ohem", name="mine"))
-    saved = recipe.save(tmp_path / "run" / "recipe.yaml") if (tmp_path / "run").mkdir() is None else None
+    saved = recipe.save(tmp_path / "recipe.yaml")
     said = yaml.safe_load(saved.read_text())
     assert "base" not in said
     assert said == recipe.to_dict()
@@ -179,8 +182,8 @@ def test_a_saved_recipe_needs_no_base(tmp_path):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"base": "digit-scenes/faster-rcn"}, r"mine\.yaml: base: there is no recipe .*mean 'digit-scenes/faster-rcnn'"),
-        ({"base": "othr.yaml"}, r"mine\.yaml: base: there is no recipe file .*othr\.yaml; did you mean 'other\.yaml'"),
+        ({"base": "digit-scenes/faster-rcn"}, r"mine\.yaml: base: there is .*mean 'digit-scenes/faster-rcnn'"),
+        ({"base": "othr.yaml"}, r"mine\.yaml: base: there is no recipe file .*othr\.yaml; did .* 'other\.yaml'"),
         ({"base": "../../pyproject"}, r"mine\.yaml: base: there is no recipe '\.\./\.\./pyproject'"),
         ({"base": 3}, r"mine\.yaml: base: expected the name of a recipe or a YAML file, got 3"),
         ({"base": None}, r"mine\.yaml: base: expected the name of a recipe or a YAML file, got None"),
@@ -210,10 +213,13 @@ def test_there_is_a_limit_to_the_bases_of_bases(tmp_path):
         Recipe.load(tmp_path / f"{MOST_BASES + 1}.yaml")
 
 
+BOMB = "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in pairwise("abcdefgh"))
+
+
 @pytest.mark.parametrize(
     "text",
     [
-        "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(f"{b}: &{b} [{','.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcdefg", "bcdefgh", strict=True)),
+        "a: &a [x, x, x, x, x, x, x, x, x]\n" + BOMB,
         "a: &a\n  b: *a\n",
         "a: " + "[" * 3000 + "]" * 3000,
     ],
