@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[1]
 ALLOWED = {
     "errors": set(),
     "lazy": set(),
-    "types": {"errors"},
+    "rle": set(),
+    "types": {"errors", "rle"},
     "files": {"errors"},
     "options": {"errors"},
     "plugins": {"errors", "files"},
@@ -21,8 +22,8 @@ ALLOWED = {
     "losses": {"errors", "types", "options"},
     "hardeners": {"errors", "types", "options"},
     "detectors": {"errors", "lazy", "types", "files", "options", "data", "losses", "hardeners"},
-    "proposals": {"errors", "types", "files", "data", "detectors"},
-    "evaluation": {"errors", "types", "files", "data", "detectors", "proposals"},
+    "proposals": {"errors", "types", "rle", "files", "data", "detectors"},
+    "evaluation": {"errors", "types", "rle", "files", "data", "detectors", "proposals"},
     "analysis": {"errors", "types", "data", "losses", "detectors", "hardeners", "proposals"},
     "training": {
         "errors",

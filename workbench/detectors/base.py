@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench.errors import DataError, WorkbenchError
-from workbench.types import Detections, Losses, Score, Target
+from workbench.types import Detections, Losses, Proposals, Score, Target
 
 if TYPE_CHECKING:
     from workbench.data.pairs import PairSet
@@ -57,16 +57,18 @@ class Detector(nn.Module):
         """Let `hardener` act in `losses` from now on; None: none."""
         self.hardener = hardener
 
-    def detect(self, images: Sequence[Tensor], proposals: Sequence[Tensor] | None = None) -> list[Detections]:
+    def detect(
+        self, images: Sequence[Tensor], proposals: Sequence[Proposals | Tensor] | None = None
+    ) -> list[Detections]:
         """Detections of each image, without gradients.
 
-        proposals: [P, 4] xyxy pixels of each image; only detectors that need them look at them.
+        proposals: of each image, or boxes [P, 4] in xyxy pixels; only detectors that need them look at them.
         """
         raise self._lacks("detections: it is no detector of objects")
 
-    def proposals(self, images: Sequence[Tensor], top: int) -> list[Tensor]:
-        """At most `top` boxes [P, 4] of each image where objects may be, best first; here its detections."""
-        return [found.boxes[:top] for found in self.detect(images)]
+    def proposals(self, images: Sequence[Tensor], top: int) -> list[Proposals]:
+        """At most `top` of each image where objects may be, best first; here its detections, with their masks."""
+        return [Proposals.of(found[:top]) for found in self.detect(images)]
 
     def score_boxes(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> list[Tensor]:
         """Class probabilities [N, K+1] of given boxes [N, 4] of each image, without gradients."""

@@ -23,7 +23,7 @@ from workbench.detectors.layers.trunk import IMAGENET_MEAN, IMAGENET_STD
 from workbench.errors import DataError, RecipeError
 from workbench.hardeners import Hardener
 from workbench.options import Count, buildable
-from workbench.types import Detections, HeadLayout, Losses, RoIBatch, Score, Target
+from workbench.types import Detections, HeadLayout, Losses, Proposals, RoIBatch, Score, Target
 
 
 class Classifier(Detector):
@@ -153,7 +153,9 @@ class Classifier(Detector):
         """Probabilities [N, K]."""
         return self.logits(images).softmax(dim=1)
 
-    def detect(self, images: Sequence[Tensor], proposals: Sequence[Tensor] | None = None) -> list[Detections]:
+    def detect(
+        self, images: Sequence[Tensor], proposals: Sequence[Proposals | Tensor] | None = None
+    ) -> list[Detections]:
         """The likeliest class of each image, as one detection that fills it."""
         if not len(images):
             return []

@@ -21,6 +21,7 @@ from workbench.detectors.layers.trunk import Trunk, build_roi_head, build_transf
 from workbench.detectors.rcnn import RCNN
 from workbench.errors import RecipeError
 from workbench.options import Count, Size, buildable, check_options
+from workbench.types import Proposals
 
 
 class FasterRCNN(RCNN):
@@ -96,16 +97,19 @@ class FasterRCNN(RCNN):
         generator: torch.Generator | None = None,
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
         """Those of the region proposal network, whatever is given; its losses are `objectness` and `rpn_box`."""
-        return self.rpn(batch, features, targets, generator)
+        proposals, losses = self.rpn(batch, features, targets, generator)
+        return [found.boxes for found in proposals], losses
 
-    def proposals(self, images: Sequence[Tensor], top: int) -> list[Tensor]:
-        """The `top` proposals of each image in its own pixels, after NMS among at least as many per level."""
+    def proposals(self, images: Sequence[Tensor], top: int) -> list[Proposals]:
+        """The `top` of each image in its own pixels by objectness, after NMS among at least as many per level."""
         with evaluating(self):
             batch, _ = self.transform(as_float(images, self.device))
             before = max(top, self.rpn.test_proposals[0])
             found, _ = self.rpn(batch, self._features(batch), counts=(before, top))
             pairs = zip(images, batch.image_sizes, found, strict=True)
-            return [resize_boxes(boxes, size, image.shape[-2:]) for image, size, boxes in pairs]
+            return [
+                Proposals(resize_boxes(own.boxes, size, image.shape[-2:]), own.scores) for image, size, own in pairs
+            ]
 
     def anchors_for(self, height: int, width: int) -> Tensor:
         """Anchors [A, 4] in pixels of an image of this size."""

@@ -17,7 +17,7 @@ from workbench.detectors.layers.trunk import build_transform, build_trunk
 from workbench.errors import DataError, RecipeError
 from workbench.hardeners import Hardener
 from workbench.options import Count, Size, buildable
-from workbench.types import Detections, Losses, Score, Target
+from workbench.types import Detections, Losses, Proposals, Score, Target
 
 
 class ProposalNetwork(FasterRCNN):
@@ -58,7 +58,9 @@ class ProposalNetwork(FasterRCNN):
         _, losses = self.rpn(batch, self._features(batch), truth, generator, counts=(1, 1))
         return Losses(losses)
 
-    def detect(self, images: Sequence[Tensor], proposals: Sequence[Tensor] | None = None) -> list[Detections]:
+    def detect(
+        self, images: Sequence[Tensor], proposals: Sequence[Proposals | Tensor] | None = None
+    ) -> list[Detections]:
         """There are none: a DataError that says what to ask for."""
         raise DataError(NO_CLASSES)
 

@@ -42,7 +42,7 @@ from workbench.losses import (
     focal_loss,
 )
 from workbench.options import Count, Share, Size, buildable
-from workbench.types import Detections, Losses, Target
+from workbench.types import Detections, Losses, Proposals, Target
 
 CODER = BoxCoder(weights=(1.0, 1.0, 1.0, 1.0))
 
@@ -211,7 +211,9 @@ class RetinaNet(Detector):
         box = self.box_loss(CODER, deltas[image, anchor], anchors[anchor], assigned.goals(image, anchor))
         return Losses(classifier=torch.stack(each).sum(), box=(box * factors[image]).sum())
 
-    def detect(self, images: Sequence[Tensor], proposals: Sequence[Tensor] | None = None) -> list[Detections]:
+    def detect(
+        self, images: Sequence[Tensor], proposals: Sequence[Proposals | Tensor] | None = None
+    ) -> list[Detections]:
         """Detections of each image in its own pixels, highest score first."""
         if not len(images):
             return []

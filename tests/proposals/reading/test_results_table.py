@@ -8,6 +8,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,8 +46,9 @@ def test_like_sorting_lists(tmp_path_factory, entries):
         mine = sorted((e for e in entries if e["image_id"] == image), key=lambda e: -e["score"])
         boxes = [[x, y, x + width, y + height] for x, y, width, height in (e["bbox"] for e in mine)]
         expected = np.array(boxes, np.float64).reshape(-1, 4).astype(np.float32)
-        assert np.array_equal(table.boxes(image), expected)
-        assert table.boxes(image).dtype == np.float32
+        assert np.array_equal(table.proposals(image).boxes, expected)
+        assert table.proposals(image).boxes.dtype == torch.float32
+        assert table.proposals(image).scores.tolist() == [e["score"] for e in mine]
 
 
 @pytest.mark.parametrize("block", [80, 81, 150, 1000])
@@ -55,8 +57,8 @@ def test_blocks_and_chunks_join(tmp_path, monkeypatch, block):
     monkeypatch.setattr(results_table, "CHUNK", 3)
     entries = [entry(number % 2, [number, 0, 5, 5], number) for number in range(10)]
     table = table_of(write(tmp_path / "r.json", entries), tmp_path / "cache")
-    assert table.boxes(0)[:, 0].tolist() == [8, 6, 4, 2, 0]
-    assert table.boxes(1)[:, 0].tolist() == [9, 7, 5, 3, 1]
+    assert table.proposals(0).boxes[:, 0].tolist() == [8, 6, 4, 2, 0]
+    assert table.proposals(1).boxes[:, 0].tolist() == [9, 7, 5, 3, 1]
 
 
 @pytest.mark.parametrize("after", ["", "\n", " \n\n", "\n" * 200])
@@ -65,14 +67,14 @@ def test_what_follows_the_list_may_be_blank(tmp_path, monkeypatch, block, after)
     monkeypatch.setattr(results_table, "BLOCK", block)
     path = tmp_path / "r.json"
     path.write_text("\ufeff" + json.dumps([entry(1, [0, 0, 5, 5], 1)]) + after, encoding="utf-8")
-    assert len(table_of(path, tmp_path / "cache").boxes(1)) == 1
+    assert len(table_of(path, tmp_path / "cache").proposals(1).boxes) == 1
 
 
 def test_a_table_that_is_there_needs_no_lock(tmp_path, monkeypatch):
     path = write(tmp_path / "r.json", [entry(1, [0, 0, 5, 5], 1)])
     left = tmp_path / "cache" / f".partial-{table_of(path, tmp_path / 'cache').folder.name}"
     monkeypatch.setattr(results_table, "_alone", None)
-    assert len(table_of(path, tmp_path / "cache").boxes(1)) == 1
+    assert len(table_of(path, tmp_path / "cache").proposals(1).boxes) == 1
     assert not left.exists()
 
 
@@ -83,7 +85,7 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
     left = folder.with_name(f".partial-{folder.name}")
     left.mkdir()
     (left / "rows").write_bytes(b"x")
-    assert len(table_of(path, tmp_path / "cache").boxes(1)) == 1
+    assert len(table_of(path, tmp_path / "cache").proposals(1).boxes) == 1
     assert not left.exists()
 
 
@@ -102,22 +104,22 @@ def test_made_once_until_the_file_changes(tmp_path, monkeypatch):
     make = results_table._make
     monkeypatch.setattr(results_table, "_make", lambda *given: (made.append(1), make(*given)))
     for _ in range(2):
-        assert table_of(path, tmp_path / "cache").boxes(1).tolist() == [[0, 0, 5, 5]]
+        assert table_of(path, tmp_path / "cache").proposals(1).boxes.tolist() == [[0, 0, 5, 5]]
     assert len(made) == 1
     write(path, [entry(1, [7, 0, 5, 5], 1)])
     os.utime(path, ns=(1, 1))
-    assert table_of(path, tmp_path / "cache").boxes(1).tolist() == [[7, 0, 12, 5]]
+    assert table_of(path, tmp_path / "cache").proposals(1).boxes.tolist() == [[7, 0, 12, 5]]
     assert len(made) == 2
 
 
-@pytest.mark.parametrize("part", ["images.npy", "starts.npy", "boxes.npy"])
+@pytest.mark.parametrize("part", ["images.npy", "starts.npy", "boxes.npy", "scores.npy"])
 def test_a_broken_table_is_made_anew(tmp_path, part):
     path = write(tmp_path / "r.json", [entry(1, [0, 0, 5, 5], 1)])
     folder = table_of(path, tmp_path / "cache").folder
     (folder / part).write_bytes(b"x")
-    assert len(table_of(path, tmp_path / "cache").boxes(1)) == 1
+    assert len(table_of(path, tmp_path / "cache").proposals(1).boxes) == 1
     (folder / part).unlink()
-    assert len(table_of(path, tmp_path / "cache").boxes(1)) == 1
+    assert len(table_of(path, tmp_path / "cache").proposals(1).boxes) == 1
 
 
 @pytest.mark.parametrize(
@@ -172,14 +174,14 @@ def test_a_copy_for_another_process_maps_the_same_file(tmp_path):
     table = table_of(path, tmp_path / "cache")
     sent = pickle.dumps(table)
     assert len(sent) < 1000
-    assert np.array_equal(pickle.loads(sent).boxes(1), table.boxes(1))
+    assert np.array_equal(pickle.loads(sent).proposals(1).boxes, table.proposals(1).boxes)
 
 
 def make_and_count(path, cache, queue):
     made = []
     make = results_table._make
     results_table._make = lambda *given: (made.append(1), make(*given))
-    queue.put((len(table_of(path, cache).boxes(1)), len(made)))
+    queue.put((len(table_of(path, cache).proposals(1).boxes), len(made)))
 
 
 def test_of_several_processes_one_makes_it(tmp_path):
@@ -210,11 +212,11 @@ def test_little_memory(tmp_path, monkeypatch):
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert len(table.boxes(499)) == 100
+    assert len(table.proposals(499).boxes) == 100
     assert peak < 60 * number
 
 
 def test_the_table_of_an_empty_list(tmp_path):
     table = table_of(write(tmp_path / "r.json", []), tmp_path / "cache")
-    assert table.boxes(1).shape == (0, 4)
+    assert table.proposals(1).boxes.shape == (0, 4)
     assert isinstance(table, ResultsTable)
