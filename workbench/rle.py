@@ -1,4 +1,4 @@
-"""Masks as COCO's run-length codes: {"size": [height, width], "counts": bytes}, about 100 bytes a mask instead of H × W.
+"""Masks as COCO's run-length codes {"size": [height, width], "counts": bytes}: about 100 bytes a mask, not H × W.
 
 The runs go down one column after the other, first of background, then of the object, and so on. pycocotools trusts a
 code that it is given (too few runs leave memory unset), so codes of others are held against `checked` first.
@@ -16,7 +16,8 @@ from torch import Tensor
 
 RLE = dict[str, Any]  #: {"size": [height, width], "counts": bytes}
 
-_LONGEST = 8  #: characters of one number, 40 bits
+_LONGEST = 6  #: characters of one number: 30 bits, as pycocotools counts in 32
+_MOST = 2**15  #: pixels a side, so that all lengths fit
 
 
 def encode_masks(masks: Tensor) -> list[RLE]:
@@ -98,22 +99,23 @@ def checked(value: object) -> RLE:
         ValueError: says what is wrong.
     """
     size, counts = (value.get("size"), value.get("counts")) if isinstance(value, dict) else (None, None)
-    if (
-        not isinstance(size, list | tuple)
-        or len(size) != 2
-        or not all(type(side) is int and side > 0 for side in size)
-    ):
+    sides = size if isinstance(size, list | tuple) else ()
+    if len(sides) != 2 or not all(type(side) is int and 0 < side < _MOST for side in sides):
         raise ValueError(f"RLE has size {size!r}; expected [height, width] in pixels")
-    height, width = size
+    height, width = sides
     if isinstance(counts, list):
-        if not all(type(count) is int and 0 <= count <= height * width for count in counts):
-            raise ValueError("RLE counts are no list of lengths of runs in pixels")
-        lengths = np.array(counts, np.int64)
+        lengths = _listed(counts, height * width)
+    elif isinstance(counts, str | bytes):
+        counts = counts.encode() if isinstance(counts, str) else counts
+        lengths = run_lengths(counts)
     else:
-        text = counts.encode() if isinstance(counts, str) else counts
-        if not isinstance(text, bytes):
-            raise ValueError(f"RLE counts are neither text nor a list but {type(counts).__name__}")
-        lengths = run_lengths(text)
-    if (lengths < 0).any() or lengths.sum() != height * width:
+        raise ValueError(f"RLE counts are neither text nor a list but {type(counts).__name__}")
+    if lengths.min(initial=0) < 0 or lengths.sum() != height * width:
         raise ValueError(f"RLE counts add up to {lengths.sum()} instead of {height} × {width}, or some are negative")
-    return {"size": [height, width], "counts": text} if not isinstance(counts, list) else compressed(lengths, size)
+    return {"size": [height, width], "counts": counts} if isinstance(counts, bytes) else compressed(lengths, sides)
+
+
+def _listed(counts: list, most: int) -> np.ndarray:
+    if not all(type(count) is int and 0 <= count <= most for count in counts):
+        raise ValueError("RLE counts are no list of lengths of runs in pixels")
+    return np.array(counts, np.int64)

@@ -118,7 +118,7 @@ class Proposals:
         return Proposals(boxes, scores, self.masks)
 
     def inside(self, size: tuple[int, int], *, smallest: float = 0.0) -> Proposals:
-        """Those at least `smallest` pixels wide and high once boxes are clipped to an image of `size` (height, width)."""
+        """Boxes clipped to an image of `size` (height, width); those below `smallest` pixels a side are left out."""
         height, width = size
         boxes = torch.minimum(self.boxes.clamp(min=0), self.boxes.new_tensor([width, height, width, height]))
         large = (boxes[:, 2:] - boxes[:, :2] >= smallest).all(dim=1)

@@ -130,9 +130,9 @@ def test_a_saved_mask_rcnn_proposes_and_is_evaluated_on_what_it_proposed(tmp_pat
     detector = build_detector(small, data.classes).eval()
     file = save_detector(detector, tmp_path / "masks.safetensors")
     given = with_proposals(data, kind="detector", name=file, top=1000, cache=tmp_path)
-    own = detector.proposals([data.image(0)], 1000)[0]
+    own = detector.proposals([data.image(0)], 1000)[0].boxes
     kept = own[((own[:, 2:] - own[:, :2]) >= 2).all(dim=1)]
-    torch.testing.assert_close(given.target(0)["proposals"].as_subclass(torch.Tensor), kept)
+    torch.testing.assert_close(given.target(0)["proposals"].boxes, kept)
     assert proposal_recall(given).num_proposals > 100
     for kind in ("bbox", "segm"):
         one, other = (evaluate(detector, some, iou_type=kind, progress=False).summary for some in (data, given))

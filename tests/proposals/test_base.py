@@ -18,6 +18,7 @@ from workbench.data.dataset import make_target
 from workbench.errors import DataError
 from workbench.proposals import Computed, SelectiveSearch, WithProposals, prepare
 from workbench.training.stepping.batches import flip_horizontally
+from workbench.types import Proposals
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +54,7 @@ class Squares(Dataset):
 
 
 def given(data: Dataset, index: int) -> list[list[float]]:
-    return data.target(index)["proposals"].tolist()
+    return data.target(index)["proposals"].boxes.tolist()
 
 
 def write_results(path, entries) -> str:
@@ -82,15 +83,18 @@ def test_computed_once_and_kept(tmp_path):
     assert sorted(calls) == [40, 41]
     image, target = data[1]
     assert torch.equal(image, Squares().image(1))
-    assert isinstance(target["proposals"], tv_tensors.BoundingBoxes)
+    assert isinstance(target["proposals"], Proposals)
+    torch.testing.assert_close(
+        target["proposals"].scores, torch.tensor([1, 1 / 3]), msg="ranks stay with their boxes"
+    )
     again = WithProposals(Squares(), Computed(propose, {"a": 1}, cache=tmp_path), top=1)
     assert given(again.subset([1]), 0) == [[0, 2, 30, 60]]
     assert calls == [40, 41]
     given(WithProposals(Squares(), Computed(propose, {"a": 2}, cache=tmp_path)), 0)
     assert calls == [40, 41, 40], "other options, other boxes"
-    broken = next(path for path in tmp_path.rglob("*.npy"))
+    broken = next(path for path in tmp_path.rglob("*.safetensors"))
     for wrong in (b"", b"no numpy", broken.read_bytes()[:-4]):
-        for path in tmp_path.rglob("*.npy"):
+        for path in tmp_path.rglob("*.safetensors"):
             path.write_bytes(wrong)
         assert len(given(WithProposals(Squares(), Computed(propose, {"a": 1}, cache=tmp_path)), 0)) == 2
     assert calls[3:] == [40] * 3, "what cannot be read is made anew"
@@ -119,9 +123,9 @@ def test_a_part_is_computed_and_told_until_enough(tmp_path):
 def test_objects_in_cached_files_are_not_unpickled(tmp_path):
     source = Computed(lambda _: torch.zeros(0, 4), {}, cache=tmp_path)
     source(Squares(), 0, 5)
-    path = next(tmp_path.rglob("*.npy"))
+    path = next(tmp_path.rglob("*.safetensors"))
     np.save(path, np.array([print], dtype=object), allow_pickle=True)
-    assert source(Squares(), 0, 5).shape == (0, 4)
+    assert source(Squares(), 0, 5).boxes.shape == (0, 4)
 
 
 def test_a_cache_that_cannot_be_written_is_named(tmp_path):
@@ -134,11 +138,11 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path):
 def test_selective_search_finds_a_rectangle(tmp_path):
     pytest.importorskip("cv2", reason="selective search needs opencv-contrib-python-headless")
     data = with_proposals(Squares(), kind="selective-search", cache=str(tmp_path))
-    boxes = data.target(0)["proposals"]
+    boxes = data.target(0)["proposals"].boxes
     assert min(float((box - torch.tensor(Squares.box)).abs().max()) for box in boxes) <= 2
     search = SelectiveSearch(longest=40)
-    small = search(Squares().image(0))
-    assert torch.equal(small, search(Squares().image(0))), "the same boxes in the same order"
+    small = search(Squares().image(0)).boxes
+    assert torch.equal(small, search(Squares().image(0)).boxes), "the same boxes in the same order"
     assert min(float((box - torch.tensor(Squares.box)).abs().max()) for box in small) <= 4
 
 

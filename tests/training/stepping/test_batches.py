@@ -41,7 +41,7 @@ def test_progress_is_logged_and_a_signal_ends_it(monkeypatch, caplog):
 
 
 def kept(folder) -> int:
-    return len(list(folder.rglob("*.npy")))
+    return len(list(folder.rglob("*.safetensors")))
 
 
 def fast_rcnn(**changes) -> wb.Recipe:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +12,9 @@ import numpy as np
 from workbench.rle import RLE
 
 CODES, ROWS = "masks.bin", "masks.npy"
+CHUNK = 50_000  #: masks that are Python objects at a time
 ROW = np.dtype([("place", np.int64), ("length", np.int32), ("size", np.int32, 2)])  #: length 0: this row has none
+UNSORTED = np.dtype([("row", np.int64), *((name, ROW[name]) for name in ROW.names)])
 
 
 class MaskColumn:
@@ -28,7 +29,7 @@ class MaskColumn:
 
     def __init__(self, folder: Path):
         self._rows = np.load(folder / ROWS, mmap_mode="r", allow_pickle=False)  # [N] ROW
-        self._codes = np.memmap(folder / CODES, np.uint8, mode="r")
+        self._codes = np.asarray(np.memmap(folder / CODES, np.uint8, mode="r"))  # slices of a memmap are slow to make
         if self._rows.dtype != ROW:
             raise ValueError("the masks of this table are of another layout")
 
@@ -51,47 +52,59 @@ class MaskColumn:
 
 
 class MaskWriter:
-    """Writes the masks of a table whose rows come in any order; without any mask no file is made."""
+    """Writes the masks of a table whose rows come in any order; without any mask no file is made.
+
+    Args:
+        folder: of the table.
+    """
 
     def __init__(self, folder: Path):
-        self.folder = folder
-        self._length, self._place = 0, 0  # rows, bytes
+        self.folder, self._place = folder, 0  # bytes
+        self._waiting: list[tuple[int, int, bytes, list[int]]] = []
         self._codes: IO[bytes] | None = None
-        self._rows: IO[bytes] | None = None
 
     def __enter__(self) -> MaskWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
-        for file in (self._codes, self._rows):
-            if file is not None:
-                file.close()
+        self._flush()
+        if self._codes is not None:
+            self._codes.close()
 
-    def append(self, codes: Sequence[RLE | None]) -> None:
-        """The masks of the next rows, None for those without."""
-        if self._codes is None and any(codes):
+    def add(self, row: int, code: RLE) -> None:
+        """The mask of a row, whose number rises from call to call."""
+        text = code["counts"]
+        self._waiting.append((row, self._place, text, code["size"]))
+        self._place += len(text)
+        if len(self._waiting) == CHUNK:
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._waiting:
+            return
+        if self._codes is None:
             self._codes = (self.folder / CODES).open("wb")
-            self._rows = (self.folder / f"{ROWS}.unsorted").open("wb")
-            np.zeros(self._length, ROW).tofile(self._rows)
-        self._length += len(codes)
+        row, place, texts, sizes = zip(*self._waiting, strict=True)
+        self._waiting = []
+        rows = np.zeros(len(row), UNSORTED)
+        rows["row"], rows["place"], rows["size"] = row, place, sizes
+        rows["length"] = [len(text) for text in texts]
+        with (self.folder / "unsorted").open("ab") as file:
+            rows.tofile(file)
+        self._codes.writelines(texts)
+
+    def sort(self, order: np.ndarray, starts: np.ndarray) -> None:
+        """Bring the rows into `order` [N], some at a time: from each of `starts` to the next; the last is N."""
         if self._codes is None:
             return
-        texts = [b"" if code is None else code["counts"] for code in codes]
-        rows = np.zeros(len(codes), ROW)
-        rows["length"] = [len(text) for text in texts]
-        rows["size"] = [(0, 0) if code is None else code["size"] for code in codes]
-        rows["place"] = self._place + np.cumsum(rows["length"], dtype=np.int64) - rows["length"]
-        rows.tofile(self._rows)
-        self._place += self._codes.write(b"".join(texts))
-
-    def sort(self, order: np.ndarray, parts: Iterable[int]) -> None:
-        """Bring the rows into `order` [N], some at a time: `parts` are the first rows of each, and the end."""
-        if self._rows is None:
-            return
-        self._rows.flush()
-        unsorted = np.memmap(self.folder / f"{ROWS}.unsorted", ROW, mode="r")
+        unsorted = np.memmap(self.folder / "unsorted", UNSORTED, mode="r")
+        known = unsorted["row"]
         rows = np.lib.format.open_memmap(self.folder / ROWS, "w+", ROW, (len(order),))
-        for begin, end in pairwise(parts):
-            rows[begin:end] = unsorted[order[begin:end]]
+        for begin, end in pairwise(starts):
+            wanted = order[begin:end]
+            place = np.searchsorted(known, wanted).clip(max=len(known) - 1)
+            found = known[place] == wanted
+            for name in ROW.names:
+                rows[name][begin:end][found] = unsorted[name][place[found]]
         rows.flush()
-        (self.folder / f"{ROWS}.unsorted").unlink()
+        (self.folder / "unsorted").unlink()
