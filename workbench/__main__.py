@@ -361,7 +361,7 @@ def doctor(options: argparse.Namespace) -> int:
     whole = {"strict": False} if options.data in ("coco", "voc") else {}  # else loading ends at the first error
     patient = _data(options, **whole) if options.data else _recipe(options)  # before torch is imported: names
 
-    from workbench.training import preflight as doctor
+    from workbench.training import doctor
 
     report = doctor(patient)
     print(report)

@@ -24,6 +24,7 @@ from tiny_detector import TinyData, load_tiny, tiny_recipe, train_tiny
 from torchvision.transforms.v2 import functional as V
 
 from workbench.errors import RunError, WeightsError
+from workbench.registry import DETECTORS
 from workbench.training.processes import world
 from workbench.training.recipe import Recipe
 from workbench.training.recipe_sections import AugmentSpec
@@ -209,7 +210,7 @@ def test_a_stage_can_leave_the_hardener_out(tmp_path):
     assert ["loss/adversary" in row for row in rows(tmp_path)] == [False, False, True, True]
     assert ["hardener/scale" in row for row in rows(tmp_path)] == [False, False, True, True]
     log = (tmp_path / "log.txt").read_text()
-    assert log.index("enters: detector, active: False") < log.index("enters: both, active: True")
+    assert log.index("a stage: detector, active: False") < log.index("a stage: both, active: True")
 
 
 def test_a_run_can_begin_from_another_ones_weights(tmp_path):
@@ -310,7 +311,7 @@ def test_a_stage_without_anything_to_learn_is_refused(tmp_path, monkeypatch):
             super().__init__(classes)
             self.requires_grad_(False)
 
-    monkeypatch.setitem(tiny_detector.KINDS, "frozen", Frozen)
+    monkeypatch.setitem(DETECTORS._made, "frozen", Frozen)
     with pytest.raises(RunError, match="no parameters that learn"):
         train(tiny_recipe(detector={"kind": "frozen"}), tmp_path)
 
