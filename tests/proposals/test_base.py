@@ -156,10 +156,12 @@ def test_without_opencv_the_message_says_what_to_install(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ({"kind": "edge-boxes"}, r"'edge-boxes'; choose one of \['detector', 'file', 'selective-search'\]"),
-        ({"kind": "selective-search", "mod": 1}, "have no option mod; they have mode, longest, cache"),
+        ({"kind": "edge-boxes"}, r"'edge-boxes' does not exist.* \['detector', 'file', 'selective-search'\]"),
+        ({}, r"proposals\.kind None does not exist; choose one of"),
+        ({"kind": "selective-search", "mod": 1}, "proposals.mod does not exist.* choose from mode, longest, cache"),
+        ({"kind": "selective-search", "longest": "x"}, "proposals.longest is 'x'; expected a"),
         ({"kind": "selective-search", "mode": "slow"}, "no mode 'slow'"),
-        ({"kind": "file"}, "path"),
+        ({"kind": "file"}, "proposals.path is missing; file needs it"),
         ({"kind": "file", "path": "a.txt"}, r"read from \.json and \.mat files"),
         ({"kind": "file", "path": "nowhere.json"}, "nowhere.json: this file cannot be read"),
         ({"kind": "file", "path": "nowhere.mat"}, "nowhere.mat: this file does not exist"),

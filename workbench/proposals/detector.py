@@ -14,10 +14,14 @@ from workbench.detectors.base import Detector
 from workbench.detectors.load import load_detector
 from workbench.detectors.locate import locate
 from workbench.proposals.base import Computed, Source
+from workbench.registry import PROPOSALS
 from workbench.types import Proposals
 
 
-def make(data: Dataset, top: int, *, name: str, device: str = "cpu", cache: str | None = None) -> Source:
+@PROPOSALS.register("detector")
+def make(
+    data: Dataset, top: int, *, name: str | Path, device: str = "cpu", cache: str | Path | None = None
+) -> Source:
     """What the detector called `name` proposes for `data`, kept in `cache`."""
     propose = DetectorProposals(name, top=top, device=device)
     return Computed(propose, propose.options, cache=cache)

@@ -23,13 +23,15 @@ from workbench.errors import DataError
 from workbench.files import user_path, whole_file
 from workbench.proposals.base import Source, cache_folder
 from workbench.proposals.reading.results_table import ResultsTable, table_of
+from workbench.registry import PROPOSALS
 from workbench.types import Proposals
 
 SAMPLE = 100  #: images that are looked up when a file is opened
 OUTSIDE = 0.5  #: share of an image's boxes that reach outside it, above which they cannot be its own
 
 
-def make(data: Dataset, top: int, *, path: str, cache: str | None = None) -> Source:
+@PROPOSALS.register("file")
+def make(data: Dataset, top: int, *, path: str | Path, cache: str | Path | None = None) -> Source:
     """What the file at `path` holds for `data`."""
     return FileProposals(path, data, cache=cache)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,18 @@ from torchvision.transforms.v2 import functional as vision
 
 from workbench.data.dataset import Dataset
 from workbench.errors import DataError
+from workbench.options import Count
 from workbench.proposals.base import SMALLEST, TOP, Computed, Source
+from workbench.registry import PROPOSALS
 from workbench.types import Proposals
 
 MODES = ("fast", "quality")
 
 
-def make(data: Dataset, top: int, *, mode: str = "fast", longest: int = 500, cache: str | None = None) -> Source:
+@PROPOSALS.register("selective-search")
+def make(
+    data: Dataset, top: int, *, mode: str = "fast", longest: Count = 500, cache: str | Path | None = None
+) -> Source:
     """Selective search of the images of `data`, kept in `cache`; `top` does not change what is kept."""
     search = SelectiveSearch(mode=mode, longest=longest)
     return Computed(search, search.options, cache=cache)
