@@ -17,6 +17,7 @@ from workbench.data import Dataset
 from workbench.data.dataset import make_target
 from workbench.errors import DataError
 from workbench.proposals import Computed, SelectiveSearch, WithProposals, prepare
+from workbench.rle import encode_masks
 from workbench.training.stepping.batches import flip_horizontally
 from workbench.types import Proposals
 
@@ -99,6 +100,24 @@ def test_computed_once_and_kept(tmp_path):
         assert len(given(WithProposals(Squares(), Computed(propose, {"a": 1}, cache=tmp_path)), 0)) == 2
     assert calls[3:] == [40] * 3, "what cannot be read is made anew"
     assert not list(tmp_path.rglob(".partial-*"))
+
+
+def test_scores_and_masks_are_kept(tmp_path):
+    """From what proposes through the cache to the target, clipped row by row."""
+    masks = torch.zeros(3, 60, 80)
+    masks[0, :9], masks[1, :5], masks[2, :3] = 1, 1, 1
+    made = Proposals(
+        torch.tensor([[-5.0, 2, 30, 90], [1, 1, 2, 50], [3, 3, 9, 9]]),
+        torch.tensor([9, 0.5, -3]),
+        encode_masks(masks),
+    )
+    for propose in (lambda _: made, lambda _: 1 / 0):  # the second time from the cache
+        given = WithProposals(Squares(), Computed(propose, {}, cache=tmp_path)).target(0)["proposals"]
+        assert given.scores.tolist() == [9, -3]
+        assert torch.equal(given.decode_masks(), masks[[0, 2]] > 0)
+    (old,) = (path.with_suffix(".npy") for path in tmp_path.rglob("*.safetensors"))
+    np.save(old, np.zeros((7, 4), np.float32))
+    assert len(WithProposals(Squares(), Computed(propose, {}, cache=tmp_path)).target(0)["proposals"]) == 2
 
 
 def test_a_part_is_computed_and_told_until_enough(tmp_path):
@@ -250,6 +269,13 @@ def test_coco_data_keep_their_own_ids(tmp_path):
 
 
 def test_proposals_are_mirrored_with_their_image():
+    """Also bare boxes of data of one's own."""
     image, target = Squares()[0]
+    mask = torch.zeros(1, 60, 80)
+    mask[0, 5:20, :10] = 1
+    target["proposals"] = Proposals(torch.tensor([[0.0, 5, 10, 20]]), torch.tensor([0.5]), encode_masks(mask))
+    flipped = flip_horizontally(image, target)[1]["proposals"]
+    assert flipped.boxes.tolist() == [[70, 5, 80, 20]]
+    assert torch.equal(flipped.decode_masks(), mask.flip(-1) > 0)
     target["proposals"] = torch.tensor([[0.0, 5, 10, 20]])
     assert flip_horizontally(image, target)[1]["proposals"].tolist() == [[70, 5, 80, 20]]

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.errors import DataError
-from workbench.proposals.reading import results_table
+from workbench.proposals.reading import mask_column, results_table
 from workbench.proposals.reading.results_table import ResultsTable, table_of
+from workbench.rle import encode_masks
 
 
 def entry(image: int, box, score: float) -> dict:
@@ -220,3 +221,93 @@ def test_the_table_of_an_empty_list(tmp_path):
     table = table_of(write(tmp_path / "r.json", []), tmp_path / "cache")
     assert table.proposals(1).boxes.shape == (0, 4)
     assert isinstance(table, ResultsTable)
+
+
+SIZE = (6, 7)
+
+
+def rle(place: int) -> dict:
+    """A mask whose pixels are a number of its own, as text."""
+    pixels = (torch.arange(SIZE[0] * SIZE[1]) % (place % 5 + 2) == 0).reshape(1, *SIZE)
+    code = encode_masks(pixels)[0]
+    return {"size": code["size"], "counts": code["counts"].decode()}
+
+
+@given(rows=st.lists(st.tuples(st.sampled_from([3, 11]), st.sampled_from([0.25, 0.5, 1]), st.booleans())))
+def test_masks_follow_their_boxes(tmp_path_factory, rows):
+    """In any order, with and without; an image's come where each of its proposals has one."""
+    entries = [entry(image, [place, 0, 1, 1], score) for place, (image, score, _) in enumerate(rows)]
+    for place, (_, _, masked) in enumerate(rows):
+        if masked:
+            entries[place]["segmentation"] = rle(place)
+    folder = tmp_path_factory.mktemp("masks")
+    table = table_of(write(folder / "r.json", entries), folder / "cache")
+    assert (table.folder / "masks.bin").exists() == any(masked for *_, masked in rows)
+    for image in (3, 11):
+        mine = sorted((e for e in entries if e["image_id"] == image), key=lambda e: -e["score"])
+        found = table.proposals(image)
+        assert found.boxes[:, 0].tolist() == [e["bbox"][0] for e in mine]
+        if mine and all("segmentation" in e for e in mine):
+            assert [code["counts"].decode() for code in found.masks] == [e["segmentation"]["counts"] for e in mine]
+        elif mine:
+            assert found.masks is None
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3, 100])
+def test_masks_are_written_in_chunks(tmp_path, monkeypatch, chunk):
+    monkeypatch.setattr(mask_column, "CHUNK", chunk)
+    entries = [entry(place % 2, [place, 0, 1, 1], place) | {"segmentation": rle(place)} for place in range(7)]
+    table = table_of(write(tmp_path / "r.json", entries), tmp_path / "cache")
+    again = pickle.loads(pickle.dumps(table))
+    assert [code["counts"].decode() for code in again.proposals(0).masks] == [rle(p)["counts"] for p in (6, 4, 2, 0)]
+    assert table.proposals(1).masks[0]["size"] == list(SIZE)
+    assert {path.name for path in table.folder.iterdir()} == {
+        "boxes.npy", "images.npy", "masks.bin", "masks.npy", "scores.npy", "source.json", "starts.npy",
+    }  # fmt: skip
+
+
+def test_a_box_that_is_missing_is_that_of_the_mask(tmp_path):
+    pixels = torch.zeros(1, *SIZE)
+    pixels[0, 1:3, 2:6] = 1
+    code = encode_masks(pixels)[0]
+    given = {"image_id": 1, "score": 0.5, "segmentation": code | {"counts": code["counts"].decode()}}
+    found = table_of(write(tmp_path / "r.json", [given]), tmp_path / "cache").proposals(1)
+    assert found.boxes.tolist() == [[2, 1, 6, 3]]
+    assert torch.equal(found.decode_masks()[0], pixels[0] > 0)
+
+
+def test_lists_of_lengths_are_masks_and_polygons_are_none(tmp_path):
+    lengths = {"size": list(SIZE), "counts": [10, 5, 27]}
+    entries = [entry(1, [0, 0, 1, 1], 1) | {"segmentation": lengths}]
+    entries += [entry(2, [0, 0, 1, 1], 1) | {"segmentation": other} for other in ([[0, 0, 5, 0, 5, 5]], None, [])]
+    table = table_of(write(tmp_path / "r.json", entries), tmp_path / "cache")
+    assert int(table.proposals(1).decode_masks().sum()) == 5
+    assert table.proposals(2).masks is None
+
+
+@pytest.mark.parametrize("part", ["masks.npy", "masks.bin"])
+def test_broken_masks_are_made_anew(tmp_path, part):
+    path = write(tmp_path / "r.json", [entry(1, [0, 0, 5, 5], 1) | {"segmentation": rle(0)}])
+    folder = table_of(path, tmp_path / "cache").folder
+    (folder / part).write_bytes(b"")
+    assert table_of(path, tmp_path / "cache").proposals(1).masks[0]["counts"].decode() == rle(0)["counts"]
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "message"),
+    [
+        ({"size": [6, 7], "counts": "Y"}, "compressed RLE ends within a number"),
+        ({"size": [6, 7], "counts": [3, 4]}, "RLE counts add up to 7 instead of 6 × 7"),
+        ({"counts": "9"}, "RLE has size None"),
+    ],
+)
+def test_wrong_masks_are_named(tmp_path, segmentation, message):
+    entries = [entry(4, [0, 0, 1, 1], 1), entry(8, [0, 0, 1, 1], 1) | {"segmentation": segmentation}]
+    with pytest.raises(DataError, match=rf"r\.json: entry 1 \(image 8\): segmentation: {message}"):
+        table_of(write(tmp_path / "r.json", entries), tmp_path / "cache")
+    assert [left.suffix for left in (tmp_path / "cache").iterdir()] == [".lock"]
+
+
+def test_scores_beyond_float32_stay_finite(tmp_path):
+    path = write(tmp_path / "r.json", [entry(1, [0, 0, 1, 1], 1e300), entry(1, [2, 0, 1, 1], 0.5)])
+    assert table_of(path, tmp_path / "cache").proposals(1).scores.isfinite().all()
