@@ -13,6 +13,7 @@ from workbench.detectors.layers.matching import match_boxes
 from workbench.errors import DataError, RecipeError
 from workbench.evaluation import evaluate
 from workbench.hardeners import RandomDropout
+from workbench.types import Proposals
 
 CLASSES = ("cat", "dog")
 TINY = {
