@@ -80,7 +80,7 @@ class PyramidExplorer(RegionExplorer):
 
     def _answer(self) -> None:
         top = self.proposals
-        self.proposed = self._detector.proposals([self.image], top)[0].cpu() if top else torch.zeros(0, 4)
+        self.proposed = self._detector.proposals([self.image], top)[0].boxes.cpu() if top else torch.zeros(0, 4)
 
     def _of_objects(self) -> Target:
         """The objects as a target; each has a label of its own, and crowds stay crowds."""
