@@ -66,7 +66,7 @@ def load_data(name: str, split: str = "train", root: str | PathLike[str] | None 
 def _home(name: str) -> Callable[..., Dataset]:
     """What builds the data set `name`."""
     module, attribute = {
-        "digit-scenes": ("scenes", "DigitScenes"),
+        "digit-scenes": ("digit_scenes", "DigitScenes"),
         "coco": ("coco", "Coco"),
         "voc": ("voc", "Voc"),
         "digits": ("digits", "Digits"),
