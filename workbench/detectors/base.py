@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench.errors import DataError, WorkbenchError
-from workbench.types import Detections, Losses, Score, Target
+from workbench.types import Detections, Losses, Score, Target, learnable
 
 if TYPE_CHECKING:
     from workbench.data.pairs import PairSet
@@ -155,10 +155,7 @@ def training_targets(
     for index, target in enumerate(targets):
         boxes = target["boxes"].as_subclass(Tensor).to(device).float().reshape(-1, 4)
         labels = target["labels"].to(device).long()
-        keep = torch.ones(len(boxes), dtype=torch.bool, device=device)
-        for flag in ("iscrowd", "difficult"):
-            if flag in target:
-                keep &= ~target[flag].to(device).bool()
+        keep = learnable(target).to(device)
         boxes, labels = boxes[keep], labels[keep]
         _check_target(boxes, labels, num_classes, target.get("image_id", index))
         out.append({"boxes": boxes, "labels": labels})
