@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from workbench.errors import DataError
-from workbench.figures.drawing.canvas import colour, draw_box, draw_tags, image_axes, show_image
+from workbench.figures.drawing.canvas import draw_box, draw_tags, image_axes, show_image
+from workbench.figures.drawing.colours import colour
 from workbench.types import Detections, Target
 
 

@@ -1,4 +1,4 @@
-"""What all pictures of images share: an empty figure, colours of classes, and labelled boxes."""
+"""What all pictures of images share: an empty figure, and labelled boxes."""
 
 from __future__ import annotations
 
@@ -15,28 +15,11 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
+from workbench.figures.drawing.colours import WHITE
 from workbench.figures.drawing.tags import place_tags
 
-#: Colours of labels 1, 2, ...; bright enough for photographs, the same as in the widgets.
-COLOURS = (
-    "#4cc9f0",
-    "#f72585",
-    "#80ed99",
-    "#ff9f1c",
-    "#b388ff",
-    "#f6f740",
-    "#ff6b6b",
-    "#2ec4b6",
-    "#e0aaff",
-    "#cddc39",
-)
 TAG = 6.5  # points, size of the names of boxes
 OUTLINE = [patheffects.Stroke(linewidth=3.2, foreground="#000000a0"), patheffects.Normal()]
-
-
-def colour(label: int) -> str:
-    """The colour of a label in 1..K; they repeat after ten."""
-    return COLOURS[(label - 1) % len(COLOURS)]
 
 
 def new_figure(rows: int, columns: int, size: tuple[float, float], **options: object) -> tuple[Figure, np.ndarray]:
@@ -77,7 +60,7 @@ def show_image(axes: Axes, image: Tensor) -> None:
     axes.set(xlim=(0, width), ylim=(height, 0))
 
 
-def draw_box(axes: Axes, box: Tensor, *, colour: str = "#ffffff", dashed: bool = False) -> None:
+def draw_box(axes: Axes, box: Tensor, *, colour: str = WHITE, dashed: bool = False) -> None:
     """The outline of a box [4] (xyxy pixels)."""
     x1, y1, x2, y2 = (float(value) for value in box)
     style = "--" if dashed else "-"
