@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import io
 import math
-from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -16,14 +15,14 @@ import numpy as np
 import traitlets
 from PIL import Image
 
+from widgets.parts.javascript import script, style
 from widgets.parts.pictures import as_image, encode
 from workbench.analysis.reading.data_index import DataIndex, Wanted
 from workbench.data import Dataset
 from workbench.errors import DataError, WorkbenchError
 from workbench.figures.data_statistics import statistics_figure
-from workbench.figures.drawing.canvas import COLOURS
+from workbench.figures.drawing.colours import BRIGHT, colour
 
-FOLDER = Path(__file__).parent / "js"
 THUMBNAIL = 192  # pixels, longer side
 STATE = ("class_name", "occlusion", "page", "selected")
 
@@ -37,8 +36,8 @@ class DatasetBrowser(anywidget.AnyWidget):
     on the page; `more` says whether another page follows. `count_all()` completes the statistics.
     """
 
-    _esm = "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in ("tags.js", "dataset_browser.js"))
-    _css = FOLDER / "dataset_browser.css"
+    _esm = script("dataset_browser.js", BRIGHT=BRIGHT)
+    _css = style("shared/panel.css", "dataset_browser.css")
 
     page = traitlets.Int(0, min=0)
     class_name = traitlets.Unicode(None, allow_none=True)
@@ -189,7 +188,7 @@ class DatasetBrowser(anywidget.AnyWidget):
             items.append(item)
             pictures.append(picture)
         state = {name: getattr(self, name) for name in STATE}
-        whole = {"classes": self.data.classes, "colours": COLOURS, "total": len(self.data)}
+        whole = {"classes": self.data.classes, "total": len(self.data)}
         title = f"{self.data.name}, split {self.data.split}"
         place = {"first": self.page * self.page_size, "more": self.more, "title": title}
         self.send({"kind": "page", "items": items, **state, **whole, **place}, pictures)
@@ -251,7 +250,7 @@ def _mask_picture(masks: np.ndarray, labels: list[int]) -> bytes:
     """PNG [H, W] with the visible pixels of each object in its class's colour, transparent elsewhere."""
     layer = np.zeros((*masks.shape[-2:], 4), np.uint8)
     for mask, label in zip(masks.astype(bool), labels, strict=True):
-        layer[mask] = (*bytes.fromhex(COLOURS[(label - 1) % len(COLOURS)][1:]), 170)
+        layer[mask] = (*bytes.fromhex(colour(label)[1:]), 170)
     out = io.BytesIO()
     Image.fromarray(layer).save(out, "PNG", compress_level=1)
     return out.getvalue()

@@ -11,7 +11,6 @@ import asyncio
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -20,18 +19,20 @@ import traitlets
 from PIL import Image
 from torch import Tensor
 
+from widgets.parts.javascript import script, style
 from widgets.parts.pictures import as_image, encode
 from workbench.analysis.occlusion_probe import Occluder, OcclusionProbe
 from workbench.analysis.occlusion_response import OcclusionResponse
 from workbench.data.drawing.occluders import KINDS, OUTLINES
 from workbench.detectors.base import Detector
 from workbench.errors import DataError
+from workbench.figures.drawing.colours import BRIGHT, CHOSEN, SCORES
 from workbench.types import Target
 
-FOLDER = Path(__file__).parent / "js"
 REST = 0.4  # seconds after a change in which a growing map makes way for dragging
 SMALLEST = 4  # pixels, side of an occluder
 GRIDS = {"coarse": 12, "medium": 20, "fine": 32}  # cells of a response map along the longer side
+_SCORES = (255 * SCORES).round().astype(int).tolist()  # red, green, blue, opacity
 STATE = ("chosen", "box", "texture", "outline", "min_score")
 
 
@@ -48,8 +49,8 @@ class OcclusionLab(anywidget.AnyWidget):
     `OcclusionProbe.answer`), `scores` and `hidden` follow. `response_map()` gives the maps that the button draws.
     """
 
-    _esm = "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in ("tags.js", "occlusion_lab.js"))
-    _css = FOLDER / "occlusion_lab.css"
+    _esm = script("occlusion_lab.js", BRIGHT=BRIGHT, CHOSEN=CHOSEN, SCORES=_SCORES)
+    _css = style("shared/panel.css", "occlusion_lab.css")
 
     box = traitlets.List(traitlets.Int(), help="occluder, xyxy pixels")
     texture = traitlets.Enum(KINDS, "brick")
