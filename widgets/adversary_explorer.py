@@ -14,8 +14,11 @@ import torch
 import traitlets
 from torch import tensor
 
-from widgets.parts.attention_parts import COLUMNS, LAST, WIDE, png, thinned
-from widgets.parts.region_explorer import SIZE, RegionExplorer, picture
+from widgets.parts.controls import WIDE
+from widgets.parts.messages import note
+from widgets.parts.pictures import picture, png
+from widgets.parts.region_explorer import SIZE, RegionExplorer
+from widgets.parts.sources import COLUMNS, LAST, thinned
 from workbench.analysis.adversary import RoIAdversary, adversaries, has_begun, roi_adversary
 from workbench.figures.adversary import (
     class_scores,
@@ -104,9 +107,7 @@ class AdversaryExplorer(RegionExplorer):
     def _draw(self) -> None:
         names = self._names[1:]
         self._facts.value = self._sentence()
-        style = "color:#0550ae;background:#ddf4ff;padding:6px 10px;border-radius:4px;line-height:1.4"
-        note = html.escape(self.note)
-        self._note.value = f'<div role="status" style="{style}">{note}</div>' if note else ""
+        self._note.value = note(self.note)
         self.search.value = png(search_map(self.seen, names, **SIZE))
         for part, box, shown, draw in (
             (self.seen.dropout, self._of_asdn, self.dropout, sampled_masks),

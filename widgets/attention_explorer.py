@@ -12,8 +12,10 @@ import ipywidgets
 import traitlets
 from torch import tensor
 
-from widgets.parts.attention_parts import COLUMNS, LAST, WIDE, png, thinned
-from widgets.parts.region_explorer import SIZE, RegionExplorer, picture
+from widgets.parts.controls import WIDE
+from widgets.parts.pictures import picture, png
+from widgets.parts.region_explorer import SIZE, RegionExplorer
+from widgets.parts.sources import COLUMNS, LAST, thinned
 from workbench.analysis.attention import STRATEGIES, Inversion, RoIAttention, inversions, roi_attention
 from workbench.figures.attention import (
     attention_of_objects,

@@ -13,8 +13,10 @@ import torch
 import traitlets
 from torch import Tensor
 
-from widgets.parts.attention_parts import COLUMNS, LAST, WIDE, png, thinned
-from widgets.parts.region_explorer import RegionExplorer, picture
+from widgets.parts.controls import WIDE
+from widgets.parts.pictures import picture, png
+from widgets.parts.region_explorer import RegionExplorer
+from widgets.parts.sources import COLUMNS, LAST, thinned
 from workbench.analysis.occlusion_probe import Thing
 from workbench.analysis.pyramid import KINDS, AnchorMatch, PyramidView, look, object_table
 from workbench.detectors.proposal_network import ProposalNetwork

@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib import patheffects
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_rgb, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.lines import Line2D
@@ -67,6 +67,14 @@ def draw_box(axes: Axes, box: Tensor, *, colour: str = WHITE, dashed: bool = Fal
     outline = Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=colour, linewidth=1.6, linestyle=style)
     outline.set_path_effects([] if dashed else OUTLINE)
     axes.add_patch(outline)
+
+
+def mask_layer(masks: Tensor, colours: Sequence[str], *, opacity: float) -> np.ndarray:
+    """RGBA in 0..1 [H, W, 4]: the pixels of masks [N, H, W] in colours of their own, the last one on top."""
+    layer = np.zeros((*masks.shape[-2:], 4))
+    for mask, one in zip(np.asarray(masks.cpu(), dtype=bool), colours, strict=True):
+        layer[mask] = to_rgba(one, opacity)
+    return layer
 
 
 def draw_tags(axes: Axes, boxes: Tensor, texts: Sequence[str], colours: Sequence[str]) -> None:
