@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,16 +23,17 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from workbench.data import Dataset
-from workbench.detectors.base import Detector, evaluating
+from workbench.detectors.base import Detector, HasRoIs, asked, evaluating
 from workbench.errors import DataError
 from workbench.hardeners.inverted_attention import (
     INVERSIONS,
     ORIENTATIONS,
+    InvertedAttention,
     attention,
     combine,
     invert_spatial,
 )
-from workbench.types import Score, learnable
+from workbench.types import RoIBatch, Score, learnable
 
 STRATEGIES = ("random", "overturn", "hard", "soft")  #: the four of the paper's Fig. 6, in its order
 PATCH = 224  #: pixels, side of the patch that maps are shown on
@@ -101,9 +103,9 @@ def roi_attention(
         DataError: a label outside 0..K, or a box that is empty or outside the image.
     """
     box = region(detector, image, box, label)
-    pooled = detector.roi_features([image], [box[None]])
+    pooled = asked(detector, HasRoIs).roi_features([image], [box[None]])
     with evaluating(detector):
-        head = detector.head_score()
+        head = asked(detector, HasRoIs).head_score()
         probabilities = F.softmax(head(pooled).float(), dim=1)
         label = int(probabilities[0, 1:].argmax()) + 1 if label is None else label
         found = _attend(head, pooled, torch.tensor([label], device=pooled.device))
@@ -152,7 +154,7 @@ def inversions(
     masks = [combine(one, seen.weights[None], orientation, drop_channels)[0] for one in spatial]
     features = torch.stack([seen.features * mask for mask in masks])
     with evaluating(detector):
-        head, moved = detector.head_score(), features.to(detector.device)
+        head, moved = asked(detector, HasRoIs).head_score(), features.to(detector.device)
         found = _attend(head, moved, torch.full((len(masks),), seen.label, device=moved.device))
         probabilities = F.softmax(head(moved).float(), dim=1).cpu()
     result = {}
@@ -160,6 +162,36 @@ def inversions(
         own = {"map": found.map[row].cpu(), "weights": found.weights[row].cpu(), "features": features[row]}
         result[name] = Inversion(seen, mask, replace(seen, **own, probabilities=probabilities[row]))
     return result
+
+
+def masked_features(
+    detector: Detector,
+    features: Tensor,
+    labels: Tensor,
+    *,
+    generator: torch.Generator | None = None,
+    **options: Any,
+) -> Tensor:
+    """Pooled features as Inverted Attention leaves them when it masks every RoI: what a hardened head trains on.
+
+    Args:
+        detector: any with `head_score`, whose head's attention is inverted.
+        features: [R, C, h, w], as `roi_features` gives them.
+        labels: [R] int64 in 1..K, the class of each RoI, whose attention it is; background is never masked.
+        generator: of what is random; None: the same every time.
+        options: of `InvertedAttention`, such as `orientation`, but for `share`.
+
+    Returns:
+        [R, C, h, w] float32.
+
+    Raises:
+        RecipeError: an option with a wrong value.
+    """
+    generator = torch.Generator().manual_seed(0) if generator is None else generator
+    hardener = InvertedAttention(share=1.0, **options)
+    with evaluating(detector):
+        batch = RoIBatch(features, labels, torch.zeros_like(labels), detector.head_score(), generator)
+        return hardener(batch).features
 
 
 def spread(maps: Tensor) -> Tensor:
@@ -190,9 +222,9 @@ def spread_table(detector: Detector, data: Dataset, indices: Iterable[int] | Non
         if len(objects) == 0:
             continue
         labels = target["labels"][objects].to(detector.device)
-        pooled = detector.roi_features([image], [target["boxes"].as_subclass(Tensor)[objects]])
+        pooled = asked(detector, HasRoIs).roi_features([image], [target["boxes"].as_subclass(Tensor)[objects]])
         with evaluating(detector):
-            head = detector.head_score()
+            head = asked(detector, HasRoIs).head_score()
             spreads = spread(_attend(head, pooled, labels).map).tolist()
             scores = head.true_class(pooled, labels).tolist()
         occlusion = target.get("occlusion", torch.full((len(target["labels"]),), torch.nan))[objects].tolist()
