@@ -42,11 +42,14 @@ OVER_TRAINING, ALL_OBJECTS = "This region over training", "All objects of this i
 class AdversaryExplorer(RegionExplorer):
     """What the search and a detector's own adversaries do to one region, and what the head makes of it.
 
-    detectors: a detector, a `Run`, a list of runs, or a dict of name → detector or run. Runs show their adversary at
-    any checkpoint; a saved detector has none, and then the search alone is shown. data: a `Dataset` to leaf through;
-    or one image uint8 or float (0..1) [3, H, W], or uint8 [H, W, 3] as array or PIL image, with its `target` where
-    that is known. classes: names of the target's labels 1..K, where they are not the data's or the first detector's.
-    state: any of the traitlets.
+    Args:
+        detectors: a detector, a `Run`, a list of runs, or a dict of name → detector or run. Runs show their adversary
+            at any checkpoint; a saved detector has none, and then the search alone is shown.
+        data: a `Dataset` to leaf through, or one image uint8 or float (0..1) [3, H, W], or uint8 [H, W, 3] as array or
+            PIL image.
+        target: what is known of one image.
+        classes: names of the target's labels 1..K, where they are not the data's or the first detector's.
+        state: any of the traitlets.
 
     Traitlets, to be set from Python or with the controls: `detector` (name), `step` (of a run's checkpoint; -1: its
     last), `masks` (how many are sampled), `sample` (another number draws others), `stride` (of the search, in cells),

@@ -30,7 +30,12 @@ DPI = 110  # pixels per inch of the statistics
 
 
 class DatasetBrowser(HasState, anywidget.AnyWidget):
-    """Leaf through `data`, `page_size` images at a time.
+    """Leaf through a data set, page by page.
+
+    Args:
+        data: what to leaf through.
+        page_size: images on a page.
+        state: any of the traitlets that can be set.
 
     `page` (from 0), `class_name` (or None), `occlusion` (lowest and highest hidden fraction, or None) and
     `selected` (position of the image shown large, or None) are traitlets that may be set from Python or in the

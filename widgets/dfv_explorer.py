@@ -63,10 +63,15 @@ DVS = "<b>DVs</b>, occluded minus clean, by themselves. Yellow points are those 
 class DFVExplorer(Explorer):
     """Maps of the vectors of clean and occluded images, and of their differences, for one or several classifiers.
 
-    classifiers: a `Classifier` or a `Run` of one, or a dict of name → classifier or run. pairs: a `PairSet`, or a
-    data set with occlusion. decoder: of the first classifier's vectors, or a dict of name → decoder. images: clean
-    images of each class that are looked at, the first ones; None: all. patterns: numbers of the patterns, from 1 on;
-    None: all. Maps take some seconds per thousand vectors. state: any of the traitlets.
+    Maps take some seconds per thousand vectors.
+
+    Args:
+        classifiers: a `Classifier` or a `Run` of one, or a dict of name → classifier or run.
+        pairs: a `PairSet`, or a data set with occlusion.
+        decoder: of the first classifier's vectors, or a dict of name → decoder.
+        images: clean images of each class that are looked at, the first ones; None: all.
+        patterns: numbers of the patterns, from 1 on; None: all.
+        state: any of the traitlets.
 
     Traitlets, to be set from Python or with the controls: `classifier` (name), `colour` (one of `COLOUR_BY`),
     `arrows` (DVs are drawn from clean to occluded, those of the chosen image first), `image` (row of a clean image),

@@ -38,8 +38,11 @@ DPI = 110  #: pixels per inch
 class ErrorBrowser(Explorer):
     """Pictures of the errors of one or several detectors on `data`, eight on a page.
 
-    results: a `Result`, or a dict of name → result, all on `data`. similar: groups of similar classes, as for
-    `Result.diagnosis`. state: any of the traitlets.
+    Args:
+        results: a `Result`, or a dict of name → result, all on `data`.
+        data: the images that the results are about.
+        similar: groups of similar classes, as for `Result.diagnosis`.
+        state: any of the traitlets.
 
     Traitlets, to be set from Python or with the controls: `detector` (name), `view` (one of `VIEWS`), `unlike` (name
     of a detector that does not make the same error, or "all"), `class_name`, `kind` (of false positives; both may be

@@ -39,9 +39,13 @@ POINT = (
 class FocalLossExplorer(Explorer):
     """The focal loss's curve, how it is spread over a detector's windows on `data`, and those windows.
 
-    detectors: a RetinaNet, or a `Run` of one, or a dict of name → detector or run. data: with their classes. images:
-    the first so many are looked at; None: all. most: windows of each kind that are kept, a uniform sample; more
-    windows, slower answers. progress: show a bar while the first detector looks. state: any of the traitlets.
+    Args:
+        detectors: a RetinaNet, or a `Run` of one, or a dict of name → detector or run.
+        data: images with the detectors' classes.
+        images: the first so many are looked at; None: all.
+        most: windows of each kind that are kept, a uniform sample; more windows, slower answers.
+        progress: show a bar while the first detector looks.
+        state: any of the traitlets.
 
     Traitlets, to be set from Python or with the controls: `detector` (name), `gamma`, `alpha` (weight of a class that
     is present), `kind` (of the windows shown: "objects" or "background"), `place` (of them, 0: the easiest, 1: the

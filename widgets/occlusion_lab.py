@@ -40,10 +40,13 @@ _SCORES = (255 * SCORES).round().astype(int).tolist()  # red, green, blue, opaci
 class OcclusionLab(HasState, anywidget.AnyWidget):
     """Drag, resize and re-texture an occluder over an image; every detector answers at once.
 
-    detectors: one, or a dict of name → detector. image: uint8 or float (0..1) [3, H, W], or uint8 [H, W, 3] as
-    array or PIL image. target: what is known of it; then objects can be chosen by their true boxes, and the hidden
-    fraction is exact where it has masks. classes: names of the target's labels 1..K, where they are not the
-    first detector's.
+    Args:
+        detectors: one, or a dict of name → detector.
+        image: uint8 or float (0..1) [3, H, W], or uint8 [H, W, 3] as array or PIL image.
+        target: what is known of it; then objects can be chosen by their true boxes, and the hidden fraction is exact
+            where it has masks.
+        classes: names of the target's labels 1..K, where they are not the first detector's.
+        state: any of the traitlets that can be set.
 
     `box` (xyxy pixels of the occluder), `texture`, `outline`, `chosen` (position in `objects`, or None) and
     `min_score` are traitlets that may be set from Python or in the browser; `result` (see

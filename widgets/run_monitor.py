@@ -41,8 +41,10 @@ IDLE = 5  #: an ended run is looked at so many times less often, since another m
 class RunMonitor(ipywidgets.VBox):
     """Learning curves, status, speed and log of a run, kept up to date until `close()`.
 
-    run: a `Run`, or the path of its folder: after a restart of the kernel, `RunMonitor("runs/...")` finds it again.
-    interval: seconds between two looks. log_lines: how many of the last lines are shown.
+    Args:
+        run: a `Run`, or the path of its folder: after a restart of the kernel, `RunMonitor("runs/...")` finds it.
+        interval: seconds between two looks.
+        log_lines: how many of the last lines are shown.
 
     What goes wrong with a hardener stands below the curves, in plain words; then follows the health of an adversary
     (ASDN, ASTN), where the run has one.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping
 
-#: Ink and ground of what a text is about; the text tells what colour shows, and both can be read.
+#: Ink and ground of what a text is about; the text says what colour shows, and both can be read.
 TONES = {
     "error": ("#a40e26", "#ffebe9"),
     "warning": ("#7d4e00", "#fff8c5"),
