@@ -45,8 +45,8 @@ class AdversaryExplorer(RegionExplorer):
     Args:
         detectors: a detector, a `Run`, a list of runs, or a dict of name → detector or run. Runs show their adversary
             at any checkpoint; a saved detector has none, and then the search alone is shown.
-        data: a `Dataset` to leaf through, or one image uint8 or float (0..1) [3, H, W], or uint8 [H, W, 3] as array or
-            PIL image.
+        data: a `Dataset` to leaf through, or one image uint8 or float (0..1) [3, H, W], or uint8 [H, W, 3] as array
+            or PIL image.
         target: what is known of one image.
         classes: names of the target's labels 1..K, where they are not the data's or the first detector's.
         state: any of the traitlets.
