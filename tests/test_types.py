@@ -1,4 +1,4 @@
-"""Values that cross the seams: what is done to detections and proposals is done to every part of them."""
+"""Values that cross the seams: what is learned of targets, what is done to every part of detections and proposals."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from workbench import types
 from workbench.errors import DataError
 from workbench.rle import encode_masks
 from workbench.training.recipe_sections import Stage
-from workbench.types import Detections, Proposals, TrainingStage
+from workbench.types import Detections, Proposals, Target, TrainingStage, learnable
 
 
 def detections() -> Detections:
@@ -150,3 +150,24 @@ def test_masks_are_not_decoded_by_accident(monkeypatch):
         some.decode_masks()
     assert some.top(2).decode_masks().all()
     assert "counts" not in repr(some)
+
+
+def test_crowds_and_difficult_objects_are_not_learned():
+    target = Target(
+        boxes=torch.zeros(4, 4),
+        labels=torch.tensor([1, 2, 1, 3]),
+        iscrowd=torch.tensor([True, False, False, True]),
+        difficult=torch.tensor([0, 1, 0, 1]),  # some files write numbers
+    )
+    assert learnable(target).tolist() == [False, False, True, False]
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.booleans()), max_size=6), st.sets(st.sampled_from(["iscrowd", "difficult"]))
+)
+def test_a_flag_that_is_absent_leaves_no_object_out(flags, known):
+    columns = dict(zip(("iscrowd", "difficult"), zip(*flags, strict=True) if flags else ((), ()), strict=True))
+    target = Target(labels=torch.ones(len(flags), dtype=torch.int64))
+    target.update({name: torch.tensor(columns[name], dtype=torch.bool) for name in known})
+    wanted = [not any(columns[name][row] for name in known) for row in range(len(flags))]
+    assert learnable(target).tolist() == wanted
