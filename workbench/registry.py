@@ -83,6 +83,11 @@ class Registry:
         made = self[kind]
         return made if inspect.isclass(made) else get_type_hints(inspect.unwrap(made))["return"]
 
+    def options(self, kind: str) -> list[str]:
+        """Names of what can be said of a kind in a recipe."""
+        parameters = inspect.signature(constructor(self[kind])).parameters.values()
+        return [one.name for one in parameters if one.kind is one.KEYWORD_ONLY]
+
     def register(self, kind: str) -> Callable[[Made], Made]:
         """Decorator of the class or function that is this kind; from then on its options are checked when it is made.
 
@@ -126,8 +131,13 @@ class Registry:
             options = _preset(made, options.pop("preset"), place, self.error) | options
         options.pop("preset", None)
         maker = constructor(made)
-        fixed = [*list(inspect.signature(maker).parameters)[: len(arguments)], *given]
-        return maker(*arguments, **given, **check_options(place, maker, options, given=fixed, error=self.error))
+        parameters = inspect.signature(maker).parameters
+        fixed = [*list(parameters)[: len(arguments)], *given]
+        options = check_options(place, maker, options, given=fixed, error=self.error)
+        for name, one in parameters.items():
+            if one.kind is one.KEYWORD_ONLY and one.default is one.empty and name not in {*options, *given}:
+                raise self.error(f"{place}.{name} is missing; {made.kind} needs it")
+        return maker(*arguments, **given, **options)
 
 
 def constructor(made: Callable[..., Any]) -> Callable[..., Any]:
