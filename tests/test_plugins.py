@@ -10,14 +10,17 @@ import pytest
 
 from workbench import Recipe, launch, plug_in, plugins
 from workbench.errors import RecipeError
-from workbench.hardeners import KINDS, build_hardener
+from workbench.hardeners import build_hardener
+from workbench.registry import HARDENERS
 from workbench.training.recording.fingerprint import code_fingerprint
 
 METHOD = '''
 import torch
-from workbench.hardeners import KINDS, Decision, Hardener
+from workbench.hardeners import Hardener, MaskDecision
+from workbench.registry import HARDENERS
 
 
+@HARDENERS.register("centre-drop")
 class CentreDrop(Hardener):
     """Drop the middle cell of every RoI."""
 
@@ -28,10 +31,7 @@ class CentreDrop(Hardener):
     def decide(self, batch):
         mask = torch.ones_like(batch.features[:, :1])
         mask[..., mask.shape[-2] // 2, mask.shape[-1] // 2] = self.keep
-        return Decision(mask)
-
-
-KINDS["centre-drop"] = CentreDrop
+        return MaskDecision(mask)
 '''
 
 
@@ -43,7 +43,7 @@ def method(tmp_path, monkeypatch):
     path = tmp_path / "my_methods.py"
     path.write_text(METHOD)
     yield path
-    KINDS.pop("centre-drop", None)
+    HARDENERS._made.pop("centre-drop", None)
 
 
 def test_a_run_trains_with_a_method_of_ones_own(method, tmp_path):

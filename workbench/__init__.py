@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from workbench.evaluation import evaluate
     from workbench.plugins import plug_in
     from workbench.proposals import with_proposals
-    from workbench.training import Recipe, Run, compare, launch
-    from workbench.training import preflight as doctor
+    from workbench.training import Recipe, Run, compare, doctor, launch
 
 __all__ = [
     "Recipe", "Run", "compare", "doctor", "evaluate", "launch", "load_data", "load_detector", "plug_in",

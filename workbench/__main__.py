@@ -358,10 +358,14 @@ def doctor(options: argparse.Namespace) -> int:
     """Print the report; 1 if it holds an error."""
     if (options.recipe is None) == (options.data is None):
         raise DataError("the doctor examines one thing: a RECIPE, or the data set named by --data")
-    whole = {"strict": False} if options.data in ("coco", "voc") else {}  # else loading ends at the first error
+    from workbench.registry import DATASETS
+
+    whole = {}
+    if options.data in DATASETS and "strict" in DATASETS.options(options.data):
+        whole = {"strict": False}  # else loading ends at the first error
     patient = _data(options, **whole) if options.data else _recipe(options)  # before torch is imported: names
 
-    from workbench.training import preflight as doctor
+    from workbench.training import doctor
 
     report = doctor(patient)
     print(report)

@@ -26,6 +26,12 @@ class WeightsError(WorkbenchError):
     """A file of weights cannot be read or does not fit the detector."""
 
 
+def nearest(word: object, known: Sequence[str]) -> str:
+    """ " (did you mean 'x'?)", if a known word is near the misspelt one."""
+    close = difflib.get_close_matches(str(word), known, n=1, cutoff=0.5)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
 def did_you_mean(word: str, known: Sequence[str]) -> str:
     """The end of a message about a misspelt word: the nearest known one, and all that are known."""
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)

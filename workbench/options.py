@@ -5,60 +5,71 @@ A signature says the type of an option as Python does, and its range by one of t
 
 from __future__ import annotations
 
-import copy
 import inspect
 import json
-from collections.abc import Callable, Collection
-from functools import cache, partial, wraps
+from collections.abc import Callable, Collection, Mapping
+from functools import cache
 from typing import Annotated, Any, get_type_hints
 
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError
 
-from workbench.errors import RecipeError
+from workbench.errors import RecipeError, WorkbenchError, nearest
 
 Count = Annotated[int, Field(ge=1)]  #: of things, pixels or cells
 Share = Annotated[float, Field(ge=0, le=1)]  #: of a whole; also an IoU and a score
 Size = Annotated[float, Field(gt=0, allow_inf_nan=False)]  #: pixels, or a ratio
 Factor = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Part = Annotated[float, Field(ge=0, lt=1)]  #: of a whole that is never all of it
+Overlap = Annotated[float, Field(gt=0, le=1)]  #: an IoU that can be exceeded
+Number = Annotated[int, Field(ge=0)]  #: of things that may be none
 
 
 def check_options(
-    place: str, function: Callable[..., Any], options: object, *, given: Collection[str] = ()
+    place: str,
+    function: Callable[..., Any],
+    options: object,
+    *,
+    given: Collection[str] = (),
+    error: type[WorkbenchError] = RecipeError,
 ) -> dict[str, Any]:
     """`options` as a dict, if `function` takes each of them by its name and type.
 
     Args:
         place: key of the options in a recipe, for messages.
+        function: what they are for; its signature says names, types and ranges.
         given: parameters that are not the recipe's.
+        error: what is raised.
 
     Raises:
-        RecipeError: names the key, what was expected and what came.
+        RecipeError (or `error`): names the key, what was expected and what came.
     """
-    if not isinstance(options, dict):
-        raise RecipeError(f"{place} is {_short(options)}; expected a section of options, as {{name: value}}")
+    if not isinstance(options, Mapping):
+        raise error(f"{place} is {_short(options)}; expected a section of options, as {{name: value}}")
     parameters = inspect.signature(function).parameters
     open_ended = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
     known = [name for name, one in parameters.items() if one.kind is not one.VAR_KEYWORD and name not in given]
     for name, value in options.items():
         if name in known:
-            check_value(f"{place}.{name}", function, name, value)
+            check_value(f"{place}.{name}", function, name, value, error=error)
         elif not open_ended:
-            raise RecipeError(f"{place}.{name} does not exist; choose from {', '.join(known)}")
+            raise error(f"{place}.{name} does not exist{nearest(name, known)}; choose from {', '.join(known)}")
     return dict(options)
 
 
-def check_value(place: str, function: Callable[..., Any], name: str, value: object) -> None:
-    """Raise a RecipeError unless `value` is what `function` expects as `name`."""
-    adapter = _adapter(function.func if isinstance(function, partial) else function, name)
+def check_value(
+    place: str, function: Callable[..., Any], name: str, value: object, *, error: type[WorkbenchError] = RecipeError
+) -> None:
+    """Raise a RecipeError (or `error`) unless `value` is what `function` expects as `name`."""
+    adapter = _adapter(function, name)
     try:
         text = json.dumps(value, default=_plain)  # strict JSON takes lists for tuples, but no text for numbers
         adapter.validate_json(text, strict=True)
-    except ValidationError as error:
-        wrong = list(dict.fromkeys(_words(one) for one in error.errors(include_url=False)))
-        raise RecipeError(f"{place} is {_short(value)}; expected {' or '.join(wrong)}") from error
-    except (TypeError, ValueError, RecursionError) as error:  # keys that are no text, lists within themselves
-        raise RecipeError(f"{place} is {_short(value)}; expected plain values ({error})") from error
+    except ValidationError as reason:
+        wrong = list(dict.fromkeys(_words(one) for one in reason.errors(include_url=False)))
+        raise error(f"{place} is {_short(value)}; expected {' or '.join(wrong)}") from reason
+    except (TypeError, ValueError, RecursionError) as reason:  # keys that are no text, lists within themselves
+        raise error(f"{place} is {_short(value)}; expected plain values ({reason})") from reason
 
 
 @cache
@@ -81,7 +92,12 @@ def _plain(value: Any) -> Any:
 
 
 def _words(error: dict[str, Any]) -> str:
-    """Such as "a valid integer" or "greater than 0"."""
+    """Such as "a valid integer" or "at least 1"."""
+    limits = {"greater_than_equal": ("at least", "ge"), "greater_than": ("more than", "gt")}
+    limits |= {"less_than_equal": ("at most", "le"), "less_than": ("less than", "lt")}
+    if error["type"] in limits:
+        word, key = limits[error["type"]]
+        return f"{word} {error['ctx'][key]:g}"
     text = error["msg"].removeprefix("Input should be ")
     return "null" if text == "None" else text
 
@@ -91,17 +107,17 @@ def _short(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def buildable(kind: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """For a detector's `build`: its options are checked first, and are its `config` afterwards."""
+def with_options_of(parent: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """For a function that hands **options on to `parent`: its signature has those of `parent` as well."""
 
-    def decorate(build: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(build)
-        def checked(cls: type, classes: Collection[str], **options: Any) -> Any:
-            check_options("detector", build, options, given=("cls", "classes"))
-            detector = build(cls, classes, **options)
-            detector.config = {"kind": kind, **copy.deepcopy(options)}
-            return detector
-
-        return checked
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        own = inspect.signature(function).parameters
+        more = inspect.signature(parent).parameters
+        kept = [one for one in own.values() if one.kind is not one.VAR_KEYWORD]
+        added = [one for name, one in more.items() if one.kind is one.KEYWORD_ONLY and name not in own]
+        function.__signature__ = inspect.Signature([*kept, *added])  # type: ignore[attr-defined]
+        hints = get_type_hints(inspect.unwrap(getattr(parent, "__func__", parent)), include_extras=True)
+        function.__annotations__ |= {one.name: hints[one.name] for one in added if one.name in hints}
+        return function
 
     return decorate

@@ -1,4 +1,4 @@
-"""Own methods: modules that add to `KINDS` of `workbench.hardeners` or `workbench.detectors.build`.
+"""Own methods: modules that register kinds of their own (`workbench.registry`): hardeners, detectors, data sets ...
 
 A run is trained by a process of its own, which must know them, too: their names go there in the variable
 WORKBENCH_PLUGINS. A recipe cannot name code to be run, since recipes come from others; who starts the process can.
@@ -24,8 +24,12 @@ _loaded: dict[str, Path] = {}  # what was given → its file
 def plug_in(*names: str | Path) -> None:
     """Import modules here and in every process that is launched from here; called again, as after a change, anew.
 
-    names: of modules that can be imported, or paths of .py files. What they add to `KINDS` can be named in recipes.
-    Raises RecipeError for one that cannot be imported.
+    Args:
+        names: of modules that can be imported, or paths of .py files. What they register can be named in recipes, by
+            `load_data` and on the command line.
+
+    Raises:
+        RecipeError: a module cannot be imported, or registers a kind that exists already.
     """
     given = [_resolved(name) for name in names]
     for name in given:

@@ -7,8 +7,8 @@ Label 0 is background. Masks are 1 where something is kept (or visible) and 0 wh
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypedDict
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,11 @@ CHUNK_BYTES = 2**26  #: of the largest tensor that a search over many variants o
 
 
 class Target(TypedDict, total=False):
-    """What is known of one image. Plain tensors or torchvision's tv_tensors; absent keys are unknown."""
+    """What is known of one image. Plain tensors or torchvision's tv_tensors; absent keys are unknown.
+
+    What data sets of one's own add follows the same names: `masks...` are pixels of objects [N, H, W], `mask_...` of
+    the whole image [H, W], `boxes...` are in xyxy pixels. So they are mirrored and resized with the image.
+    """
 
     image_id: int  #: unique in its data set
     boxes: Tensor  #: [N, 4] float32, xyxy pixels; the whole object where that is known (amodal)
@@ -44,6 +48,7 @@ class Detections:
     labels: Tensor  #: [N] int64 in 1..K
     scores: Tensor  #: [N] float32 in 0..1
     masks: Tensor | None = None  #: [N, H, W] bool
+    extras: dict[str, Tensor] = field(default_factory=dict)  #: what branches add by name, each [N, ...]
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -53,13 +58,17 @@ class Detections:
         return self[self.scores >= threshold]
 
     def __getitem__(self, keep: Tensor | slice) -> Detections:
-        masks = None if self.masks is None else self.masks[keep]
-        return Detections(self.boxes[keep], self.labels[keep], self.scores[keep], masks)
+        return self._each(lambda rows: rows[keep])
 
     def to(self, device: torch.device | str) -> Detections:
         """The same detections on another device."""
-        masks = None if self.masks is None else self.masks.to(device)
-        return Detections(self.boxes.to(device), self.labels.to(device), self.scores.to(device), masks)
+        return self._each(lambda rows: rows.to(device))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Detections:
+        """`change` done to every part."""
+        masks = None if self.masks is None else change(self.masks)
+        extras = {name: change(value) for name, value in self.extras.items()}
+        return Detections(change(self.boxes), change(self.labels), change(self.scores), masks, extras)
 
 
 class Losses(dict[str, Tensor]):
@@ -74,6 +83,22 @@ class Losses(dict[str, Tensor]):
         """The parts and their `total` as Python numbers."""
         parts = {name: float(value.detach()) for name, value in self.items()}
         return {**parts, "total": float(sum(parts.values()))}
+
+
+class TrainingStage(Protocol):
+    """What detectors and hardeners may ask of a stage of the training; a recipe's `Stage` is one."""
+
+    @property
+    def train(self) -> Literal["detector", "hardener", "both"]:
+        """Who learns."""
+
+    @property
+    def harden(self) -> bool:
+        """False: plain training, in which hardener, mining and jitter sit out."""
+
+    @property
+    def positive_fraction(self) -> float | None:
+        """The largest share of objects among the RoIs, in place of the RoI head's own; None: the head's."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from stages import stage
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -46,10 +47,10 @@ def image():
     return image
 
 
-def adopted(*parts: nn.Module) -> Chain:
+def bound(*parts: nn.Module) -> Chain:
     torch.manual_seed(0)
     chain = Chain(*parts)
-    chain.adopt(HeadLayout(2, 6))
+    chain.bind_head(HeadLayout(2, 6))
     return chain
 
 
@@ -88,7 +89,7 @@ def test_a_stride_tries_fewer_windows(image):
 
 def test_masks_are_asdn_s_own(image):
     """A head that would miss the bright cell only: its masks pass exactly if they drop it."""
-    chain = adopted(ASDN(fall=0.1))
+    chain = bound(ASDN(fall=0.1))
     detector = RedDetector(chain)
     seen = roi_adversary(detector, image, BOX, 1, masks=20)
     kept = seen.dropout.masks
@@ -106,7 +107,7 @@ def test_masks_are_asdn_s_own(image):
 
 
 def test_masks_are_drawn_by_the_generator(image):
-    detector = RedDetector(adopted(ASDN()))
+    detector = RedDetector(bound(ASDN()))
     again = [roi_adversary(detector, image, BOX, 1).dropout.masks for _ in range(2)]
     assert torch.equal(*again)
     other = roi_adversary(detector, image, BOX, 1, generator=torch.Generator().manual_seed(1))
@@ -116,7 +117,7 @@ def test_masks_are_drawn_by_the_generator(image):
 
 
 def test_blocks_turn_by_their_angles(image):
-    chain = adopted(ASTN(blocks=2, limit=90))
+    chain = bound(ASTN(blocks=2, limit=90))
     with torch.no_grad():
         chain.hardeners[0].net.out.weight.zero_()
         chain.hardeners[0].net.out.bias.copy_(torch.tensor([20.0, 0.0]))  # red a quarter turn, green not
@@ -133,7 +134,7 @@ def test_blocks_turn_by_their_angles(image):
 
 def test_the_chain_begins_with_the_masks_that_are_shown(image):
     """Where ASTN does nothing, all of the chain does what ASDN does."""
-    chain = adopted(ASDN(), ASTN(blocks=2))
+    chain = bound(ASDN(), ASTN(blocks=2))
     nn.init.zeros_(chain.hardeners[1].net.out.weight)
     seen = roi_adversary(RedDetector(chain), image, BOX, 1)
     torch.testing.assert_close(seen.both, seen.dropout.probabilities, atol=1e-4, rtol=0)
@@ -142,7 +143,7 @@ def test_the_chain_begins_with_the_masks_that_are_shown(image):
 
 
 def test_what_is_asked_leaves_the_detector_alone(image):
-    detector = RedDetector(adopted(ASDN(), ASTN(blocks=2))).train()
+    detector = RedDetector(bound(ASDN(), ASTN(blocks=2))).train()
     roi_adversary(detector, image, BOX)
     assert all(part.training for part in detector.modules())
     assert all(parameter.grad is None for parameter in detector.parameters())
@@ -158,18 +159,18 @@ def test_the_class_and_wrong_questions(image):
 
 
 def test_who_is_an_adversary_and_has_begun():
-    chain = adopted(RandomDropout(), ASDN(), Chain(ASTN(blocks=2)))
+    chain = bound(RandomDropout(), ASDN(), Chain(ASTN(blocks=2)))
     assert [type(one) for one in adversaries(chain)] == [ASDN, ASTN]
     assert list(adversaries(None)) == list(adversaries(RandomDropout())) == []
     assert not any(map(has_begun, adversaries(chain)))
-    chain.enter("detector")
+    chain.begin_stage(stage("detector"))
     assert not any(map(has_begun, adversaries(chain)))
-    chain.enter("hardener")
+    chain.begin_stage(stage("hardener"))
     assert all(map(has_begun, adversaries(chain)))
 
 
 def test_features_as_each_player_leaves_them(image):
-    chain = adopted(ASDN(), ASTN(blocks=2, limit=90))
+    chain = bound(ASDN(), ASTN(blocks=2, limit=90))
     with torch.no_grad():
         chain.hardeners[1].net.out.weight.zero_()
         chain.hardeners[1].net.out.bias.copy_(torch.tensor([20.0, 0.0]))  # red a quarter turn, green not

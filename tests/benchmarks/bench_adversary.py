@@ -23,6 +23,7 @@ from workbench.detectors.layers.head_score import TwoLayerScore
 from workbench.hardeners import ASDN, ASTN, Chain, HardDropout, Hardener
 from workbench.hardeners.astn import rotate
 from workbench.hardeners.layers.window_search import windows
+from workbench.training.recipe_sections import Stage
 
 SEARCH_AIM = 0.25
 ROTATION_AIM = 0.9  # torch's kernel is 93 % of either side; 0.70 was seen on a CPU with AMX, 0.83 on one without
@@ -89,7 +90,7 @@ def own_part(detector: Detector, hardener: Hardener, train: str) -> tuple[Job, J
     labels *= torch.arange(2 * rois) % 4 == 0
     detector.take_hardener(hardener)
     detector.hardener = None
-    hardener.enter(train)
+    hardener.begin_stage(Stage(steps=1, lr=1.0, train=train))
     own = list(hardener.parameters())
     optimizer = torch.optim.SGD(own, 1e-12, 0.9) if own else None
 

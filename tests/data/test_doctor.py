@@ -11,7 +11,7 @@ from workbench.data import Dataset, check_anchors, check_data, load_data
 from workbench.data.dataset import make_target
 from workbench.data.reading.problems import MOST_OF_A_KIND, Problem, Report
 from workbench.errors import DataError
-from workbench.training import preflight as doctor
+from workbench.training import doctor
 
 
 class Given(Dataset):

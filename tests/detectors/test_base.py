@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from workbench import load_detector, read_image
-from workbench.detectors.base import as_float
+from workbench.detectors.base import HasDifferences, HasRoIs, ScoresBoxes, as_float, asked
 from workbench.errors import DataError, WorkbenchError
 
 GREY = torch.full((3, 4, 5), 0.5)
@@ -39,12 +39,14 @@ def test_images_that_overshoot_a_little_are_taken():
 
 def test_what_a_detector_lacks_is_said():
     retinanet, classifier = load_detector("digit-scenes/retinanet"), load_detector("dfv/digits-c")
-    with pytest.raises(WorkbenchError, match="RetinaNet has no head on pooled features; Faster, Fast and Mask R-CNN"):
-        retinanet.head_score()
+    with pytest.raises(WorkbenchError, match="RetinaNet has no pooled features of boxes; Faster"):
+        asked(retinanet, HasRoIs)
     with pytest.raises(WorkbenchError, match="RetinaNet has no deep feature vectors; a Classifier has"):
-        retinanet.differences(None)
-    with pytest.raises(WorkbenchError, match="Classifier has no scores of boxes"):
-        classifier.score_boxes([GREY], [torch.zeros(0, 4)])
+        asked(retinanet, HasDifferences)
+    with pytest.raises(WorkbenchError, match="Classifier cannot score given boxes"):
+        asked(classifier, ScoresBoxes)
+    assert asked(retinanet, ScoresBoxes) is retinanet
+    assert asked(classifier, HasDifferences) is classifier
 
 
 def test_a_file_can_be_looked_at(tmp_path):

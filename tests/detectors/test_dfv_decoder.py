@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from workbench.data import load_data
-from workbench.detectors import begin_from, build_detector, load_detector, save_detector
+from workbench.detectors import build_detector, load_detector, save_detector, start_from
 from workbench.detectors.dfv_decoder import DFVDecoder, Generator, generator_channels
 from workbench.errors import RecipeError, WeightsError
 from workbench.evaluation import evaluate
@@ -67,7 +67,7 @@ def test_it_begins_from_a_classifier_and_is_loaded_without_it(tmp_path) -> None:
     classifier = build_detector(CLASSIFIER, CLASSES)
     file = save_detector(classifier, tmp_path / "classifier.safetensors")
     model = decoder()
-    begin_from(model, file)
+    start_from(model, file)
     images = [load_data("digits", split="val").image(i) for i in range(3)]
     torch.testing.assert_close(model.classifier.features(images), classifier.features(images))
     saved = save_detector(model, tmp_path / "decoder.safetensors")
@@ -77,7 +77,7 @@ def test_it_begins_from_a_classifier_and_is_loaded_without_it(tmp_path) -> None:
     torch.testing.assert_close(again.decode(vectors), model.decode(vectors))
     assert again.decode(vectors + 1).shape == (3, 3, 32, 32)
     with pytest.raises(WeightsError, match="no counterpart"):
-        begin_from(model, saved)
+        start_from(model, saved)
 
 
 def test_pictures_are_learned_and_evaluated_by_column() -> None:

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torchvision.models.detection import fasterrcnn_resnet50_fpn
 
-from workbench.detectors import begin_from, build_detector, load_detector, save_detector
+from workbench.detectors import build_detector, load_detector, save_detector, start_from
 from workbench.errors import DataError, RecipeError, WeightsError
 from workbench.hardeners import RandomDropout
 
@@ -272,15 +272,15 @@ def test_saved_detector_comes_back(tmp_path):
     assert not list(tmp_path.glob("*.partial"))
 
 
-def test_begin_from_copies_all_but_layers_for_other_classes(tmp_path):
+def test_start_from_copies_all_but_layers_for_other_classes(tmp_path):
     torch.manual_seed(0)
     path = save_detector(build_detector(TINY, CLASSES), tmp_path / "a.safetensors")
     source = load_detector(path).state_dict()
     same, other = (build_detector(TINY, classes, RandomDropout()) for classes in (CLASSES, (*CLASSES, "more")))
     fresh = {name: value.clone() for name, value in other.state_dict().items()}
-    assert begin_from(same, path) == []
+    assert start_from(same, path) == []
     assert all(torch.equal(value, source[name]) for name, value in same.state_dict().items())
-    kept = begin_from(other, path)
+    kept = start_from(other, path)
     assert {name.rpartition(".")[0] for name in kept} == {
         "roi_heads.box_predictor.cls_score",
         "roi_heads.box_predictor.bbox_pred",
@@ -288,7 +288,7 @@ def test_begin_from_copies_all_but_layers_for_other_classes(tmp_path):
     for name, value in other.state_dict().items():
         assert torch.equal(value, fresh[name] if name in kept else source[name]), name
     with pytest.raises(WeightsError, match="cannot be the start"):
-        begin_from(build_detector(TINY | {"channels": 24}, CLASSES), path)
+        start_from(build_detector(TINY | {"channels": 24}, CLASSES), path)
 
 
 def test_what_a_file_says_of_itself_goes_on_into_copies(tmp_path):

@@ -18,8 +18,8 @@ from workbench.detectors import build_detector, load_detector, save_detector
 from workbench.detectors.layers.mask_head import own_masks, paste, project
 from workbench.detectors.mask_rcnn import V2
 from workbench.errors import DataError, RecipeError
-from workbench.hardeners import KINDS as HARDENERS
 from workbench.hardeners import build_hardener
+from workbench.registry import HARDENERS
 
 CLASSES = tuple(f"class {i}" for i in range(6))
 TINY = {
@@ -217,7 +217,7 @@ def test_visible_or_amodal_masks():
     assert losses["visible"] != losses["amodal"]
 
 
-@pytest.mark.parametrize("kind", sorted(kind for kind, made in HARDENERS.items() if made.acts_on == "maps"))
+@pytest.mark.parametrize("kind", [kind for kind in HARDENERS.names() if HARDENERS.class_of(kind).acts_on == "maps"])
 def test_every_hardener_acts_on_the_boxes_and_not_on_the_masks(kind):
     torch.manual_seed(0)
     images, targets = digits(4)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from stages import stage
 from torch.nn import functional as F
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 
@@ -57,10 +58,10 @@ def layout(head) -> HeadLayout:
 def test_after_pretraining_its_top_cells_are_those_of_the_worst_window(head, preset):
     torch.manual_seed(0)
     asdn = build_hardener({"kind": "asdn", "preset": preset})
-    asdn.adopt(layout(head))
+    asdn.bind_head(layout(head))
     if preset == "released":
         asdn.net = HeatNet(CHANNELS, width=32)  # the same, but quick
-    asdn.enter("hardener")
+    asdn.begin_stage(stage("hardener"))
     optimizer = torch.optim.Adam(asdn.parameters(), 3e-3)
     losses = []
     for step in range(100 if preset == "paper" else 60):
@@ -88,7 +89,7 @@ def test_after_pretraining_its_top_cells_are_those_of_the_worst_window(head, pre
 )
 def test_cells_dropped_and_the_pool_they_are_from(asdn, cells, count, pool):
     side = int(cells**0.5)
-    asdn.adopt(HeadLayout(2, side))
+    asdn.bind_head(HeadLayout(2, side))
     batch = RoIBatch(
         torch.rand(300, 2, side, side), torch.ones(300, dtype=torch.long), torch.zeros(300, dtype=torch.long),
         Score(lambda f: torch.zeros(len(f), 2)), torch.Generator().manual_seed(0),
@@ -105,7 +106,7 @@ def test_cells_dropped_and_the_pool_they_are_from(asdn, cells, count, pool):
 def joint(asdn: ASDN, drops: list[float], logits: float = 0.3) -> tuple[float, dict[str, float]]:
     """The joint loss where masks lower the true class's probability by `drops`; four more RoIs are background."""
     count = len(drops)
-    asdn.adopt(HeadLayout(1, 6))
+    asdn.bind_head(HeadLayout(1, 6))
     asdn.net.forward = lambda features: torch.full((len(features), 36), logits)
     before = torch.full((count,), 0.9)
     after = before - torch.tensor(drops)
@@ -142,8 +143,8 @@ def test_joint_training_moves_the_heat_towards_masks_that_hurt(head):
     """From random weights: cells under the object's strong part become hotter than the others."""
     torch.manual_seed(0)
     asdn = ASDN(drop=0.2, pool=1.0)
-    asdn.adopt(layout(head))
-    asdn.enter("both")
+    asdn.bind_head(layout(head))
+    asdn.begin_stage(stage("both"))
     optimizer = torch.optim.Adam(asdn.parameters(), 2e-3)
     for step in range(80):
         optimizer.zero_grad()
@@ -159,26 +160,26 @@ def test_joint_training_moves_the_heat_towards_masks_that_hurt(head):
 
 def test_the_head_is_copied_once_when_it_first_learns(head):
     asdn = ASDN()
-    asdn.adopt(layout(head))
+    asdn.bind_head(layout(head))
     parameters = {name for name, _ in asdn.named_parameters()}
     assert parameters == {f"net.{fc}.{part}" for fc in ("fc6", "fc7", "out") for part in ("weight", "bias")}
-    asdn.enter("detector")
+    asdn.begin_stage(stage("detector"))
     assert not torch.equal(asdn.net.fc6.weight, head[0].fc6.weight)
-    asdn.enter("hardener")
+    asdn.begin_stage(stage("hardener"))
     assert torch.equal(asdn.net.fc6.weight, head[0].fc6.weight)
     assert torch.equal(asdn.net.fc7.bias, head[0].fc7.bias)
     with torch.no_grad():
         asdn.net.fc6.weight.add_(1)
     again = ASDN()
-    again.adopt(layout(head))
+    again.bind_head(layout(head))
     again.load_state_dict(asdn.state_dict())
-    again.enter("both")  # as a resumed run does
+    again.begin_stage(stage("both"))  # as a resumed run does
     assert torch.equal(again.net.fc6.weight, head[0].fc6.weight + 1)
 
 
 def test_without_linear_layers_it_has_its_own():
     asdn = ASDN()
-    asdn.adopt(HeadLayout(4, 14))
+    asdn.bind_head(HeadLayout(4, 14))
     assert asdn.net.fc6.in_features == 4 * 49
     assert asdn.heat(torch.rand(3, 4, 14, 14)).shape == (3, 14, 14)
 
@@ -223,7 +224,7 @@ def test_its_loss_is_real_in_a_detector_with_a_pyramid(hardener):
     detector = build_detector(CONFIG, ("a", "b", "c"), build_hardener(hardener))
     images = [torch.rand(3, 96, 128) for _ in range(2)]
     target = {"boxes": torch.tensor([[10.0, 10, 60, 60]]), "labels": torch.tensor([2])}
-    detector.hardener.enter("hardener")
+    detector.hardener.begin_stage(stage("hardener"))
     losses = detector.losses(images, [target, target], torch.Generator().manual_seed(0))
     losses.total.backward()
     assert float(losses["adversary"].detach()) > 0.1

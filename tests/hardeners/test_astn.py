@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stages import stage
 from torch.nn import functional as F
 
 from workbench.detectors import build_detector
@@ -81,7 +83,7 @@ def test_gradients_are_those_of_differences():
 def adversary(**options: float) -> ASTN:
     torch.manual_seed(0)
     astn = ASTN(**options)
-    astn.adopt(HeadLayout(8, 7))
+    astn.bind_head(HeadLayout(8, 7))
     return astn
 
 
@@ -146,12 +148,12 @@ def test_its_loss_is_cross_entropy_with_background():
 
 def test_it_can_sit_out_a_stage_for_adversaries():
     astn, batch = adversary(pretrain=False), bars()
-    astn.enter("hardener")
+    astn.begin_stage(stage("hardener"))
     hardened = astn(batch)
     assert hardened.adversary_loss is None
     assert torch.equal(hardened.features, batch.features)
     assert astn.health == {}
-    astn.enter("both")
+    astn.begin_stage(stage("both"))
     assert astn(batch).adversary_loss is not None
 
 
@@ -160,14 +162,14 @@ def test_a_decision_can_be_replayed():
     decision = astn.decide(batch)
     assert decision.angles.shape == (6, 4)
     assert not decision.angles.requires_grad
-    assert torch.equal(astn.apply(batch.features, decision), astn(batch).features)
-    still = decision._replace(angles=torch.zeros(6, 4), rows=None)
-    torch.testing.assert_close(astn.apply(batch.features, still), batch.features, atol=1e-5, rtol=0)
+    assert torch.equal(decision.apply(batch.features), astn(batch).features)
+    still = dataclasses.replace(decision, angles=torch.zeros(6, 4), rows=None)
+    torch.testing.assert_close(still.apply(batch.features), batch.features, atol=1e-5, rtol=0)
 
 
 def test_channels_must_divide():
     with pytest.raises(RecipeError, match=r"blocks is 4, but the features have 6 channels"):
-        ASTN().adopt(HeadLayout(6, 7))
+        ASTN().bind_head(HeadLayout(6, 7))
 
 
 def test_in_a_detector_with_a_convolutional_head():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 import torch
@@ -166,7 +167,7 @@ def test_the_prior_is_what_every_class_begins_at():
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"kind": "focl"}, "loss.kind 'focl' does not exist; choose one of"),
+        ({"kind": "focl"}, "loss.kind 'focl' does not exist (did you mean 'focal'?); choose one of"),
         ({"gama": 2}, "gama"),
         ({"gamma": -1}, "loss.gamma is -1"),
         ({"alpha": 1.5}, "loss.alpha is 1.5"),
@@ -175,7 +176,7 @@ def test_the_prior_is_what_every_class_begins_at():
     ],
 )
 def test_bad_configurations_say_what_exists(config, message):
-    with pytest.raises(RecipeError, match=message):
+    with pytest.raises(RecipeError, match=re.escape(message)):
         build_anchor_loss(config)
 
 

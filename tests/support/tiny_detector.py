@@ -16,19 +16,19 @@ from torch.nn import functional as F
 
 from workbench.data.dataset import Dataset, make_target
 from workbench.detectors import Detector
-from workbench.detectors.build import KINDS
-from workbench.hardeners import KINDS as HARDENERS
 from workbench.hardeners import Hardener
+from workbench.options import Count
+from workbench.registry import DATASETS, DETECTORS, HARDENERS
 from workbench.training import trainer
 from workbench.training.recipe import Recipe
 from workbench.training.recording.records import log
-from workbench.training.stepping import batches
-from workbench.types import Detections, Losses
+from workbench.types import Detections, Losses, TrainingStage
 
 CLASSES = ("dark", "bright")
 SECONDS_PER_STEP = 0.0
 
 
+@DETECTORS.register("tiny")
 class TinyDetector(Detector):
     """Mean of a convolution → class of the one object, with all kinds of randomness unless `plain`."""
 
@@ -62,6 +62,7 @@ class TinyDetector(Detector):
         return torch.tensor([[2.0, 2, 10, 10]])
 
 
+@HARDENERS.register("tiny-adversary")
 class TinyAdversary(Hardener):
     """A hardener with one parameter and a loss of its own."""
 
@@ -75,19 +76,21 @@ class TinyAdversary(Hardener):
     def health(self) -> dict[str, float]:
         return {"scale": self.scale.item()} if self.active else {}
 
-    def enter(self, train: str) -> None:
-        log.info("the hardener enters: %s, active: %s", train, self.active)
+    def begin_stage(self, stage: TrainingStage) -> None:
+        super().begin_stage(stage)
+        log.info("the hardener begins a stage: %s, active: %s", stage.train, self.active)
 
     def forward(self, logits: Tensor) -> Tensor:
         return (self.scale * logits.square().mean()).square()
 
 
+@DATASETS.register("tiny")
 class TinyData(Dataset):
     """Noise images of 12 × 16 pixels with one object, dark or bright."""
 
     name, classes = "tiny", CLASSES
 
-    def __init__(self, length: int = 10, split: str = "train"):
+    def __init__(self, split: str = "train", *, length: Count = 10):
         self.length, self.split = length, split
 
     def __len__(self) -> int:
@@ -103,11 +106,6 @@ class TinyData(Dataset):
 
     def size(self, index: int) -> tuple[int, int]:
         return 12, 16
-
-
-def load_tiny(name: str, split: str = "train", root: str | None = None, **options: int) -> Dataset:
-    """In place of `load_data`."""
-    return TinyData(split=split, **options)
 
 
 def tiny_recipe(overrides: dict | None = None, /, **values: object) -> Recipe:
@@ -128,12 +126,8 @@ def train_tiny(folder: str, seconds_per_step: float = 0.0, environment: dict[str
     global SECONDS_PER_STEP
     SECONDS_PER_STEP = seconds_per_step
     os.environ.update(environment or {})
-    batches.load_data = load_tiny
     sys.exit(trainer.main([folder]))
 
-
-KINDS["tiny"] = TinyDetector
-HARDENERS["tiny-adversary"] = TinyAdversary
 
 if __name__ == "__main__":
     train_tiny(sys.argv[1], float(sys.argv[2]))

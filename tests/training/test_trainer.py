@@ -20,10 +20,11 @@ import pytest
 import tiny_detector
 import torch
 from safetensors.torch import load_file
-from tiny_detector import TinyData, load_tiny, tiny_recipe, train_tiny
+from tiny_detector import TinyData, tiny_recipe, train_tiny
 from torchvision.transforms.v2 import functional as V
 
 from workbench.errors import RunError, WeightsError
+from workbench.registry import DETECTORS
 from workbench.training.processes import world
 from workbench.training.recipe import Recipe
 from workbench.training.recipe_sections import AugmentSpec
@@ -37,11 +38,6 @@ from workbench.training.trainer import train
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["workbench.training.trainer"])
 CHANGING = ("time", "steps_per_s")  # differ between equal runs
-
-
-@pytest.fixture(autouse=True)
-def tiny_data(monkeypatch):
-    monkeypatch.setattr(batches, "load_data", load_tiny)
 
 
 def rows(folder: Path, kind: str = "train") -> list[dict]:
@@ -209,7 +205,7 @@ def test_a_stage_can_leave_the_hardener_out(tmp_path):
     assert ["loss/adversary" in row for row in rows(tmp_path)] == [False, False, True, True]
     assert ["hardener/scale" in row for row in rows(tmp_path)] == [False, False, True, True]
     log = (tmp_path / "log.txt").read_text()
-    assert log.index("enters: detector, active: False") < log.index("enters: both, active: True")
+    assert log.index("a stage: detector, active: False") < log.index("a stage: both, active: True")
 
 
 def test_a_run_can_begin_from_another_ones_weights(tmp_path):
@@ -283,7 +279,6 @@ def test_a_full_disk_stops_the_run_and_keeps_the_last_checkpoint(tmp_path, monke
     assert [path.name for path in checkpoint.checkpoints(tmp_path)] == ["step-00000005.pt"]
     assert not list(tmp_path.rglob("*.tmp"))
     monkeypatch.undo()
-    monkeypatch.setattr(batches, "load_data", load_tiny)
     assert train(tiny_recipe(), tmp_path)
 
 
@@ -310,7 +305,7 @@ def test_a_stage_without_anything_to_learn_is_refused(tmp_path, monkeypatch):
             super().__init__(classes)
             self.requires_grad_(False)
 
-    monkeypatch.setitem(tiny_detector.KINDS, "frozen", Frozen)
+    monkeypatch.setitem(DETECTORS._made, "frozen", Frozen)
     with pytest.raises(RunError, match="no parameters that learn"):
         train(tiny_recipe(detector={"kind": "frozen"}), tmp_path)
 
@@ -424,7 +419,7 @@ def test_flip_agrees_with_torchvision():
 
 
 def test_half_of_the_images_are_mirrored_others_in_the_next_epoch():
-    view = batches.TrainingView(TinyData(200), seed=1, augment=AugmentSpec(flip=True))
+    view = batches.TrainingView(TinyData(length=200), seed=1, augment=AugmentSpec(flip=True))
     mirrored = torch.tensor(
         [[not torch.equal(view[epoch, i][0], view.data[i][0]) for i in range(200)] for epoch in range(2)]
     )

@@ -11,6 +11,7 @@ import traitlets
 from adversary_run import adversary_recipe, adversary_run
 from colour_detector import ColourDetector
 from PIL import Image
+from stages import stage
 
 from widgets import AdversaryExplorer
 from widgets.adversary_explorer import learned_steps
@@ -49,7 +50,7 @@ def colour_detector(hardener=None):
     detector.hardener = hardener
     if hardener is not None:
         torch.manual_seed(0)
-        hardener.adopt(HeadLayout(3, 4))
+        hardener.bind_head(HeadLayout(3, 4))
     return detector
 
 
@@ -170,7 +171,7 @@ def test_an_untrained_adversary_is_named():
     assert list(explorer.scores) == NAMES[:3]
     chain = Chain(ASTN(blocks=3))
     detector = colour_detector(chain)
-    chain.enter("both")  # a stage of a training begins
+    chain.begin_stage(stage("both"))  # a stage of a training begins
     begun = AdversaryExplorer(detector, picture(), TARGET)
     assert begun.note == ""
     assert list(begun.scores) == [*NAMES[:2], "ASTN"]

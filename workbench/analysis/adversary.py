@@ -19,13 +19,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from workbench.analysis.attention import crop, region
-from workbench.detectors.base import Detector, evaluating
+from workbench.detectors.base import Detector, HasRoIs, asked, evaluating
 from workbench.errors import DataError
 from workbench.hardeners import ASDN, ASTN, Chain
 from workbench.hardeners.astn import rotate
 from workbench.hardeners.inverted_attention import drop_sampled
 from workbench.hardeners.layers.adversary import Adversary, FullyConnected
-from workbench.hardeners.layers.window_search import check_stride, hardest_windows, window_losses, windows
+from workbench.hardeners.layers.window_search import hardest_windows, window_losses, windows
 from workbench.types import Score
 
 UNTOUCHED, WINDOW, DROPPED, ROTATED, BOTH = "untouched", "worst window", "ASDN", "ASTN", "ASDN + ASTN"
@@ -149,12 +149,11 @@ def roi_adversary(
     """
     if masks < 1:
         raise DataError(f"masks is {masks}; expected at least 1")
-    check_stride(stride)
     box = region(detector, image, box, label)
-    pooled = detector.roi_features([image], [box[None]])
+    pooled = asked(detector, HasRoIs).roi_features([image], [box[None]])
     generator = torch.Generator().manual_seed(0) if generator is None else generator
     with evaluating(detector):
-        head = detector.head_score()
+        head = asked(detector, HasRoIs).head_score()
         probabilities = _ask(head, pooled)[0]
         label = int(probabilities[1:].argmax()) + 1 if label is None else label
         players = list(adversaries(detector.hardener))

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from workbench.data import Dataset
-from workbench.detectors.base import Detector, evaluating
+from workbench.detectors.base import Detector, HasRoIs, asked, evaluating
 from workbench.errors import DataError
 from workbench.hardeners.inverted_attention import (
     INVERSIONS,
@@ -103,9 +103,9 @@ def roi_attention(
         DataError: a label outside 0..K, or a box that is empty or outside the image.
     """
     box = region(detector, image, box, label)
-    pooled = detector.roi_features([image], [box[None]])
+    pooled = asked(detector, HasRoIs).roi_features([image], [box[None]])
     with evaluating(detector):
-        head = detector.head_score()
+        head = asked(detector, HasRoIs).head_score()
         probabilities = F.softmax(head(pooled).float(), dim=1)
         label = int(probabilities[0, 1:].argmax()) + 1 if label is None else label
         found = _attend(head, pooled, torch.tensor([label], device=pooled.device))
@@ -154,7 +154,7 @@ def inversions(
     masks = [combine(one, seen.weights[None], orientation, drop_channels)[0] for one in spatial]
     features = torch.stack([seen.features * mask for mask in masks])
     with evaluating(detector):
-        head, moved = detector.head_score(), features.to(detector.device)
+        head, moved = asked(detector, HasRoIs).head_score(), features.to(detector.device)
         found = _attend(head, moved, torch.full((len(masks),), seen.label, device=moved.device))
         probabilities = F.softmax(head(moved).float(), dim=1).cpu()
     result = {}
@@ -225,9 +225,9 @@ def spread_table(detector: Detector, data: Dataset, indices: Iterable[int] | Non
         if len(objects) == 0:
             continue
         labels = target["labels"][objects].to(detector.device)
-        pooled = detector.roi_features([image], [target["boxes"].as_subclass(Tensor)[objects]])
+        pooled = asked(detector, HasRoIs).roi_features([image], [target["boxes"].as_subclass(Tensor)[objects]])
         with evaluating(detector):
-            head = detector.head_score()
+            head = asked(detector, HasRoIs).head_score()
             spreads = spread(_attend(head, pooled, labels).map).tolist()
             scores = head.true_class(pooled, labels).tolist()
         occlusion = target.get("occlusion", torch.full((len(keep),), torch.nan))[objects].tolist()

@@ -17,7 +17,7 @@ from workbench.analysis.occlusion_response import (
     response_steps,
 )
 from workbench.data.drawing.occluders import paste
-from workbench.detectors.base import Detector
+from workbench.detectors.base import Detector, ScoresBoxes, asked
 from workbench.errors import DataError
 from workbench.proposals import searched
 from workbench.types import Detections, Target
@@ -176,7 +176,7 @@ class OcclusionProbe:
         label = self._labels(thing).get(name)
         if label is None:
             return None
-        return float(self.detectors[name].score_boxes([image], [thing.tensor[None]])[0][0, label])
+        return float(asked(self.detectors[name], ScoresBoxes).score_boxes([image], [thing.tensor[None]])[0][0, label])
 
     def _hidden(self, chosen: int | None, covered: Tensor) -> tuple[float | None, str | None]:
         if chosen is None:

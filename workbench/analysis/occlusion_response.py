@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from workbench.data.drawing.occluders import paste
-from workbench.detectors.base import Detector
+from workbench.detectors.base import Detector, ScoresBoxes, asked
 from workbench.errors import DataError
 from workbench.types import Target
 
@@ -166,7 +166,9 @@ def _share(part: Tensor, whole: Tensor | int) -> float:
 
 
 def _scores(detector: Detector, images: list[Tensor], box: Tensor, label: int) -> list[float]:
-    return [float(scores[0, label]) for scores in detector.score_boxes(images, [box] * len(images))]
+    return [
+        float(scores[0, label]) for scores in asked(detector, ScoresBoxes).score_boxes(images, [box] * len(images))
+    ]
 
 
 def _check(image: Tensor, size: tuple[int, int], stride: int, label: int, num_classes: int) -> None:

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
-from importlib import import_module
+from collections.abc import Mapping
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import DataError, did_you_mean
 from workbench.lazy import on_demand
+from workbench.options import check_options
+from workbench.registry import DATASETS
 
 if TYPE_CHECKING:
     from workbench.data.dataset import Dataset
     from workbench.data.doctor import Problem, Report, check_anchors, check_data
 
 __all__ = [
-    "CLASSIFICATION",
-    "DETECTION",
-    "NAMES",
     "Dataset",
     "Problem",
     "Report",
@@ -26,10 +24,6 @@ __all__ = [
     "check_data",
     "load_data",
 ]
-
-DETECTION = ("digit-scenes", "coco", "voc")
-CLASSIFICATION = ("digits", "image-folder", "caltech101", "oxford102", "cub200", "ar", "imagenet")
-NAMES = (*DETECTION, *CLASSIFICATION)
 
 __getattr__, __dir__ = on_demand(
     __name__,
@@ -46,56 +40,36 @@ __getattr__, __dir__ = on_demand(
 def load_data(name: str, split: str = "train", root: str | PathLike[str] | None = None, **options: Any) -> Dataset:
     """A data set by name.
 
-    name: one of `NAMES`. root: the folder it lies in; "digit-scenes" and "digits" need none. options: see
-    the class or function of the data set; labelled images also take occlusion={...}, see `pairs.OcclusionPlan`.
-    Raises DataError for an unknown name, split or option, and for data that cannot be read.
+    Args:
+        name: such as "digit-scenes", "coco" or "caltech101"; `DATASETS.names()` of `workbench.registry` lists them.
+        split: which part of it.
+        root: the folder it lies in; those that are made from pixels inside installed packages need none.
+        options: see the class or function of the data set; labelled images also take occlusion={...}, see
+            `pairs.OcclusionPlan`.
+
+    Raises:
+        DataError: an unknown name, split or option, and data that cannot be read.
     """
-    if name not in NAMES:
-        raise DataError(f"there is no data set {name!r}{did_you_mean(name, NAMES)}")
-    if name in ("digit-scenes", "digits"):
-        if root is not None:
-            raise DataError(f"{name} is made from pixels inside installed packages: leave root out")
-        arguments: tuple[Any, ...] = (split,)
+    if name not in DATASETS:
+        raise DataError(f"there is no data set {name!r}{did_you_mean(str(name), DATASETS.names())}")
+    make, kind = DATASETS[name], DATASETS.class_of(name)
+    if "root" in inspect.signature(make).parameters:
+        arguments: tuple[Any, ...] = (root, split)
+    elif root is None:
+        arguments = (split,)
     else:
-        arguments = (root, split)
-    if name in CLASSIFICATION and name != "ar":
-        return _with_occlusion(_home(name), name, arguments, options)
-    return _build(_home(name), name, *arguments, **options)
+        raise DataError(f"{name} is made from pixels inside installed packages: leave root out")
+    plan = options.pop("occlusion", None) if kind.takes_occlusion_plan else None
+    data = make(*arguments, **options)
+    return data if plan is None else _with_occlusion(data, plan)
 
 
-def _home(name: str) -> Callable[..., Dataset]:
-    """What builds the data set `name`."""
-    module, attribute = {
-        "digit-scenes": ("digit_scenes", "DigitScenes"),
-        "coco": ("coco", "Coco"),
-        "voc": ("voc", "Voc"),
-        "digits": ("digits", "Digits"),
-        "ar": ("ar", "ArFaces"),
-    }.get(name, ("class_folders", name.replace("-", "_")))
-    return getattr(import_module(f"workbench.data.{module}"), attribute)
-
-
-def _with_occlusion(
-    build: Callable[..., Dataset], name: str, arguments: tuple[Any, ...], options: dict[str, Any]
-) -> Dataset:
-    """Labelled images, and what `options["occlusion"]` (of `pairs.OcclusionPlan`) makes of them for their split."""
-    plan = options.pop("occlusion", None)
-    clean = _build(build, name, *arguments, **options)
-    if plan is None:
-        return clean
+def _with_occlusion(clean: Dataset, plan: object) -> Dataset:
+    """Labelled images, and what a plan (options of `pairs.OcclusionPlan`) makes of them for their split."""
     from workbench.data.pairs import OcclusionPlan, test_data, training_data
 
     if not isinstance(plan, Mapping):
-        raise DataError(f"{name}: occlusion is {plan!r}; expected options of workbench.data.pairs.OcclusionPlan")
-    made = _build(OcclusionPlan, "occlusion", **plan)
-    return training_data(clean, made) if arguments[-1] == "train" else test_data(clean, made)
-
-
-def _build(kind: Callable[..., Any], name: str, *arguments: Any, **options: Any) -> Any:
-    """`kind(*arguments, **options)`, with an unknown option named in a DataError."""
-    parameters = inspect.signature(kind).parameters
-    known = [key for key, value in parameters.items() if value.kind == value.KEYWORD_ONLY]
-    unknown = sorted(set(options) - set(known))
-    if unknown:
-        raise DataError(f"{name} has no option {', '.join(unknown)}; it has {', '.join(known)}")
-    return kind(*arguments, **options)
+        what = "expected options of workbench.data.pairs.OcclusionPlan"
+        raise DataError(f"{clean.name}: occlusion is {plan!r}; {what}")
+    made = OcclusionPlan(**check_options("occlusion", OcclusionPlan, plan, error=DataError))
+    return training_data(clean, made) if clean.split == "train" else test_data(clean, made)

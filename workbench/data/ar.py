@@ -22,6 +22,7 @@ from workbench.data.labelled_images import Photographs, whole_image_target
 from workbench.data.pairs import PairSet
 from workbench.data.reading.paths import existing_folder
 from workbench.errors import DataError
+from workbench.registry import DATASETS
 from workbench.types import Target
 
 NAME = re.compile(r"([mw])-?(\d{1,3})-(\d{1,2})", re.IGNORECASE)
@@ -41,6 +42,7 @@ class _Face(NamedTuple):
     kind: int  #: see `KINDS`
 
 
+@DATASETS.register("ar")
 class ArFaces(Photographs):
     """Faces of AR at 112 x 112 pixels.
 
@@ -48,6 +50,8 @@ class ArFaces(Photographs):
     pair_subjects: how many of each sex. seed: which ones.
     """
 
+    takes_occlusion_plan = False
+    occludes = True
     columns = COLUMNS
 
     def __init__(

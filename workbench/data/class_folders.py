@@ -19,11 +19,13 @@ from torchvision import datasets
 from workbench.data.labelled_images import Photographs, draw_per_class
 from workbench.data.reading.paths import existing_folder, path_inside
 from workbench.errors import DataError, did_you_mean
+from workbench.registry import DATASETS
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".tif", ".tiff", ".webp")
 Root = str | PathLike[str] | None
 
 
+@DATASETS.register("image-folder")
 def image_folder(
     root: Root,
     split: str = "train",
@@ -40,6 +42,7 @@ def image_folder(
     return whole if per_class is None else whole.chosen(draw_per_class(whole.labels, per_class, seed))
 
 
+@DATASETS.register("imagenet")
 def imagenet(root: Root, split: str = "train", *, size: int = 224) -> Photographs:
     """ILSVRC2012: `root/train/n01440764/*.JPEG` and `root/val/n01440764/*.JPEG`; "test" is the latter.
 
@@ -51,6 +54,7 @@ def imagenet(root: Root, split: str = "train", *, size: int = 224) -> Photograph
     return Photographs("imagenet", split, classes, paths, labels, size=size, resize="crop")
 
 
+@DATASETS.register("caltech101")
 def caltech101(
     root: Root,
     split: str = "train",
@@ -79,6 +83,7 @@ def caltech101(
     return whole.chosen(draw_per_class(labels, number, seed, skip=skip))
 
 
+@DATASETS.register("oxford102")
 def oxford102(
     root: Root, split: str = "train", *, size: int = 224, test_per_class: int = 50, seed: int = 0
 ) -> Photographs:
@@ -96,6 +101,7 @@ def oxford102(
     return whole if split == "train" else whole.chosen(draw_per_class(whole.labels, test_per_class, seed))
 
 
+@DATASETS.register("cub200")
 def cub200(root: Root, split: str = "train", *, size: int = 224) -> Photographs:
     """CUB-200-2011 cropped to its boxes: `root/CUB_200_2011/images.txt`, `bounding_boxes.txt` ... and `images/`."""
     folder = existing_folder(root, "cub200")

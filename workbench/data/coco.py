@@ -23,6 +23,7 @@ from workbench.data.reading.masks import checked_segmentation, decode, estimate_
 from workbench.data.reading.paths import existing_folder, path_inside, read_json
 from workbench.data.reading.problems import Problem, raise_first
 from workbench.errors import DataError, did_you_mean
+from workbench.registry import DATASETS
 from workbench.types import Target
 
 MOST_PIXELS = 2**29  #: of one image; a wrong size would make masks that fill the memory
@@ -48,6 +49,7 @@ class ImageEntry(NamedTuple):
     size: tuple[int, int]  #: height, width
 
 
+@DATASETS.register("coco")
 class Coco(Dataset):
     """A COCO data set of objects.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -24,7 +24,13 @@ class Dataset(torch.utils.data.Dataset):
     `data[i]` is `(image, target)`: an image uint8 [3, H, W] and a `Target`. Label `k + 1` is `classes[k]`.
     """
 
-    name: str  #: what `load_data` calls it
+    kind: ClassVar[str] = ""  #: what `load_data` calls it
+    task: ClassVar[str] = "detection"  #: or "classification": what can be learned from it
+    takes_occlusion_plan: ClassVar[bool] = False  #: whether images can be hidden by `pairs.OcclusionPlan`
+    occludes: ClassVar[bool] = False  #: whether it brings pairs of clean and occluded images by itself
+    mirrors: ClassVar[bool] = True  #: whether a mirrored image is still of its class
+
+    name: str  #: what it is called in messages and results
     split: str
     classes: tuple[str, ...]  #: names of the labels 1..K
     occlusion_is_estimate: bool = False  #: True where `occlusion` is a guess from other objects' masks
@@ -115,6 +121,7 @@ class Subset(Dataset):
         self.occlusion_is_estimate, self.voc_year = whole.occlusion_is_estimate, whole.voc_year
         self.problems = whole.problems
         self.columns, self.pairs = whole.columns, whole.pairs
+        self.task, self.mirrors = whole.task, whole.mirrors  # type: ignore[misc]
 
     def __len__(self) -> int:
         return len(self.indices)

@@ -27,6 +27,7 @@ from workbench.data.drawing.layout import Ink, Layout, Piece, arrange
 from workbench.data.drawing.paint import paint
 from workbench.data.drawing.pixels import SPLITS, check_split, digits, digits_of, glyph
 from workbench.errors import DataError
+from workbench.registry import DATASETS
 from workbench.types import Target
 
 LENGTHS = {"train": 6000, "val": 300, "test": 500}
@@ -46,6 +47,7 @@ _CARD_LAYOUTS = (
 )
 
 
+@DATASETS.register("digit-scenes")
 class DigitScenes(Dataset):
     """Scenes made on demand, each from (seed, split, index) alone, in any order.
 
@@ -56,6 +58,8 @@ class DigitScenes(Dataset):
     cache: keep scenes once made, as far as they fit into 512 MiB.
     Raises DataError for any other value.
     """
+
+    mirrors = False
 
     def __init__(
         self,

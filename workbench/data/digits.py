@@ -16,16 +16,20 @@ from workbench.data.drawing.paint import background, paint_ink
 from workbench.data.drawing.pixels import SPLITS, check_split, digits
 from workbench.data.labelled_images import LabelledImages
 from workbench.errors import DataError
+from workbench.registry import DATASETS
 
 SIZE = 32
 GROUNDS = ("plain", "photograph")
 
 
+@DATASETS.register("digits")
 class Digits(LabelledImages):
     """The digits of a split, each made from (seed, split, index) alone.
 
     ground: "plain", an even colour with a little grain; or "photograph". seed: of sizes, places and colours.
     """
+
+    mirrors = False
 
     def __init__(self, split: str = "train", *, ground: str = "photograph", seed: int = 0):
         self.name, self.split = "digits", check_split(split)

@@ -51,6 +51,9 @@ def whole_image_target(
 class LabelledImages(Dataset):
     """Clean images with one label each; a subclass gives `image`, `size` and `labels`."""
 
+    task = "classification"
+    takes_occlusion_plan = True
+
     labels: np.ndarray  #: [N] int64 in 1..K
     columns = {"clean": (0,)}  # noqa: RUF012, never changed
 

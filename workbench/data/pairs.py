@@ -54,6 +54,7 @@ class OccludedImages(Dataset):
         pairs: PairSet | None = None,
     ):
         self.name, self.split, self.problems = clean.name, clean.split, clean.problems
+        self.task, self.mirrors = clean.task, clean.mirrors  # type: ignore[misc]
         self.clean, self.rows, self.numbers, self.patterns = clean, rows, numbers, tuple(patterns)
         self.classes = clean.classes if classes is None else tuple(classes)
         place = {name: label for label, name in enumerate(self.classes, start=1)}

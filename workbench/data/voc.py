@@ -28,6 +28,7 @@ from workbench.data.reading.images import image_size
 from workbench.data.reading.paths import existing_folder, path_inside
 from workbench.data.reading.problems import Problem, raise_first
 from workbench.errors import DataError, did_you_mean
+from workbench.registry import DATASETS
 from workbench.types import Target
 
 # fmt: off
@@ -56,6 +57,7 @@ class VocImage(NamedTuple):
     objects: list[VocObject]
 
 
+@DATASETS.register("voc")
 class Voc(Dataset):
     """A data set in the layout of PASCAL VOC.
 

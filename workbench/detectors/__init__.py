@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from workbench.detectors.ensemble import Ensemble
     from workbench.detectors.fast_rcnn import FastRCNN
     from workbench.detectors.faster_rcnn import FasterRCNN
-    from workbench.detectors.load import begin_from, load_detector, save_detector
+    from workbench.detectors.load import load_detector, save_detector, start_from
     from workbench.detectors.mask_rcnn import MaskRCNN
 
 __all__ = [
@@ -23,11 +23,11 @@ __all__ = [
     "FastRCNN",
     "FasterRCNN",
     "MaskRCNN",
-    "begin_from",
     "build_detector",
     "evaluating",
     "load_detector",
     "save_detector",
+    "start_from",
 ]
 
 __getattr__, __dir__ = on_demand(
@@ -40,10 +40,10 @@ __getattr__, __dir__ = on_demand(
         "FastRCNN": "workbench.detectors.fast_rcnn",
         "FasterRCNN": "workbench.detectors.faster_rcnn",
         "MaskRCNN": "workbench.detectors.mask_rcnn",
-        "begin_from": "workbench.detectors.load",
         "build_detector": "workbench.detectors.build",
         "evaluating": "workbench.detectors.base",
         "load_detector": "workbench.detectors.load",
         "save_detector": "workbench.detectors.load",
+        "start_from": "workbench.detectors.load",
     },
 )

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from workbench.errors import DataError, WorkbenchError
-from workbench.types import Detections, Losses, Score, Target
+from workbench.detectors.layers.branches import Branch
+from workbench.errors import DataError, RecipeError, WorkbenchError
+from workbench.types import Detections, Losses, Score, Target, TrainingStage
 
 if TYPE_CHECKING:
     from workbench.data.pairs import PairSet
@@ -37,13 +38,22 @@ class Detector(nn.Module):
 
     Images are lists of uint8 or float (0..1) tensors [3, H, W] of any sizes; boxes are xyxy pixels of the image
     as given. `hardener` acts in `losses` only.
+
+    What a kind can do stands on its class, and is asked there by recipes, doctor, command line and notebooks. What
+    only some can do beyond it are the protocols of this module; `asked` tells what a detector lacks.
     """
+
+    kind: ClassVar[str] = ""  #: its name in recipes
+    task: ClassVar[str] = "detection"  #: or "classification", "reconstruction": what it learns from, how it is judged
+    hardens: ClassVar[str | None] = None  #: what hardeners may act on: "maps" of RoIs, or "vectors"; None: nothing
+    gives_detections: ClassVar[bool] = True
+    gives_masks: ClassVar[bool] = False
+    needs_start: ClassVar[bool] = False  #: whether it must begin from a trained detector
 
     classes: tuple[str, ...]  #: names of labels 1..K
     hardener: nn.Module | None  #: acts in `losses`
     config: dict  #: rebuilds the detector: build_detector(config, classes)
     about: dict = {}  # noqa: RUF012, replaced and never changed; what its file says, such as the recipe
-    task: str = "detection"  #: or "classification", "reconstruction": how it is evaluated
     needs_proposals: bool = False  #: whether `detect` and `losses` work only on proposals that they are given
     mask_key: str | None = None  #: where targets have the masks that `losses` learns from, if it does
 
@@ -51,46 +61,35 @@ class Detector(nn.Module):
         self, images: Sequence[Tensor], targets: Sequence[Target], generator: torch.Generator | None = None
     ) -> Losses:
         """Training losses of a batch; `generator` is the only source of sampling (default: torch's own)."""
-        raise self._lacks("losses")
+        raise WorkbenchError(f"{type(self).__name__} has no losses")
 
     def take_hardener(self, hardener: nn.Module | None) -> None:
-        """Let `hardener` act in `losses` from now on; None: none."""
+        """Let `hardener` act in `losses` from now on; None: none. Raises RecipeError for one that does not fit."""
+        if hardener is not None:
+            check_hardener(type(self), hardener.acts_on)
         self.hardener = hardener
+
+    def begin_stage(self, stage: TrainingStage) -> None:
+        """Take up a stage of the training; while only the hardener learns, BatchNorm keeps its statistics."""
+        self.train(stage.train != "hardener")
+        if self.hardener is not None:
+            self.hardener.train()
+            self.hardener.begin_stage(stage)
 
     def detect(self, images: Sequence[Tensor], proposals: Sequence[Tensor] | None = None) -> list[Detections]:
         """Detections of each image, without gradients.
 
         proposals: [P, 4] xyxy pixels of each image; only detectors that need them look at them.
         """
-        raise self._lacks("detections: it is no detector of objects")
+        raise WorkbenchError(f"{type(self).__name__} gives no detections: it is no detector of objects")
 
     def proposals(self, images: Sequence[Tensor], top: int) -> list[Tensor]:
         """At most `top` boxes [P, 4] of each image where objects may be, best first; here its detections."""
         return [found.boxes[:top] for found in self.detect(images)]
 
-    def score_boxes(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> list[Tensor]:
-        """Class probabilities [N, K+1] of given boxes [N, 4] of each image, without gradients."""
-        raise self._lacks("scores of boxes")
-
-    def roi_features(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> Tensor:
-        """Pooled features [R, C, h, w] of given boxes of all images, in order: what a hardener would see."""
-        raise self._lacks("pooled features of boxes; Faster, Fast and Mask R-CNN have")
-
-    def head_score(self) -> Score:
-        """The head as a function of pooled features, parameters frozen."""
-        raise self._lacks("head on pooled features; Faster, Fast and Mask R-CNN have")
-
-    def differences(self, pairs: PairSet) -> Tensor:
-        """What occlusion adds to the features of pairs of images [M, C, h, w], in evaluation mode, no gradients."""
-        raise self._lacks("deep feature vectors; a Classifier has")
-
-    def beginning(self) -> nn.Module:
-        """The module that a saved detector's weights can be the beginning of."""
+    def start_module(self) -> nn.Module:
+        """The module that training can start from a saved detector's weights in: all of it, or a part."""
         return self
-
-    def anchors_for(self, height: int, width: int) -> Tensor:
-        """Anchors [A, 4] in pixels of an image of this size, for checking data against the detector."""
-        raise self._lacks("anchors")
 
     def forward(
         self, images: Sequence[Tensor], targets: Sequence[Target], generator: torch.Generator | None = None
@@ -98,13 +97,83 @@ class Detector(nn.Module):
         """The same as `losses`, so that wrappers such as DistributedDataParallel work."""
         return self.losses(images, targets, generator)
 
-    def _lacks(self, what: str) -> WorkbenchError:
-        return WorkbenchError(f"{type(self).__name__} has no {what}")
-
     @property
     def device(self) -> torch.device:
         """Where the parameters are."""
         return next(self.parameters()).device
+
+
+@runtime_checkable
+class ScoresBoxes(Protocol):
+    """A detector that can say what it thinks of given boxes."""
+
+    def score_boxes(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> list[Tensor]:
+        """Class probabilities [N, K+1] of given boxes [N, 4] of each image, without gradients."""
+        ...
+
+
+@runtime_checkable
+class HasRoIs(Protocol):
+    """A detector that pools features of boxes and classifies them by a head: what hardeners of maps act on."""
+
+    def roi_features(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> Tensor:
+        """Pooled features [R, C, h, w] of given boxes of all images, in order: what a hardener would see."""
+        ...
+
+    def head_score(self) -> Score:
+        """The head as a function of pooled features, parameters frozen."""
+        ...
+
+
+@runtime_checkable
+class HasAnchors(Protocol):
+    """A detector that looks for objects at anchors."""
+
+    def anchors_for(self, height: int, width: int) -> Tensor:
+        """Anchors [A, 4] in pixels of an image of this size, for checking data against the detector."""
+        ...
+
+
+@runtime_checkable
+class HasDifferences(Protocol):
+    """A detector with deep feature vectors, so that those of pairs can be told apart."""
+
+    def differences(self, pairs: PairSet) -> Tensor:
+        """What occlusion adds to the features of pairs of images [M, C, h, w], in evaluation mode, no gradients."""
+        ...
+
+
+LACKS = {
+    ScoresBoxes: "cannot score given boxes",
+    HasRoIs: "has no pooled features of boxes; Faster, Fast and Mask R-CNN have",
+    HasAnchors: "has no anchors",
+    HasDifferences: "has no deep feature vectors; a Classifier has",
+}
+Ability = TypeVar("Ability")
+
+
+def asked(detector: object, ability: type[Ability]) -> Ability:
+    """`detector`, if it can do what the protocol `ability` says. Raises a WorkbenchError that says what it lacks."""
+    if not isinstance(detector, ability):
+        raise WorkbenchError(f"{type(detector).__name__} {LACKS[ability]}")
+    return detector
+
+
+def check_hardener(kind: type[Detector], acts_on: str) -> None:
+    """Raise a RecipeError unless a hardener that acts on `acts_on` ("maps", "vectors") fits detectors of a kind."""
+    if kind.hardens == acts_on:
+        return
+    name = kind.kind or kind.__name__
+    if kind.hardens == "vectors":
+        what = f"it hides cells of the maps of RoIs, and {name} has one vector per image"
+        raise RecipeError(
+            f"hardener: {what}; use kind: dfv, or augment.erase and augment.paste to hide parts of images"
+        )
+    if kind.hardens == "maps":
+        what = f"it changes {acts_on} of whole images, and {name} has maps of RoIs; use detector.kind: classifier"
+        raise RecipeError(f"hardener: {what}")
+    what = "nothing of it can be hardened" if kind.task != "detection" else "it has no RoIs"
+    raise RecipeError(f"hardener: it acts between RoI pooling and the head; leave it out of {name}, as {what}")
 
 
 def as_float(images: Sequence[Tensor], device: torch.device) -> list[Tensor]:
@@ -140,15 +209,16 @@ def training_targets(
     num_classes: int,
     device: torch.device,
     *,
-    masks: str | None = None,
+    branches: Iterable[Branch] = (),
 ) -> list[dict[str, Tensor]]:
     """Boxes and labels to learn from, on `device`; crowds and difficult objects are left out.
 
-    masks: the key of the masks to learn from as well, given as `masks` [N, H, W] uint8.
+    branches: what they learn from comes along, as uint8: `masks...` [N, H, W], anything else [H, W].
 
     Raises:
         DataError: boxes that are not [N, 4], empty or not finite, labels outside 1..K, a missing target or mask.
     """
+    wanted = [(key, branch.needs_every_image) for branch in branches for key in branch.learns_from]
     if len(targets) != len(images):
         raise DataError(f"{len(images)} images came with {len(targets)} targets; expected one target per image")
     out = []
@@ -162,21 +232,24 @@ def training_targets(
         boxes, labels = boxes[keep], labels[keep]
         _check_target(boxes, labels, num_classes, target.get("image_id", index))
         out.append({"boxes": boxes, "labels": labels})
-        if masks is not None:
-            out[-1]["masks"] = _masks(target, masks, images[index], index)[keep.cpu()].to(device)
+        for key, needed in wanted:
+            if needed or key in target:
+                pixels = _pixels(target, key, images[index], index)
+                out[-1][key] = (pixels[keep.cpu()] if pixels.ndim == 3 else pixels).to(device)
     return out
 
 
-def _masks(target: Target, key: str, image: Tensor, index: int) -> Tensor:
-    """Masks [N, H, W] uint8 of one image, or an error that says what is missing."""
-    expected = (len(target["labels"]), *image.shape[-2:])
+def _pixels(target: Target, key: str, image: Tensor, index: int) -> Tensor:
+    """uint8 [N, H, W] of each object or [H, W] of one image, or an error that says what is missing."""
     if key not in target:
-        raise DataError(
-            f'image {target.get("image_id", index)} has no target["{key}"], and the detector learns masks; use data '
-            "with masks (coco: options.masks true), or a detector of boxes"
-        )
-    if tuple(target[key].shape) != expected:
-        shape = tuple(target[key].shape)
+        what, advice = key, "such labels"
+        if key.startswith("masks"):
+            what, advice = "masks", "masks (coco: options.masks true), or a detector of boxes"
+        where = f'image {target.get("image_id", index)} has no target["{key}"]'
+        raise DataError(f"{where}, and the detector learns {what}; use data with {advice}")
+    shape, size = tuple(target[key].shape), tuple(image.shape[-2:])
+    expected = (len(target["labels"]), *size) if key.startswith("masks") else size
+    if shape != expected:
         raise DataError(f"image {target.get('image_id', index)}: {key} have shape {shape}, expected {expected}")
     return target[key].as_subclass(Tensor).to(torch.uint8)
 
@@ -197,10 +270,3 @@ def _check_target(boxes: Tensor, labels: Tensor, num_classes: int, image_id: obj
             f"image {image_id}: labels {wrong} are outside 1..{num_classes} (0 is background); does the "
             "detector have the classes of this data set?"
         )
-
-
-def choose(options: dict[str, object], kind: object, what: str, error: type[WorkbenchError]) -> object:
-    """The option called `kind`, or an error that lists all."""
-    if kind not in options:
-        raise error(f"{what} {kind!r} does not exist; choose one of {sorted(options)}")
-    return options[kind]

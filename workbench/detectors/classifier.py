@@ -22,10 +22,12 @@ from workbench.detectors.layers.networks import Network, build_network, norms, s
 from workbench.detectors.layers.trunk import IMAGENET_MEAN, IMAGENET_STD
 from workbench.errors import DataError, RecipeError
 from workbench.hardeners import Hardener
-from workbench.options import Count, buildable
+from workbench.options import Count
+from workbench.registry import DETECTORS
 from workbench.types import Detections, HeadLayout, Losses, RoIBatch, Score, Target
 
 
+@DETECTORS.register("classifier")
 class Classifier(Detector):
     """Images → deep feature vectors → logits; build one with `build`.
 
@@ -37,6 +39,7 @@ class Classifier(Detector):
     """
 
     task = "classification"
+    hardens = "vectors"
 
     def __init__(
         self,
@@ -59,7 +62,6 @@ class Classifier(Detector):
         self.train()  # and frozen BatchNorm not
 
     @classmethod
-    @buildable("classifier")
     def build(cls, classes: Sequence[str], *, backbone: dict, size: Count | None = None) -> Classifier:
         """A classifier from plain values.
 
@@ -102,14 +104,9 @@ class Classifier(Detector):
 
     def take_hardener(self, hardener: Hardener | None) -> None:
         """Let `hardener` act on the vectors. Raises RecipeError if it acts on maps."""
-        if hardener is not None and hardener.acts_on != "vectors":
-            raise RecipeError(
-                "hardener: it hides cells of the maps of RoIs, and a classifier has one vector per image; use "
-                "kind: dfv, or augment.erase and augment.paste to hide parts of the images"
-            )
         super().take_hardener(hardener)
         if hardener is not None:
-            hardener.adopt(HeadLayout(self.num_features, 1))
+            hardener.bind_head(HeadLayout(self.num_features, 1))
 
     def losses(
         self, images: Sequence[Tensor], targets: Sequence[Target], generator: torch.Generator | None = None

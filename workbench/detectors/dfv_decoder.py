@@ -26,7 +26,7 @@ from workbench.data.pairs import PairSet
 from workbench.detectors.base import Detector, as_float, evaluating
 from workbench.detectors.classifier import Classifier
 from workbench.errors import RecipeError
-from workbench.options import buildable
+from workbench.registry import DETECTORS
 from workbench.types import Losses, Target
 
 
@@ -58,6 +58,7 @@ class Generator(nn.Sequential):
         super().__init__(*layers, nn.Conv2d(inputs, 3, 3, padding=1), nn.Sigmoid())
 
 
+@DETECTORS.register("dfv-decoder")
 class DFVDecoder(Detector):
     """A frozen classifier and a generator that learns to paint its vectors; build one with `build`.
 
@@ -68,6 +69,8 @@ class DFVDecoder(Detector):
     """
 
     task = "reconstruction"
+    gives_detections = False
+    needs_start = True
 
     def __init__(self, classifier: Classifier, *, size: int = 256, width: int = 512):
         super().__init__()
@@ -78,7 +81,6 @@ class DFVDecoder(Detector):
         self.config: dict = {}
 
     @classmethod
-    @buildable("dfv-decoder")
     def build(cls, classes: Sequence[str], *, classifier: dict, size: int = 256, width: int = 512) -> DFVDecoder:
         """A decoder from plain values.
 
@@ -90,8 +92,8 @@ class DFVDecoder(Detector):
         options["backbone"] = {**options.get("backbone", {}), "weights": None}
         return cls(Classifier.build(classes, **options), size=size, width=width)
 
-    def beginning(self) -> nn.Module:
-        """The classifier: a decoder begins from a trained one."""
+    def start_module(self) -> nn.Module:
+        """The classifier: a decoder starts from a trained one."""
         return self.classifier
 
     def train(self, mode: bool = True) -> DFVDecoder:
@@ -99,12 +101,6 @@ class DFVDecoder(Detector):
         super().train(mode)
         self.classifier.eval()
         return self
-
-    def take_hardener(self, hardener: nn.Module | None) -> None:
-        """Raises RecipeError for any hardener."""
-        if hardener is not None:
-            raise RecipeError("hardener: a decoder paints vectors as they are; leave it out")
-        super().take_hardener(None)
 
     def losses(
         self, images: Sequence[Tensor], targets: Sequence[Target], generator: torch.Generator | None = None

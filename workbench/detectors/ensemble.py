@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import batched_nms
 
-from workbench.detectors.base import Detector
+from workbench.detectors.base import Detector, ScoresBoxes, asked
 from workbench.errors import DataError
 from workbench.types import Detections
 
@@ -22,7 +22,8 @@ class Ensemble(Detector):
     """Detectors that detect together; it cannot be trained or saved.
 
     nms_iou: of two detections of one class that overlap by more, the lower goes. max_detections: kept per image.
-    Masks stay where all members give them. Raises DataError for no members, or for members of other classes.
+    Masks, and extras of one shape, stay where all members give them. Raises DataError for no members, or for members
+    of other classes.
     """
 
     def __init__(self, detectors: Sequence[Detector], *, nms_iou: float = 0.5, max_detections: int = 100):
@@ -53,7 +54,7 @@ class Ensemble(Detector):
 
     def score_boxes(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> list[Tensor]:
         """Class probabilities [N, K+1] of given boxes [N, 4] of each image: the members' mean."""
-        scores = [member.score_boxes(images, boxes) for member in self.members]
+        scores = [asked(member, ScoresBoxes).score_boxes(images, boxes) for member in self.members]
         return [torch.stack(parts).mean(dim=0) for parts in zip(*scores, strict=True)]
 
     def _merge(self, parts: Sequence[Detections]) -> Detections:
@@ -64,6 +65,17 @@ class Ensemble(Detector):
             torch.cat([found.labels for found in parts]),
             torch.cat([found.scores for found in parts]),
             None if any(mask is None for mask in masks) else torch.cat(masks),
+            _common_extras(parts),
         )
         keep = batched_nms(merged.boxes.float(), merged.scores.float(), merged.labels, self.nms_iou)
         return merged[keep[: self.max_detections]]
+
+
+def _common_extras(parts: Sequence[Detections]) -> dict[str, Tensor]:
+    """The extras [N, ...] that all members give, in the same shape, put together."""
+    merged = {}
+    for name in parts[0].extras:
+        found = [one.extras[name] for one in parts if name in one.extras]
+        if len(found) == len(parts) and len({rows.shape[1:] for rows in found}) == 1:
+            merged[name] = torch.cat(found)
+    return merged

@@ -26,21 +26,22 @@ from torch import Tensor
 from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import clip_boxes_to_image
 
-from workbench.detectors.layers.trunk import build_roi_head, build_transform, build_trunk
+from workbench.detectors.layers.trunk import Pooling, build_roi_head, build_transform, build_trunk
 from workbench.detectors.rcnn import RCNN
 from workbench.errors import DataError
-from workbench.options import Count, Size, buildable
+from workbench.options import Count, Size
+from workbench.registry import DETECTORS
 
 PUBLISHED = {"samples": 128, "background_from": 0.1, "box_beta": 1.0, "nms_iou": 0.3}
 
 
+@DETECTORS.register("fast-rcnn")
 class FastRCNN(RCNN):
     """Two-stage detector on given proposals; build one with `FastRCNN.build`."""
 
     needs_proposals = True
 
     @classmethod
-    @buildable("fast-rcnn")
     def build(
         cls,
         classes: Sequence[str],
@@ -49,7 +50,7 @@ class FastRCNN(RCNN):
         pyramid: bool | dict = False,
         channels: Count | None = None,
         head: dict | None = None,
-        pooling: str = "max",
+        pooling: Pooling = "max",
         pool_size: Count | None = None,
         canonical_size: Size = 224.0,
         min_size: Count | Sequence[Count] | None = 600,

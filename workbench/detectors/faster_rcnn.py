@@ -13,23 +13,23 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 from torchvision.models.detection.image_list import ImageList
-from torchvision.models.detection.transform import resize_boxes
 
-from workbench.detectors.base import as_float, evaluating
+from workbench.detectors.layers.proposing import Proposing
 from workbench.detectors.layers.rpn import RegionProposalNetwork
-from workbench.detectors.layers.trunk import Trunk, build_roi_head, build_transform, build_trunk
+from workbench.detectors.layers.trunk import Pooling, Trunk, build_roi_head, build_transform, build_trunk
 from workbench.detectors.rcnn import RCNN
 from workbench.errors import RecipeError
-from workbench.options import Count, Size, buildable, check_options
+from workbench.options import Count, Size, check_options
+from workbench.registry import DETECTORS
 
 
-class FasterRCNN(RCNN):
+@DETECTORS.register("faster-rcnn")
+class FasterRCNN(Proposing, RCNN):
     """Two-stage detector that proposes for itself; build one with `FasterRCNN.build`."""
 
     rpn: RegionProposalNetwork
 
     @classmethod
-    @buildable("faster-rcnn")
     def build(
         cls,
         classes: Sequence[str],
@@ -43,7 +43,7 @@ class FasterRCNN(RCNN):
         min_size: Count | Sequence[Count] | None = 800,
         max_size: Count | None = 1333,
         canonical_size: Size = 224.0,
-        pooling: str = "align",
+        pooling: Pooling = "align",
         pool_size: Count | None = None,
         rpn: dict | None = None,
         roi: dict | None = None,
@@ -97,22 +97,6 @@ class FasterRCNN(RCNN):
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
         """Those of the region proposal network, whatever is given; its losses are `objectness` and `rpn_box`."""
         return self.rpn(batch, features, targets, generator)
-
-    def proposals(self, images: Sequence[Tensor], top: int) -> list[Tensor]:
-        """The `top` proposals of each image in its own pixels, after NMS among at least as many per level."""
-        with evaluating(self):
-            batch, _ = self.transform(as_float(images, self.device))
-            before = max(top, self.rpn.test_proposals[0])
-            found, _ = self.rpn(batch, self._features(batch), counts=(before, top))
-            pairs = zip(images, batch.image_sizes, found, strict=True)
-            return [resize_boxes(boxes, size, image.shape[-2:]) for image, size, boxes in pairs]
-
-    def anchors_for(self, height: int, width: int) -> Tensor:
-        """Anchors [A, 4] in pixels of an image of this size."""
-        with evaluating(self):
-            batch, _ = self.transform([torch.zeros(3, height, width, device=self.device)])
-            anchors = self.rpn.anchor_generator(batch, self._features(batch))[0]
-        return resize_boxes(anchors, batch.image_sizes[0], [height, width]).cpu()
 
 
 def build_rpn(

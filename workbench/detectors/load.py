@@ -88,7 +88,7 @@ def _described(metadata: dict[str, str], path: Path) -> tuple[dict, list[str], d
     return config, classes, about if isinstance(about, dict) else {}
 
 
-def begin_from(detector: Detector, name: str | Path) -> list[str]:
+def start_from(detector: Detector, name: str | Path) -> list[str]:
     """Copy the weights of a saved detector into `detector`, to train on from there.
 
     Where the two have other classes, layers whose number of rows differs keep the weights they have.
@@ -102,8 +102,8 @@ def begin_from(detector: Detector, name: str | Path) -> list[str]:
     Raises:
         WeightsError: anything else is missing or has another shape.
     """
-    given, beginning = load_detector(name), detector.beginning()
-    source, own = given.state_dict(), beginning.state_dict()
+    given = load_detector(name)
+    source, own = given.state_dict(), detector.start_module().state_dict()
     rows_may_differ = given.classes != detector.classes
     kept, unfit = [], []
     for key, value in own.items():

@@ -15,20 +15,19 @@ the paper's branch shares conv5 with the box branch; here it always has convolut
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
-from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 
-from workbench.detectors.base import choose, evaluating
+from workbench.detectors.base import evaluating
 from workbench.detectors.faster_rcnn import FasterRCNN
 from workbench.detectors.layers.fpn import norm_layer
-from workbench.detectors.layers.mask_head import paste
+from workbench.detectors.layers.mask_branch import MaskBranch
 from workbench.detectors.layers.roi_pool import RoIAlign
-from workbench.errors import RecipeError
-from workbench.options import buildable, check_options
-from workbench.types import Detections
+from workbench.options import Count, Share, check_options, with_options_of
+from workbench.registry import DETECTORS
 
 LEARN = {"visible": "masks", "amodal": "masks_amodal"}  #: what a mask shows → where targets have it
 
@@ -42,11 +41,15 @@ V2 = {
 }
 
 
+@DETECTORS.register("mask-rcnn")
 class MaskRCNN(FasterRCNN):
     """Two-stage detector that also gives masks; build one with `MaskRCNN.build`. Its losses have a `mask`, too."""
 
+    gives_masks = True
+    mask_branch: MaskBranch  #: one of the branches of its RoI head
+
     @classmethod
-    @buildable("mask-rcnn")
+    @with_options_of(FasterRCNN.build)
     def build(cls, classes: Sequence[str], *, mask: dict | None = None, **options: object) -> MaskRCNN:
         """A Mask R-CNN from plain values, as a recipe gives them; the other options are those of `FasterRCNN.build`.
 
@@ -65,33 +68,26 @@ class MaskRCNN(FasterRCNN):
     def _take_masks(
         self,
         *,
-        learn: str = "visible",
-        layers: Sequence[int] = (256, 256, 256, 256),
-        width: int = 256,
-        pool_size: int = 14,
+        learn: Literal["visible", "amodal"] = "visible",
+        layers: Sequence[Count] = (256, 256, 256, 256),
+        width: Count = 256,
+        pool_size: Count = 14,
         norm: str | None = None,
-        threshold: float = 0.5,
+        threshold: Share = 0.5,
     ) -> None:
-        self.mask_key = choose(LEARN, learn, "detector.mask.learn", RecipeError)
-        self.mask_threshold = threshold
+        self.mask_key = LEARN[learn]
         boxes = self.roi_heads.pool
-        self.roi_heads.learn_masks(
+        self.mask_branch = MaskBranch(
             RoIAlign(boxes.strides, size=pool_size, canonical_size=boxes.canonical_size),
             MaskRCNNHeads(self.roi_heads.layout().channels, list(layers), 1, norm_layer(norm, "detector.mask.norm")),
             MaskRCNNPredictor(layers[-1], width, len(self.classes) + 1),
+            key=self.mask_key,
+            threshold=threshold,
         )
+        self.roi_heads.add_branch(self.mask_branch)
 
     def mask_boxes(self, images: Sequence[Tensor], boxes: Sequence[Tensor], labels: Sequence[Tensor]) -> list[Tensor]:
         """Masks [N, 28, 28] in 0..1 within given boxes [N, 4], of an object of class `labels` [N], of each image."""
         with evaluating(self):
             features, scaled = self._features_and_boxes(images, boxes)
-            return self.roi_heads.masks(features, scaled, [label.to(self.device) for label in labels])
-
-    def _finish(
-        self, images: Sequence[Tensor], batch: ImageList, features: list[Tensor], found: list[Detections]
-    ) -> None:
-        shapes = self.roi_heads.masks(features, [one.boxes for one in found], [one.labels for one in found])
-        super()._finish(images, batch, features, found)
-        for image, detections, masks in zip(images, found, shapes, strict=True):
-            size = tuple(image.shape[-2:])
-            detections.masks = paste(masks, detections.boxes, size, threshold=self.mask_threshold)
+            return self.mask_branch.masks(features, scaled, [label.to(self.device) for label in labels])

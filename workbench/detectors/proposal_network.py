@@ -9,22 +9,45 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
-from workbench.detectors.base import as_float, training_targets
-from workbench.detectors.faster_rcnn import FasterRCNN, build_rpn
+from workbench.detectors.base import Detector, as_float, training_targets
+from workbench.detectors.faster_rcnn import build_rpn
+from workbench.detectors.layers.proposing import Proposing
+from workbench.detectors.layers.rpn import RegionProposalNetwork
 from workbench.detectors.layers.trunk import build_transform, build_trunk
-from workbench.errors import DataError, RecipeError
-from workbench.hardeners import Hardener
-from workbench.options import Count, Size, buildable
-from workbench.types import Detections, Losses, Score, Target
+from workbench.errors import DataError
+from workbench.options import Count, Size
+from workbench.registry import DETECTORS
+from workbench.types import Detections, Losses, Target
 
 
-class ProposalNetwork(FasterRCNN):
-    """The first stage of Faster R-CNN, without the second; build one with `ProposalNetwork.build`."""
+@DETECTORS.register("rpn")
+class ProposalNetwork(Proposing, Detector):
+    """The first stage of Faster R-CNN, without the second; build one with `ProposalNetwork.build`.
+
+    Args:
+        backbone: images → list of maps, fine to coarse.
+        rpn: proposes boxes on all maps.
+        transform: resizes, normalises and batches the images.
+        classes: names of labels 1..K, which it does not tell apart.
+    """
+
+    gives_detections = False
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        rpn: RegionProposalNetwork,
+        transform: GeneralizedRCNNTransform,
+        classes: Sequence[str],
+    ):
+        super().__init__()
+        self.transform, self.backbone, self.rpn = transform, backbone, rpn
+        self.classes, self.hardener, self.config = tuple(classes), None, {}
 
     @classmethod
-    @buildable("rpn")
     def build(
         cls,
         classes: Sequence[str],
@@ -41,18 +64,13 @@ class ProposalNetwork(FasterRCNN):
         """A proposal network from plain values; the options are those of `FasterRCNN.build`. Raises RecipeError."""
         trunk = build_trunk({"name": "resnet50"} | (backbone or {}), pyramid, channels)
         proposals = build_rpn(trunk, anchor_sizes, aspect_ratios, rpn)
-        detector = cls(trunk.module, proposals, None, build_transform(min_size, max_size), classes)
+        detector = cls(trunk.module, proposals, build_transform(min_size, max_size), classes)
         return detector.to(memory_format=torch.channels_last)
-
-    def take_hardener(self, hardener: Hardener | None) -> None:
-        """There is nothing to harden: any but None is a RecipeError."""
-        if hardener is not None:
-            raise RecipeError("hardener: it acts between RoI pooling and the head, and here are no RoIs")
 
     def losses(
         self, images: Sequence[Tensor], targets: Sequence[Target], generator: torch.Generator | None = None
     ) -> Losses:
-        """`objectness` and `rpn_box`; see `RCNN.losses` for the errors."""
+        """`objectness` and `rpn_box`; raises a DataError for wrong images or targets."""
         truth = training_targets(targets, images, len(self.classes), self.device)
         batch, truth = self.transform(as_float(images, self.device), truth)
         _, losses = self.rpn(batch, self._features(batch), truth, generator, counts=(1, 1))
@@ -60,18 +78,6 @@ class ProposalNetwork(FasterRCNN):
 
     def detect(self, images: Sequence[Tensor], proposals: Sequence[Tensor] | None = None) -> list[Detections]:
         """There are none: a DataError that says what to ask for."""
-        raise DataError(NO_CLASSES)
-
-    def score_boxes(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> list[Tensor]:
-        """See `detect`."""
-        raise DataError(NO_CLASSES)
-
-    def roi_features(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> Tensor:
-        """See `detect`."""
-        raise DataError(NO_CLASSES)
-
-    def head_score(self) -> Score:
-        """See `detect`."""
         raise DataError(NO_CLASSES)
 
 

@@ -10,14 +10,14 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.transform import GeneralizedRCNNTransform, resize_boxes
 
 from workbench.detectors.base import Detector, as_float, evaluating, training_targets
+from workbench.detectors.layers.branches import HoldsBranches, ImageBranch
 from workbench.detectors.layers.roi_head import RoIHead
 from workbench.detectors.layers.rpn import RegionProposalNetwork
-from workbench.errors import RecipeError
 from workbench.hardeners import Hardener
-from workbench.types import Detections, Losses, Score, Target
+from workbench.types import Detections, Losses, Score, Target, TrainingStage
 
 
-class RCNN(Detector):
+class RCNN(HoldsBranches[ImageBranch], Detector):
     """A backbone, proposals from somewhere (`propose`), and an RoI head; build one with a subclass's `build`.
 
     Args:
@@ -27,6 +27,8 @@ class RCNN(Detector):
         transform: resizes, normalises and batches the images.
         classes: names of labels 1..K.
     """
+
+    hardens = "maps"
 
     def __init__(
         self,
@@ -48,14 +50,15 @@ class RCNN(Detector):
 
     def take_hardener(self, hardener: Hardener | None) -> None:
         """Let `hardener` act in `losses`; adversaries learn of the head that they play against."""
-        if hardener is not None and hardener.acts_on != "maps":
-            raise RecipeError(
-                "hardener: dfv adds differences of vectors of whole images, and a detector has maps of RoIs; use "
-                "detector.kind: classifier"
-            )
         super().take_hardener(hardener)
         if hardener is not None:
-            hardener.adopt(self.roi_heads.layout())
+            hardener.bind_head(self.roi_heads.layout())
+
+    def begin_stage(self, stage: TrainingStage) -> None:
+        """Also of the RoI head."""
+        super().begin_stage(stage)
+        if self.roi_heads is not None:
+            self.roi_heads.begin_stage(stage)
 
     def propose(
         self,
@@ -75,17 +78,20 @@ class RCNN(Detector):
     def losses(
         self, images: Sequence[Tensor], targets: Sequence[Target], generator: torch.Generator | None = None
     ) -> Losses:
-        """`classifier` and `box`, those of the proposals, `adversary` where the hardener learns, and `mask`.
+        """`classifier` and `box`, `adversary` where the hardener learns, and those of branches and proposals.
 
         Raises:
             DataError: images or targets that are not what `workbench.types` says.
         """
-        truth = training_targets(targets, images, len(self.classes), self.device, masks=self.mask_key)
+        learning = (*self.roi_heads.branches, *self.branches)
+        truth = training_targets(targets, images, len(self.classes), self.device, branches=learning)
         batch, truth = self.transform(as_float(images, self.device), truth)
         features = self._features(batch)
         given = [target.get("proposals") for target in targets]
         proposals, more = self.propose(images, batch, features, given, truth, generator)
         losses = self.roi_heads.losses(features, proposals, truth, hardener=self.hardener, generator=generator)
+        for branch in self.branches:
+            more |= branch.losses(batch, features, truth)
         return Losses(losses | more)
 
     def detect(self, images: Sequence[Tensor], proposals: Sequence[Tensor] | None = None) -> list[Detections]:
@@ -98,15 +104,14 @@ class RCNN(Detector):
             features = self._features(batch)
             rois, _ = self.propose(images, batch, features, given)
             found = self.roi_heads.detect(features, rois, batch.image_sizes)
-            self._finish(images, batch, features, found)
+            boxes, sizes = [one.boxes for one in found], [tuple(image.shape[-2:]) for image in images]
+            for detections, seen, size in zip(found, batch.image_sizes, sizes, strict=True):
+                detections.boxes = resize_boxes(detections.boxes, seen, size)
+            for branch in self.roi_heads.branches:
+                branch.extend(found, features, boxes, sizes)
+            for branch in self.branches:
+                branch.extend(found, batch, features, sizes)
         return found
-
-    def _finish(
-        self, images: Sequence[Tensor], batch: ImageList, features: list[Tensor], found: list[Detections]
-    ) -> None:
-        """Turn what was found in the network's input into detections in pixels of `images`, in place."""
-        for image, size, detections in zip(images, batch.image_sizes, found, strict=True):
-            detections.boxes = resize_boxes(detections.boxes, size, image.shape[-2:])
 
     def score_boxes(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> list[Tensor]:
         """Class probabilities [N, K+1] of given boxes [N, 4] of each image."""

@@ -19,9 +19,10 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform, res
 from torchvision.ops import clip_boxes_to_image
 
 from workbench.detectors.base import Detector, as_float, evaluating, training_targets
+from workbench.detectors.layers.branches import HoldsBranches, ImageBranch
 from workbench.detectors.layers.dense_anchors import AnchorScores, Assignment, Selection, assign, best_scores
 from workbench.detectors.layers.matching import overlaps
-from workbench.detectors.layers.retina_forms import BY_FORM, ByForm, with_form
+from workbench.detectors.layers.retina_forms import BY_FORM, ByForm, Form, with_form
 from workbench.detectors.layers.retina_head import (
     BoxLoss,
     Subnets,
@@ -41,13 +42,15 @@ from workbench.losses import (
     build_normaliser,
     focal_loss,
 )
-from workbench.options import Count, Share, Size, buildable
+from workbench.options import Count, Share, Size
+from workbench.registry import DETECTORS
 from workbench.types import Detections, Losses, Target
 
 CODER = BoxCoder(weights=(1.0, 1.0, 1.0, 1.0))
 
 
-class RetinaNet(Detector):
+@DETECTORS.register("retinanet")
+class RetinaNet(HoldsBranches[ImageBranch], Detector):
     """One-stage detector; build one with `RetinaNet.build`.
 
     Args:
@@ -93,12 +96,11 @@ class RetinaNet(Detector):
         self.first_class = int(background_logit)  #: the logit of label 1
 
     @classmethod
-    @buildable("retinanet")
     def build(
         cls,
         classes: Sequence[str],
         *,
-        form: str = "thesis",
+        form: Form = "thesis",
         backbone: dict | None = None,
         channels: Count | None = None,
         finest_stride: Count = 8,
@@ -178,23 +180,18 @@ class RetinaNet(Detector):
         )
         return detector.to(memory_format=torch.channels_last)
 
-    def take_hardener(self, hardener: nn.Module | None) -> None:
-        """Only None: hardeners act on RoI features. Raises RecipeError for any."""
-        if hardener is not None:
-            raise RecipeError("hardener: it acts between RoI pooling and the head, and retinanet has no RoIs")
-        super().take_hardener(None)
-
     def losses(
         self, images: Sequence[Tensor], targets: Sequence[Target], generator: torch.Generator | None = None
     ) -> Losses:
-        """`classifier` and `box`; nothing is drawn at random.
+        """`classifier`, `box` and those of branches; nothing is drawn at random.
 
         Raises:
             DataError: images or targets that are not what `workbench.types` says.
         """
-        truth = training_targets(targets, images, len(self.classes), self.device)
+        truth = training_targets(targets, images, len(self.classes), self.device, branches=self.branches)
         batch, truth = self.transform(as_float(images, self.device), truth)
-        logits, deltas, anchors = self._predict(batch)
+        maps = self._maps(batch)
+        logits, deltas, anchors = self._predict(batch, maps)
         deltas, anchors = torch.cat(deltas, dim=1).float(), torch.cat(anchors)
         assigned = assign(anchors, truth, self.matcher)
         labels = assigned.labels
@@ -209,7 +206,10 @@ class RetinaNet(Detector):
         ]
         image, anchor = torch.where(labels > 0)
         box = self.box_loss(CODER, deltas[image, anchor], anchors[anchor], assigned.goals(image, anchor))
-        return Losses(classifier=torch.stack(each).sum(), box=(box * factors[image]).sum())
+        losses = Losses(classifier=torch.stack(each).sum(), box=(box * factors[image]).sum())
+        for branch in self.branches:
+            losses.update(branch.losses(batch, maps, truth))
+        return losses
 
     def detect(self, images: Sequence[Tensor], proposals: Sequence[Tensor] | None = None) -> list[Detections]:
         """Detections of each image in its own pixels, highest score first."""
@@ -218,12 +218,15 @@ class RetinaNet(Detector):
         out = []
         with evaluating(self):
             batch, _ = self.transform(as_float(images, self.device))
-            logits, deltas, anchors = self._predict(batch)
+            maps = self._maps(batch)
+            logits, deltas, anchors = self._predict(batch, maps)
             for row, (image, size) in enumerate(zip(images, batch.image_sizes, strict=True)):
                 classes = [level[row, :, self.first_class :] for level in logits]
                 found = self.selection(classes, [level[row] for level in deltas], anchors, size)
                 found.boxes = resize_boxes(found.boxes, size, image.shape[-2:])
                 out.append(found)
+            for branch in self.branches:
+                branch.extend(out, batch, maps, [tuple(image.shape[-2:]) for image in images])
         return out
 
     def score_boxes(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> list[Tensor]:
@@ -236,7 +239,7 @@ class RetinaNet(Detector):
         """
         with evaluating(self):
             batch, _ = self.transform(as_float(images, self.device))
-            logits, deltas, anchors = self._predict(batch)
+            logits, deltas, anchors = self._predict(batch, self._maps(batch))
             logits, deltas, anchors = torch.cat(logits, 1), torch.cat(deltas, 1).float(), torch.cat(anchors)
             out = []
             for row, (image, size) in enumerate(zip(images, batch.image_sizes, strict=True)):
@@ -251,7 +254,7 @@ class RetinaNet(Detector):
         with evaluating(self):
             truth = training_targets(targets, images, len(self.classes), self.device)
             batch, truth = self.transform(as_float(images, self.device), truth)
-            logits, _, anchors = self._predict(batch)
+            logits, _, anchors = self._predict(batch, self._maps(batch))
             logits, anchors = torch.cat(logits, 1)[:, :, self.first_class :].float(), torch.cat(anchors)
             labels = assign(anchors, truth, self.matcher).labels
             sizes = zip(images, batch.image_sizes, strict=True)
@@ -268,9 +271,8 @@ class RetinaNet(Detector):
     def _maps(self, batch: ImageList) -> list[Tensor]:
         return self.backbone(batch.tensors.contiguous(memory_format=torch.channels_last))
 
-    def _predict(self, batch: ImageList) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    def _predict(self, batch: ImageList, maps: list[Tensor]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
         """Logits [B, n, K] and deltas [B, n, 4] of each level, and its anchors [n, 4], which all images share."""
-        maps = self._maps(batch)
         logits, deltas = self.head(maps)
         return logits, deltas, self._anchors(batch, maps)
 

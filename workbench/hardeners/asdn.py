@@ -32,19 +32,22 @@ drops cells by its random first weights.
 from __future__ import annotations
 
 import math
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from workbench.errors import RecipeError
-from workbench.hardeners.base import Decision, candidates, check_clean_images
+from workbench.hardeners.base import Decision, MaskDecision, candidates
 from workbench.hardeners.inverted_attention import drop_sampled
 from workbench.hardeners.layers.adversary import Adversary, FullyConnected
-from workbench.hardeners.layers.window_search import check_stride, hardest_windows
+from workbench.hardeners.layers.window_search import hardest_windows
+from workbench.options import Count, Factor, Number, Part, Share
+from workbench.registry import HARDENERS
 from workbench.types import HeadLayout, RoIBatch
 
-NETS = ("fully-connected", "convolutional")
+Net = Literal["fully-connected", "convolutional"]
 
 
 class HeatNet(nn.Module):
@@ -62,6 +65,7 @@ class HeatNet(nn.Module):
         return self.layers(features).flatten(1)
 
 
+@HARDENERS.register("asdn")
 class ASDN(Adversary):
     """Learn which cells hurt the detector most, and drop some of them.
 
@@ -70,7 +74,7 @@ class ASDN(Adversary):
     searched window's cells among as many top cells of A, where 4 / 49 is chance for 2 x 2 of 7 x 7.
 
     Args:
-        net: one of `NETS`.
+        net: of A, see `Net`.
         stride: of the search, in cells.
         drop, pool: fractions of the cells; `drop` of all are dropped, at random out of the top `pool`.
         fall: a mask is learned from if the true class's probability falls by more than this.
@@ -82,54 +86,45 @@ class ASDN(Adversary):
         RecipeError: an option outside its range.
     """
 
-    def __init__(
-        self,
-        *,
-        net: str = "fully-connected",
-        stride: int = 1,
-        drop: float = 13 / 36,
-        pool: float = 21 / 36,
-        fall: float = 0.1,
-        weight: float = 1.0,
-        average: bool = False,
-        clean_images: int = 1,
-    ):
-        super().__init__()
-        if net not in NETS:
-            raise RecipeError(f"hardener.net {net!r} does not exist; choose one of {list(NETS)}")
-        if not 0 <= drop <= pool <= 1:
-            raise RecipeError(f"hardener.drop is {drop}, pool {pool}; expected 0 <= drop <= pool <= 1")
-        if not 0 <= fall < 1:
-            raise RecipeError(f"hardener.fall is {fall}; expected a difference of probabilities in 0..1")
-        self.kind = net
-        self.stride = check_stride(stride)
-        self.drop, self.pool = drop, pool
-        self.fall = fall
-        self.weight = weight
-        self.average = average
-        self.clean_images = check_clean_images(clean_images)
-
-    @classmethod
-    def paper(cls, **changes: object) -> ASDN:
-        """The published setting."""
-        return cls(**changes)  # type: ignore[arg-type]
-
-    @classmethod
-    def released(cls, **changes: object) -> ASDN:
-        """The setting of the authors' released code; see the table in the module's docstring."""
-        options = {
+    pretrains = True
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "paper": {},
+        "released": {
             "net": "convolutional",
             "stride": 2,
             "drop": 15 / 49,
             "pool": 20 / 49,
             "weight": 0.0025,
             "average": True,
-        }
-        return cls(**(options | changes))  # type: ignore[arg-type]
+        },
+    }
+
+    def __init__(
+        self,
+        *,
+        net: Net = "fully-connected",
+        stride: Count = 1,
+        drop: Share = 13 / 36,
+        pool: Share = 21 / 36,
+        fall: Part = 0.1,
+        weight: Factor = 1.0,
+        average: bool = False,
+        clean_images: Number = 1,
+    ):
+        super().__init__()
+        if drop > pool:
+            raise RecipeError(f"hardener.drop is {drop}, pool {pool}; expected drop <= pool")
+        self.net_kind = net
+        self.stride = stride
+        self.drop, self.pool = drop, pool
+        self.fall = fall
+        self.weight = weight
+        self.average = average
+        self.clean_images = clean_images
 
     def build(self, head: HeadLayout) -> nn.Module:
         """A for a head."""
-        if self.kind == "convolutional":
+        if self.net_kind == "convolutional":
             return HeatNet(head.channels)
         return FullyConnected(head, head.size**2)
 
@@ -143,10 +138,10 @@ class ASDN(Adversary):
         rows = candidates(batch, clean_images=0 if pretraining else self.clean_images)
         if len(rows) == 0:
             self._figures = {}
-            return Decision(None, self.nothing())
+            return Decision(adversary_loss=self.idle_loss())
         logits = self.run(batch.features[rows])  # [r, h w]
         if pretraining:
-            return Decision(None, self._search_loss(batch, rows, logits))
+            return Decision(adversary_loss=self._search_loss(batch, rows, logits))
         kept = drop_sampled(logits.detach(), self.drop, self.pool, batch.generator)
         mask = kept.view(len(rows), 1, *batch.features.shape[2:])
         loss = None
@@ -154,7 +149,7 @@ class ASDN(Adversary):
             loss = self._joint_loss(batch, rows, logits, mask)
         else:
             self.note(batch, rows, mask_entropy=spread(1 - kept))
-        return Decision(mask, loss, rows)
+        return MaskDecision(mask, rows, adversary_loss=loss)
 
     def _search_loss(self, batch: RoIBatch, rows: Tensor, logits: Tensor) -> Tensor:
         """Eq. 1 with the windows of the search."""

@@ -31,17 +31,23 @@ soon was surer of turned features than of others, so that the worst angle was 0 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from workbench.errors import RecipeError
-from workbench.hardeners.base import Decision, candidates, check_clean_images
+from workbench.hardeners.base import Decision, candidates
 from workbench.hardeners.layers.adversary import Adversary, FullyConnected
+from workbench.options import Count, Factor, Number
+from workbench.registry import HARDENERS
 from workbench.types import HeadLayout, RoIBatch
 
-PADDINGS = ("zeros", "border", "reflection")
+Padding = Literal["zeros", "border", "reflection"]
+Degrees = Annotated[float, Field(gt=0, le=180)]
 AT_LIMIT = 0.95  #: an angle beyond this share of the limit counts as being at it
 BINS = 9  #: of the histogram of angles in `health`
 
@@ -52,7 +58,7 @@ def rotate(features: Tensor, angles: Tensor, *, padding: str = "zeros") -> Tenso
     Args:
         features: [R, C, h, w]; C is a multiple of the number of blocks.
         angles: [R, blocks] radians; positive turns the picture counter-clockwise as it is seen.
-        padding: what lies outside: one of `PADDINGS`.
+        padding: what lies outside, see `Padding`.
 
     Returns:
         [R, C, h, w], differentiable with respect to both.
@@ -68,6 +74,23 @@ def rotate(features: Tensor, angles: Tensor, *, padding: str = "zeros") -> Tenso
     return F.grid_sample(apart, grid, padding_mode=padding, align_corners=False).view_as(features)
 
 
+@dataclass(frozen=True, eq=False)
+class RotationDecision(Decision):
+    """Blocks of channels are rotated."""
+
+    angles: Tensor  #: [R or r, blocks] radians
+    rows: Tensor | None = None  #: [r], the RoIs that `angles` are of, the others stay; None: of all
+    padding: Padding = "zeros"  #: what lies outside of the map
+
+    def apply(self, features: Tensor) -> Tensor:
+        """See `Decision.apply`."""
+        if self.rows is None:
+            return rotate(features, self.angles, padding=self.padding)
+        rotated = rotate(features[self.rows], self.angles, padding=self.padding)
+        return features.index_copy(0, self.rows, rotated.to(features.dtype))
+
+
+@HARDENERS.register("astn")
 class ASTN(Adversary):
     """Learn by which angles to rotate blocks of channels so that objects pass for background.
 
@@ -77,38 +100,32 @@ class ASTN(Adversary):
     Args:
         limit: degrees either way.
         blocks: how many blocks of neighbouring channels have an angle of their own.
-        padding: what lies outside of the map: one of `PADDINGS`.
+        padding: what lies outside of the map, see `Padding`.
         weight: of the adversary's loss.
         pretrain: False sits out stages `train: hardener`; for a `Chain` in which only ASDN is pre-trained.
         clean_images: leave the RoIs of so many images of the batch alone.
 
     Raises:
-        RecipeError: an option outside its range; `adopt`: channels that cannot be divided into the blocks.
+        RecipeError: an option outside its range; `bind_head`: channels that cannot be divided into the blocks.
     """
 
     def __init__(
         self,
         *,
-        limit: float = 10.0,
-        blocks: int = 4,
-        padding: str = "zeros",
-        weight: float = 1.0,
+        limit: Degrees = 10.0,
+        blocks: Count = 4,
+        padding: Padding = "zeros",
+        weight: Factor = 1.0,
         pretrain: bool = True,
-        clean_images: int = 1,
+        clean_images: Number = 1,
     ):
         super().__init__()
-        if not 0 < limit <= 180:
-            raise RecipeError(f"hardener.limit is {limit}; expected degrees, above 0 and at most 180")
-        if blocks < 1:
-            raise RecipeError(f"hardener.blocks is {blocks}; expected a number of at least 1")
-        if padding not in PADDINGS:
-            raise RecipeError(f"hardener.padding {padding!r} does not exist; choose one of {list(PADDINGS)}")
         self.limit = limit
         self.blocks = blocks
         self.padding = padding
         self.weight = weight
         self.pretrain = pretrain
-        self.clean_images = check_clean_images(clean_images)
+        self.clean_images = clean_images
 
     def build(self, head: HeadLayout) -> nn.Module:
         """The localisation network for a head."""
@@ -118,9 +135,9 @@ class ASTN(Adversary):
             )
         return FullyConnected(head, self.blocks)
 
-    def nothing(self) -> Tensor | None:
-        """See `Adversary.nothing`; None where it sits the stage out."""
-        return super().nothing() if self.pretrain else None
+    def idle_loss(self) -> Tensor | None:
+        """See `Adversary.idle_loss`; None where it sits the stage out."""
+        return super().idle_loss() if self.pretrain else None
 
     def angles(self, features: Tensor) -> Tensor:
         """Angles [R, blocks] in radians for features [R, C, h, w]."""
@@ -132,11 +149,13 @@ class ASTN(Adversary):
         rows = candidates(batch, clean_images=0 if alone else self.clean_images)
         if len(rows) == 0 or (alone and not self.pretrain):
             self._figures = {}
-            return Decision(None, self.nothing())
+            return Decision(adversary_loss=self.idle_loss())
         angles = self.angles(batch.features[rows])
         self.note(batch, rows[:0] if alone else rows, **self._histogram(angles.detach()))
         loss = None if self.learning == "detector" else self._loss(batch, rows, angles)
-        return Decision(None, loss, rows, None if alone else angles.detach())
+        if alone:
+            return Decision(adversary_loss=loss)
+        return RotationDecision(angles.detach(), rows, self.padding, adversary_loss=loss)
 
     def _histogram(self, angles: Tensor) -> dict[str, Tensor]:
         turned = angles / math.radians(self.limit)
@@ -149,12 +168,3 @@ class ASTN(Adversary):
         """Cross entropy of the rotated RoIs towards background."""
         logits = batch.score(rotate(batch.features[rows], angles, padding=self.padding)).float()
         return self.weight * F.cross_entropy(logits, torch.zeros_like(batch.labels[rows]))
-
-    def apply(self, features: Tensor, decision: Decision) -> Tensor:  # type: ignore[override]
-        """Live features [R, C, h, w] rotated as decided; also replays a decision made before."""
-        if decision.angles is None:
-            return features
-        if decision.rows is None:
-            return rotate(features, decision.angles, padding=self.padding)
-        rotated = rotate(features[decision.rows], decision.angles, padding=self.padding)
-        return features.index_copy(0, decision.rows, rotated.to(features.dtype))

@@ -1,8 +1,8 @@
 """The seam between pooling and the head, and what every hardener keeps.
 
-A hardener decides on detached features and a frozen head (`decide`), and its decision is applied to the live
-features as a constant (`apply`). So one `backward()` of detector loss + adversary loss gives each player its
-own gradient only, whatever the method does inside.
+A hardener decides on detached features and a frozen head (`Hardener.decide`), and its decision is applied to the live
+features as a constant (`Decision.apply`). So one `backward()` of detector loss + adversary loss gives each player its
+own gradient only, whatever the method does inside. What a decision does (mask, rotate, shift) belongs to the method.
 """
 
 from __future__ import annotations
@@ -10,28 +10,48 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
 from workbench.errors import RecipeError
-from workbench.types import Hardened, HeadLayout, RoIBatch
+from workbench.types import Hardened, HeadLayout, RoIBatch, TrainingStage
 
 
-class Decision(NamedTuple):
-    """What a hardener does to a batch, before it is done."""
+@dataclass(frozen=True, eq=False)
+class Decision:
+    """What a hardener does to a batch, before it is done: nothing here, in subclasses something."""
 
-    mask: Tensor | None  #: [R or r, 1 or C, h, w], 1 = kept; None leaves the features alone
-    adversary_loss: Tensor | None = None  #: scalar
-    rows: Tensor | None = None  #: [r], the RoIs that `mask` or `angles` are of, the others stay; None: of all
-    angles: Tensor | None = None  #: [R or r, blocks] radians by which blocks of channels are rotated
-    shift: Tensor | None = None  #: [R, C, h, w], what is added to the features
+    adversary_loss: Tensor | None = dataclasses.field(default=None, kw_only=True)  #: scalar
+
+    def apply(self, features: Tensor) -> Tensor:
+        """Features [R, C, h, w] after the decision; as often as one likes."""
+        return features
 
     def full_mask(self, num_rois: int) -> Tensor | None:
-        """The mask [num_rois, 1 or C, h, w] of all RoIs."""
-        if self.mask is None or self.rows is None:
+        """The mask [num_rois, 1 or C, h, w] of all RoIs, 1 = kept; None where no mask says what is done."""
+        return None
+
+
+@dataclass(frozen=True, eq=False)
+class MaskDecision(Decision):
+    """Features are multiplied by a mask."""
+
+    mask: Tensor  #: [R or r, 1 or C, h, w], 1 = kept
+    rows: Tensor | None = None  #: [r], the RoIs that `mask` is of, the others stay; None: of all
+
+    def apply(self, features: Tensor) -> Tensor:
+        """See `Decision.apply`."""
+        if self.rows is None:
+            return features * self.mask.to(features.dtype)
+        return MaskRows.apply(features, self.mask, self.rows)
+
+    def full_mask(self, num_rois: int) -> Tensor:
+        """See `Decision.full_mask`."""
+        if self.rows is None:
             return self.mask
         full = self.mask.new_ones((num_rois, *self.mask.shape[1:]))
         full[self.rows] = self.mask
@@ -63,61 +83,73 @@ def _rows_times(values: Tensor, mask: Tensor, rows: Tensor) -> Tensor:
 
 
 class Hardener(nn.Module):
-    """Makes RoI features harder during training. Methods implement `decide`; some also `apply`."""
+    """Makes RoI features harder during training. Methods implement `decide`, and say by attributes what they are.
 
-    active = True  #: False while a stage of the training is to run without it
+    What a checkpoint must keep beside parameters and buffers is torch's extra state (`get_extra_state`): a dict of
+    tensors and plain values.
+    """
+
+    kind: ClassVar[str] = ""  #: its name in recipes
     acts_on = "maps"  #: "maps" of RoIs, or the "vectors" that a classifier's last layer sees
+    needs_pairs: ClassVar[bool] = False  #: whether the training data must have pairs of clean and occluded images
+    pretrains: ClassVar[bool] = False  #: whether it must have learned in a stage of its own first
+    presets: ClassVar[dict[str, dict[str, Any]]] = {}  #: name → options: "paper", "released"
+    active = True  #: False while a stage of the training is to run without it
+
+    @classmethod
+    def preset(cls, name: str, **options: Any) -> Self:
+        """With the options that a preset names, but for `options`. Raises RecipeError for one that it has not."""
+        if name not in cls.presets:
+            known = " or ".join(map(repr, cls.presets)) or "none, so leave preset out"
+            raise RecipeError(f"hardener.preset {name!r} does not exist for {cls.__name__}; there is {known}")
+        return cls(**(cls.presets[name] | options))
+
+    @classmethod
+    def paper(cls, **options: Any) -> Self:
+        """The published setting."""
+        return cls.preset("paper", **options)
+
+    @classmethod
+    def released(cls, **options: Any) -> Self:
+        """The setting of the released code; see the table in the docstring of the method's module."""
+        return cls.preset("released", **options)
 
     @property
     def health(self) -> dict[str, float]:
         """Figures of the last step that tell whether it does its work; reading them waits for the device."""
         return {}
 
-    def adopt(self, head: HeadLayout) -> None:
-        """Told, when the detector is built, of the head to play against; adversaries build their network here."""
+    def bind_head(self, layout: HeadLayout) -> None:
+        """Play against this head, once the detector is built; adversaries build their network here."""
 
-    def enter(self, train: str) -> None:
-        """Told at the start of each stage who learns in it: "detector", "hardener" or "both"."""
+    def begin_stage(self, stage: TrainingStage) -> None:
+        """Take up a stage of the training."""
+        self.active = stage.harden
 
     def begin_epoch(self, differences: Callable[[], Tensor]) -> None:
-        """Told at the start of each epoch, and of each stage, that it is active in.
+        """Take up an epoch; called at the start of each epoch, and of each stage, that it is active in.
 
         differences: gives what occlusion adds to the features of the training data's pairs [M, C, h, w], by the
         detector as it is now, in evaluation mode; it takes a pass over all pairs.
         """
 
-    def memory(self) -> dict[str, Any]:
-        """What a checkpoint must keep of it beside its parameters: tensors and plain values."""
-        return {}
-
-    def recall(self, memory: dict[str, Any]) -> None:
-        """Take back what `memory` gave."""
-
-    def nothing(self) -> Tensor | None:
+    def idle_loss(self) -> Tensor | None:
         """The adversary's loss, a scalar, in a step without RoIs to learn from; None: it has none."""
         return None
 
     def decide(self, batch: RoIBatch) -> Decision:
-        """Choose what to drop; `batch.features` are detached, `batch.score` has frozen parameters."""
+        """Choose what to do; `batch.features` are detached, `batch.score` has frozen parameters."""
         raise NotImplementedError
-
-    def apply(self, features: Tensor, decision: Decision) -> Tensor:  # type: ignore[override]
-        """Live features [R, C, h, w] after the decision; also replays a decision made before."""
-        if decision.mask is None:
-            return features
-        if decision.rows is None:
-            return features * decision.mask.to(features.dtype)
-        return MaskRows.apply(features, decision.mask, decision.rows)
 
     def forward(self, batch: RoIBatch) -> Hardened:
         """Harden a batch of live features [R, C, h, w]."""
         if not self.active:
             return Hardened(batch.features)
         if len(batch.features) == 0:
-            return Hardened(batch.features, self.nothing())
+            return Hardened(batch.features, self.idle_loss())
         seen = dataclasses.replace(batch, features=batch.features.detach())
         decision = self.decide(seen)
-        hardened = self.apply(batch.features, decision)
+        hardened = decision.apply(batch.features)
         return Hardened(hardened, decision.adversary_loss, lambda: decision.full_mask(len(hardened)))
 
 
@@ -131,36 +163,38 @@ class Chain(Hardener):
     @property
     def acts_on(self) -> str:
         """What its parts act on, joined by "and" where they differ."""
-        return " and ".join(sorted({hardener.acts_on for hardener in self.hardeners}))
+        return " and ".join(sorted({one for hardener in self.hardeners for one in hardener.acts_on.split(" and ")}))
+
+    @property
+    def needs_pairs(self) -> bool:
+        """Whether one of its parts does."""
+        return any(hardener.needs_pairs for hardener in self.hardeners)
+
+    @property
+    def pretrains(self) -> bool:
+        """Whether one of its parts does."""
+        return any(hardener.pretrains for hardener in self.hardeners)
 
     @property
     def health(self) -> dict[str, float]:
         """The figures of all; those of the same name are of the last."""
         return {name: value for hardener in self.hardeners for name, value in hardener.health.items()}
 
-    def adopt(self, head: HeadLayout) -> None:
+    def bind_head(self, layout: HeadLayout) -> None:
         """Passed on."""
         for hardener in self.hardeners:
-            hardener.adopt(head)
+            hardener.bind_head(layout)
 
-    def enter(self, train: str) -> None:
+    def begin_stage(self, stage: TrainingStage) -> None:
         """Passed on."""
+        super().begin_stage(stage)
         for hardener in self.hardeners:
-            hardener.enter(train)
+            hardener.begin_stage(stage)
 
     def begin_epoch(self, differences: Callable[[], Tensor]) -> None:
         """Passed on."""
         for hardener in self.hardeners:
             hardener.begin_epoch(differences)
-
-    def memory(self) -> dict[str, Any]:
-        """Those of all, by place."""
-        return {str(place): hardener.memory() for place, hardener in enumerate(self.hardeners)}
-
-    def recall(self, memory: dict[str, Any]) -> None:
-        """Passed on."""
-        for place, hardener in enumerate(self.hardeners):
-            hardener.recall(memory.get(str(place), {}))
 
     def forward(self, batch: RoIBatch) -> Hardened:
         """Harden a batch of live features [R, C, h, w]; the mask is the product of all masks."""
@@ -193,13 +227,6 @@ def candidates(batch: RoIBatch, *, foreground_only: bool = True, clean_images: i
     if clean_images and len(chosen):
         chosen &= batch.image_index >= batch.image_index.max().clamp(max=clean_images)
     return torch.where(chosen)[0]
-
-
-def check_clean_images(count: int) -> int:
-    """`count` itself, or a RecipeError."""
-    if count < 0:
-        raise RecipeError(f"hardener.clean_images is {count}; expected a number of images of at least 0")
-    return count
 
 
 def draw_rows(rows: Tensor, share: float, generator: torch.Generator) -> Tensor:

@@ -33,18 +33,33 @@ DVs make each other longer. Watch `dv_length`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from workbench.errors import RecipeError, RunError
+from workbench.errors import RunError
 from workbench.hardeners.base import Decision, Hardener
+from workbench.options import Factor, Share
+from workbench.registry import HARDENERS
 from workbench.types import RoIBatch
 
-PER = ("image", "batch")
+Per = Literal["image", "batch"]
 
 
+@dataclass(frozen=True, eq=False)
+class ShiftDecision(Decision):
+    """Something is added to the features."""
+
+    shift: Tensor  #: [R, C, h, w]
+
+    def apply(self, features: Tensor) -> Tensor:
+        """Pseudo-DFVs [R, C, h, w]; see `Decision.apply`."""
+        return features + self.shift.to(features)
+
+
+@HARDENERS.register("dfv")
 class DFVAugmentation(Hardener):
     """Add difference vectors of pairs to deep feature vectors.
 
@@ -55,28 +70,14 @@ class DFVAugmentation(Hardener):
     """
 
     acts_on = "vectors"
+    needs_pairs = True
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {}, "released": {"per": "batch"}}
 
-    def __init__(self, *, alpha: float = 0.9, beta: float = 1.0, per: str = "image"):
+    def __init__(self, *, alpha: Share = 0.9, beta: Factor = 1.0, per: Per = "image"):
         super().__init__()
-        if not 0 <= alpha <= 1:
-            raise RecipeError(f"hardener.alpha is {alpha}; expected a chance in 0..1")
-        if not beta >= 0:
-            raise RecipeError(f"hardener.beta is {beta}; expected a factor of at least 0")
-        if per not in PER:
-            raise RecipeError(f"hardener.per {per!r} does not exist; choose 'image' or 'batch'")
         self.alpha, self.beta, self.per = alpha, beta, per
         self.bank: Tensor | None = None  # [M, C, h, w]; no buffer: it is as long as there are pairs
         self._shifts: Tensor | None = None  # [M + 1, C, h, w], beta times the bank, and zeros
-
-    @classmethod
-    def paper(cls, **options: Any) -> DFVAugmentation:
-        """As published."""
-        return cls(**options)
-
-    @classmethod
-    def released(cls, **options: Any) -> DFVAugmentation:
-        """As in the adaptation that is public."""
-        return cls(**{"per": "batch", **options})
 
     @property
     def health(self) -> dict[str, float]:
@@ -92,19 +93,19 @@ class DFVAugmentation(Hardener):
             raise RunError("hardener dfv: the training data have no pairs; give data.options.occlusion")
         self._take(bank)
 
-    def memory(self) -> dict[str, Any]:
+    def get_extra_state(self) -> dict[str, Tensor | None]:
         """The bank, so that a run resumed within an epoch goes on with the vectors of its start."""
-        return {} if self.bank is None else {"bank": self.bank}
+        return {"bank": self.bank}
 
-    def recall(self, memory: dict[str, Any]) -> None:
+    def set_extra_state(self, state: dict[str, Tensor | None]) -> None:
         """Take the bank back."""
-        self._take(memory.get("bank"))
+        self._take(state["bank"])
 
     def _take(self, bank: Tensor | None) -> None:
         self.bank = bank
         self._shifts = None if bank is None else torch.cat([self.beta * bank, torch.zeros_like(bank[:1])])
 
-    def decide(self, batch: RoIBatch) -> Decision:
+    def decide(self, batch: RoIBatch) -> ShiftDecision:
         """Shifts [R, C, h, w], zero for the images that stay as they are."""
         if self._shifts is None:
             raise RunError("hardener dfv has no difference vectors yet; call begin_epoch before the first step")
@@ -113,8 +114,4 @@ class DFVAugmentation(Hardener):
         drawn = torch.randint(last, (count,), generator=source, device=source.device)
         chance = torch.rand(count if self.per == "image" else 1, generator=source, device=source.device)
         drawn = torch.where(chance < self.alpha, drawn, last)
-        return Decision(None, shift=self._shifts[drawn.to(self._shifts.device)])
-
-    def apply(self, features: Tensor, decision: Decision) -> Tensor:  # type: ignore[override]
-        """Pseudo-DFVs [R, C, h, w]; also replays a decision made before."""
-        return features if decision.shift is None else features + decision.shift.to(features)
+        return ShiftDecision(self._shifts[drawn.to(self._shifts.device)])

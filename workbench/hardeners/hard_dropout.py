@@ -8,11 +8,14 @@ those (57.7 against 58.5 mAP for ASDN in the paper).
 
 from __future__ import annotations
 
-from workbench.hardeners.base import Decision, Hardener, candidates, check_clean_images
-from workbench.hardeners.layers.window_search import check_stride, hardest_windows
+from workbench.hardeners.base import Decision, Hardener, MaskDecision, candidates
+from workbench.hardeners.layers.window_search import hardest_windows
+from workbench.options import Count, Number
+from workbench.registry import HARDENERS
 from workbench.types import RoIBatch
 
 
+@HARDENERS.register("hard-dropout")
 class HardDropout(Hardener):
     """Drop the window that hurts most from every foreground RoI.
 
@@ -21,15 +24,15 @@ class HardDropout(Hardener):
         clean_images: leave the RoIs of so many images of the batch alone.
     """
 
-    def __init__(self, *, stride: int = 1, clean_images: int = 1):
+    def __init__(self, *, stride: Count = 1, clean_images: Number = 1):
         super().__init__()
-        self.stride = check_stride(stride)
-        self.clean_images = check_clean_images(clean_images)
+        self.stride = stride
+        self.clean_images = clean_images
 
     def decide(self, batch: RoIBatch) -> Decision:
         """Masks [r, 1, h, w]; see the class."""
         rows = candidates(batch, clean_images=self.clean_images)
         if len(rows) == 0:
-            return Decision(None)
+            return Decision()
         hidden = hardest_windows(batch.score, batch.features[rows], batch.labels[rows], stride=self.stride)
-        return Decision((~hidden).float()[:, None], rows=rows)
+        return MaskDecision((~hidden).float()[:, None], rows)

@@ -28,21 +28,24 @@ harm. All of it is measured in the notebook 01_inverted_attention.
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
 
-from workbench.errors import RecipeError
-from workbench.hardeners.base import Decision, Hardener, draw_rows, uniform
+from workbench.hardeners.base import Decision, Hardener, MaskDecision, draw_rows, uniform
 from workbench.hardeners.random_dropout import random_cells
+from workbench.options import Share
+from workbench.registry import HARDENERS
 from workbench.types import RoIBatch
 
-INVERSIONS = ("soft", "hard", "overturn", "random", "sampled")
-ORIENTATIONS = ("both", "spatial", "channel")
-SELECTIONS = ("random", "hardest")
-CAMS = ("grad-cam", "hires-cam")
-SCORES = ("label", "prediction")
+Inversion = Literal["soft", "hard", "overturn", "random", "sampled"]
+INVERSIONS = get_args(Inversion)
+Orientation = Literal["both", "spatial", "channel"]
+ORIENTATIONS = get_args(Orientation)
+Selection = Literal["random", "hardest"]
+Cam = Literal["grad-cam", "hires-cam"]
+ScoreOf = Literal["label", "prediction"]
 
 
 class Attention(NamedTuple):
@@ -138,6 +141,7 @@ def _quick_products(device: torch.device) -> AbstractContextManager:
     return nullcontext()
 
 
+@HARDENERS.register("inverted-attention")
 class InvertedAttention(Hardener):
     """Zero the cells that the head relies on, in the channels that it relies on.
 
@@ -158,43 +162,37 @@ class InvertedAttention(Hardener):
         RecipeError: an option outside its range.
     """
 
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "paper": {},  # sec. 4.1.2
+        "released": {
+            "inversion": "sampled",
+            "orientation": "spatial",
+            "share": 1 / 6,
+            "background_share": 1 / 18,
+            "selection": "hardest",
+            "margin": 0.02,
+            "drop_cells": 16 / 49,
+            "pool_cells": 25 / 49,
+        },
+    }
+
     def __init__(
         self,
         *,
-        inversion: str = "soft",
-        orientation: str = "both",
-        share: float = 0.2,
-        background_share: float | None = None,
-        selection: str = "random",
+        inversion: Inversion = "soft",
+        orientation: Orientation = "both",
+        share: Share = 0.2,
+        background_share: Share | None = None,
+        selection: Selection = "random",
         margin: float = 0.0,
-        drop_cells: float = 0.33,
-        drop_channels: float = 0.8,
-        threshold: float = 0.5,
-        pool_cells: float = 25 / 49,
-        cam: str = "grad-cam",
-        score_of: str = "label",
+        drop_cells: Share = 0.33,
+        drop_channels: Share = 0.8,
+        threshold: Share = 0.5,
+        pool_cells: Share = 25 / 49,
+        cam: Cam = "grad-cam",
+        score_of: ScoreOf = "label",
     ):
         super().__init__()
-        for name, value, allowed in (
-            ("inversion", inversion, INVERSIONS),
-            ("orientation", orientation, ORIENTATIONS),
-            ("selection", selection, SELECTIONS),
-            ("cam", cam, CAMS),
-            ("score_of", score_of, SCORES),
-        ):
-            if value not in allowed:
-                raise RecipeError(f"hardener.{name} {value!r} does not exist; choose one of {list(allowed)}")
-        fractions = {
-            "share": share,
-            "background_share": share if background_share is None else background_share,
-            "drop_cells": drop_cells,
-            "drop_channels": drop_channels,
-            "threshold": threshold,
-            "pool_cells": pool_cells,
-        }
-        for name, value in fractions.items():
-            if not 0 <= value <= 1:
-                raise RecipeError(f"hardener.{name} is {value}; expected a fraction in 0..1")
         self.inversion = inversion
         self.orientation = orientation
         self.share = share
@@ -207,26 +205,6 @@ class InvertedAttention(Hardener):
         self.pool_cells = pool_cells
         self.cam = cam
         self.score_of = score_of
-
-    @classmethod
-    def paper(cls, **changes: object) -> InvertedAttention:
-        """The published setting (sec. 4.1.2)."""
-        return cls(**changes)  # type: ignore[arg-type]
-
-    @classmethod
-    def released(cls, **changes: object) -> InvertedAttention:
-        """The setting of the group's released code; see the table in the module's docstring."""
-        options = {
-            "inversion": "sampled",
-            "orientation": "spatial",
-            "share": 1 / 6,
-            "background_share": 1 / 18,
-            "selection": "hardest",
-            "margin": 0.02,
-            "drop_cells": 16 / 49,
-            "pool_cells": 25 / 49,
-        }
-        return cls(**(options | changes))  # type: ignore[arg-type]
 
     def masks(self, batch: RoIBatch, rows: Tensor) -> Tensor:
         """A [r, 1 or C, h, w] for the RoIs at `rows` [r], all of them masked."""
@@ -259,8 +237,8 @@ class InvertedAttention(Hardener):
             rows = torch.cat([draw_rows(group, share, batch.generator) for group, share in groups])
             masks = self.masks(batch, rows) if len(rows) else None
         if masks is None or len(rows) == 0:
-            return Decision(None)
-        return Decision(masks, rows=rows)
+            return Decision()
+        return MaskDecision(masks, rows)
 
     def _groups(self, labels: Tensor) -> list[tuple[Tensor, float]]:
         rows = torch.arange(len(labels), device=labels.device)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from workbench.errors import RecipeError
-from workbench.hardeners.base import Decision, Hardener, candidates, check_clean_images, draw_rows, uniform
+from workbench.hardeners.base import Hardener, MaskDecision, candidates, draw_rows, uniform
+from workbench.options import Count, Number, Share
+from workbench.registry import HARDENERS
 from workbench.types import RoIBatch
 
 
@@ -34,6 +35,7 @@ def random_blocks(num_rois: int, height: int, width: int, side: int, like: Tenso
     return (~inside).float()[:, None]
 
 
+@HARDENERS.register("random-dropout")
 class RandomDropout(Hardener):
     """Drop random cells of some RoIs.
 
@@ -49,25 +51,20 @@ class RandomDropout(Hardener):
     def __init__(
         self,
         *,
-        share: float = 0.2,
-        drop: float = 1 / 3,
-        block: int | None = None,
+        share: Share = 0.2,
+        drop: Share = 1 / 3,
+        block: Count | None = None,
         foreground_only: bool = False,
-        clean_images: int = 0,
+        clean_images: Number = 0,
     ):
         super().__init__()
-        for name, value in (("share", share), ("drop", drop)):
-            if not 0 <= value <= 1:
-                raise RecipeError(f"hardener.{name} is {value}; expected a fraction in 0..1")
-        if block is not None and block < 1:
-            raise RecipeError(f"hardener.block is {block}; expected a number of cells of at least 1")
         self.share = share
         self.drop = drop
         self.block = block
         self.foreground_only = foreground_only
-        self.clean_images = check_clean_images(clean_images)
+        self.clean_images = clean_images
 
-    def decide(self, batch: RoIBatch) -> Decision:
+    def decide(self, batch: RoIBatch) -> MaskDecision:
         """Masks [R, 1, h, w]; see the class."""
         _, _, height, width = batch.features.shape
         allowed = candidates(batch, foreground_only=self.foreground_only, clean_images=self.clean_images)
@@ -77,4 +74,4 @@ class RandomDropout(Hardener):
         else:
             side = min(self.block, height, width)
             dropped = random_blocks(len(rows), height, width, side, batch.features, batch.generator)
-        return Decision(dropped, rows=rows)
+        return MaskDecision(dropped, rows)

@@ -27,12 +27,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from workbench.errors import RecipeError
+from workbench.options import Factor, Part, Share, Size
+from workbench.registry import LOSSES
 
 CACHED = 2**16  #: logits treated at once on a CPU
 RESIDENT = 2**24  #: logits treated at once elsewhere
@@ -50,22 +53,16 @@ class AnchorLoss:
         RecipeError: a value outside its range.
     """
 
-    alpha: float | None = None
-    tau: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.alpha is not None and not 0 <= self.alpha <= 1:
-            raise RecipeError(f"loss.alpha is {self.alpha}; expected a weight in 0..1, or null for none")
-        if not 0 <= self.tau < 1:
-            raise RecipeError(f"loss.tau is {self.tau}; expected a probability, 0 <= tau < 1")
+    kind: ClassVar[str]  #: its name in recipes
+    alpha: Share | None = None
+    tau: Part = 0.0
 
     def __str__(self) -> str:
         """In a few words, as legends and tables name it."""
         marks = {"gamma": "γ", "alpha": "α", "beta": "β", "tau": "τ"}
         shown = {name: value for name, value in vars(self).items() if value is not None and (name != "tau" or value)}
         order = sorted(shown, key=lambda name: (name == "tau", name == "alpha"))
-        kind = next(kind for kind, made in KINDS.items() if made is type(self))
-        return ", ".join([kind, *(f"{marks.get(name, name)} = {shown[name]:g}" for name in order)])
+        return ", ".join([self.kind, *(f"{marks.get(name, name)} = {shown[name]:g}" for name in order)])
 
     @property
     def weights(self) -> tuple[float, float]:
@@ -93,6 +90,7 @@ class AnchorLoss:
         raise NotImplementedError
 
 
+@LOSSES.register("cross-entropy")
 @dataclass(frozen=True, kw_only=True)
 class CrossEntropy(AnchorLoss):
     """CE, or with `alpha` the balanced CE."""
@@ -104,17 +102,13 @@ class CrossEntropy(AnchorLoss):
         return F.softplus(x), torch.sigmoid(x)
 
 
+@LOSSES.register("focal")
 @dataclass(frozen=True, kw_only=True)
 class Focal(AnchorLoss):
     """FL, which discounts what is classified well already by (1 - p_gt)^gamma; gamma 0 is cross entropy."""
 
-    gamma: float = 2.0
-    alpha: float | None = 0.25
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.gamma < math.inf:
-            raise RecipeError(f"loss.gamma is {self.gamma}; expected a finite number of at least 0")
+    gamma: Factor = 2.0
+    alpha: Share | None = 0.25
 
     def _value(self, x: Tensor) -> Tensor:
         return torch.sigmoid(x).pow_(self.gamma).mul_(F.softplus(x))
@@ -128,23 +122,20 @@ class Focal(AnchorLoss):
         return cost.mul_(discount), slope.mul_(discount)
 
 
+@LOSSES.register("focal-star")
 @dataclass(frozen=True, kw_only=True)
 class FocalStar(AnchorLoss):
     """FL*, cross entropy of a steeper and shifted sigmoid."""
 
-    gamma: float = 2.0
+    gamma: Size = 2.0
     beta: float = 1.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 < self.gamma < math.inf:
-            raise RecipeError(f"loss.gamma is {self.gamma}; expected a finite number above 0")
 
     def _both(self, x: Tensor) -> tuple[Tensor, Tensor]:
         moved = x.mul(self.gamma).sub_(self.beta)
         return F.softplus(moved).div_(self.gamma), moved.sigmoid_()
 
 
+@LOSSES.register("hinge")
 @dataclass(frozen=True, kw_only=True)
 class Hinge(AnchorLoss):
     """Nothing once the logit is on the right side by `margin`, linear before."""
@@ -156,23 +147,13 @@ class Hinge(AnchorLoss):
         return moved.clamp(min=0), (moved > 0).to(x.dtype)
 
 
-KINDS = {"cross-entropy": CrossEntropy, "focal": Focal, "focal-star": FocalStar, "hinge": Hinge}
-
-
 def build_anchor_loss(config: dict | None) -> AnchorLoss:
-    """The loss that a recipe describes ({"kind": one of `KINDS`, and its options}); None: focal with its defaults.
+    """The loss that a recipe describes ({"kind": ..., and its options}); None: focal with its defaults.
 
     Raises:
         RecipeError: a kind or option that does not exist.
     """
-    options = {"kind": "focal"} | (config or {})
-    kind = options.pop("kind")
-    if kind not in KINDS:
-        raise RecipeError(f"loss.kind {kind!r} does not exist; choose one of {sorted(KINDS)}")
-    try:
-        return KINDS[kind](**options)
-    except TypeError as reason:
-        raise RecipeError(f"loss: {reason}") from reason
+    return LOSSES.build(config or {}, default="focal")
 
 
 def prior_bias(prior: float) -> float:

@@ -26,9 +26,11 @@ from torch import Tensor
 from torchvision.ops import batched_nms
 
 from workbench.errors import RecipeError
-from workbench.options import check_options
+from workbench.options import Count, Overlap
+from workbench.registry import ANCHOR_MINING, MINING
 
 
+@MINING.register("ohem")
 class OHEM:
     """Keep the RoIs of highest loss.
 
@@ -41,8 +43,7 @@ class OHEM:
         RecipeError: an option outside its range.
     """
 
-    def __init__(self, *, kept: int = 128, nms_iou: float = 0.7, per_label: bool = False):
-        _check(kept, nms_iou, "roi.mining")
+    def __init__(self, *, kept: Count = 128, nms_iou: Overlap = 0.7, per_label: bool = False):
         self.kept = kept
         self.nms_iou = nms_iou
         self.per_label = per_label
@@ -59,6 +60,7 @@ class OHEM:
         return hardest(boxes, losses, groups, nms_iou=self.nms_iou, kept=self.kept).sort().values
 
 
+@ANCHOR_MINING.register("ohem")
 class AnchorOHEM:
     """Keep the anchors of highest loss.
 
@@ -72,12 +74,9 @@ class AnchorOHEM:
         RecipeError: an option outside its range.
     """
 
-    def __init__(self, *, kept: int = 128, nms_iou: float = 0.5, negatives_per_positive: int | None = None):
-        _check(kept, nms_iou, "mining")
-        if negatives_per_positive is not None and not 1 <= negatives_per_positive < kept:
-            raise RecipeError(
-                f"mining.negatives_per_positive is {negatives_per_positive}; expected at least 1 and less than kept"
-            )
+    def __init__(self, *, kept: Count = 128, nms_iou: Overlap = 0.5, negatives_per_positive: Count | None = None):
+        if negatives_per_positive is not None and negatives_per_positive >= kept:
+            raise RecipeError(f"mining.negatives_per_positive is {negatives_per_positive}; expected less than {kept}")
         self.kept = kept
         self.nms_iou = nms_iou
         self.negatives_per_positive = negatives_per_positive
@@ -103,6 +102,14 @@ class AnchorOHEM:
         return rows[hardest(boxes[rows], losses[rows], groups, nms_iou=self.nms_iou, kept=kept)]
 
 
+@ANCHOR_MINING.register("ohem-1:3")
+class BalancedAnchorOHEM(AnchorOHEM):
+    """OHEM 1:3: three anchors of background per anchor of an object; the other options are those of `AnchorOHEM`."""
+
+    def __init__(self, *, kept: Count = 128, nms_iou: Overlap = 0.5):
+        super().__init__(kept=kept, nms_iou=nms_iou, negatives_per_positive=3)
+
+
 def hardest(boxes: Tensor, losses: Tensor, groups: Tensor, *, nms_iou: float, kept: int) -> Tensor:
     """Rows of the first `kept` boxes that non-maximum suppression leaves, highest loss first.
 
@@ -118,13 +125,13 @@ def hardest(boxes: Tensor, losses: Tensor, groups: Tensor, *, nms_iou: float, ke
         looked_at *= 4
 
 
-def build_mining(config: dict | None) -> OHEM | None:
+def build_mining(config: dict | None, place: str = "roi.mining") -> OHEM | None:
     """The mining of RoIs that a recipe describes ({"kind": "ohem", and its options}); None is none.
 
     Raises:
         RecipeError: a kind or option that does not exist.
     """
-    return _build(config, {"ohem": (OHEM, {})}, "roi.mining")
+    return None if config is None else MINING.build(config, place=place)
 
 
 def build_anchor_mining(config: dict | None) -> AnchorOHEM | None:
@@ -133,23 +140,4 @@ def build_anchor_mining(config: dict | None) -> AnchorOHEM | None:
     Raises:
         RecipeError: a kind or option that does not exist.
     """
-    kinds = {"ohem": (AnchorOHEM, {}), "ohem-1:3": (AnchorOHEM, {"negatives_per_positive": 3})}
-    return _build(config, kinds, "mining")
-
-
-def _build(config: dict | None, kinds: dict[str, tuple[type, dict]], place: str):
-    if config is None:
-        return None
-    options = dict(config) if isinstance(config, dict) else {"kind": config}
-    kind = options.pop("kind", None)
-    if kind not in kinds:
-        raise RecipeError(f"{place}.kind {kind!r} does not exist; choose {' or '.join(map(repr, kinds))}")
-    made, fixed = kinds[kind]
-    return made(**fixed, **check_options(place, made, options, given=fixed))
-
-
-def _check(kept: int, nms_iou: float, place: str) -> None:
-    if kept < 1:
-        raise RecipeError(f"{place}.kept is {kept}; expected a number of at least 1")
-    if not 0 < nms_iou <= 1:
-        raise RecipeError(f"{place}.nms_iou is {nms_iou}; expected an overlap in 0..1")
+    return None if config is None else ANCHOR_MINING.build(config)

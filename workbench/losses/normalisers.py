@@ -9,9 +9,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from workbench.errors import RecipeError
+from workbench.options import Part, Size
+from workbench.registry import NORMALISERS
 
 
+@NORMALISERS.register("image")
 class PerImage(nn.Module):
     """Each image by its own positive anchors, then the mean over images: the thesis (sec. 5.4.2) and torchvision.
 
@@ -23,6 +25,7 @@ class PerImage(nn.Module):
         return 1 / (counts.clamp(min=1).float() * max(1, len(counts)))
 
 
+@NORMALISERS.register("batch")
 class PerBatch(nn.Module):
     """All images by the positive anchors of the whole batch: the released code of the thesis (Detectron).
 
@@ -34,6 +37,7 @@ class PerBatch(nn.Module):
         return (1 / counts.sum().clamp(min=1).float()).expand(len(counts))
 
 
+@NORMALISERS.register("moving-average")
 class MovingAverage(nn.Module):
     """As `PerBatch`, but by a running mean of the batches so far: detectron2.
 
@@ -48,12 +52,8 @@ class MovingAverage(nn.Module):
         RecipeError: a value outside its range.
     """
 
-    def __init__(self, *, decay: float = 0.9, start: float = 100.0):
+    def __init__(self, *, decay: Part = 0.9, start: Size = 100.0):
         super().__init__()
-        if not 0 <= decay < 1:
-            raise RecipeError(f"normaliser.decay is {decay}; expected a share, 0 <= decay < 1")
-        if start <= 0:
-            raise RecipeError(f"normaliser.start is {start}; expected a number of anchors above 0")
         self.decay = decay
         self.register_buffer("mean", torch.tensor(float(start)))
 
@@ -64,20 +64,10 @@ class MovingAverage(nn.Module):
         return (1 / self.mean.clamp(min=1)).expand(len(counts))
 
 
-NORMALISERS = {"image": PerImage, "batch": PerBatch, "moving-average": MovingAverage}
-
-
 def build_normaliser(config: str | dict) -> nn.Module:
-    """The normaliser that a recipe describes: one of `NORMALISERS`, or {"kind": ..., and its options}.
+    """The normaliser that a recipe describes: its kind, or {"kind": ..., and its options}.
 
     Raises:
         RecipeError: a kind or option that does not exist.
     """
-    options = {"kind": config} if isinstance(config, str) else dict(config)
-    kind = options.pop("kind", None)
-    if kind not in NORMALISERS:
-        raise RecipeError(f"normaliser {kind!r} does not exist; choose one of {sorted(NORMALISERS)}")
-    try:
-        return NORMALISERS[kind](**options)
-    except TypeError as reason:
-        raise RecipeError(f"normaliser: {reason}") from reason
+    return NORMALISERS.build(config)

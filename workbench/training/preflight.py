@@ -19,11 +19,13 @@ from workbench.data import Dataset, check_anchors, check_data
 from workbench.data.doctor_images import check_labelled_images, check_leaks
 from workbench.data.reading.problems import Problem, Report
 from workbench.detectors import Detector, build_detector
-from workbench.detectors.load import begin_from
+from workbench.detectors.base import HasAnchors, asked
+from workbench.detectors.load import start_from
 from workbench.detectors.locate import locate
 from workbench.errors import RecipeError, RunError, WorkbenchError
 from workbench.evaluation.proposal_recall import proposal_problems
 from workbench.hardeners import build_hardener
+from workbench.registry import HARDENERS
 from workbench.training.processes.world import choose_device, choose_precision
 from workbench.training.recipe import Recipe
 from workbench.training.recipe_sections import DataSpec, Stage
@@ -128,9 +130,13 @@ def _hardener(recipe: Recipe) -> Iterator[Problem]:
     if any(isinstance(clean := part.get("clean_images"), int) and clean >= share for part in parts):
         what = f"all {share} images of a process's batch stay clean"
         yield Problem("error", "hardener.clean_images", what, "Leave fewer images of a batch clean.")
-    searches = any(part.get("kind") == "asdn" for part in parts)
-    if searches and "both" in trains and "hardener" not in trains[: trains.index("both")]:
-        what = "ASDN learns jointly without having been pre-trained on the search"
+    kinds = [HARDENERS.class_of(part["kind"]) for part in parts]
+    if (
+        any(kind.pretrains for kind in kinds)
+        and "both" in trains
+        and "hardener" not in trains[: trains.index("both")]
+    ):
+        what = "the adversary learns jointly without having been pre-trained on the search"
         yield Problem("warning", "stages", what, "Put a stage with train: hardener before the one with train: both.")
 
 
@@ -198,7 +204,7 @@ def _build(recipe: Recipe, data: Dataset) -> tuple[Detector | None, list[Problem
         return None, [Problem("error", "detector", str(error), "Correct the options."), *_start(recipe)]
     try:
         if recipe.start is not None:
-            begin_from(detector, recipe.start)
+            start_from(detector, recipe.start)
     except WorkbenchError as error:
         return detector, [Problem("error", "start", str(error), "Train that detector first, or name another one.")]
     return detector, []
@@ -209,7 +215,8 @@ def _vectors(recipe: Recipe) -> Iterator[Problem]:
     parts = recipe.hardener if isinstance(recipe.hardener, list) else [recipe.hardener or {}]
     backbone = recipe.detector.get("backbone")
     known = recipe.start or (isinstance(backbone, dict) and backbone.get("weights"))
-    if any(part.get("kind") == "dfv" for part in parts) and not known and recipe.stages[0].harden:
+    needs_pairs = any(HARDENERS.class_of(part["kind"]).needs_pairs for part in parts if part)
+    if needs_pairs and not known and recipe.stages[0].harden:
         what = "difference vectors of a network that has learned nothing yet are noise"
         yield Problem("warning", "stages", what, "Begin from weights, or with a stage with harden: false.")
 
@@ -222,7 +229,7 @@ def _length(recipe: Recipe, data: Dataset) -> Iterator[Problem]:
     if recipe.batch_size > len(data):
         what = f"a batch of {recipe.batch_size} holds images twice: there are {len(data)}"
         yield Problem("warning", "batch_size", what, "Use a smaller batch.")
-    if recipe.augment.flip and recipe.data.name in ("digit-scenes", "digits"):
+    if recipe.augment.flip and not data.mirrors:
         what = "mirrored digits are no digits, or others"
         yield Problem("warning", "augment.flip", what, "Leave flip off for digits.")
 
@@ -278,7 +285,7 @@ def _anchor_problems(detector: Detector, data: Dataset) -> list[Problem]:
     found = []
     for size, boxes in sorted(by_size.items(), key=lambda item: -len(item[1]))[:SIZES]:
         where = f"detector's anchors in images of {size[0]} × {size[1]} px"
-        found += check_anchors(torch.cat(boxes)[:BOXES], detector.anchors_for(*size), where=where)
+        found += check_anchors(torch.cat(boxes)[:BOXES], asked(detector, HasAnchors).anchors_for(*size), where=where)
     return sorted(found, key=lambda problem: problem.level)[:1]
 
 

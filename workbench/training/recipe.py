@@ -13,15 +13,16 @@ from collections.abc import Iterator
 from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
-from workbench.data import CLASSIFICATION, DETECTION
 from workbench.errors import RecipeError, did_you_mean
 from workbench.files import whole_file
+from workbench.registry import DATASETS, DETECTORS, HARDENERS
+from workbench.training.recipe_files import assign, load_layers, recipe_layers, resolve, shipped_names
 from workbench.training.recipe_sections import (
     AugmentSpec,
     Count,
@@ -35,10 +36,10 @@ from workbench.training.recipe_sections import (
     ValidationSpec,
 )
 
-RECIPES = Path(__file__).resolve().parent.parent / "recipes"
+if TYPE_CHECKING:
+    from workbench.data.dataset import Dataset
+    from workbench.detectors import Detector
 
-WITHOUT_ROIS = ("retinanet", "rpn")
-WHOLE_IMAGES = ("classifier", "dfv-decoder")  #: kinds that learn from images of one class
 #: Keys that do not change which weights come out (threads can, in the last bits; the processes do).
 NOT_DECISIVE = (
     "name", "notes", "published", "device", "threads", "workers",
@@ -47,7 +48,11 @@ NOT_DECISIVE = (
 
 
 class Recipe(Section):
-    """A whole experiment. `Recipe.load("digit-scenes/faster-rcnn")` reads a shipped one."""
+    """A whole experiment. `Recipe.load("digit-scenes/faster-rcnn")` reads a shipped one.
+
+    A file may name another recipe as its `base` and say only what differs (see `workbench.training.recipe_files`);
+    a `Recipe` itself holds every value.
+    """
 
     name: str = "unnamed"
     data: DataSpec
@@ -99,10 +104,13 @@ class Recipe(Section):
     def from_dict(cls, values: Any, *, source: str = "recipe", trial: bool = True) -> Recipe:
         """Check plain data; RecipeError names the key, what was expected and what came.
 
+        values: keys and values, maybe with a `base` (see `workbench.training.recipe_files`).
         trial: see also whether the parts fit together, which imports torch and builds the detector without memory.
         """
         if not isinstance(values, dict):
             raise RecipeError(f"{source}: expected keys and values, got {type(values).__name__}")
+        if "base" in values:
+            values = resolve(recipe_layers(values, source))
         try:
             return cls.model_validate(values, context={"trial": trial})
         except ValidationError as error:
@@ -112,19 +120,13 @@ class Recipe(Section):
     @classmethod
     def load(cls, name_or_path: str | Path, *, trial: bool = True) -> Recipe:
         """A shipped recipe by name (`digit-scenes/faster-rcnn`), or a YAML file; `trial` as in `from_dict`."""
-        path = _find(name_or_path)
-        try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise RecipeError(f"{path} is not readable YAML: {error}") from None
-        except OSError as error:
-            raise RecipeError(f"{path} cannot be read: {error.strerror}") from None
-        return cls.from_dict(values, source=str(path), trial=trial)
+        layers = load_layers(name_or_path)
+        return cls.from_dict(resolve(layers), source=layers[-1].source, trial=trial)
 
     @classmethod
     def shipped(cls) -> list[str]:
         """Names of the recipes that come with the workbench."""
-        return sorted(str(path.relative_to(RECIPES).with_suffix("")) for path in RECIPES.rglob("*.yaml"))
+        return shipped_names()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data with every value spelled out."""
@@ -149,7 +151,7 @@ class Recipe(Section):
         """A changed copy: `replace({"optimizer.weight_decay": 0, "stages.0.steps": 100}, seed=1)`."""
         changed = deepcopy(self.to_dict())
         for key, value in {**(overrides or {}), **values}.items():
-            _assign(changed, key, value.model_dump(mode="json") if isinstance(value, Section) else value)
+            assign(changed, key, value.model_dump(mode="json") if isinstance(value, Section) else value)
         return Recipe.from_dict(changed, source=f"{self.name} with changes")
 
     @property
@@ -173,48 +175,63 @@ def _misfits(recipe: Recipe) -> Iterator[str]:
     """Reasons why the parts of a recipe do not fit together. Detectors are tried without memory or weights."""
     if recipe.batch_size % recipe.processes:
         yield f"batch_size: {recipe.batch_size} images cannot be divided over {recipe.processes} processes"
-    if recipe.hardener is not None and recipe.detector.get("kind") in WITHOUT_ROIS:
-        yield f"hardener: it acts between RoI pooling and the head, and {recipe.detector['kind']} has no RoIs"
-    without = recipe.detector.get("kind") in (*WITHOUT_ROIS, *WHOLE_IMAGES)
-    for number, stage in enumerate(recipe.stages):
-        mines = stage.harden and (recipe.detector.get("roi") or {}).get("mining")
-        if stage.positive_fraction is not None and (without or mines):
-            yield f"stages.{number}.positive_fraction: no RoIs are drawn; leave it out"
-    for key in ("validation", "test"):
-        if recipe.detector.get("kind") == "rpn" and getattr(recipe, key) is not None:
-            yield f"{key}: a region proposal network gives no detections; leave it out and use proposal_recall"
-    yield from _task_misfits(recipe)
     misfits, learns = _try_players(_players(recipe))
     yield from misfits
+    name = recipe.detector.get("kind")
+    if name in DETECTORS:
+        yield from _detector_misfits(recipe, DETECTORS.class_of(name))
     if not learns and any(stage.train == "hardener" for stage in recipe.stages):
         why = "it has no parameters" if recipe.hardener else "there is none"
         yield f"stages: one trains the hardener, but {why}"
 
 
-def _task_misfits(recipe: Recipe) -> Iterator[str]:
-    """What asks a classifier's data, changes or hardener of something else, or the other way round."""
-    kind, occlusion = recipe.detector.get("kind"), recipe.data.options.get("occlusion")
+def _detector_misfits(recipe: Recipe, kind: type[Detector]) -> Iterator[str]:
+    """What asks something of a detector, its data or hardener that their kinds cannot do."""
+    for number, stage in enumerate(recipe.stages):
+        mines = stage.harden and (recipe.detector.get("roi") or {}).get("mining")
+        if stage.positive_fraction is not None and (kind.hardens != "maps" or mines):
+            yield f"stages.{number}.positive_fraction: no RoIs are drawn; leave it out"
+    if kind.needs_start and recipe.start is None:
+        yield f"start: a {kind.kind} begins from a trained detector; name one, its file or run"
+    for key in ("validation", "test"):
+        if kind.task == "detection" and not kind.gives_detections and getattr(recipe, key) is not None:
+            yield f"{key}: {kind.kind} gives no detections; leave it out and use proposal_recall"
+    learns_from = "detection" if kind.task == "detection" else "classification"
     for key in ("data", "validation", "test"):
         spec = getattr(recipe, key)
-        if spec is not None and kind in WHOLE_IMAGES and spec.name in DETECTION:
-            yield f"{key}.name: {spec.name} has objects, and a {kind} needs images of one class, such as digits"
-        if spec is not None and kind not in WHOLE_IMAGES and spec.name in CLASSIFICATION:
-            yield f"{key}.name: {spec.name} has images of one class; use it with detector.kind: classifier"
-    augment = recipe.augment
+        known = spec is not None and spec.name in DATASETS
+        if known and DATASETS.class_of(spec.name).task != learns_from:
+            yield f"{key}.name: {_other_task(spec.name, kind)}"
     for key in ("crop", "affine", "erase", "paste"):
-        if getattr(augment, key) is not None and kind not in WHOLE_IMAGES:
+        if getattr(recipe.augment, key) is not None and kind.task == "detection":
             yield f"augment.{key}: boxes would not follow; it is for detector.kind: classifier"
-    parts = recipe.hardener if isinstance(recipe.hardener, list) else [recipe.hardener or {}]
-    needs = ["augment.paste"] if augment.paste is not None else []
-    needs += ["hardener: dfv"] if any(part.get("kind") == "dfv" for part in parts) else []
-    if kind == "classifier" and recipe.data.name != "ar" and not occlusion and occlusion != {}:
-        yield from (f"{need} needs pairs of clean and occluded images; give data.options.occlusion" for need in needs)
-    if occlusion and recipe.data.split != "train":
+    if kind.task == "classification" and recipe.data.name in DATASETS:
+        yield from _pair_misfits(recipe, DATASETS.class_of(recipe.data.name))
+    if recipe.data.options.get("occlusion") and recipe.data.split != "train":
         yield f"data.split: {recipe.data.split!r} with occlusion is made for tests; the pairs belong to split train"
-    if augment.paste is not None and recipe.data.name == "ar":
-        yield "augment.paste: the occlusion of ar is real, there are no patterns to paste"
-    if kind == "dfv-decoder" and recipe.start is None:
-        yield "start: a decoder decodes the vectors of a trained classifier; name one, its file or run"
+
+
+def _other_task(data: str, kind: type[Detector]) -> str:
+    if kind.task == "detection":
+        return f"{data} has images of one class; use it with detector.kind: classifier"
+    return f"{data} has objects, and a {kind.kind} needs images of one class, such as digits"
+
+
+def _pair_misfits(recipe: Recipe, data: type[Dataset]) -> Iterator[str]:
+    """What needs pairs of clean and occluded images that the data do not have."""
+    occlusion, pastes = recipe.data.options.get("occlusion"), recipe.augment.paste is not None
+    kinds = [part.get("kind") for part in _parts(recipe.hardener)]
+    needs = ["augment.paste"] if pastes else []
+    needs += [f"hardener: {kind}" for kind in kinds if kind in HARDENERS and HARDENERS.class_of(kind).needs_pairs]
+    if not data.occludes and not occlusion and occlusion != {}:
+        yield from (f"{need} needs pairs of clean and occluded images; give data.options.occlusion" for need in needs)
+    if pastes and data.occludes:
+        yield f"augment.paste: the occlusion of {data.kind} is real, there are no patterns to paste"
+
+
+def _parts(hardener: dict[str, Any] | list[dict[str, Any]] | None) -> list[dict[str, Any]]:
+    """The sections of a hardener, one of each method."""
+    return hardener if isinstance(hardener, list) else [hardener or {}]
 
 
 def _players(recipe: Recipe) -> str:
@@ -236,31 +253,18 @@ def _try_players(players: str) -> tuple[tuple[str, ...], bool]:
     misfits, hardener = [], None
     try:
         hardener = build_hardener(config)
-    except (RecipeError, TypeError, ValueError) as error:
+    except RecipeError as error:
         misfits.append(_at("hardener", error))
     try:
         with torch.device("meta"):
             build_detector(detector, ("object",), hardener, pretrained=False)  # adversaries get their network
-    except (RecipeError, TypeError, ValueError) as error:
+    except RecipeError as error:
         misfits.append(_at("detector", error))
     return tuple(misfits), hardener is not None and any(True for _ in hardener.parameters())
 
 
 def _at(key: str, error: Exception) -> str:
     return str(error) if str(error).startswith(f"{key}.") else f"{key}: {error}"
-
-
-def _find(name_or_path: str | Path) -> Path:
-    path = Path(name_or_path).expanduser()
-    if path.suffix in {".yaml", ".yml"} or path.is_file():
-        if not path.is_file():
-            raise RecipeError(f"there is no recipe file {path}")
-        return path
-    shipped = RECIPES / f"{name_or_path}.yaml"
-    if not shipped.resolve().is_relative_to(RECIPES) or not shipped.is_file():
-        hint = did_you_mean(str(name_or_path), Recipe.shipped())
-        raise RecipeError(f"there is no recipe {str(name_or_path)!r}{hint}")
-    return shipped
 
 
 def _explain(error: ValidationError) -> Iterator[str]:
@@ -275,22 +279,3 @@ def _explain(error: ValidationError) -> Iterator[str]:
             yield item["msg"]
         else:
             yield f"{path}: {item['msg']}, got {item['input']!r}"
-
-
-def _assign(tree: dict[str, Any], dotted: str, value: Any) -> None:
-    """Set `a.b.0.c` in nested dicts and lists; a missing dict on the way is made, a missing index refused."""
-    parts, node = dotted.split("."), tree
-    for depth, (part, following) in enumerate(zip(parts, [*parts[1:], None], strict=True)):
-        place = ".".join(parts[:depth])
-        if isinstance(node, list):
-            if not part.isdigit() or int(part) >= len(node):
-                raise RecipeError(f"{dotted!r} leads nowhere: {place} has entries 0 to {len(node) - 1}, not {part!r}")
-            part = int(part)
-        elif not isinstance(node, dict):
-            raise RecipeError(f"{dotted!r} leads nowhere: {place} is {node!r}, which has no parts")
-        if following is None:
-            node[part] = value
-            return
-        if isinstance(node, dict) and node.get(part) is None:
-            node[part] = [] if following.isdigit() else {}
-        node = node[part]

@@ -195,14 +195,12 @@ class Run:
         state = load_checkpoint(self._checkpoint(checkpoint))
         own = state["detector"]
         weights = own if state["ema"] is None else state["ema"]["state"]
-        kept = {name: own[name] if name.startswith("hardener.") else value for name, value in weights.items()}
-        if not hardener:
-            kept = {name: value for name, value in kept.items() if not name.startswith("hardener.")}
+        kept = {name: value for name, value in weights.items() if not name.startswith("hardener.")}
+        if hardener:
+            kept |= {name: value for name, value in own.items() if name.startswith("hardener.")}
         player = build_hardener(self.recipe.hardener) if hardener else None
         detector = build_detector(self.recipe.detector, state["classes"], player, pretrained=False)
         detector.load_state_dict(kept)
-        if player is not None:
-            player.recall(state.get("hardener", {}))
         return detector.eval()
 
     @property

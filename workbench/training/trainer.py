@@ -23,7 +23,8 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from workbench.data import Dataset
-from workbench.detectors import Detector, begin_from, build_detector, save_detector
+from workbench.detectors import Detector, build_detector, save_detector, start_from
+from workbench.detectors.base import HasDifferences, asked
 from workbench.errors import RunError
 from workbench.evaluation import Result, evaluate
 from workbench.hardeners import build_hardener
@@ -90,7 +91,7 @@ class Training:
         if recipe.hardener is not None and detector.hardener is None:
             raise RunError(f"{recipe.detector['kind']} leaves its hardener out: the run would be a baseline")
         if not fresh and not checkpoint.checkpoints(folder):
-            fresh_layers = begin_from(detector, recipe.start)
+            fresh_layers = start_from(detector, recipe.start)
             log.info("begins from %s; layers for other classes start anew: %s", recipe.start, fresh_layers)
         self.detector: Detector = detector.to(world.device)
         self.learns = {name for name, parameter in detector.named_parameters() if parameter.requires_grad}
@@ -199,7 +200,7 @@ class Training:
         if hardener is not None and hardener.active:
             self.world.share(self.detector.buffers())  # so that all processes have the same running statistics
             with self._autocast():
-                hardener.begin_epoch(lambda: self.detector.differences(self.data.pairs))
+                hardener.begin_epoch(lambda: asked(self.detector, HasDifferences).differences(self.data.pairs))
 
     def _batches(self, last: int) -> DataLoader:
         return step_loader(
@@ -271,7 +272,6 @@ class Training:
             "fingerprint": self.recipe.fingerprint(), "seconds": time.monotonic() - self.began,
             "detector": self.detector.state_dict(), "ema": None if self.ema is None else self.ema.saveable(),
             "optimizer": optimizer.state_dict(), "meters": meters,
-            "hardener": {} if self.detector.hardener is None else self.detector.hardener.memory(),
         }  # fmt: skip
         ends = {span.last for span in self.spans}
         checkpoint.save_checkpoint(self.folder, state, keep=self.recipe.keep, stage_ends=ends)
@@ -283,8 +283,6 @@ class Training:
         if state["fingerprint"] != self.recipe.fingerprint():
             raise RunError(f"{self.folder} holds checkpoints of another recipe; choose another folder")
         self.detector.load_state_dict(state["detector"])
-        if self.detector.hardener is not None:
-            self.detector.hardener.recall(state.get("hardener", {}))
         if self.ema is not None:
             self.ema = optimisation.RunningMean.restored(self.detector, state["ema"], decay=self.ema.decay)
         self.step, self.seconds, self.optimizer_state = state["step"], state["seconds"], state["optimizer"]

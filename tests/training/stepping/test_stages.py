@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import pytest
 import torch
+from stages import stage
 
 from workbench.detectors import build_detector
 from workbench.hardeners import build_hardener
 from workbench.training.recipe import Recipe
-from workbench.training.recipe_sections import Stage
 from workbench.training.stepping.stages import select_players
 
 SMALL = {"kind": "faster-rcnn", "backbone": {"name": "small"}, "min_size": None}
 
 
-def enter(detector, **stage) -> None:
+def begin(detector, **options) -> None:
     learns = {name for name, _ in detector.named_parameters()}
-    select_players(detector, Stage(steps=1, lr=1.0, **stage), learns)
+    select_players(detector, stage(**options), learns)
 
 
 def test_a_stage_can_leave_mining_and_jitter_out(monkeypatch):
@@ -33,7 +33,7 @@ def test_a_stage_can_leave_mining_and_jitter_out(monkeypatch):
     loss = head.roi_losses
     monkeypatch.setattr(head, "roi_losses", lambda *given: counts.append(len(given[0])) or loss(*given))
     for harden in (False, True):
-        enter(detector, harden=harden)
+        begin(detector, harden=harden)
         detector.losses([torch.rand(3, 64, 64)], [target], torch.Generator().manual_seed(0))
         assert asked == (["move", "mine", "turn"] if harden else [])
     assert counts[0] == 4, "drawn, as in plain training"
@@ -48,17 +48,31 @@ def test_a_stage_can_say_how_many_rois_are_objects():
     boxes = [torch.cat([near.repeat(20, 1), far.repeat(20, 1)])]
     counts = []
     for fraction in (None, 0.75):
-        enter(detector, positive_fraction=fraction)
+        begin(detector, positive_fraction=fraction)
         _, (labels,), *_ = detector.roi_heads.sample(boxes, [target])
         counts.append((len(labels), int((labels > 0).sum())))
     assert counts == [(8, 2), (8, 6)]
+
+
+def test_a_detector_passes_a_stage_on_to_its_hardener():
+    detector = build_detector(SMALL, ("a",), build_hardener([{"kind": "asdn"}, {"kind": "random-dropout"}]))
+    detector.begin_stage(stage("hardener"))
+    assert not detector.training
+    assert not detector.backbone.training
+    assert detector.hardener.hardeners[0].learning == "hardener"
+    assert all(part.training and part.active for part in detector.hardener.modules() if hasattr(part, "active"))
+    detector.begin_stage(stage("both", harden=False))
+    assert detector.training
+    assert detector.backbone.training
+    assert detector.hardener.hardeners[0].learning == "both"
+    assert not any(part.active for part in detector.hardener.modules() if hasattr(part, "active"))
 
 
 @pytest.mark.parametrize("hardener", [{"kind": "asdn"}, {"kind": "astn"}, [{"kind": "asdn"}, {"kind": "astn"}]])
 @pytest.mark.parametrize("kind", ["faster-rcnn", "fast-rcnn"])
 def test_an_adversary_alone_takes_a_step_on_images_without_objects(kind, hardener):
     detector = build_detector(SMALL | {"kind": kind, "pyramid": True}, ("a",), build_hardener(hardener))
-    enter(detector, train="hardener")
+    begin(detector, train="hardener")
     nothing = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.long)}
     target = nothing | {"proposals": torch.tensor([[5.0, 5, 40, 40]])}
     losses = detector.losses([torch.rand(3, 64, 64)], [target], torch.Generator().manual_seed(0))

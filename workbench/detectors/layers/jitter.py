@@ -11,14 +11,17 @@ It does not help much where proposals vary by themselves: a region proposal netw
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from workbench.errors import RecipeError
 from workbench.hardeners.astn import rotate
 from workbench.hardeners.base import uniform
-from workbench.options import check_options
+from workbench.options import Number, check_options
+
+Stretch = Annotated[float, Field(ge=1, allow_inf_nan=False)]  #: largest factor, either way
 
 
 class Jitter:
@@ -34,14 +37,14 @@ class Jitter:
         RecipeError: an option outside its range.
     """
 
-    def __init__(self, *, scale: float = 1.2, aspect: float = 1.2, rotation: float = 10.0, clean_images: int = 1):
-        for name, value in (("scale", scale), ("aspect", aspect)):
-            if value < 1:
-                raise RecipeError(f"roi.jitter.{name} is {value}; expected a factor of at least 1")
-        if not 0 <= rotation <= 180:
-            raise RecipeError(f"roi.jitter.rotation is {rotation}; expected degrees in 0..180")
-        if clean_images < 0:
-            raise RecipeError(f"roi.jitter.clean_images is {clean_images}; expected at least 0")
+    def __init__(
+        self,
+        *,
+        scale: Stretch = 1.2,
+        aspect: Stretch = 1.2,
+        rotation: Annotated[float, Field(ge=0, le=180)] = 10.0,
+        clean_images: Number = 1,
+    ):
         self.scale = scale
         self.aspect = aspect
         self.rotation = rotation

@@ -19,9 +19,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from workbench.errors import RecipeError
-
 BY_FORM = "by form"  #: the value of an option that its form decides
+Form = Literal["thesis", "released", "torchvision", "torchvision-v2"]
 ByForm = Literal["by form"]
 THESIS = {
     "normaliser": "image",
@@ -53,9 +52,7 @@ FORMS = {
 }
 
 
-def with_form(form: str, given: dict[str, object]) -> dict[str, object]:
-    """`given`, with what is left to the form filled in. Raises RecipeError for a form that does not exist."""
-    if form not in FORMS:
-        raise RecipeError(f"detector.form {form!r} does not exist; choose one of {list(FORMS)}")
+def with_form(form: Form, given: dict[str, object]) -> dict[str, object]:
+    """`given`, with what is left to the form filled in."""
     said = {name: value for name, value in given.items() if not (isinstance(value, str) and value == BY_FORM)}
     return FORMS[form] | said

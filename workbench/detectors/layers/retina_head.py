@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +19,7 @@ from workbench.detectors.layers.backbones import SmallBackbone, check_backbone, 
 from workbench.detectors.layers.fpn import Pyramid
 from workbench.errors import RecipeError
 from workbench.losses import prior_bias
-from workbench.options import check_options
+from workbench.options import Factor, check_options
 
 NORMS = {None: None, "group": partial(nn.GroupNorm, 32)}
 
@@ -161,11 +162,7 @@ class BoxLoss:
         RecipeError: a kind or a beta that does not exist.
     """
 
-    def __init__(self, *, kind: str = "smooth-l1", beta: float = 0.11):
-        if kind not in ("smooth-l1", "giou"):
-            raise RecipeError(f"detector.box_loss.kind {kind!r} does not exist; choose 'smooth-l1' or 'giou'")
-        if beta < 0:
-            raise RecipeError(f"detector.box_loss.beta is {beta}; expected at least 0")
+    def __init__(self, *, kind: Literal["smooth-l1", "giou"] = "smooth-l1", beta: Factor = 0.11):
         self.kind, self.beta = kind, beta
 
     def __call__(self, coder: BoxCoder, deltas: Tensor, anchors: Tensor, truth: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 The hardener seam is `losses`: after pooling and before the head. Mining (which RoIs count) comes before it, on
 features as they are, and jitter of the proposals before that. Module and parameter names are torchvision's
-(`box_head`, `box_predictor`). A mask branch, where there is one (`learn_masks`), has its own features, unhardened.
+(`box_head`, `box_predictor`). What else is predicted of an RoI is a branch, with features of its own, unhardened.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from torchvision.models.detection.faster_rcnn import TwoMLPHead
 from torchvision.ops import batched_nms, clip_boxes_to_image
 
 from workbench.detectors.layers.box_heads import DropoutHead
+from workbench.detectors.layers.branches import HoldsBranches, RoIBranch, RoISamples
 from workbench.detectors.layers.head_score import TwoLayerScore
 from workbench.detectors.layers.jitter import build_jitter
-from workbench.detectors.layers.mask_head import own_masks, project
 from workbench.detectors.layers.matching import balanced_sample, match_boxes
 from workbench.detectors.layers.roi_pool import PyramidPool
 from workbench.losses import build_mining
 from workbench.options import Count, Factor, Share
-from workbench.types import Detections, HeadLayout, RoIBatch, Score
+from workbench.types import Detections, HeadLayout, RoIBatch, Score, TrainingStage
 
 
 class Conv5Head(nn.Module):
@@ -38,7 +38,7 @@ class Conv5Head(nn.Module):
         return self.layer4(features).mean(dim=(2, 3))
 
 
-class RoIHead(nn.Module):
+class RoIHead(HoldsBranches[RoIBranch], nn.Module):
     """Classifies and refines proposals.
 
     Args:
@@ -84,16 +84,15 @@ class RoIHead(nn.Module):
         self.positive_fraction = positive_fraction
         self.mining = build_mining(mining)
         self.jitter = build_jitter(jitter)
-        self.harder = True  #: False: a stage of plain training, without mining and jitter
-        self.stage_fraction: float | None = None  #: what a stage says in place of positive_fraction
+        self.harden = True  #: False: a stage of plain training, without mining and jitter
+        self.stage_fraction: float | None = None  #: what a stage asks for in place of positive_fraction
         self.score_threshold = score_threshold
         self.nms_iou = nms_iou
         self.max_detections = max_detections
-        self.mask_head: nn.Module | None = None
 
-    def learn_masks(self, pool: PyramidPool, head: nn.Module, predictor: nn.Module) -> None:
-        """Have a mask branch from now on: pooled features [R, C, s, s] → head → predictor, torchvision's modules."""
-        self.mask_roi_pool, self.mask_head, self.mask_predictor = pool, head, predictor
+    def begin_stage(self, stage: TrainingStage) -> None:
+        """Mining and jitter sit out a stage of plain training; a stage may have its own share of objects."""
+        self.harden, self.stage_fraction = stage.harden, stage.positive_fraction
 
     def score(self) -> Score:
         """The head as a function of pooled features, its parameters frozen."""
@@ -135,56 +134,30 @@ class RoIHead(nn.Module):
         hardener: nn.Module | None = None,
         generator: torch.Generator | None = None,
     ) -> dict[str, Tensor]:
-        """`classifier` and `box` losses on the RoIs that count; `adversary` and `mask` where these are learned."""
+        """`classifier` and `box` on the RoIs that count, `adversary` where it learns, and those of the branches."""
         source = torch.default_generator if generator is None else generator
-        mining, jitter = (self.mining, self.jitter) if self.harder else (None, None)
-        rois, labels, truth, owners = self.sample(proposals, targets, generator)
+        mining, jitter = (self.mining, self.jitter) if self.harden else (None, None)
+        rois = self.sample(proposals, targets, generator)
         if jitter is not None:
-            rois = jitter.move(rois, source)
+            rois = rois._replace(boxes=jitter.move(rois.boxes, source))
         if mining is not None:
-            kept = self.mine(features, rois, labels, truth)
-            rois, labels, truth, owners = (_rows(part, kept) for part in (rois, labels, truth, owners))
-        pooled = self.pool(features, rois)
+            rois = rois.take(self.mine(features, rois.boxes, rois.labels, rois.truth))
+        pooled = self.pool(features, rois.boxes)
         if jitter is not None:
-            pooled = jitter.turn(pooled, [len(boxes) for boxes in rois], source)
+            pooled = jitter.turn(pooled, [len(boxes) for boxes in rois.boxes], source)
         adversary = None
         if hardener is not None:
-            hardened = hardener(self.batch(pooled, rois, labels, generator))
+            hardened = hardener(self.batch(pooled, rois.boxes, rois.labels, generator))
             pooled, adversary = hardened.features, hardened.adversary_loss
         logits, deltas = self.box_predictor(self.learn(pooled, generator))
-        classifier, box = self.roi_losses(logits, deltas, rois, labels, truth)
+        classifier, box = self.roi_losses(logits, deltas, rois.boxes, rois.labels, rois.truth)
         count = max(1, len(logits))
         losses = {"classifier": classifier.sum() / count, "box": box.sum() / count}
         if adversary is not None:
             losses["adversary"] = adversary
-        if self.mask_head is not None:
-            losses["mask"] = self.mask_loss(features, rois, labels, owners, targets)
+        for branch in self.branches:
+            losses |= branch.losses(features, rois, targets)
         return losses
-
-    def mask_loss(
-        self,
-        features: list[Tensor],
-        rois: list[Tensor],
-        labels: list[Tensor],
-        owners: list[Tensor],
-        targets: list[dict[str, Tensor]],
-    ) -> Tensor:
-        """Binary cross entropy of the true class's mask, the mean over all cells of the RoIs that are objects."""
-        kept = [torch.where(label > 0)[0] for label in labels]
-        rois, owners = _rows(rois, kept), _rows(owners, kept)
-        logits = self._mask_logits(features, rois, _rows(labels, kept))
-        parts = zip(targets, rois, owners, strict=True)
-        goals = torch.cat([project(target["masks"], *part, logits.shape[-1]) for target, *part in parts])
-        total = F.binary_cross_entropy_with_logits(logits, goals, reduction="sum")
-        return total / max(1, logits.numel())
-
-    def masks(self, features: list[Tensor], boxes: list[Tensor], labels: list[Tensor]) -> list[Tensor]:
-        """Masks [N, 2s, 2s] in 0..1 within the boxes [N, 4] of each image, of objects of class `labels` [N]."""
-        return list(self._mask_logits(features, boxes, labels).sigmoid().split([len(box) for box in boxes]))
-
-    def _mask_logits(self, features: list[Tensor], boxes: list[Tensor], labels: list[Tensor]) -> Tensor:
-        pooled = self.mask_roi_pool(features, boxes)
-        return own_masks(self.mask_head, self.mask_predictor, pooled, torch.cat(labels))
 
     def roi_losses(
         self, logits: Tensor, deltas: Tensor, rois: list[Tensor], labels: list[Tensor], truth: list[Tensor]
@@ -225,28 +198,28 @@ class RoIHead(nn.Module):
         proposals: list[Tensor],
         targets: list[dict[str, Tensor]],
         generator: torch.Generator | None = None,
-    ) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
-        """RoIs [S, 4], their labels [S], the boxes [S, 4] they should become and whose [S] these are, of each image.
+    ) -> RoISamples:
+        """The RoIs of each image to learn from; with mining these are all.
 
-        The ground truth joins the proposals, so that every object is seen. With mining these are all RoIs.
+        The ground truth joins the proposals, so that every object is seen.
         """
-        rois, labels, truth, owners = [], [], [], []
+        found = RoISamples([], [], [], [])
         for boxes, target in zip(proposals, targets, strict=True):
             objects = target["boxes"]
             boxes = torch.cat([boxes, objects.to(boxes.dtype)])
             index, state = match_boxes(boxes, objects, self.matcher, self.background_from)
             label = target["labels"][index] * (state == 1) if len(objects) else state
             label = torch.where(state < 0, torch.full_like(label, -1), label)
-            if self.mining is None or not self.harder:
+            if self.mining is None or not self.harden:
                 fraction = self.positive_fraction if self.stage_fraction is None else self.stage_fraction
                 drawn = balanced_sample(label, self.samples, fraction, generator)
             else:
                 drawn = torch.where(label >= 0)[0]
-            rois.append(boxes[drawn])
-            labels.append(label[drawn])
-            truth.append(objects[index[drawn]] if len(objects) else torch.zeros_like(boxes[drawn]))
-            owners.append(index[drawn])
-        return rois, labels, truth, owners
+            found.boxes.append(boxes[drawn])
+            found.labels.append(label[drawn])
+            found.truth.append(objects[index[drawn]] if len(objects) else torch.zeros_like(boxes[drawn]))
+            found.owners.append(index[drawn])
+        return found
 
     def probabilities(self, features: list[Tensor], boxes: list[Tensor]) -> list[Tensor]:
         """Class probabilities [N, K+1] of the boxes [N, 4] of each image."""
@@ -276,8 +249,3 @@ class RoIHead(nn.Module):
         boxes, scores, labels = boxes[large], scores[large], labels[large]
         keep = batched_nms(boxes, scores, labels, self.nms_iou)[: self.max_detections]
         return Detections(boxes[keep], labels[keep], scores[keep])
-
-
-def _rows(parts: list[Tensor], rows: list[Tensor]) -> list[Tensor]:
-    """Some rows of what each image has."""
-    return [values[some] for values, some in zip(parts, rows, strict=True)]

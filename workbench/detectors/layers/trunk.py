@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead, FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
@@ -24,11 +26,26 @@ from workbench.detectors.layers.pretrained import load_fc
 from workbench.detectors.layers.roi_head import Conv5Head, RoIHead
 from workbench.detectors.layers.roi_max_pool import RoIMaxPool
 from workbench.detectors.layers.roi_pool import PyramidPool, RoIAlign
-from workbench.errors import RecipeError
-from workbench.options import Count, check_options, check_value
+from workbench.errors import RecipeError, nearest
+from workbench.options import Count, Part, check_options
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-POOLINGS: dict[str, type[PyramidPool]] = {"align": RoIAlign, "max": RoIMaxPool}
+Pooling = Literal["align", "max"]
+POOLINGS: dict[Pooling, type[PyramidPool]] = {"align": RoIAlign, "max": RoIMaxPool}
+
+
+class Resize(GeneralizedRCNNTransform):
+    """Resizes, normalises and batches images as torchvision does, and all pixels of targets with them."""
+
+    def resize(self, image: Tensor, target: dict | None = None) -> tuple[Tensor, dict | None]:
+        """The image and its target; torchvision itself resizes `masks` and no other key."""
+        image, target = super().resize(image, target)
+        size = image.shape[-2:]
+        for key, value in (target or {}).items():
+            if value.dtype == torch.uint8 and value.shape[-2:] != size:
+                pixels = F.interpolate(value.reshape(-1, 1, *value.shape[-2:]).float(), size)  # the nearest
+                target[key] = pixels.byte().reshape(*value.shape[:-2], *size)
+        return image, target
 
 
 class KeepSize(GeneralizedRCNNTransform):
@@ -37,6 +54,14 @@ class KeepSize(GeneralizedRCNNTransform):
     def resize(self, image: Tensor, target: dict | None = None) -> tuple[Tensor, dict | None]:
         """The image and its target as they are."""
         return image, target
+
+
+class BoxHead(NamedTuple):
+    """A box head and what the rest of the detector must know of it."""
+
+    module: nn.Module
+    width: int  #: of its vectors
+    pool_size: int  #: cells a side that it takes
 
 
 class Trunk(NamedTuple):
@@ -58,7 +83,7 @@ class Trunk(NamedTuple):
 
 def build_transform(min_size: int | list[int] | None, max_size: int | None) -> GeneralizedRCNNTransform:
     """Resizes, normalises and batches images; see `FasterRCNN.build`."""
-    resize = KeepSize if min_size is None else GeneralizedRCNNTransform
+    resize = KeepSize if min_size is None else Resize
     return resize(min_size or 0, max_size or 10**6, IMAGENET_MEAN, IMAGENET_STD)
 
 
@@ -119,53 +144,68 @@ def build_roi_head(
     num_classes: int,
     *,
     head: dict | None,
-    pooling: str,
+    pooling: Pooling,
     pool_size: int | None,
     canonical_size: float,
     roi: dict | None,
 ) -> RoIHead:
     """Pooling, box head and predictor for K classes; see `FasterRCNN.build`. Raises RecipeError."""
     options = check_options("detector.roi", RoIHead, roi or {}, given=("pool", "box_head", "box_predictor"))
-    box_head, vector, pool_size = _box_head(head or {}, trunk, pool_size)
-    if pooling not in POOLINGS:
-        raise RecipeError(f"detector.pooling {pooling!r} does not exist; choose one of {sorted(POOLINGS)}")
-    pool = POOLINGS[pooling](trunk.strides, size=pool_size, canonical_size=canonical_size)
+    box_head, vector, cells = _box_head(head or {}, trunk, pool_size)
+    pool = POOLINGS[pooling](trunk.strides, size=cells, canonical_size=canonical_size)
     predictor = FastRCNNPredictor(vector, num_classes + 1)
     return RoIHead(pool, box_head, predictor, **options)
 
 
-def _head_options(
-    kind: str, width: Count, dropout: float, pretrained: bool, layers: Sequence[Count], norm: str | None
-) -> None:
-    """Types of what `head` may hold; which of it, the kind says."""
-
-
-def _box_head(head: dict, trunk: Trunk, pool_size: int | None) -> tuple[nn.Module, int, int]:
-    """The box head, the length of its vectors and the pooled size it takes."""
-    kind = head.get("kind", "two-fc")
-    known = ["kind", "width", *(["layers", "norm"] if kind == "conv-fc" else ["dropout", "pretrained"])]
-    unknown = sorted(set(head) - set(known))
-    if unknown:
-        raise RecipeError(f"detector.head.{unknown[0]} does not exist; there are {', '.join(known)}")
-    for key, value in head.items():
-        check_value(f"detector.head.{key}", _head_options, key, value)
-    if kind == "conv5":
-        if trunk.conv5 is None:
-            raise RecipeError("detector.head.kind: conv5 needs a ResNet and pyramid: false")
-        return trunk.conv5, 2 * trunk.channels, pool_size or 14
-    if kind == "conv-fc":
-        size, width = pool_size or 7, head.get("width", 1024)
-        layers = list(head.get("layers", (256, 256, 256, 256)))
-        norm = norm_layer(head.get("norm", "batch"), "detector.head.norm")
-        return FastRCNNConvFCHead((trunk.channels, size, size), layers, [width], norm), width, size
-    if kind != "two-fc":
-        raise RecipeError(f"detector.head.kind {kind!r} does not exist; choose 'two-fc', 'conv-fc' or 'conv5'")
-    size, width = pool_size or (6 if trunk.name == "alexnet" else 7), head.get("width", 4096 if trunk.plain else 1024)
-    dropout = head.get("dropout", 0.5 if trunk.plain else 0.0)
-    if not 0 <= dropout < 1:
-        raise RecipeError(f"detector.head.dropout: {dropout} is no share that can be dropped, 0 <= dropout < 1")
+def _two_fc(
+    trunk: Trunk,
+    pool_size: int | None,
+    *,
+    width: Count | None = None,
+    dropout: Part | None = None,
+    pretrained: bool = True,
+) -> BoxHead:
+    """fc6 and fc7; those of VGG16 and AlexNet have width 4096, dropout and ImageNet weights."""
+    size = pool_size or (6 if trunk.name == "alexnet" else 7)
+    width = width or (4096 if trunk.plain else 1024)
+    dropout = (0.5 if trunk.plain else 0.0) if dropout is None else dropout
     inputs = trunk.channels * size**2
     fc = DropoutHead(inputs, width, dropout=dropout) if dropout else TwoMLPHead(inputs, width)
-    if trunk.weights is not None and head.get("pretrained", True):
+    if trunk.weights is not None and pretrained:
         load_fc(fc, trunk.name, trunk.weights)
-    return fc, width, size
+    return BoxHead(fc, width, size)
+
+
+def _conv_fc(
+    trunk: Trunk,
+    pool_size: int | None,
+    *,
+    width: Count = 1024,
+    layers: Sequence[Count] = (256, 256, 256, 256),
+    norm: str | None = "batch",
+) -> BoxHead:
+    """3x3 convolutions and one linear layer, as torchvision's v2 detectors have."""
+    size = pool_size or 7
+    shape = (trunk.channels, size, size)
+    head = FastRCNNConvFCHead(shape, list(layers), [width], norm_layer(norm, "detector.head.norm"))
+    return BoxHead(head, width, size)
+
+
+def _conv5(trunk: Trunk, pool_size: int | None) -> BoxHead:
+    """The last stage of a ResNet, averaged."""
+    if trunk.conv5 is None:
+        raise RecipeError("detector.head.kind: conv5 needs a ResNet and pyramid: false")
+    return BoxHead(trunk.conv5, 2 * trunk.channels, pool_size or 14)
+
+
+HEADS: dict[str, Callable[..., BoxHead]] = {"two-fc": _two_fc, "conv-fc": _conv_fc, "conv5": _conv5}
+
+
+def _box_head(head: dict, trunk: Trunk, pool_size: int | None) -> BoxHead:
+    options = {"kind": "two-fc"} | head
+    kind = options.pop("kind")
+    if kind not in HEADS:
+        known = list(HEADS)
+        raise RecipeError(f"detector.head.kind {kind!r} does not exist{nearest(kind, known)}; choose one of {known}")
+    make, given = HEADS[kind], ("trunk", "pool_size")
+    return make(trunk, pool_size, **check_options("detector.head", make, options, given=given))

@@ -2,10 +2,10 @@
 
 The paper begins two fully connected layers of each adversary with the weights of the detector's fc6 and fc7 and adds
 an output layer ("its own separate fully connected layers", sec. 4.2). A hardener knows no detector, so the detector
-hands its `HeadLayout` to `adopt` when it is built. The weights are copied when the adversary first learns, not when
-it is built: with ImageNet weights that makes little difference, but a head that began at random (feature pyramids)
-is worth copying only after the stage that trained it. A flag among the weights says that it was done, so that a run
-that is resumed goes on with what it has learned.
+hands its `HeadLayout` to `bind_head` when it is built. The weights are copied when the adversary first learns, not
+when it is built: with ImageNet weights that makes little difference, but a head that began at random (feature
+pyramids) is worth copying only after the stage that trained it. A flag among the weights says that it was done, so
+that a run that is resumed goes on with what it has learned.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from workbench.errors import WorkbenchError
 from workbench.hardeners.base import Hardener
-from workbench.types import HeadLayout, RoIBatch
+from workbench.types import HeadLayout, RoIBatch, TrainingStage
 
 LARGEST_MAP = 7  #: cells per side that fully connected layers see where the head has none to copy
 
@@ -65,21 +65,22 @@ class Adversary(Hardener):
     def __init__(self) -> None:
         super().__init__()
         self.net: nn.Module | None = None
-        self.learning = "both"  #: what `enter` was told last
+        self.learning = "both"  #: who learns in the present stage
         self._figures: dict[str, Tensor] = {}
 
     def build(self, head: HeadLayout) -> nn.Module:
         """The network for a head."""
         raise NotImplementedError
 
-    def adopt(self, head: HeadLayout) -> None:
+    def bind_head(self, layout: HeadLayout) -> None:
         """Build the network; raises RecipeError where the method does not fit the head."""
-        self.net = self.build(head)
+        self.net = self.build(layout)
 
-    def enter(self, train: str) -> None:
+    def begin_stage(self, stage: TrainingStage) -> None:
         """Remember who learns, and begin with the head's weights where that was not done."""
-        self.learning = train
-        if train != "detector" and isinstance(self.net, FullyConnected):
+        super().begin_stage(stage)
+        self.learning = stage.train
+        if stage.train != "detector" and isinstance(self.net, FullyConnected):
             self.net.begin()
 
     @property
@@ -91,12 +92,12 @@ class Adversary(Hardener):
         """The network's outputs in float32."""
         if self.net is None:
             raise WorkbenchError(
-                f"{type(self).__name__} has no network yet: give it to build_detector, or call adopt with the layout "
-                "of a head"
+                f"{type(self).__name__} has no network yet: give it to build_detector, or call bind_head with the "
+                "layout of a head"
             )
         return self.net(features).float()
 
-    def nothing(self) -> Tensor | None:
+    def idle_loss(self) -> Tensor | None:
         """Zero with gradients of zero where nobody else learns, so that such a step can be taken."""
         return 0.0 * sum(parameter.sum() for parameter in self.parameters()) if self.learning == "hardener" else None
 

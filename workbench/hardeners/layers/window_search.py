@@ -32,6 +32,8 @@ def windows(height: int, width: int, *, side: int | None = None, stride: int = 1
         side: of the window, in cells; None takes a third of the map's shorter side, to the nearest whole number.
         stride: cells between positions. The last one of a row or column always touches the edge.
     """
+    if stride < 1:
+        raise RecipeError(f"stride is {stride}; expected a number of cells of at least 1")
     side = max(1, round(min(height, width) / 3)) if side is None else min(side, height, width)
     found = torch.zeros(0, height, width, dtype=torch.bool)
     for top in _starts(height, side, stride):
@@ -58,10 +60,3 @@ def hardest_windows(score: Score, features: Tensor, labels: Tensor, *, stride: i
     """The window of highest loss of each RoI as a map [R, h, w] bool, True inside (M̃ of the paper)."""
     cells = windows(*features.shape[2:], stride=stride).to(features.device)
     return cells[window_losses(score, features, labels, cells).argmax(1)]
-
-
-def check_stride(stride: int) -> int:
-    """`stride` itself, or a RecipeError."""
-    if stride < 1:
-        raise RecipeError(f"hardener.stride is {stride}; expected a number of cells of at least 1")
-    return stride

@@ -130,9 +130,7 @@ def load_checkpoint_detector(path: Path, recipe: Recipe, *, device: torch.device
 
     state = load_checkpoint(path, device=device)
     detector = build_detector(recipe.detector, state["classes"], build_hardener(recipe.hardener), pretrained=False)
-    detector.load_state_dict(state["ema"]["state"] if state["ema"] else state["detector"])
-    if detector.hardener is not None:
-        detector.hardener.recall(state.get("hardener", {}))
+    detector.load_state_dict(state["detector"] | (state["ema"]["state"] if state["ema"] else {}))
     return detector.to(device).eval()
 
 

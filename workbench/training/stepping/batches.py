@@ -116,7 +116,7 @@ def flip_horizontally(image: Tensor, target: Target) -> tuple[Tensor, Target]:
     width = image.shape[-1]
     flipped: dict[str, Any] = dict(target)
     for key, value in target.items():
-        if key.startswith("masks"):
+        if key.startswith("mask"):  # of objects or of the image
             flipped[key] = _like(value, value.flip(-1))
         elif key.startswith("boxes") or key == "proposals":
             left, top, right, bottom = value.as_subclass(Tensor).unbind(-1)

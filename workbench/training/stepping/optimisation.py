@@ -100,12 +100,12 @@ class RunningMean:
     """Exponential running mean of a module's state (Polyak averaging with decay).
 
     Starts fast, so that the first weights are forgotten: decay of update t is min(decay, (1 + t) / (10 + t)).
-    What is not a parameter (BatchNorm statistics) is copied.
+    What is not a parameter (BatchNorm statistics) is copied; extra state, which need not be tensors, is left alone.
     """
 
     def __init__(self, module: nn.Module, *, decay: float):
         self.decay, self.updates = decay, 0
-        self.state = {name: value.detach().clone() for name, value in module.state_dict().items()}
+        self.state = _copy(module)
 
     @classmethod
     def restored(cls, module: nn.Module, saved: dict[str, Any], *, decay: float) -> RunningMean:
@@ -121,12 +121,12 @@ class RunningMean:
     @contextmanager
     def in_place_of(self, module: nn.Module) -> Iterator[None]:
         """Lend the mean to the module; its own state is back afterwards, bit by bit."""
-        own = {name: value.detach().clone() for name, value in module.state_dict().items()}
-        module.load_state_dict(self.state)
+        own = _copy(module)
+        module.load_state_dict(module.state_dict() | self.state)
         try:
             yield
         finally:
-            module.load_state_dict(own)
+            module.load_state_dict(module.state_dict() | own)
 
     @torch.no_grad()
     def update(self, module: nn.Module) -> None:
@@ -136,5 +136,11 @@ class RunningMean:
         present = module.state_dict()
         learned = [name for name, _ in module.named_parameters()]
         torch._foreach_lerp_([self.state[n] for n in learned], [present[n] for n in learned], 1 - decay)
-        for name in present.keys() - set(learned):
+        for name in self.state.keys() - set(learned):
             self.state[name].copy_(present[name])
+
+
+def _copy(module: nn.Module) -> dict[str, Tensor]:
+    """A copy of the parameters and buffers of a module's state, without extra state (`get_extra_state`)."""
+    state = module.state_dict().items()
+    return {name: value.detach().clone() for name, value in state if not name.endswith("_extra_state")}

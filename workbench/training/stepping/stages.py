@@ -7,7 +7,6 @@ from typing import NamedTuple
 from torch import nn
 
 from workbench.detectors import Detector
-from workbench.detectors.layers.roi_head import RoIHead
 from workbench.errors import RunError
 from workbench.training.recipe import Recipe
 from workbench.training.recipe_sections import Stage
@@ -32,10 +31,10 @@ def spans(recipe: Recipe) -> list[Span]:
 
 
 def select_players(detector: Detector, stage: Stage, learns: set[str]) -> dict[str, list[nn.Parameter]]:
-    """Switch on gradients and training mode of the players that a stage trains; their parameters, by player.
+    """Let the detector begin a stage, with gradients for the players that it trains; their parameters, by player.
 
     `learns` names the parameters that the detector was built to train (those of a frozen trunk are not among
-    them). While only the hardener learns, the detector's BatchNorm keeps its statistics.
+    them).
     """
     chosen: dict[str, list[nn.Parameter]] = {}
     for name, parameter in detector.named_parameters():
@@ -45,12 +44,5 @@ def select_players(detector: Detector, stage: Stage, learns: set[str]) -> dict[s
             chosen.setdefault(player, []).append(parameter)
     if not chosen:
         raise RunError(f"a stage trains the {stage.train}, which has no parameters that learn")
-    detector.train(stage.train != "hardener")
-    for part in detector.modules():
-        if isinstance(part, RoIHead):
-            part.harder, part.stage_fraction = stage.harden, stage.positive_fraction
-    if detector.hardener is not None:
-        detector.hardener.train()
-        detector.hardener.active = stage.harden
-        detector.hardener.enter(stage.train)
+    detector.begin_stage(stage)
     return chosen

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import pytest
 import torch
+from stages import stage
 from torch import nn
 from torch.func import functional_call
 from torch.nn import functional as F
@@ -21,7 +23,7 @@ from workbench.hardeners import (
     RandomDropout,
     build_hardener,
 )
-from workbench.hardeners.base import Decision, Hardener
+from workbench.hardeners.base import Decision, Hardener, MaskDecision
 from workbench.types import HeadLayout, RoIBatch, Score
 
 ROIS, CHANNELS, SIZE, CLASSES = 40, 8, 5, 4
@@ -37,7 +39,7 @@ class LearnedGate(Hardener):
     def decide(self, batch: RoIBatch) -> Decision:
         heat = torch.sigmoid(self.conv(batch.features))
         true = batch.score.true_class(batch.features * heat, batch.labels)
-        return Decision((heat > 0.5).float().detach(), true.mean())
+        return MaskDecision((heat > 0.5).float().detach(), adversary_loss=true.mean())
 
 
 HARDENERS = {
@@ -71,7 +73,7 @@ ROTATING = ("astn", "fusion")
 def made(name: str) -> Hardener:
     """A hardener with its network, where it has one."""
     hardener = HARDENERS[name]()
-    hardener.adopt(HeadLayout(CHANNELS, SIZE))
+    hardener.bind_head(HeadLayout(CHANNELS, SIZE))
     hardener.begin_epoch(differences)
     return hardener
 
@@ -90,13 +92,13 @@ def taught(name: str, trained) -> Hardener:
     torch.manual_seed(0)
     hardener = made(name)
     if name in ("asdn", "asdn released", *ROTATING):
-        hardener.enter("hardener")
+        hardener.begin_stage(stage("hardener"))
         optimizer = torch.optim.Adam(hardener.parameters(), 3e-3)
         for _ in range(30):
             optimizer.zero_grad()
             hardener(batch_of(trained)).adversary_loss.backward()
             optimizer.step()
-        hardener.enter("both")
+        hardener.begin_stage(stage("both"))
     return hardener
 
 
@@ -251,26 +253,77 @@ def test_chain_multiplies_masks_and_adds_losses(trained):
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"kind": "asnd"}, "'asnd' does not exist; choose one of"),
+        ({"kind": "asnd"}, "'asnd' does not exist (did you mean 'asdn'?); choose one of"),
         ({"kind": "inverted-attention", "shere": 0.2}, "hardener.shere does not exist"),
-        ({"kind": "inverted-attention", "share": 2}, "share is 2; expected a fraction"),
+        ({"kind": "inverted-attention", "share": 2}, "share is 2; expected at most 1"),
         ({"kind": "inverted-attention", "inversion": "inside-out"}, "inside-out"),
         ({"kind": "inverted-attention", "preset": "mine"}, "preset 'mine'"),
         ({"kind": "random-dropout", "preset": "paper"}, "preset 'paper'"),
         ({"kind": "random-dropout", "block": 0}, "block is 0"),
         ({"kind": "random-dropout", "clean_images": -1}, "clean_images is -1"),
         ({"kind": "hard-dropout", "stride": 0}, "stride is 0"),
-        ({"kind": "asdn", "net": "big"}, "net 'big' does not exist"),
+        ({"kind": "asdn", "net": "big"}, "net is 'big'; expected 'fully-connected' or 'convolutional'"),
         ({"kind": "asdn", "drop": 0.7}, "drop is 0.7, pool 0.58"),
         ({"kind": "asdn", "fall": 2}, "fall is 2"),
         ({"kind": "astn", "limit": 0}, "limit is 0"),
         ({"kind": "astn", "blocks": 0}, "blocks is 0"),
-        ({"kind": "astn", "padding": "ones"}, "padding 'ones' does not exist"),
+        ({"kind": "astn", "padding": "ones"}, "padding is 'ones'; expected 'zeros', 'border' or 'reflection'"),
     ],
 )
 def test_bad_configurations_say_what_exists(config, message):
-    with pytest.raises(RecipeError, match=message):
+    with pytest.raises(RecipeError, match=re.escape(message)):
         build_hardener(config)
+
+
+@pytest.mark.parametrize("method", [ASDN, InvertedAttention, DFVAugmentation])
+def test_presets_are_options_and_can_be_changed(method):
+    for name, options in method.presets.items():
+        made_so = getattr(method, name)()
+        assert {key: getattr(made_so, {"net": "kind"}.get(key, key)) for key in options} == options
+    with pytest.raises(RecipeError, match=rf"'mine' does not exist for {method.__name__}; there is 'paper' or 'rele"):
+        method.preset("mine")
+    with pytest.raises(RecipeError, match="'released' does not exist for RandomDropout; there is none"):
+        RandomDropout.released()
+
+
+def test_what_hardeners_say_of_themselves():
+    assert DFVAugmentation.needs_pairs
+    assert ASDN.pretrains
+    assert not ASTN.pretrains
+    chain = Chain(RandomDropout(), Chain(ASDN(), DFVAugmentation()))
+    assert (chain.pretrains, chain.needs_pairs, chain.acts_on) == (True, True, "maps and vectors")
+    assert not Chain(RandomDropout(), ASTN()).pretrains
+    assert not Chain(RandomDropout(), ASTN()).needs_pairs
+
+
+@pytest.mark.parametrize("name", HARDENERS)
+def test_a_stage_of_plain_training_is_without_it(trained, name):
+    batch, hardener = batch_of(trained), made(name)
+    hardener.begin_stage(stage("detector", harden=False))
+    assert hardener(batch).features is batch.features
+    hardener.begin_stage(stage("detector"))
+    assert not torch.equal(hardener(batch).features, batch.features)
+
+
+@pytest.mark.parametrize("name", [name for name in HARDENERS if name not in ("fusion", "chain")])
+def test_a_decision_can_be_replayed(trained, name):
+    hardener, batch = made(name), batch_of(trained)
+    decision = hardener.decide(batch)
+    features = decision.apply(batch.features)
+    assert torch.equal(features, hardener(batch_of(trained)).features)
+    assert torch.equal(features, decision.apply(batch.features))
+    full = decision.full_mask(ROIS)
+    assert (full is None) == (name in WITHOUT_MASK)
+    if full is not None:
+        assert torch.equal(features, batch.features * full)
+
+
+def test_a_plain_decision_does_nothing():
+    features = torch.rand(2, 3, 4, 4)
+    assert Decision().apply(features) is features
+    assert Decision().full_mask(2) is None
+    with pytest.raises(TypeError):
+        Decision(torch.ones(2, 1, 4, 4))  # a mask is a MaskDecision's, and no loss
 
 
 def test_configurations_build_what_they_say():
@@ -320,7 +373,7 @@ def test_alone_without_foreground_an_adversary_has_a_loss_of_zero(trained, name,
     none = {"features": batch.features[:rois], "image_index": batch.image_index[:rois]}
     batch = dataclasses.replace(batch, labels=torch.zeros(rois, dtype=torch.long), **none)
     hardener = made(name)
-    hardener.enter("hardener")
+    hardener.begin_stage(stage("hardener"))
     hardened = hardener(batch)
     assert torch.equal(hardened.features, batch.features)
     assert hardened.adversary_loss == 0
@@ -331,7 +384,7 @@ def test_alone_without_foreground_an_adversary_has_a_loss_of_zero(trained, name,
 @pytest.mark.parametrize("name", ["asdn", "asdn released", "astn", "fusion"])
 def test_a_fixed_adversary_hardens_but_has_no_loss(trained, name):
     hardener, batch = made(name), batch_of(trained)
-    hardener.enter("detector")
+    hardener.begin_stage(stage("detector"))
     hardened = hardener(batch)
     assert hardened.adversary_loss is None
     assert not torch.equal(hardened.features, batch.features)
@@ -340,7 +393,7 @@ def test_a_fixed_adversary_hardens_but_has_no_loss(trained, name):
 @pytest.mark.parametrize("name", ["asdn", "asdn released", "astn", "fusion"])
 def test_learning_alone_leaves_the_features_as_they_are(trained, name):
     hardener, batch = made(name), batch_of(trained)
-    hardener.enter("hardener")
+    hardener.begin_stage(stage("hardener"))
     hardened = hardener(batch)
     assert torch.equal(hardened.features, batch.features)
     assert float(hardened.adversary_loss.detach()) > 0
@@ -349,7 +402,7 @@ def test_learning_alone_leaves_the_features_as_they_are(trained, name):
 @pytest.mark.parametrize("name", HARDENERS)
 def test_an_inactive_hardener_does_nothing(trained, name):
     batch, hardener = batch_of(trained), made(name)
-    hardener.enter("detector")
+    hardener.begin_stage(stage("detector"))
     hardener.active = False
     hardened = hardener(batch)
     assert hardened.features is batch.features

@@ -8,7 +8,7 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHe
 
 from workbench.detectors.layers.roi_head import RoIHead
 from workbench.detectors.layers.roi_pool import RoIAlign
-from workbench.hardeners.base import Decision, Hardener
+from workbench.hardeners.base import MaskDecision
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
@@ -16,10 +16,10 @@ from workbench.hardeners.base import Decision, Hardener
 def test_masked_rows_equal_the_full_product(layout, channels):
     generator = torch.Generator().manual_seed(0)
     features = torch.randn(6, 4, 3, 3, generator=generator).contiguous(memory_format=layout).requires_grad_()
-    decision = Decision(torch.rand(2, channels, 3, 3, generator=generator), rows=torch.tensor([1, 4]))
+    decision = MaskDecision(torch.rand(2, channels, 3, 3, generator=generator), rows=torch.tensor([1, 4]))
     full = decision.full_mask(6)
     assert torch.equal(full[[0, 2, 3, 5]], torch.ones(4, channels, 3, 3))
-    got, want = Hardener().apply(features, decision), features * full
+    got, want = decision.apply(features), features * full
     assert torch.equal(got, want)
     upstream = torch.randn(6, 4, 3, 3, generator=generator)
     for a, b in zip(*(torch.autograd.grad(y, features, upstream) for y in (got, want)), strict=True):
@@ -28,7 +28,7 @@ def test_masked_rows_equal_the_full_product(layout, channels):
 
 def test_features_that_came_in_are_left_alone():
     features = torch.ones(3, 2, 2, 2)
-    out = Hardener().apply(features, Decision(torch.zeros(1, 1, 2, 2), rows=torch.tensor([0])))
+    out = MaskDecision(torch.zeros(1, 1, 2, 2), torch.tensor([0])).apply(features)
     assert features.min() == 1
     assert out[0].max() == 0
 

@@ -99,7 +99,7 @@ def test_the_bank_is_of_the_epochs_start(tmp_path, monkeypatch) -> None:
 def test_a_hardener_comes_back_with_its_bank(tmp_path) -> None:
     train(recipe_of({"stages.1.steps": 3}), tmp_path)
     file = checkpoint.checkpoint_path(tmp_path, 5)
-    bank = checkpoint.load_checkpoint(file)["hardener"]["bank"]
+    bank = checkpoint.load_checkpoint(file)["detector"]["hardener._extra_state"]["bank"]
     run = Run.open(tmp_path)
     for detector in (run.detector(5, hardener=True), checkpoint.load_checkpoint_detector(file, run.recipe)):
         assert torch.equal(detector.hardener.bank, bank)

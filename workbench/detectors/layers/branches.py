@@ -1,0 +1,125 @@
+"""The seam for what a detector predicts beside classes and boxes, such as masks of objects or a map of occlusion.
+
+A branch has its own losses and its own addition to `Detections`. One on RoIs (`RoIBranch`) is held by the RoI head
+and learns from the RoIs that the head has drawn; one on whole images (`ImageBranch`) is held by the detector and sees
+the backbone's maps. Who holds branches knows none of them by name: it runs a list.
+
+The modules of a branch belong to its holder, under the names that the branch gives them (`parts`), so that a
+state dict reads as if they had always been there: `roi_heads.mask_head.*`, as in torchvision. The branch itself is no
+module, and only keeps references to them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Generic, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.detection.image_list import ImageList
+
+from workbench.errors import WorkbenchError
+from workbench.types import Detections
+
+
+class RoISamples(NamedTuple):
+    """The RoIs that a step learns from, each part a list over images."""
+
+    boxes: list[Tensor]  #: [S, 4] xyxy pixels of the network's input
+    labels: list[Tensor]  #: [S] int64, 0 = background
+    truth: list[Tensor]  #: [S, 4], the boxes that they should become
+    owners: list[Tensor]  #: [S] int64, the object of the target that each belongs to
+
+    def take(self, rows: list[Tensor]) -> RoISamples:
+        """Only these rows of each image."""
+        return RoISamples(*([part[some] for part, some in zip(each, rows, strict=True)] for each in self))
+
+    def objects(self) -> RoISamples:
+        """Those that are not background."""
+        return self.take([torch.where(label > 0)[0] for label in self.labels])
+
+
+class Branch(ABC):
+    """What every branch says of itself."""
+
+    #: Keys of targets with the pixels to learn from: `masks...` of objects [N, H, W], `mask_...` of the image [H, W].
+    #: `losses` is given them as uint8 in the size of the network's input, without crowds and difficult objects.
+    learns_from: tuple[str, ...] = ()
+    #: False: an image without those keys teaches this branch nothing, and is no error.
+    needs_every_image: bool = True
+
+    @property
+    @abstractmethod
+    def parts(self) -> Mapping[str, nn.Module]:
+        """Its modules, by the names that they have in the state dict of the holder."""
+
+
+class RoIBranch(Branch):
+    """A branch of the RoI head: it may pool features of its own, which no hardener has touched."""
+
+    @abstractmethod
+    def losses(self, features: list[Tensor], rois: RoISamples, targets: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+        """Named scalar losses, already weighted.
+
+        Args:
+            features: maps [B, C, h, w] of the backbone, fine to coarse.
+            rois: those that the head has drawn, as it has moved and mined them.
+            targets: `boxes`, `labels` and what the branch learns from, in pixels of the network's input.
+        """
+
+    @abstractmethod
+    def extend(
+        self,
+        found: list[Detections],
+        features: list[Tensor],
+        boxes: list[Tensor],
+        sizes: list[tuple[int, int]],
+    ) -> None:
+        """Add to the detections of each image, in place: `masks`, or something in `extras`.
+
+        Args:
+            found: in pixels of the images as they came.
+            features: maps [B, C, h, w] of the backbone, fine to coarse.
+            boxes: those of `found` [N, 4] in pixels of the network's input.
+            sizes: height and width of the images as they came, in pixels.
+        """
+
+
+class ImageBranch(Branch):
+    """A branch of the detector, on the backbone's maps of whole images."""
+
+    @abstractmethod
+    def losses(self, batch: ImageList, features: list[Tensor], targets: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+        """Named scalar losses, already weighted.
+
+        Args:
+            batch: the images as the network sees them; each fills the upper left of its place.
+            features: maps [B, C, h, w] of the backbone, fine to coarse.
+            targets: as for `RoIBranch.losses`.
+        """
+
+    @abstractmethod
+    def extend(
+        self, found: list[Detections], batch: ImageList, features: list[Tensor], sizes: list[tuple[int, int]]
+    ) -> None:
+        """Add to the detections of each image, in place; arguments as for `losses` and `RoIBranch.extend`."""
+
+
+Kind = TypeVar("Kind", bound=Branch)
+
+
+class HoldsBranches(Generic[Kind]):
+    """For an RoI head or a detector: a list of branches whose modules are its own."""
+
+    branches: tuple[Kind, ...] = ()
+
+    def add_branch(self, branch: Kind) -> None:
+        """Have `branch` from now on. Raises WorkbenchError where a name of its `parts` is taken."""
+        taken = [name for name in branch.parts if hasattr(self, name)]
+        if taken:
+            what = f"a {type(branch).__name__} has a part {taken[0]!r}"
+            raise WorkbenchError(f"{what}, and {type(self).__name__} has that name already; give the part another")
+        for name, part in branch.parts.items():
+            self.add_module(name, part)
+        self.branches = (*self.branches, branch)
