@@ -52,16 +52,16 @@ def plugged(tmp_path, monkeypatch):
     """Plugs in a file of CONTRIBUTING.md; what it registers is forgotten afterwards."""
     monkeypatch.setenv(plugins.VARIABLE, "")
     monkeypatch.setattr(plugins, "_loaded", {})
-    kinds = (registry.HARDENERS, registry.DETECTORS, registry.DATASETS)
-    for each in kinds:
-        monkeypatch.setattr(each, "_made", dict(each._made))
 
     def follow(name: str) -> None:
         path = tmp_path / name
         path.write_text(CODE[name])
         plug_in(path)
 
-    return follow
+    yield follow
+    for kinds in (registry.HARDENERS, registry.DETECTORS, registry.DATASETS):
+        for kind in ("centre-drop", "noisy-classifier", "squares"):
+            kinds._made.pop(kind, None)
 
 
 def trained(recipe: Recipe, folder: Path):
