@@ -43,7 +43,25 @@ TOO_HIGH = 3.0  #: times the usual rate: a warning; three times that: an error
 
 
 def doctor(thing: Recipe | str | Path | Dataset) -> Report:
-    """What is wrong with a recipe (or one by name or file) or a data set, errors first; `report.ok`: no error."""
+    """What is wrong with a recipe or a data set, before it costs hours.
+
+    Args:
+        thing: a recipe, the name or file of one, or a data set.
+
+    Returns:
+        The problems, errors first; `report.ok`: no error.
+
+    Raises:
+        RecipeError: the recipe is not valid, or it is something else.
+
+    Example:
+        >>> recipe = wb.Recipe.load("digit-scenes/faster-rcnn")
+        >>> wb.doctor(recipe).ok
+        True
+        >>> report = wb.doctor(recipe.replace({"stages.0.lr": 1.0}))
+        >>> report.ok, report.problems[0].where
+        (False, 'stages.0.lr')
+    """
     if isinstance(thing, str | Path):
         thing = Recipe.load(thing)
     if isinstance(thing, Dataset):

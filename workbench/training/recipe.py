@@ -51,7 +51,19 @@ class Recipe(Section):
     """A whole experiment. `Recipe.load("digit-scenes/faster-rcnn")` reads a shipped one.
 
     A file may name another recipe as its `base` and say only what differs (see `workbench.training.recipe_files`);
-    a `Recipe` itself holds every value.
+    a `Recipe` itself holds every value. Values are checked: a `RecipeError` names the key, what was expected and what
+    came.
+
+    Example:
+        >>> recipe = wb.Recipe.load("digit-scenes/faster-rcnn")
+        >>> recipe.steps
+        1500
+        >>> recipe.replace({"stages.0.steps": 3000}, seed=1).steps
+        3000
+        >>> recipe.replace({"stages.0.lr": -1})
+        Traceback (most recent call last):
+        workbench.errors.RecipeError: digit-scenes/faster-rcnn with changes is not a valid recipe:
+          stages.0.lr: Input should be greater than 0, got -1
     """
 
     name: str = "unnamed"

@@ -51,7 +51,20 @@ class Progress:
 
 
 class Run:
-    """A training in a folder, alive or ended. `Run.open(path)` re-attaches from any process at any time."""
+    """A training in a folder, alive or ended. `Run.open(path)` re-attaches from any process at any time.
+
+    Example:
+        >>> brief = {"stages.0.steps": 2, "batch_size": 2, "data.options": {"length": 8}, "log_every": 1}
+        >>> recipe = wb.Recipe.load("digit-scenes/faster-rcnn").replace(brief, validation=None, test=None)
+        >>> run = wb.launch(recipe, "runs/another")
+        >>> again = wb.Run.open("runs/another")  # in another notebook, or tomorrow
+        >>> again.wait(), again.recipe.name
+        ('done', 'digit-scenes/faster-rcnn')
+        >>> len(again.metrics())
+        2
+        >>> again.detector().classes[:3]
+        ('0', '1', '2')
+    """
 
     def __init__(self, folder: Path):
         self.folder = folder
