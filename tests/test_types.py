@@ -1,11 +1,18 @@
-"""Values that cross the seams: what is done to detections is done to every part of them."""
+"""Values that cross the seams: what is learned of targets, what is done to every part of detections and proposals."""
 
 from __future__ import annotations
 
+import numpy as np
+import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
+from workbench import types
+from workbench.errors import DataError
+from workbench.rle import encode_masks
 from workbench.training.recipe_sections import Stage
-from workbench.types import Detections, TrainingStage
+from workbench.types import Detections, Proposals, Target, TrainingStage, learnable
 
 
 def detections() -> Detections:
@@ -46,3 +53,121 @@ def test_the_recipes_stage_is_what_detectors_may_ask():
     asked = [name for name in vars(TrainingStage) if not name.startswith("_")]
     assert asked
     assert set(asked) <= set(Stage.model_fields)
+
+
+HEIGHT, WIDTH = 9, 12
+
+
+@st.composite
+def proposals(draw, masks: bool | None = None) -> Proposals:
+    """Any number, with and without masks, some of them outside the image."""
+    number = draw(st.integers(0, 6))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    corners = np.sort(rng.integers(-4, 16, (number, 2, 2)), axis=1).reshape(-1, 4).astype(np.float32)
+    scores = np.sort(rng.random(number).astype(np.float32))[::-1].copy()
+    with_masks = draw(st.booleans()) if masks is None else masks
+    codes = encode_masks(torch.from_numpy(rng.random((number, HEIGHT, WIDTH)) > 0.5)) if with_masks else None
+    return Proposals(torch.from_numpy(corners), torch.from_numpy(scores), codes)
+
+
+def same(one: Proposals, other: Proposals) -> bool:
+    parts = torch.equal(one.boxes, other.boxes) and torch.equal(one.scores, other.scores)
+    return parts and one.masks == other.masks
+
+
+@given(some=proposals(), keep=st.lists(st.booleans(), min_size=6, max_size=6), start=st.integers(0, 6))
+def test_rows_are_kept_in_all_parts(some, keep, start):
+    """By flags, by numbers and by slices the same."""
+    flags = torch.tensor(keep[: len(some)], dtype=torch.bool)
+    rows = flags.nonzero()[:, 0]
+    assert same(some[flags], some[rows])
+    assert torch.equal(some[flags].boxes, some.boxes[rows])
+    assert some.masks is None or some[flags].masks == [some.masks[row] for row in rows]
+    assert same(some[start:], some[torch.arange(len(some))[start:]])
+    assert same(some.top(2), some[:2])
+    assert same(some.to("cpu"), some)
+
+
+@given(some=proposals())
+def test_clipped_to_the_image_row_by_row(some):
+    kept = some.inside((HEIGHT, WIDTH), smallest=2)
+    rows = []
+    for row, (x1, y1, x2, y2) in enumerate(some.boxes.tolist()):
+        box = [min(max(x1, 0), WIDTH), min(max(y1, 0), HEIGHT), min(max(x2, 0), WIDTH), min(max(y2, 0), HEIGHT)]
+        if box[2] - box[0] >= 2 and box[3] - box[1] >= 2:
+            rows.append((row, box))
+    assert kept.boxes.tolist() == [box for _, box in rows]
+    assert kept.scores.tolist() == [float(some.scores[row]) for row, _ in rows]
+    assert kept.masks == (None if some.masks is None else [some.masks[row] for row, _ in rows])
+    assert same(kept.inside((HEIGHT, WIDTH), smallest=2), kept)
+
+
+@given(some=proposals(masks=True))
+def test_mirrored_with_their_masks(some):
+    flipped = some.flip_horizontally(WIDTH)
+    assert torch.equal(flipped.decode_masks(), some.decode_masks().flip(-1))
+    assert torch.equal(flipped.boxes[:, 0], WIDTH - some.boxes[:, 2])
+    assert torch.equal(flipped.boxes[:, 3], some.boxes[:, 3])
+    assert same(flipped.flip_horizontally(WIDTH), some)
+
+
+def test_ranks_where_there_are_no_scores():
+    boxes = torch.tensor([[0.0, 0, 4, 4], [1, 1, 3, 3], [2, 2, 5, 5]])
+    some = Proposals.of(boxes)
+    assert some.scores.tolist() == pytest.approx([1, 1 / 2, 1 / 3])
+    assert some.masks is None
+    many = Proposals.ranked(torch.zeros(10_000, 4)).scores
+    assert bool((many[1:] < many[:-1]).all()), "no two are equal"
+    assert Proposals.of(some) is some
+
+
+def test_detections_without_their_classes():
+    masks = torch.zeros(2, HEIGHT, WIDTH, dtype=torch.bool)
+    masks[0, 2:5, 3:8] = True
+    found = Detections(torch.rand(2, 4), torch.tensor([1, 3]), torch.tensor([0.9, 0.2]), masks)
+    some = Proposals.of(found)
+    assert torch.equal(some.scores, found.scores)
+    assert torch.equal(some.decode_masks(), masks)
+    assert Proposals.of(Detections(found.boxes, found.labels, found.scores)).masks is None
+
+
+def test_parts_that_do_not_fit_are_named():
+    with pytest.raises(DataError, match=r"boxes \(2, 4\), scores \(3,\) do not fit together"):
+        Proposals(torch.zeros(2, 4), torch.zeros(3))
+    with pytest.raises(DataError, match=r"boxes \(2, 4\), scores \(2,\) and 1 masks"):
+        Proposals(torch.zeros(2, 4), torch.zeros(2), [{"size": [1, 1], "counts": b"1"}])
+    with pytest.raises(DataError, match=r"boxes \(2, 5\)"):
+        Proposals(torch.zeros(2, 5), torch.zeros(2))
+
+
+def test_masks_are_not_decoded_by_accident(monkeypatch):
+    some = Proposals.ranked(torch.zeros(3, 4))
+    with pytest.raises(DataError, match="boxes without masks"):
+        some.decode_masks()
+    some = Proposals(some.boxes, some.scores, encode_masks(torch.ones(3, HEIGHT, WIDTH)))
+    monkeypatch.setattr(types, "MASK_BYTES", 2 * HEIGHT * WIDTH)
+    with pytest.raises(DataError, match=r"3 masks of 9 x 12 pixels .* proposals\.top\(20\)\.decode_masks"):
+        some.decode_masks()
+    assert some.top(2).decode_masks().all()
+    assert "counts" not in repr(some)
+
+
+def test_crowds_and_difficult_objects_are_not_learned():
+    target = Target(
+        boxes=torch.zeros(4, 4),
+        labels=torch.tensor([1, 2, 1, 3]),
+        iscrowd=torch.tensor([True, False, False, True]),
+        difficult=torch.tensor([0, 1, 0, 1]),  # some files write numbers
+    )
+    assert learnable(target).tolist() == [False, False, True, False]
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.booleans()), max_size=6), st.sets(st.sampled_from(["iscrowd", "difficult"]))
+)
+def test_a_flag_that_is_absent_leaves_no_object_out(flags, known):
+    columns = dict(zip(("iscrowd", "difficult"), zip(*flags, strict=True) if flags else ((), ()), strict=True))
+    target = Target(labels=torch.ones(len(flags), dtype=torch.int64))
+    target.update({name: torch.tensor(columns[name], dtype=torch.bool) for name in known})
+    wanted = [not any(columns[name][row] for name in known) for row in range(len(flags))]
+    assert learnable(target).tolist() == wanted

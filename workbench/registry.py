@@ -134,8 +134,13 @@ class Registry:
             options = _preset(made, options.pop("preset"), place, self.error) | options
         options.pop("preset", None)
         maker = constructor(made)
-        fixed = [*list(inspect.signature(maker).parameters)[: len(arguments)], *given]
-        return maker(*arguments, **given, **check_options(place, maker, options, given=fixed, error=self.error))
+        parameters = inspect.signature(maker).parameters
+        fixed = [*list(parameters)[: len(arguments)], *given]
+        options = check_options(place, maker, options, given=fixed, error=self.error)
+        for name, one in parameters.items():
+            if one.kind is one.KEYWORD_ONLY and one.default is one.empty and name not in {*options, *given}:
+                raise self.error(f"{place}.{name} is missing; {made.kind} needs it")
+        return maker(*arguments, **given, **options)
 
 
 def constructor(made: Callable[..., Any]) -> Callable[..., Any]:

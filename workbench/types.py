@@ -14,7 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from workbench.errors import DataError
+from workbench.rle import RLE, decode_masks, encode_masks, flip
+
 CHUNK_BYTES = 2**26  #: of the largest tensor that a search over many variants of features makes at once
+MASK_BYTES = 2**28  #: of masks that `Proposals.decode_masks` makes at once
 
 
 class Target(TypedDict, total=False):
@@ -34,10 +38,22 @@ class Target(TypedDict, total=False):
     occlusion: Tensor  #: [N] float32 in 0..1, the hidden fraction of the object's pixels; NaN if unknown
     boxes_visible: Tensor  #: [N, 4] float32, xyxy pixels around the visible part
     masks_amodal: Tensor  #: [N, H, W] bool, all pixels of the object, hidden ones too
-    proposals: Tensor  #: [P, 4] float32, xyxy pixels, best first: where a Fast R-CNN looks
+    proposals: Proposals  #: where a Fast R-CNN looks
     label: int  #: in 1..K, the class of the whole image, which then is also the one object of `labels` and `boxes`
     pattern: int  #: 0 = clean, k = hidden by the k-th pattern or kind of occlusion of the data set
     source: int  #: `image_id` of the clean image that an occluded one is made from, else its own
+
+
+def learnable(target: Target) -> Tensor:
+    """[N] bool, on the device of the labels: which objects are neither crowd nor difficult.
+
+    Training learns from these; absent flags are False. `Objects.ignored` is the same for tables of evaluation.
+    """
+    keep = torch.ones(len(target["labels"]), dtype=torch.bool, device=target["labels"].device)
+    for flag in ("iscrowd", "difficult"):
+        if flag in target:
+            keep &= ~target[flag].to(keep.device).bool()
+    return keep
 
 
 @dataclass
@@ -69,6 +85,87 @@ class Detections:
         masks = None if self.masks is None else change(self.masks)
         extras = {name: change(value) for name, value in self.extras.items()}
         return Detections(change(self.boxes), change(self.labels), change(self.scores), masks, extras)
+
+
+@dataclass(eq=False)
+class Proposals:
+    """Where objects of one image may be, whatever their class, best first.
+
+    Masks stay run-length codes, as a thousand of them would be 300 MB of pixels.
+    """
+
+    boxes: Tensor  #: [P, 4] float32, xyxy pixels of the image
+    scores: Tensor  #: [P] float32, falling; 1 / rank (1, 1/2, 1/3 …) where the source has only an order, see `ranked`
+    masks: list[RLE] | None = field(default=None, repr=False)  #: P codes of masks [H, W] of the whole image
+
+    def __post_init__(self) -> None:
+        lengths = [len(part) for part in (self.boxes, self.scores, self.masks) if part is not None]
+        if self.boxes.ndim != 2 or self.boxes.shape[1] != 4 or self.scores.ndim != 1 or len(set(lengths)) > 1:
+            shapes = f"boxes {tuple(self.boxes.shape)}, scores {tuple(self.scores.shape)}"
+            masks = "" if self.masks is None else f" and {len(self.masks)} masks"
+            raise DataError(f"proposals of {shapes}{masks} do not fit together; expected [P, 4], [P] and P")
+
+    @classmethod
+    def ranked(cls, boxes: Tensor) -> Proposals:
+        """Boxes [P, 4] of a source that gives an order, best first, and no scores."""
+        return cls(boxes, 1 / torch.arange(1, len(boxes) + 1, dtype=torch.float32, device=boxes.device))
+
+    @classmethod
+    def of(cls, given: Proposals | Detections | Tensor) -> Proposals:
+        """Proposals as they are, detections without their classes, or bare boxes [P, 4] in the order of rank."""
+        if isinstance(given, Detections):
+            return cls(given.boxes, given.scores, None if given.masks is None else encode_masks(given.masks))
+        if isinstance(given, Proposals):
+            return given
+        return cls.ranked(torch.as_tensor(given).as_subclass(Tensor).float())
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def __getitem__(self, keep: Tensor | slice) -> Proposals:
+        masks = self.masks
+        if masks is not None:
+            where = keep if isinstance(keep, slice) else keep.cpu()
+            masks = [masks[row] for row in torch.arange(len(self))[where].tolist()]
+        return Proposals(self.boxes[keep], self.scores[keep], masks)
+
+    def top(self, number: int) -> Proposals:
+        """The best `number`."""
+        return self[:number]
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Proposals:
+        """The same proposals with boxes and scores on another device."""
+        boxes, scores = (part.to(device, non_blocking=non_blocking) for part in (self.boxes, self.scores))
+        return Proposals(boxes, scores, self.masks)
+
+    def inside(self, size: tuple[int, int], *, smallest: float = 0.0) -> Proposals:
+        """Boxes clipped to an image of `size` (height, width); those below `smallest` pixels a side are left out."""
+        height, width = size
+        boxes = torch.minimum(self.boxes.clamp(min=0), self.boxes.new_tensor([width, height, width, height]))
+        large = (boxes[:, 2:] - boxes[:, :2] >= smallest).all(dim=1)
+        return Proposals(boxes, self.scores, self.masks)[large]
+
+    def flip_horizontally(self, width: int) -> Proposals:
+        """Mirrored left to right in an image of this width in pixels."""
+        left, top, right, bottom = self.boxes.unbind(dim=1)
+        boxes = torch.stack([width - right, top, width - left, bottom], dim=1)
+        return Proposals(boxes, self.scores, None if self.masks is None else [flip(code) for code in self.masks])
+
+    def decode_masks(self) -> Tensor:
+        """The masks as pixels, bool [P, H, W].
+
+        Raises:
+            DataError: there are none, or too many to be wanted at once (`MASK_BYTES`); take some, as `top(20)`.
+        """
+        if self.masks is None:
+            raise DataError("these proposals are boxes without masks")
+        height, width = self.masks[0]["size"] if self.masks else (0, 0)
+        if len(self) * height * width > MASK_BYTES:
+            raise DataError(
+                f"{len(self)} masks of {height} x {width} pixels are {len(self) * height * width / 2**20:.0f} MB; "
+                "decode some at a time, as proposals.top(20).decode_masks()"
+            )
+        return decode_masks(self.masks, (height, width))
 
 
 class Losses(dict[str, Tensor]):

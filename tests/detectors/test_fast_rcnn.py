@@ -13,6 +13,7 @@ from workbench.detectors.layers.matching import match_boxes
 from workbench.errors import DataError, RecipeError
 from workbench.evaluation import evaluate
 from workbench.hardeners import RandomDropout
+from workbench.types import Proposals
 
 CLASSES = ("cat", "dog")
 TINY = {
@@ -99,6 +100,19 @@ def test_detections_are_the_head_on_the_proposals():
         torch.testing.assert_close(boxes, want, atol=1e-4, rtol=0)
         scores = detector.score_boxes([image], [boxes])[0][:, label]
         torch.testing.assert_close(scores, of_class.scores[of_class.boxes[:, 0].argsort()])
+
+
+def test_proposals_and_bare_boxes_are_the_same_to_it():
+    detector = build_detector(TINY, CLASSES).eval()
+    images, targets = sample()
+    boxes = [target["proposals"] for target in targets]
+    given = [Proposals.ranked(some) for some in boxes]
+    for one, other in zip(detector.detect(images, boxes), detector.detect(images, given), strict=True):
+        assert torch.equal(one.boxes, other.boxes)
+        assert torch.equal(one.scores, other.scores)
+    other = [target | {"proposals": some} for target, some in zip(targets, given, strict=True)]
+    bare, typed = (detector.losses(images, some, torch.Generator().manual_seed(0)) for some in (targets, other))
+    assert bare.floats() == typed.floats()
 
 
 def test_images_without_proposals_or_objects():

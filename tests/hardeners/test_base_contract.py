@@ -12,6 +12,7 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from workbench import registry
 from workbench.errors import RecipeError
 from workbench.hardeners import (
     ASDN,
@@ -64,6 +65,11 @@ HARDENERS = {
     "dfv by batch": DFVAugmentation.released,
     "learned": LearnedGate,
     "chain": lambda: Chain(InvertedAttention(share=1.0), LearnedGate()),
+}
+tried = {type(make()) for make in HARDENERS.values()}
+#: A kind without a variant above is held to the contract with the values that it has by itself.
+HARDENERS |= {
+    kind: registry.HARDENERS[kind] for kind in registry.HARDENERS.homes if registry.HARDENERS[kind] not in tried
 }
 
 WITHOUT_MASK = ("astn", "fusion", "dfv", "dfv by batch")  #: no mask says what they do

@@ -17,7 +17,9 @@ from workbench.data import Dataset
 from workbench.data.dataset import make_target
 from workbench.errors import DataError
 from workbench.proposals import Computed, SelectiveSearch, WithProposals, prepare
+from workbench.rle import encode_masks
 from workbench.training.stepping.batches import flip_horizontally
+from workbench.types import Proposals
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +55,7 @@ class Squares(Dataset):
 
 
 def given(data: Dataset, index: int) -> list[list[float]]:
-    return data.target(index)["proposals"].tolist()
+    return data.target(index)["proposals"].boxes.tolist()
 
 
 def write_results(path, entries) -> str:
@@ -82,19 +84,40 @@ def test_computed_once_and_kept(tmp_path):
     assert sorted(calls) == [40, 41]
     image, target = data[1]
     assert torch.equal(image, Squares().image(1))
-    assert isinstance(target["proposals"], tv_tensors.BoundingBoxes)
+    assert isinstance(target["proposals"], Proposals)
+    torch.testing.assert_close(
+        target["proposals"].scores, torch.tensor([1, 1 / 3]), msg="ranks stay with their boxes"
+    )
     again = WithProposals(Squares(), Computed(propose, {"a": 1}, cache=tmp_path), top=1)
     assert given(again.subset([1]), 0) == [[0, 2, 30, 60]]
     assert calls == [40, 41]
     given(WithProposals(Squares(), Computed(propose, {"a": 2}, cache=tmp_path)), 0)
     assert calls == [40, 41, 40], "other options, other boxes"
-    broken = next(path for path in tmp_path.rglob("*.npy"))
+    broken = next(path for path in tmp_path.rglob("*.safetensors"))
     for wrong in (b"", b"no numpy", broken.read_bytes()[:-4]):
-        for path in tmp_path.rglob("*.npy"):
+        for path in tmp_path.rglob("*.safetensors"):
             path.write_bytes(wrong)
         assert len(given(WithProposals(Squares(), Computed(propose, {"a": 1}, cache=tmp_path)), 0)) == 2
     assert calls[3:] == [40] * 3, "what cannot be read is made anew"
     assert not list(tmp_path.rglob(".partial-*"))
+
+
+def test_scores_and_masks_are_kept(tmp_path):
+    """From what proposes through the cache to the target, clipped row by row."""
+    masks = torch.zeros(3, 60, 80)
+    masks[0, :9], masks[1, :5], masks[2, :3] = 1, 1, 1
+    made = Proposals(
+        torch.tensor([[-5.0, 2, 30, 90], [1, 1, 2, 50], [3, 3, 9, 9]]),
+        torch.tensor([9, 0.5, -3]),
+        encode_masks(masks),
+    )
+    for propose in (lambda _: made, lambda _: 1 / 0):  # the second time from the cache
+        given = WithProposals(Squares(), Computed(propose, {}, cache=tmp_path)).target(0)["proposals"]
+        assert given.scores.tolist() == [9, -3]
+        assert torch.equal(given.decode_masks(), masks[[0, 2]] > 0)
+    (old,) = (path.with_suffix(".npy") for path in tmp_path.rglob("*.safetensors"))
+    np.save(old, np.zeros((7, 4), np.float32))
+    assert len(WithProposals(Squares(), Computed(propose, {}, cache=tmp_path)).target(0)["proposals"]) == 2
 
 
 def test_a_part_is_computed_and_told_until_enough(tmp_path):
@@ -119,9 +142,9 @@ def test_a_part_is_computed_and_told_until_enough(tmp_path):
 def test_objects_in_cached_files_are_not_unpickled(tmp_path):
     source = Computed(lambda _: torch.zeros(0, 4), {}, cache=tmp_path)
     source(Squares(), 0, 5)
-    path = next(tmp_path.rglob("*.npy"))
+    path = next(tmp_path.rglob("*.safetensors"))
     np.save(path, np.array([print], dtype=object), allow_pickle=True)
-    assert source(Squares(), 0, 5).shape == (0, 4)
+    assert source(Squares(), 0, 5).boxes.shape == (0, 4)
 
 
 def test_a_cache_that_cannot_be_written_is_named(tmp_path):
@@ -134,11 +157,11 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path):
 def test_selective_search_finds_a_rectangle(tmp_path):
     pytest.importorskip("cv2", reason="selective search needs opencv-contrib-python-headless")
     data = with_proposals(Squares(), kind="selective-search", cache=str(tmp_path))
-    boxes = data.target(0)["proposals"]
+    boxes = data.target(0)["proposals"].boxes
     assert min(float((box - torch.tensor(Squares.box)).abs().max()) for box in boxes) <= 2
     search = SelectiveSearch(longest=40)
-    small = search(Squares().image(0))
-    assert torch.equal(small, search(Squares().image(0))), "the same boxes in the same order"
+    small = search(Squares().image(0)).boxes
+    assert torch.equal(small, search(Squares().image(0)).boxes), "the same boxes in the same order"
     assert min(float((box - torch.tensor(Squares.box)).abs().max()) for box in small) <= 4
 
 
@@ -152,10 +175,12 @@ def test_without_opencv_the_message_says_what_to_install(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ({"kind": "edge-boxes"}, r"'edge-boxes'; choose one of \['detector', 'file', 'selective-search'\]"),
-        ({"kind": "selective-search", "mod": 1}, "have no option mod; they have mode, longest, cache"),
+        ({"kind": "edge-boxes"}, r"'edge-boxes' does not exist.* \['detector', 'file', 'selective-search'\]"),
+        ({}, r"proposals\.kind None does not exist; choose one of"),
+        ({"kind": "selective-search", "mod": 1}, "proposals.mod does not exist.* choose from mode, longest, cache"),
+        ({"kind": "selective-search", "longest": "x"}, "proposals.longest is 'x'; expected a"),
         ({"kind": "selective-search", "mode": "slow"}, "no mode 'slow'"),
-        ({"kind": "file"}, "path"),
+        ({"kind": "file"}, "proposals.path is missing; file needs it"),
         ({"kind": "file", "path": "a.txt"}, r"read from \.json and \.mat files"),
         ({"kind": "file", "path": "nowhere.json"}, "nowhere.json: this file cannot be read"),
         ({"kind": "file", "path": "nowhere.mat"}, "nowhere.mat: this file does not exist"),
@@ -244,6 +269,13 @@ def test_coco_data_keep_their_own_ids(tmp_path):
 
 
 def test_proposals_are_mirrored_with_their_image():
+    """Also bare boxes of data of one's own."""
     image, target = Squares()[0]
+    mask = torch.zeros(1, 60, 80)
+    mask[0, 5:20, :10] = 1
+    target["proposals"] = Proposals(torch.tensor([[0.0, 5, 10, 20]]), torch.tensor([0.5]), encode_masks(mask))
+    flipped = flip_horizontally(image, target)[1]["proposals"]
+    assert flipped.boxes.tolist() == [[70, 5, 80, 20]]
+    assert torch.equal(flipped.decode_masks(), mask.flip(-1) > 0)
     target["proposals"] = torch.tensor([[0.0, 5, 10, 20]])
     assert flip_horizontally(image, target)[1]["proposals"].tolist() == [[70, 5, 80, 20]]

@@ -33,7 +33,7 @@ from workbench.hardeners.inverted_attention import (
     combine,
     invert_spatial,
 )
-from workbench.types import RoIBatch, Score
+from workbench.types import RoIBatch, Score, learnable
 
 STRATEGIES = ("random", "overturn", "hard", "soft")  #: the four of the paper's Fig. 6, in its order
 PATCH = 224  #: pixels, side of the patch that maps are shown on
@@ -218,10 +218,7 @@ def spread_table(detector: Detector, data: Dataset, indices: Iterable[int] | Non
     rows: list[dict[str, float]] = []
     for index in range(len(data)) if indices is None else indices:
         image, target = data[index]
-        keep = torch.ones(len(target["labels"]), dtype=torch.bool)
-        for flag in ("iscrowd", "difficult"):
-            keep &= ~target[flag].bool() if flag in target else True
-        objects = torch.where(keep)[0]
+        objects = torch.where(learnable(target))[0]
         if len(objects) == 0:
             continue
         labels = target["labels"][objects].to(detector.device)
@@ -230,7 +227,7 @@ def spread_table(detector: Detector, data: Dataset, indices: Iterable[int] | Non
             head = asked(detector, HasRoIs).head_score()
             spreads = spread(_attend(head, pooled, labels).map).tolist()
             scores = head.true_class(pooled, labels).tolist()
-        occlusion = target.get("occlusion", torch.full((len(keep),), torch.nan))[objects].tolist()
+        occlusion = target.get("occlusion", torch.full((len(target["labels"]),), torch.nan))[objects].tolist()
         columns = zip(objects.tolist(), labels.tolist(), occlusion, scores, spreads, strict=True)
         names = ("object", "label", "occlusion", "score", "spread")
         rows += [{"image": index, **dict(zip(names, row, strict=True))} for row in columns]

@@ -20,7 +20,7 @@ from workbench.data.drawing.occluders import paste
 from workbench.detectors.base import Detector, ScoresBoxes, asked
 from workbench.errors import DataError
 from workbench.proposals import searched
-from workbench.types import Detections, Target
+from workbench.types import Detections, Proposals, Target
 
 LOWEST = 0.05  # score of the faintest detection that is reported
 MOST = 50  # detections reported per detector
@@ -82,7 +82,7 @@ class OcclusionProbe:
             raise DataError("at least one detector is needed")
         self.detectors, self.image, self.target = dict(detectors), image, target
         self.classes = classes or next(iter(self.detectors.values())).classes
-        self._searched: tuple[Tensor | None, Tensor | None] = None, None  # an image and its proposals
+        self._searched: tuple[Tensor | None, Proposals | None] = None, None  # an image and its proposals
         self.objects = list(self._find_objects(min_score))
         self._before: dict[tuple[str, int], float | None] = {}
 

@@ -30,7 +30,7 @@ from workbench.detectors.layers.matching import match_anchors, overlaps
 from workbench.detectors.layers.roi_pool import PyramidPool
 from workbench.detectors.retinanet import RetinaNet
 from workbench.errors import DataError
-from workbench.types import Target
+from workbench.types import Target, learnable
 
 MATCHED, BEST_ONLY, MISSED, LEFT_OUT = "matched", "best only", "missed", "left out"
 #: What anchors can make of an object, and what it means.
@@ -116,7 +116,7 @@ class PyramidView:
         """The anchors against the objects of the image."""
         detector = self.detector
         matcher = (detector if isinstance(detector, RetinaNet) else detector.rpn).matcher
-        boxes, learned = self._to_input(target["boxes"]), _learned(target)
+        boxes, learned = self._to_input(target["boxes"]), learnable(target)
         rows = torch.where(learned)[0]
         index, state = (one[0] for one in match_anchors(self.anchors, [boxes[rows]], matcher))
         overlap = overlaps(boxes[rows], self.anchors)  # [n, A]
@@ -281,15 +281,6 @@ def _anchor_counts(generator: AnchorGenerator, maps: Sequence[Tensor]) -> list[i
     """Anchors of each level."""
     per_place = generator.num_anchors_per_location()
     return [level[0, 0].numel() * number for level, number in zip(maps, per_place, strict=True)]
-
-
-def _learned(target: Target) -> Tensor:
-    """[N] bool: which objects training sees."""
-    keep = torch.ones(len(target["boxes"]), dtype=torch.bool)
-    for flag in ("iscrowd", "difficult"):
-        if flag in target:
-            keep &= ~target[flag].bool()
-    return keep
 
 
 def _kind(learned: bool, matched: bool, best_iou: float, positive_iou: float) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from workbench.detectors.layers.branches import Branch
 from workbench.errors import DataError, RecipeError, WorkbenchError
-from workbench.types import Detections, Losses, Score, Target, TrainingStage
+from workbench.types import Detections, Losses, Proposals, Score, Target, TrainingStage, learnable
 
 if TYPE_CHECKING:
     from workbench.data.pairs import PairSet
@@ -76,16 +76,18 @@ class Detector(nn.Module):
             self.hardener.train()
             self.hardener.begin_stage(stage)
 
-    def detect(self, images: Sequence[Tensor], proposals: Sequence[Tensor] | None = None) -> list[Detections]:
+    def detect(
+        self, images: Sequence[Tensor], proposals: Sequence[Proposals | Tensor] | None = None
+    ) -> list[Detections]:
         """Detections of each image, without gradients.
 
-        proposals: [P, 4] xyxy pixels of each image; only detectors that need them look at them.
+        proposals: of each image, or boxes [P, 4] in xyxy pixels; only detectors that need them look at them.
         """
         raise WorkbenchError(f"{type(self).__name__} gives no detections: it is no detector of objects")
 
-    def proposals(self, images: Sequence[Tensor], top: int) -> list[Tensor]:
-        """At most `top` boxes [P, 4] of each image where objects may be, best first; here its detections."""
-        return [found.boxes[:top] for found in self.detect(images)]
+    def proposals(self, images: Sequence[Tensor], top: int) -> list[Proposals]:
+        """At most `top` of each image where objects may be, best first; here its detections, with their masks."""
+        return [Proposals.of(found[:top]) for found in self.detect(images)]
 
     def start_module(self) -> nn.Module:
         """The module that training can start from a saved detector's weights in: all of it, or a part."""
@@ -225,10 +227,7 @@ def training_targets(
     for index, target in enumerate(targets):
         boxes = target["boxes"].as_subclass(Tensor).to(device).float().reshape(-1, 4)
         labels = target["labels"].to(device).long()
-        keep = torch.ones(len(boxes), dtype=torch.bool, device=device)
-        for flag in ("iscrowd", "difficult"):
-            if flag in target:
-                keep &= ~target[flag].to(device).bool()
+        keep = learnable(target).to(device)
         boxes, labels = boxes[keep], labels[keep]
         _check_target(boxes, labels, num_classes, target.get("image_id", index))
         out.append({"boxes": boxes, "labels": labels})

@@ -24,7 +24,7 @@ from workbench.errors import DataError, RecipeError
 from workbench.hardeners import Hardener
 from workbench.options import Count
 from workbench.registry import DETECTORS
-from workbench.types import Detections, HeadLayout, Losses, RoIBatch, Score, Target
+from workbench.types import Detections, HeadLayout, Losses, Proposals, RoIBatch, Score, Target
 
 
 @DETECTORS.register("classifier")
@@ -150,7 +150,9 @@ class Classifier(Detector):
         """Probabilities [N, K]."""
         return self.logits(images).softmax(dim=1)
 
-    def detect(self, images: Sequence[Tensor], proposals: Sequence[Tensor] | None = None) -> list[Detections]:
+    def detect(
+        self, images: Sequence[Tensor], proposals: Sequence[Proposals | Tensor] | None = None
+    ) -> list[Detections]:
         """The likeliest class of each image, as one detection that fills it."""
         if not len(images):
             return []

@@ -15,7 +15,7 @@ from torchvision.ops import batched_nms
 
 from workbench.detectors.base import Detector, ScoresBoxes, asked
 from workbench.errors import DataError
-from workbench.types import Detections
+from workbench.types import Detections, Proposals
 
 
 class Ensemble(Detector):
@@ -44,7 +44,9 @@ class Ensemble(Detector):
         self.needs_proposals = any(detector.needs_proposals for detector in detectors)
         self.nms_iou, self.max_detections = nms_iou, max_detections
 
-    def detect(self, images: Sequence[Tensor], proposals: Sequence[Tensor] | None = None) -> list[Detections]:
+    def detect(
+        self, images: Sequence[Tensor], proposals: Sequence[Proposals | Tensor] | None = None
+    ) -> list[Detections]:
         """What all members find in each image, merged, highest score first."""
         found = [
             member.detect(images, proposals) if member.needs_proposals else member.detect(images)

@@ -96,7 +96,8 @@ class FasterRCNN(Proposing, RCNN):
         generator: torch.Generator | None = None,
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
         """Those of the region proposal network, whatever is given; its losses are `objectness` and `rpn_box`."""
-        return self.rpn(batch, features, targets, generator)
+        proposals, losses = self.rpn(batch, features, targets, generator)
+        return [found.boxes for found in proposals], losses
 
 
 def build_rpn(

@@ -20,7 +20,7 @@ from workbench.detectors.layers.trunk import build_transform, build_trunk
 from workbench.errors import DataError
 from workbench.options import Count, Size
 from workbench.registry import DETECTORS
-from workbench.types import Detections, Losses, Target
+from workbench.types import Detections, Losses, Proposals, Target
 
 
 @DETECTORS.register("rpn")
@@ -76,7 +76,9 @@ class ProposalNetwork(Proposing, Detector):
         _, losses = self.rpn(batch, self._features(batch), truth, generator, counts=(1, 1))
         return Losses(losses)
 
-    def detect(self, images: Sequence[Tensor], proposals: Sequence[Tensor] | None = None) -> list[Detections]:
+    def detect(
+        self, images: Sequence[Tensor], proposals: Sequence[Proposals | Tensor] | None = None
+    ) -> list[Detections]:
         """There are none: a DataError that says what to ask for."""
         raise DataError(NO_CLASSES)
 

@@ -14,7 +14,7 @@ from workbench.detectors.layers.branches import HoldsBranches, ImageBranch
 from workbench.detectors.layers.roi_head import RoIHead
 from workbench.detectors.layers.rpn import RegionProposalNetwork
 from workbench.hardeners import Hardener
-from workbench.types import Detections, Losses, Score, Target, TrainingStage
+from workbench.types import Detections, Losses, Proposals, Score, Target, TrainingStage
 
 
 class RCNN(HoldsBranches[ImageBranch], Detector):
@@ -87,18 +87,20 @@ class RCNN(HoldsBranches[ImageBranch], Detector):
         truth = training_targets(targets, images, len(self.classes), self.device, branches=learning)
         batch, truth = self.transform(as_float(images, self.device), truth)
         features = self._features(batch)
-        given = [target.get("proposals") for target in targets]
+        given = [_boxes(target.get("proposals")) for target in targets]
         proposals, more = self.propose(images, batch, features, given, truth, generator)
         losses = self.roi_heads.losses(features, proposals, truth, hardener=self.hardener, generator=generator)
         for branch in self.branches:
             more |= branch.losses(batch, features, truth)
         return Losses(losses | more)
 
-    def detect(self, images: Sequence[Tensor], proposals: Sequence[Tensor] | None = None) -> list[Detections]:
+    def detect(
+        self, images: Sequence[Tensor], proposals: Sequence[Proposals | Tensor] | None = None
+    ) -> list[Detections]:
         """Detections of each image in its own pixels, highest score first."""
         if not len(images):
             return []
-        given = [None] * len(images) if proposals is None else list(proposals)
+        given = [None] * len(images) if proposals is None else [_boxes(one) for one in proposals]
         with evaluating(self):
             batch, _ = self.transform(as_float(images, self.device))
             features = self._features(batch)
@@ -144,3 +146,8 @@ class RCNN(HoldsBranches[ImageBranch], Detector):
             resize_boxes(box.as_subclass(Tensor).to(self.device).float(), image.shape[-2:], size)
             for image, box, size in zip(images, boxes, batch.image_sizes, strict=True)
         ]
+
+
+def _boxes(given: Proposals | Tensor | None) -> Tensor | None:
+    """Boxes [P, 4], where a detector looks, of proposals or as they are."""
+    return given.boxes if isinstance(given, Proposals) else given

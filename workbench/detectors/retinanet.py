@@ -44,7 +44,7 @@ from workbench.losses import (
 )
 from workbench.options import Count, Share, Size
 from workbench.registry import DETECTORS
-from workbench.types import Detections, Losses, Target
+from workbench.types import Detections, Losses, Proposals, Target
 
 CODER = BoxCoder(weights=(1.0, 1.0, 1.0, 1.0))
 
@@ -211,7 +211,9 @@ class RetinaNet(HoldsBranches[ImageBranch], Detector):
             losses.update(branch.losses(batch, maps, truth))
         return losses
 
-    def detect(self, images: Sequence[Tensor], proposals: Sequence[Tensor] | None = None) -> list[Detections]:
+    def detect(
+        self, images: Sequence[Tensor], proposals: Sequence[Proposals | Tensor] | None = None
+    ) -> list[Detections]:
         """Detections of each image in its own pixels, highest score first."""
         if not len(images):
             return []

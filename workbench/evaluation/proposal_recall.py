@@ -1,4 +1,4 @@
-"""How many objects proposals reach: recall by overlap, by number of proposals and by size of the object.
+"""How many objects proposals reach, by boxes or by masks: recall by overlap, number of proposals and size of object.
 
 Average recall (AR) is COCO's: the mean over IoU 0.50, 0.55 … 0.95 of the share of objects that the best N proposals
 of their image reach, each proposal standing for one object; classes do not matter (`useCats = 0`). A detector on
@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from pycocotools import mask as coco_mask
-from torch import Tensor
 from tqdm.auto import tqdm
 
 from workbench.data.reading.problems import Problem
 from workbench.errors import DataError
 from workbench.evaluation.counting.matching import RIGHT, THRESHOLDS, match
 from workbench.evaluation.counting.tables import Objects, gather_objects, xywh
+from workbench.evaluation.evaluate import MASKS, IoUType
+from workbench.types import Proposals, Target
 
 if TYPE_CHECKING:
     from workbench.data import Dataset
@@ -39,6 +40,7 @@ class ProposalRecall:
     num_proposals: float  #: per image, mean
     num_objects: np.ndarray  #: [S] int64
     found: np.ndarray  #: [S, T, L] int64, objects reached
+    iou_type: IoUType = "bbox"  #: what overlaps: boxes, or masks
 
     @property
     def recall(self) -> np.ndarray:
@@ -61,17 +63,27 @@ class ProposalRecall:
         return {"AR100": float(table.loc["all", "AR@100"]), "AR1k": float(table.loc["all", "AR@1000"]), **by_size}
 
     def __str__(self) -> str:
-        head = f"{self.data}: {self.num_images} images, {self.num_proposals:.0f} proposals per image"
+        what = "" if self.iou_type == "bbox" else ", by their masks"
+        head = f"{self.data}: {self.num_images} images, {self.num_proposals:.0f} proposals per image{what}"
         return f"{head}\n{self.table().to_string(float_format='{:.3f}'.format, na_rep='–')}"
 
 
-def proposal_recall(data: Dataset, *, scale: float = 1.0, progress: bool = False) -> ProposalRecall:
+def proposal_recall(
+    data: Dataset, *, iou_type: IoUType = "bbox", scale: float = 1.0, progress: bool = False
+) -> ProposalRecall:
     """Recall of `target["proposals"]`, crowds and difficult objects left out.
 
-    scale: of COCO's `SIZES`, for images smaller than its own: with 0.5, small ends at 16² and medium at 48².
+    Args:
+        iou_type: "bbox" compares boxes; "segm" masks with the visible pixels, "segm-amodal" with all of the object.
+        scale: of COCO's `SIZES`, for images smaller than its own: with 0.5, small ends at 16² and medium at 48².
 
-    Raises DataError if an image has no proposals; give them by `with_proposals`.
+    Raises:
+        DataError: an image has no proposals (give them by `with_proposals`), or masks are to be compared and
+            proposals or objects have none.
     """
+    if iou_type not in ("bbox", *MASKS):
+        raise DataError(f"iou_type is {iou_type!r}; choose one of {('bbox', *MASKS)}")
+    key = MASKS.get(iou_type)
     number = np.zeros(len(SIZES), np.int64)
     found = np.zeros((len(SIZES), len(THRESHOLDS), len(LIMITS)), np.int64)
     proposals = 0
@@ -79,13 +91,35 @@ def proposal_recall(data: Dataset, *, scale: float = 1.0, progress: bool = False
         target = data.target(index)
         if "proposals" not in target:
             raise DataError(f"{data.where(index)}: there are no proposals; give them by with_proposals(data, ...)")
-        proposals += len(target["proposals"])
-        objects = gather_objects([target], [data.size(index)])
+        given = Proposals.of(target["proposals"])
+        proposals += len(given)
+        if key is not None:
+            _check_masks(given, target, key, data, index)
+        objects = gather_objects([target], [data.size(index)], masks=key)
         member = _members(objects, scale)
         number += member.sum(axis=1)
-        found += _found(target["proposals"], objects, member)
+        found += _found(given, objects, member)
     mean = proposals / max(1, len(data))
-    return ProposalRecall(f"{data.name} {data.split}", len(data), mean, number, found)
+    return ProposalRecall(f"{data.name} {data.split}", len(data), mean, number, found, iou_type)
+
+
+def _check_masks(proposals: Proposals, target: Target, key: str, data: Dataset, index: int) -> None:
+    """Raise a DataError unless proposals and objects of an image have masks of its size."""
+    if key not in target:
+        raise DataError(
+            f'{data.where(index)}: there is no target["{key}"] to compare masks with; use iou_type "bbox"'
+        )
+    if len(proposals) and proposals.masks is None:
+        raise DataError(
+            f'{data.where(index)}: its proposals are boxes without masks; use iou_type "bbox", or proposals of a '
+            "detector or a file with masks"
+        )
+    size = list(data.size(index))
+    other = next((code["size"] for code in proposals.masks or () if list(code["size"]) != size), None)
+    if other is not None:
+        raise DataError(
+            f"{data.where(index)}: masks of proposals are {other} pixels (height, width), the image {size}"
+        )
 
 
 def _members(objects: Objects, scale: float) -> np.ndarray:
@@ -94,15 +128,19 @@ def _members(objects: Objects, scale: float) -> np.ndarray:
     return (objects.area >= low) & (objects.area <= high) & ~objects.ignored
 
 
-def _found(proposals: Tensor, objects: Objects, member: np.ndarray) -> np.ndarray:
-    """[S, T, L] how many objects of one image are reached."""
-    boxes = proposals.as_subclass(Tensor)[: LIMITS[-1]].double().numpy()
-    if len(boxes) == 0 or len(objects) == 0:
+def _found(proposals: Proposals, objects: Objects, member: np.ndarray) -> np.ndarray:
+    """[S, T, L] how many objects of one image are reached: by their masks where these are gathered, else by boxes."""
+    best = proposals.top(LIMITS[-1])
+    if len(best) == 0 or len(objects) == 0:
         return np.zeros((len(SIZES), len(THRESHOLDS), len(LIMITS)), np.int64)
     crowd = objects.crowd.astype(np.uint8)
-    ious = np.asarray(coco_mask.iou(xywh(boxes), xywh(objects.boxes), crowd))
+    if objects.masks is None:
+        ious = coco_mask.iou(xywh(best.boxes.double().numpy()), xywh(objects.boxes), crowd)
+    else:
+        ious = coco_mask.iou(best.masks, objects.masks, crowd)
+    ious = np.asarray(ious)
     right = (match(ious, objects.crowd, ~member) == RIGHT).cumsum(axis=2)  # [S, T, P]
-    return right[:, :, [min(limit, len(boxes)) - 1 for limit in LIMITS]]
+    return right[:, :, [min(limit, len(best)) - 1 for limit in LIMITS]]
 
 
 def proposal_problems(data: Dataset) -> list[Problem]:

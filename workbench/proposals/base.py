@@ -1,4 +1,4 @@
-"""Proposals as data: `target["proposals"]`, boxes where a detector such as Fast R-CNN looks for objects.
+"""Proposals as data: `target["proposals"]`, where a detector such as Fast R-CNN looks for objects.
 
 They are searched for (selective search, Uijlings et al. 2013, by OpenCV), read from a file, or made by a detector;
 `workbench.with_proposals` is the entry to all of them. What has to be computed is kept on disk, a file per image.
@@ -17,29 +17,31 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
-from torchvision import tv_tensors
 from tqdm.auto import tqdm
 
 from workbench.data.dataset import Dataset, Subset
 from workbench.data.reading.problems import Problem
 from workbench.errors import DataError
 from workbench.files import user_path, whole_file
-from workbench.types import Target
+from workbench.proposals.reading.stored import as_bytes, from_bytes
+from workbench.types import Proposals, Target
 
 SMALLEST = 2.0  #: pixels; thinner boxes are left out
 TOP = 2000  #: proposals per image, unless told otherwise
 
 
 class Source(Protocol):
-    """Where the proposals of a data set come from: boxes [P, 4] of an image, xyxy pixels, best first."""
+    """Where the proposals of a data set come from."""
 
     problems: tuple[Problem, ...]
 
-    def __call__(self, data: Dataset, index: int, image_id: int) -> Tensor: ...
+    def __call__(self, data: Dataset, index: int, image_id: int) -> Proposals:
+        """Those of one image, best first."""
+        ...
 
 
 class WithProposals(Subset):
-    """A data set whose targets hold `proposals` as well: at most `top` boxes [P, 4], best first.
+    """A data set whose targets hold `Proposals` as well, at most `top` of each image.
 
     They lie inside the image and are at least 2 pixels wide and high.
     """
@@ -51,10 +53,8 @@ class WithProposals(Subset):
 
     def target(self, index: int) -> Target:
         target = super().target(index)
-        size = self.size(index)
-        boxes = self.source(self.whole, self._position(index), target["image_id"]).float().reshape(-1, 4)
-        boxes = inside(boxes, size, self.top)
-        target["proposals"] = tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=size)
+        found = Proposals.of(self.source(self.whole, self._position(index), target["image_id"]))
+        target["proposals"] = found.inside(self.size(index), smallest=SMALLEST).top(self.top)
         return target
 
     def prepare(self, *, workers: int = 0, progress: bool = True) -> WithProposals:
@@ -97,13 +97,6 @@ def prepare(
             break
 
 
-def inside(boxes: Tensor, size: tuple[int, int], top: int) -> Tensor:
-    """The first `top` of boxes [P, 4], clipped to an image of `size` (height, width), without those too thin."""
-    height, width = size
-    boxes = torch.minimum(boxes.clamp(min=0), torch.tensor([width, height, width, height]))
-    return boxes[(boxes[:, 2:] - boxes[:, :2] >= SMALLEST).all(dim=1)][:top]
-
-
 class _Steps(torch.utils.data.Dataset):
     """Looking up item i makes the proposals of image i."""
 
@@ -124,7 +117,7 @@ class Computed:
     whole or not at all; one that cannot be read is made anew.
 
     Args:
-        propose: an image uint8 [3, H, W] → boxes [P, 4], xyxy pixels, best first.
+        propose: an image uint8 [3, H, W] → proposals, or bare boxes [P, 4] in xyxy pixels, best first.
         options: all that decides what `propose` gives, as plain values.
         cache: a folder; None is `occlusion-workbench/proposals` in the user's cache folder.
     """
@@ -132,7 +125,11 @@ class Computed:
     problems: tuple[Problem, ...] = ()
 
     def __init__(
-        self, propose: Callable[[Tensor], Tensor], options: dict[str, Any], *, cache: str | Path | None = None
+        self,
+        propose: Callable[[Tensor], Proposals | Tensor],
+        options: dict[str, Any],
+        *,
+        cache: str | Path | None = None,
     ):
         self.propose, self.options = propose, options
         text = json.dumps(options, sort_keys=True)
@@ -144,25 +141,29 @@ class Computed:
         """Whether it can run in processes beside this one: a GPU cannot be used in a forked one."""
         return str(getattr(self.propose, "device", "cpu")).startswith("cpu")
 
-    def __call__(self, data: Dataset, index: int, image_id: int) -> Tensor:
+    def __call__(self, data: Dataset, index: int, image_id: int) -> Proposals:
         if index not in self._names:
             self._names[index] = _content(data, index)
         name = self._names[index]
-        path = self.folder / name[:2] / f"{name}.npy"
-        boxes = _read(path)
-        if boxes is None:
-            boxes = np.asarray(self.propose(data.image(index).as_subclass(Tensor)), np.float32).reshape(-1, 4)
-            self._write(path, boxes)
-        return torch.from_numpy(boxes)
+        path = self.folder / name[:2] / f"{name}.safetensors"
+        try:
+            found = from_bytes(path.read_bytes())
+        except OSError:
+            found = None
+        if found is None:
+            content = as_bytes(Proposals.of(self.propose(data.image(index).as_subclass(Tensor))))
+            self._write(path, content)
+            found = from_bytes(content)
+        return found
 
-    def _write(self, path: Path, boxes: np.ndarray) -> None:
+    def _write(self, path: Path, content: bytes) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             told = self.folder / "options.json"
             if not told.is_file():
                 told.write_text(json.dumps(self.options, indent=1), encoding="utf-8")
             with whole_file(path) as file:
-                np.save(file, boxes, allow_pickle=False)
+                file.write(content)
         except OSError as error:
             raise DataError(
                 f"{self.folder}: proposals cannot be kept here ({error.strerror or error}); name another folder as "
@@ -186,12 +187,3 @@ def _content(data: Dataset, index: int) -> str:
     except OSError as error:
         raise DataError(f"{path}: this image cannot be read ({error.strerror or error})") from error
     return hashlib.blake2b(content, digest_size=16).hexdigest()
-
-
-def _read(path: Path) -> np.ndarray | None:
-    try:
-        boxes = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    good = boxes.dtype == np.float32 and boxes.ndim == 2 and boxes.shape[1] == 4 and np.isfinite(boxes).all()
-    return boxes if good else None

@@ -9,17 +9,31 @@ from typing import Any
 
 from torch import Tensor
 
+from workbench.data.dataset import Dataset
 from workbench.detectors.base import Detector
 from workbench.detectors.load import load_detector
 from workbench.detectors.locate import locate
+from workbench.proposals.base import Computed, Source
+from workbench.registry import PROPOSALS
+from workbench.types import Proposals
+
+
+@PROPOSALS.register("detector")
+def make(
+    data: Dataset, top: int, *, name: str | Path, device: str = "cpu", cache: str | Path | None = None
+) -> Source:
+    """What the detector called `name` proposes for `data`, kept in `cache`."""
+    propose = DetectorProposals(name, top=top, device=device)
+    return Computed(propose, propose.options, cache=cache)
 
 
 class DetectorProposals:
-    """What a saved detector proposes: its region proposal network's boxes, or its detections where it has none.
+    """What a saved detector proposes: its region proposal network's boxes with their objectness, or, where it has
+    none, its detections with their scores and masks.
 
     Args:
         name: as for `load_detector`.
-        top: boxes per image, best first.
+        top: proposals per image, best first.
         device: where it runs; it is loaded when the first image is asked for.
     """
 
@@ -28,7 +42,7 @@ class DetectorProposals:
 
     @property
     def options(self) -> dict[str, Any]:
-        """What decides its boxes."""
+        """What decides what it proposes."""
         weights = hashlib.sha256(self.path.read_bytes()).hexdigest()
         return {"kind": "detector", "weights": weights, "top": self.top, "revision": 1}
 
@@ -37,6 +51,6 @@ class DetectorProposals:
         """The detector, on its device."""
         return load_detector(self.path, self.device)
 
-    def __call__(self, image: Tensor) -> Tensor:
-        """Boxes [P, 4] of an image uint8 [3, H, W]."""
-        return self.detector.proposals([image], self.top)[0].cpu()
+    def __call__(self, image: Tensor) -> Proposals:
+        """Those of an image uint8 [3, H, W]."""
+        return Proposals.of(self.detector.proposals([image], self.top)[0]).to("cpu")

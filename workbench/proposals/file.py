@@ -1,4 +1,4 @@
-"""Proposals from files of others: COCO results (JSON), and the .mat lists of the original Fast R-CNN.
+"""Proposals from files of others and for them: COCO results (JSON), and the .mat lists of the original Fast R-CNN.
 
 The .mat lists hold a cell `boxes` with one [P, 4] per image, in the order of the image list, as y1 x1 y2 x2 counted
 from 1, the last pixel included; some also hold the names of the images as `images`. Nothing in a file is executed.
@@ -6,31 +6,84 @@ from 1, the last pixel included; some also hold the names of the images as `imag
 
 from __future__ import annotations
 
+import json
+from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
 from scipy.io import loadmat
-from torch import Tensor
+from tqdm.auto import tqdm
 
 from workbench.data.dataset import Dataset
 from workbench.data.reading.boxes import SLACK
 from workbench.data.reading.problems import Problem
 from workbench.errors import DataError
-from workbench.files import user_path
-from workbench.proposals.base import cache_folder
+from workbench.files import user_path, whole_file
+from workbench.proposals.base import Source, cache_folder
 from workbench.proposals.reading.results_table import ResultsTable, table_of
+from workbench.registry import PROPOSALS
+from workbench.types import Proposals
 
 SAMPLE = 100  #: images that are looked up when a file is opened
 OUTSIDE = 0.5  #: share of an image's boxes that reach outside it, above which they cannot be its own
+
+
+@PROPOSALS.register("file")
+def make(data: Dataset, top: int, *, path: str | Path, cache: str | Path | None = None) -> Source:
+    """What the file at `path` holds for `data`."""
+    return FileProposals(path, data, cache=cache)
+
+
+def save_proposals(data: Dataset, path: str | PathLike[str], *, progress: bool = False) -> None:
+    """Write `target["proposals"]` of all images as COCO results; `with_proposals(kind="file")` reads them back equal.
+
+    The category is 1, "an object"; masks are `segmentation`. The file appears whole or not at all.
+
+    Raises:
+        DataError: an image has no proposals, or the file cannot be written.
+    """
+    place = user_path(path, DataError)
+    try:
+        with whole_file(place) as file:
+            file.write(b"[")
+            for index in tqdm(range(len(data)), desc=f"writing {place.name}", disable=not progress, leave=False):
+                _write_image(file, data, index)
+            file.write(b"]\n")
+    except OSError as error:
+        raise DataError(f"{place}: this file cannot be written ({error.strerror or error})") from error
+
+
+def _write_image(file: IO[bytes], data: Dataset, index: int) -> None:
+    target = data.target(index)
+    if "proposals" not in target:
+        raise DataError(f"{data.where(index)}: there are no proposals; give them by with_proposals(data, ...)")
+    entries = results_of(Proposals.of(target["proposals"]), int(target["image_id"]))
+    if entries:
+        file.write(b",\n" if file.tell() > 1 else b"\n")
+        file.write(",\n".join(map(json.dumps, entries)).encode())
+
+
+def results_of(proposals: Proposals, image_id: int) -> list[dict[str, Any]]:
+    """Proposals of one image as entries of COCO's result format, plain values for JSON."""
+    boxes = proposals.boxes.double()  # so that x + width is the right edge again
+    boxes = torch.cat([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], dim=1).tolist()
+    entries = [
+        {"image_id": image_id, "category_id": 1, "bbox": box, "score": score}
+        for box, score in zip(boxes, proposals.scores.tolist(), strict=True)
+    ]
+    for entry, code in zip(entries, proposals.masks or (), strict=False):
+        entry["segmentation"] = {"size": list(code["size"]), "counts": code["counts"].decode()}
+    return entries
 
 
 class FileProposals:
     """The proposals that a file holds for the images of `data`.
 
     Args:
-        path: .json (a list of {"image_id", "bbox" as x, y, width, height, "score"}) or .mat.
+        path: .json (a list of {"image_id", "bbox" as x, y, width, height, "score", "segmentation" as RLE}, of which
+            the box or the mask may be missing) or .mat.
         cache: a folder for what a .json file is turned into, as for `Computed`.
 
     Raises:
@@ -49,11 +102,19 @@ class FileProposals:
             raise DataError(f"{self.path}: proposals are read from .json and .mat files")
         self.problems = self._check(data)
 
-    def __call__(self, data: Dataset, index: int, image_id: int) -> Tensor:
-        boxes = self._lists.get(index) if self._table is None else self._table.boxes(image_id)
-        if boxes is None or len(boxes) == 0:
-            return torch.zeros((0, 4))
+    def __call__(self, data: Dataset, index: int, image_id: int) -> Proposals:
+        if self._table is not None:
+            found = self._table.proposals(image_id)
+        else:
+            found = Proposals.ranked(torch.from_numpy(self._lists.get(index, np.zeros((0, 4), np.float32))))
+        if len(found):
+            self._check_size(found, data, index)
+        return found
+
+    def _check_size(self, found: Proposals, data: Dataset, index: int) -> None:
+        """Raise a DataError if what the file holds for an image cannot be of this image."""
         height, width = data.size(index)
+        boxes = found.boxes.numpy()
         outside = (boxes[:, :2] < -SLACK).any(1) | (boxes[:, 2:] > np.array([width, height]) + SLACK).any(1)
         if outside.mean() > OUTSIDE:
             raise DataError(
@@ -61,7 +122,12 @@ class FileProposals:
                 f"{width} x {height} pixels, e.g. {boxes[outside][0].tolist()}; are they of another image, or in "
                 "another format?"
             )
-        return torch.from_numpy(boxes)
+        other = next((code["size"] for code in found.masks or () if code["size"] != [height, width]), None)
+        if other is not None:
+            raise DataError(
+                f"{self.path}: a mask of {data.where(index)} has {other[1]} x {other[0]} pixels, the image "
+                f"{width} x {height}; are they of another image?"
+            )
 
     def _check(self, data: Dataset) -> tuple[Problem, ...]:
         """Look at some images, evenly spread: refuse a file about others, tell how many have no proposals."""

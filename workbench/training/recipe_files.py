@@ -39,13 +39,19 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same values, eigh
 class Layer(NamedTuple):
     """What one file says."""
 
-    source: str  #: name of a shipped recipe, or path of a file
+    source: str  #: path of the file, or what else messages call it
     values: dict[str, Any]
 
 
 def shipped_names() -> list[str]:
     """Names of the recipes that come with the workbench."""
     return sorted(path.relative_to(RECIPES).with_suffix("").as_posix() for path in RECIPES.rglob("*.yaml"))
+
+
+def shipped_name(path: str) -> str:
+    """The name of a shipped recipe's file; other paths stay as they are."""
+    inside = Path(path).is_relative_to(RECIPES)
+    return Path(path).relative_to(RECIPES).with_suffix("").as_posix() if inside else path
 
 
 def find_recipe(name_or_path: str | Path) -> Path:
@@ -122,7 +128,8 @@ def resolve(layers: list[Layer]) -> dict[str, Any]:
     """
     values = deepcopy(layers[0].values)
     for source, changes in layers[1:]:
-        inherited = {key: value for key, value in values.items() if key not in OWN}
+        inherited = {key: changes[key] for key in OWN if key in changes}  # first, as one reads them
+        inherited.update((key, value) for key, value in values.items() if key not in OWN)
         values = deepcopy(merge(inherited, {key: value for key, value in changes.items() if not is_dotted(key)}))
         try:
             for key, value in changes.items():

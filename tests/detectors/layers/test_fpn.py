@@ -181,7 +181,8 @@ def test_a_proposal_network_by_itself(tmp_path):
     images, targets = zip(*(data[i] for i in range(2)), strict=True)
     targets = [dict(target, labels=torch.ones_like(target["labels"])) for target in targets]
     for mine, theirs in zip(alone.proposals(images, 15), whole.proposals(images, 15), strict=True):
-        assert torch.equal(mine, theirs)
+        assert torch.equal(mine.boxes, theirs.boxes)
+        assert torch.equal(mine.scores, theirs.scores)
         assert len(mine) <= 15
     mine, theirs = (one.losses(images, targets, torch.Generator().manual_seed(1)) for one in (alone, whole))
     assert set(mine) == {"objectness", "rpn_box"}

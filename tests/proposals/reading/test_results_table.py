@@ -8,12 +8,14 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.errors import DataError
-from workbench.proposals.reading import results_table
+from workbench.proposals.reading import mask_column, results_table
 from workbench.proposals.reading.results_table import ResultsTable, table_of
+from workbench.rle import encode_masks
 
 
 def entry(image: int, box, score: float) -> dict:
@@ -45,8 +47,9 @@ def test_like_sorting_lists(tmp_path_factory, entries):
         mine = sorted((e for e in entries if e["image_id"] == image), key=lambda e: -e["score"])
         boxes = [[x, y, x + width, y + height] for x, y, width, height in (e["bbox"] for e in mine)]
         expected = np.array(boxes, np.float64).reshape(-1, 4).astype(np.float32)
-        assert np.array_equal(table.boxes(image), expected)
-        assert table.boxes(image).dtype == np.float32
+        assert np.array_equal(table.proposals(image).boxes, expected)
+        assert table.proposals(image).boxes.dtype == torch.float32
+        assert table.proposals(image).scores.tolist() == [e["score"] for e in mine]
 
 
 @pytest.mark.parametrize("block", [80, 81, 150, 1000])
@@ -55,8 +58,8 @@ def test_blocks_and_chunks_join(tmp_path, monkeypatch, block):
     monkeypatch.setattr(results_table, "CHUNK", 3)
     entries = [entry(number % 2, [number, 0, 5, 5], number) for number in range(10)]
     table = table_of(write(tmp_path / "r.json", entries), tmp_path / "cache")
-    assert table.boxes(0)[:, 0].tolist() == [8, 6, 4, 2, 0]
-    assert table.boxes(1)[:, 0].tolist() == [9, 7, 5, 3, 1]
+    assert table.proposals(0).boxes[:, 0].tolist() == [8, 6, 4, 2, 0]
+    assert table.proposals(1).boxes[:, 0].tolist() == [9, 7, 5, 3, 1]
 
 
 @pytest.mark.parametrize("after", ["", "\n", " \n\n", "\n" * 200])
@@ -65,14 +68,14 @@ def test_what_follows_the_list_may_be_blank(tmp_path, monkeypatch, block, after)
     monkeypatch.setattr(results_table, "BLOCK", block)
     path = tmp_path / "r.json"
     path.write_text("\ufeff" + json.dumps([entry(1, [0, 0, 5, 5], 1)]) + after, encoding="utf-8")
-    assert len(table_of(path, tmp_path / "cache").boxes(1)) == 1
+    assert len(table_of(path, tmp_path / "cache").proposals(1).boxes) == 1
 
 
 def test_a_table_that_is_there_needs_no_lock(tmp_path, monkeypatch):
     path = write(tmp_path / "r.json", [entry(1, [0, 0, 5, 5], 1)])
     left = tmp_path / "cache" / f".partial-{table_of(path, tmp_path / 'cache').folder.name}"
     monkeypatch.setattr(results_table, "_alone", None)
-    assert len(table_of(path, tmp_path / "cache").boxes(1)) == 1
+    assert len(table_of(path, tmp_path / "cache").proposals(1).boxes) == 1
     assert not left.exists()
 
 
@@ -83,7 +86,7 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
     left = folder.with_name(f".partial-{folder.name}")
     left.mkdir()
     (left / "rows").write_bytes(b"x")
-    assert len(table_of(path, tmp_path / "cache").boxes(1)) == 1
+    assert len(table_of(path, tmp_path / "cache").proposals(1).boxes) == 1
     assert not left.exists()
 
 
@@ -102,22 +105,22 @@ def test_made_once_until_the_file_changes(tmp_path, monkeypatch):
     make = results_table._make
     monkeypatch.setattr(results_table, "_make", lambda *given: (made.append(1), make(*given)))
     for _ in range(2):
-        assert table_of(path, tmp_path / "cache").boxes(1).tolist() == [[0, 0, 5, 5]]
+        assert table_of(path, tmp_path / "cache").proposals(1).boxes.tolist() == [[0, 0, 5, 5]]
     assert len(made) == 1
     write(path, [entry(1, [7, 0, 5, 5], 1)])
     os.utime(path, ns=(1, 1))
-    assert table_of(path, tmp_path / "cache").boxes(1).tolist() == [[7, 0, 12, 5]]
+    assert table_of(path, tmp_path / "cache").proposals(1).boxes.tolist() == [[7, 0, 12, 5]]
     assert len(made) == 2
 
 
-@pytest.mark.parametrize("part", ["images.npy", "starts.npy", "boxes.npy"])
+@pytest.mark.parametrize("part", ["images.npy", "starts.npy", "boxes.npy", "scores.npy"])
 def test_a_broken_table_is_made_anew(tmp_path, part):
     path = write(tmp_path / "r.json", [entry(1, [0, 0, 5, 5], 1)])
     folder = table_of(path, tmp_path / "cache").folder
     (folder / part).write_bytes(b"x")
-    assert len(table_of(path, tmp_path / "cache").boxes(1)) == 1
+    assert len(table_of(path, tmp_path / "cache").proposals(1).boxes) == 1
     (folder / part).unlink()
-    assert len(table_of(path, tmp_path / "cache").boxes(1)) == 1
+    assert len(table_of(path, tmp_path / "cache").proposals(1).boxes) == 1
 
 
 @pytest.mark.parametrize(
@@ -172,14 +175,14 @@ def test_a_copy_for_another_process_maps_the_same_file(tmp_path):
     table = table_of(path, tmp_path / "cache")
     sent = pickle.dumps(table)
     assert len(sent) < 1000
-    assert np.array_equal(pickle.loads(sent).boxes(1), table.boxes(1))
+    assert np.array_equal(pickle.loads(sent).proposals(1).boxes, table.proposals(1).boxes)
 
 
 def make_and_count(path, cache, queue):
     made = []
     make = results_table._make
     results_table._make = lambda *given: (made.append(1), make(*given))
-    queue.put((len(table_of(path, cache).boxes(1)), len(made)))
+    queue.put((len(table_of(path, cache).proposals(1).boxes), len(made)))
 
 
 def test_of_several_processes_one_makes_it(tmp_path):
@@ -210,11 +213,101 @@ def test_little_memory(tmp_path, monkeypatch):
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert len(table.boxes(499)) == 100
+    assert len(table.proposals(499).boxes) == 100
     assert peak < 60 * number
 
 
 def test_the_table_of_an_empty_list(tmp_path):
     table = table_of(write(tmp_path / "r.json", []), tmp_path / "cache")
-    assert table.boxes(1).shape == (0, 4)
+    assert table.proposals(1).boxes.shape == (0, 4)
     assert isinstance(table, ResultsTable)
+
+
+SIZE = (6, 7)
+
+
+def rle(place: int) -> dict:
+    """A mask whose pixels are a number of its own, as text."""
+    pixels = (torch.arange(SIZE[0] * SIZE[1]) % (place % 5 + 2) == 0).reshape(1, *SIZE)
+    code = encode_masks(pixels)[0]
+    return {"size": code["size"], "counts": code["counts"].decode()}
+
+
+@given(rows=st.lists(st.tuples(st.sampled_from([3, 11]), st.sampled_from([0.25, 0.5, 1]), st.booleans())))
+def test_masks_follow_their_boxes(tmp_path_factory, rows):
+    """In any order, with and without; an image's come where each of its proposals has one."""
+    entries = [entry(image, [place, 0, 1, 1], score) for place, (image, score, _) in enumerate(rows)]
+    for place, (_, _, masked) in enumerate(rows):
+        if masked:
+            entries[place]["segmentation"] = rle(place)
+    folder = tmp_path_factory.mktemp("masks")
+    table = table_of(write(folder / "r.json", entries), folder / "cache")
+    assert (table.folder / "masks.bin").exists() == any(masked for *_, masked in rows)
+    for image in (3, 11):
+        mine = sorted((e for e in entries if e["image_id"] == image), key=lambda e: -e["score"])
+        found = table.proposals(image)
+        assert found.boxes[:, 0].tolist() == [e["bbox"][0] for e in mine]
+        if mine and all("segmentation" in e for e in mine):
+            assert [code["counts"].decode() for code in found.masks] == [e["segmentation"]["counts"] for e in mine]
+        elif mine:
+            assert found.masks is None
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3, 100])
+def test_masks_are_written_in_chunks(tmp_path, monkeypatch, chunk):
+    monkeypatch.setattr(mask_column, "CHUNK", chunk)
+    entries = [entry(place % 2, [place, 0, 1, 1], place) | {"segmentation": rle(place)} for place in range(7)]
+    table = table_of(write(tmp_path / "r.json", entries), tmp_path / "cache")
+    again = pickle.loads(pickle.dumps(table))
+    assert [code["counts"].decode() for code in again.proposals(0).masks] == [rle(p)["counts"] for p in (6, 4, 2, 0)]
+    assert table.proposals(1).masks[0]["size"] == list(SIZE)
+    assert {path.name for path in table.folder.iterdir()} == {
+        "boxes.npy", "images.npy", "masks.bin", "masks.npy", "scores.npy", "source.json", "starts.npy",
+    }  # fmt: skip
+
+
+def test_a_box_that_is_missing_is_that_of_the_mask(tmp_path):
+    pixels = torch.zeros(1, *SIZE)
+    pixels[0, 1:3, 2:6] = 1
+    code = encode_masks(pixels)[0]
+    given = {"image_id": 1, "score": 0.5, "segmentation": code | {"counts": code["counts"].decode()}}
+    found = table_of(write(tmp_path / "r.json", [given]), tmp_path / "cache").proposals(1)
+    assert found.boxes.tolist() == [[2, 1, 6, 3]]
+    assert torch.equal(found.decode_masks()[0], pixels[0] > 0)
+
+
+def test_lists_of_lengths_are_masks_and_polygons_are_none(tmp_path):
+    lengths = {"size": list(SIZE), "counts": [10, 5, 27]}
+    entries = [entry(1, [0, 0, 1, 1], 1) | {"segmentation": lengths}]
+    entries += [entry(2, [0, 0, 1, 1], 1) | {"segmentation": other} for other in ([[0, 0, 5, 0, 5, 5]], None, [])]
+    table = table_of(write(tmp_path / "r.json", entries), tmp_path / "cache")
+    assert int(table.proposals(1).decode_masks().sum()) == 5
+    assert table.proposals(2).masks is None
+
+
+@pytest.mark.parametrize("part", ["masks.npy", "masks.bin"])
+def test_broken_masks_are_made_anew(tmp_path, part):
+    path = write(tmp_path / "r.json", [entry(1, [0, 0, 5, 5], 1) | {"segmentation": rle(0)}])
+    folder = table_of(path, tmp_path / "cache").folder
+    (folder / part).write_bytes(b"")
+    assert table_of(path, tmp_path / "cache").proposals(1).masks[0]["counts"].decode() == rle(0)["counts"]
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "message"),
+    [
+        ({"size": [6, 7], "counts": "Y"}, "compressed RLE ends within a number"),
+        ({"size": [6, 7], "counts": [3, 4]}, "RLE counts add up to 7 instead of 6 × 7"),
+        ({"counts": "9"}, "RLE has size None"),
+    ],
+)
+def test_wrong_masks_are_named(tmp_path, segmentation, message):
+    entries = [entry(4, [0, 0, 1, 1], 1), entry(8, [0, 0, 1, 1], 1) | {"segmentation": segmentation}]
+    with pytest.raises(DataError, match=rf"r\.json: entry 1 \(image 8\): segmentation: {message}"):
+        table_of(write(tmp_path / "r.json", entries), tmp_path / "cache")
+    assert [left.suffix for left in (tmp_path / "cache").iterdir()] == [".lock"]
+
+
+def test_scores_beyond_float32_stay_finite(tmp_path):
+    path = write(tmp_path / "r.json", [entry(1, [0, 0, 1, 1], 1e300), entry(1, [2, 0, 1, 1], 0.5)])
+    assert table_of(path, tmp_path / "cache").proposals(1).scores.isfinite().all()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 
 import pytest
+import torch
 
 import workbench as wb
 from workbench.training.processes import world
 from workbench.training.stepping import batches
 from workbench.training.trainer import train
+from workbench.types import Proposals
 
 PROPOSALS = {"kind": "detector", "name": "digit-scenes/faster-rcnn", "top": 20}
 
@@ -40,8 +42,22 @@ def test_progress_is_logged_and_a_signal_ends_it(monkeypatch, caplog):
         assert caplog.messages[-1] == "proposals of digit-scenes val: 1 of 1 images (part 2 of 2)"
 
 
+def test_all_of_a_target_goes_to_the_device():
+    """Proposals too; "meta" is the device that every machine has besides the CPU."""
+    target = {"image_id": 3, "boxes": torch.zeros(1, 4), "proposals": Proposals.ranked(torch.zeros(2, 4))}
+    images, (moved,) = batches.to_device([torch.zeros(3, 4, 4)], [target], torch.device("meta"))
+    places = [
+        images[0].device,
+        moved["boxes"].device,
+        moved["proposals"].boxes.device,
+        moved["proposals"].scores.device,
+    ]
+    assert {place.type for place in places} == {"meta"}
+    assert moved["image_id"] == 3
+
+
 def kept(folder) -> int:
-    return len(list(folder.rglob("*.npy")))
+    return len(list(folder.rglob("*.safetensors")))
 
 
 def fast_rcnn(**changes) -> wb.Recipe:

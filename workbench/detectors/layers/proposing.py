@@ -11,6 +11,7 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform, res
 
 from workbench.detectors.base import as_float, evaluating
 from workbench.detectors.layers.rpn import RegionProposalNetwork
+from workbench.types import Proposals
 
 
 class Proposing:
@@ -21,14 +22,16 @@ class Proposing:
     rpn: RegionProposalNetwork
     device: torch.device
 
-    def proposals(self, images: Sequence[Tensor], top: int) -> list[Tensor]:
-        """The `top` proposals of each image in its own pixels, after NMS among at least as many per level."""
+    def proposals(self, images: Sequence[Tensor], top: int) -> list[Proposals]:
+        """The `top` of each image in its own pixels by objectness, after NMS among at least as many per level."""
         with evaluating(self):
             batch, _ = self.transform(as_float(images, self.device))
             before = max(top, self.rpn.test_proposals[0])
             found, _ = self.rpn(batch, self._features(batch), counts=(before, top))
             pairs = zip(images, batch.image_sizes, found, strict=True)
-            return [resize_boxes(boxes, size, image.shape[-2:]) for image, size, boxes in pairs]
+            return [
+                Proposals(resize_boxes(own.boxes, size, image.shape[-2:]), own.scores) for image, size, own in pairs
+            ]
 
     def anchors_for(self, height: int, width: int) -> Tensor:
         """Anchors [A, 4] in pixels of an image of this size."""

@@ -13,6 +13,7 @@ from torchvision.ops import batched_nms
 
 from workbench.detectors.layers.matching import balanced_sample, match_anchors
 from workbench.options import Count, Share
+from workbench.types import Proposals
 
 
 class RegionProposalNetwork(nn.Module):
@@ -63,8 +64,10 @@ class RegionProposalNetwork(nn.Module):
         generator: torch.Generator | None = None,
         *,
         counts: tuple[int, int] | None = None,
-    ) -> tuple[list[Tensor], dict[str, Tensor]]:
-        """Proposals [P, 4] of each image, and with targets the two losses (`objectness`, `rpn_box`).
+    ) -> tuple[list[Proposals], dict[str, Tensor]]:
+        """Proposals of each image with their objectness in 0..1, and with targets the two losses.
+
+        The losses are `objectness` and `rpn_box`.
 
         counts: boxes kept per level before NMS and per image after it, other than usual.
         """
@@ -88,7 +91,7 @@ class RegionProposalNetwork(nn.Module):
         sizes: list[tuple[int, int]],
         per_level: list[int],
         counts: tuple[int, int],
-    ) -> list[Tensor]:
+    ) -> list[Proposals]:
         """The best proposals: top per level, decoded, clipped, NMS per level, top per image."""
         before, after = counts
         index, levels, start = [], [], 0
@@ -107,8 +110,9 @@ class RegionProposalNetwork(nn.Module):
         large = ((boxes[..., 2:] - boxes[..., :2]) >= 1e-3).all(dim=2)
         out = []
         for box, score, keep in zip(boxes, chosen_scores, large, strict=True):
-            box = box[keep]
-            out.append(box[batched_nms(box, score[keep], level_of[keep], self.nms_iou)[:after]])
+            box, score = box[keep], score[keep]
+            best = batched_nms(box, score, level_of[keep], self.nms_iou)[:after]
+            out.append(Proposals(box[best], score[best]))
         return out
 
     def _losses(

@@ -12,12 +12,10 @@ from itertools import chain
 from typing import Any, TypeVar
 
 import numpy as np
-from pycocotools import mask as coco_mask
 from torch import Tensor
 
+from workbench.rle import RLE, encode_masks
 from workbench.types import Detections, Target
-
-RLE = dict[str, Any]  #: COCO's run-length code of one mask: {"size": [height, width], "counts": bytes}
 
 
 @dataclass(frozen=True)
@@ -132,13 +130,6 @@ def gather_found(detections: Sequence[Detections], *, masks: bool = False, first
         scores=_stack([_numpy(found.scores, np.float64) for found in detections], (0,)),
         masks=[code for found in detections for code in encode_masks(found.masks)] if masks else None,
     )
-
-
-def encode_masks(masks: Tensor) -> list[RLE]:
-    """COCO's run-length codes of masks [N, H, W]."""
-    if len(masks) == 0:
-        return []
-    return coco_mask.encode(np.asfortranarray(_numpy(masks, np.uint8).transpose(1, 2, 0)))
 
 
 def _numpy(values: Tensor, dtype: type) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Results in COCO's format (a JSON list of boxes with scores) as a table on disk: any number in little memory.
+"""Results in COCO's format (a JSON list of boxes and masks with scores) as a table: any number in little memory.
 
 The lists of 1,000 boxes for each image of COCO are a file of 12 GB. It is read once, entry by entry, and turned into
 a table in the cache that later processes map into memory and share; a training starts at once then.
@@ -20,12 +20,16 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
+import torch
 from tqdm.auto import tqdm
 
 from workbench.data.reading.boxes import finite_box
 from workbench.errors import DataError
+from workbench.proposals.reading.mask_column import MaskColumn, MaskWriter
+from workbench.rle import RLE, checked, mask_box
+from workbench.types import Proposals
 
-REVISION = 1  #: of the table's layout; another one is made anew
+REVISION = 2  #: of the table's layout; another one is made anew
 CHUNK = 50_000  #: entries that are Python objects at a time
 BLOCK = 2**20  #: characters that are read at a time; no entry is longer
 MARK = re.compile(r"\s*([,\]])\s*")
@@ -35,7 +39,7 @@ ROW = np.dtype([("image", np.int64), ("score", np.float64), ("box", np.float32, 
 
 
 class ResultsTable:
-    """The boxes of each image, best score first; among equal scores the first in the file.
+    """The proposals of each image, best score first; among equal scores the first in the file.
 
     Args:
         folder: where `table_of` made it.
@@ -49,18 +53,23 @@ class ResultsTable:
         self._images = np.load(folder / "images.npy", allow_pickle=False)  # ids, ascending [I]
         self._starts = np.load(folder / "starts.npy", allow_pickle=False)  # first row of each, and the end [I + 1]
         self._boxes = np.load(folder / "boxes.npy", mmap_mode="r", allow_pickle=False)  # [N, 4]
-        if len(self._starts) != len(self._images) + 1 or self._boxes.shape != (self._starts[-1], 4):
+        self._scores = np.load(folder / "scores.npy", mmap_mode="r", allow_pickle=False)  # [N]
+        self._masks = MaskColumn.of(folder)
+        number = self._starts[-1] if len(self._starts) == len(self._images) + 1 else -1
+        masks = number if self._masks is None else len(self._masks)
+        if self._boxes.shape != (number, 4) or self._scores.shape != (number,) or masks != number:
             raise ValueError("the parts of this table do not belong together")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ResultsTable, (self.folder,)  # a copy of a map would hold all boxes
 
-    def boxes(self, image_id: int) -> np.ndarray:
-        """Boxes float32 [P, 4] of an image, xyxy pixels; [0, 4] for one that is not in the file."""
+    def proposals(self, image_id: int) -> Proposals:
+        """Those of an image, with masks where each has one; none for an image that is not in the file."""
         place = np.searchsorted(self._images, image_id)
-        if place == len(self._images) or self._images[place] != image_id:
-            return np.zeros((0, 4), np.float32)
-        return np.array(self._boxes[self._starts[place] : self._starts[place + 1]])
+        known = place < len(self._images) and self._images[place] == image_id
+        rows = slice(self._starts[place], self._starts[place + 1]) if known else slice(0, 0)
+        boxes, scores = (torch.from_numpy(np.array(column[rows])) for column in (self._boxes, self._scores))
+        return Proposals(boxes, scores, self._masks[rows] if known and self._masks is not None else None)
 
 
 def table_of(path: Path, cache: Path) -> ResultsTable:
@@ -69,8 +78,11 @@ def table_of(path: Path, cache: Path) -> ResultsTable:
     Of several processes one makes it, and the others wait.
 
     Args:
-        path: a list of {"image_id", "bbox" as x, y, width, height in pixels, "score"}; other keys are skipped.
-        cache: folder of the tables; 32 bytes a box are needed there for a while, and 16 to stay.
+        path: a list of {"image_id", "bbox" as x, y, width, height in pixels, "score", "segmentation" as RLE}; other
+            keys are skipped, and polygons, which do not say the size of their image. A box that is missing is that of
+            the mask, a missing score is 0.
+        cache: folder of the tables; 32 bytes a box are needed there for a while, and 20 to stay; of masks as many
+            more, and their codes.
 
     Raises:
         DataError: the file cannot be read or an entry is wrong (says which), or the table cannot be kept.
@@ -120,11 +132,11 @@ def _make(path: Path, folder: Path, source: dict[str, Any]) -> None:
     shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
     partial.mkdir()
     try:
-        rows = _rows(path)
-        with (partial / "rows").open("wb") as file:
+        with (partial / "rows").open("wb") as file, MaskWriter(partial) as masks:
+            rows = _rows(path, masks)
             while chunk := list(islice(rows, CHUNK)):
                 np.array(chunk, ROW).tofile(file)
-        _sort(partial)
+        masks.sort(*_sort(partial))
         (partial / "rows").unlink()
         (partial / "source.json").write_text(json.dumps(source, indent=1), encoding="utf-8")
         os.replace(partial, folder)
@@ -132,8 +144,8 @@ def _make(path: Path, folder: Path, source: dict[str, Any]) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _sort(folder: Path) -> None:
-    """Bring the rows of a file in the order of images and scores."""
+def _sort(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Bring the rows of a file in the order of images and scores; gives this order, and where each image begins."""
     empty = (folder / "rows").stat().st_size == 0
     rows = np.zeros(0, ROW) if empty else np.memmap(folder / "rows", ROW, mode="r")
     images, counts = np.unique(rows["image"], return_counts=True)
@@ -142,20 +154,30 @@ def _sort(folder: Path) -> None:
     np.save(folder / "images.npy", images)
     np.save(folder / "starts.npy", starts)
     boxes = np.lib.format.open_memmap(folder / "boxes.npy", "w+", np.float32, (len(rows), 4))
+    scores = np.lib.format.open_memmap(folder / "scores.npy", "w+", np.float32, (len(rows),))
     for begin, end in pairwise(starts):
         mine = rows[order[begin:end]]
-        boxes[begin:end] = mine["box"][np.argsort(-mine["score"], kind="stable")]
+        best = np.argsort(-mine["score"], kind="stable")
+        order[begin:end] = order[begin:end][best]
+        boxes[begin:end] = mine["box"][best]
+        scores[begin:end] = mine["score"][best].clip(-LARGEST, LARGEST)
     boxes.flush()
+    scores.flush()
+    return order, starts
 
 
-def _rows(path: Path) -> Iterator[tuple[int, float, tuple[float, ...]]]:
-    """Image, score and box (xyxy) of each entry of a file, checked."""
+def _rows(path: Path, masks: MaskWriter) -> Iterator[tuple[int, float, tuple[float, ...]]]:
+    """Image, score and box (xyxy) of each entry of a file, checked; their masks go to `masks`."""
     size, done = path.stat().st_size, 0
     bar = tqdm(desc=f"reading {path.name}", total=size, unit="B", unit_scale=True, delay=PATIENCE, leave=False)
     with path.open(encoding="utf-8-sig") as file, bar:
         try:
             for entry in _entries(file):
-                yield _row(entry, f"{path}: entry {done}")
+                where, code = f"{path}: entry {done}", None
+                if isinstance(entry, dict) and isinstance(entry.get("segmentation"), dict):
+                    code = _code(entry, where)
+                    masks.add(done, code)
+                yield _row(entry, where, code)
                 done += 1
                 if done % CHUNK == 0:
                     bar.update(file.buffer.tell() - bar.n)
@@ -196,15 +218,24 @@ def _entries(file: TextIO) -> Iterator[Any]:
         text, place = text[place:] + more, 0
 
 
-def _row(entry: Any, where: str) -> tuple[int, float, tuple[float, ...]]:
+def _row(entry: Any, where: str, code: RLE | None) -> tuple[int, float, tuple[float, ...]]:
     image = entry.get("image_id") if isinstance(entry, dict) else None
     if not isinstance(image, int) or isinstance(image, bool) or abs(image) >= 2**63:
         raise DataError(f"{where} is not a result with a whole number as image_id")
-    box, score = finite_box(entry.get("bbox")), entry.get("score", 0.0)
+    given = entry.get("bbox")
+    box = mask_box(code) if given is None and code is not None else finite_box(given)
+    score = entry.get("score", 0.0)
     if box is None or min(box[2:]) < 0 or max(box[0] + box[2], box[1] + box[3], -box[0], -box[1]) > LARGEST:
-        wrong = reprlib.repr(entry.get("bbox"))
+        wrong = reprlib.repr(given)
         raise DataError(f"{where} (image {image}): bbox is {wrong}, not x, y, width, height in pixels")
     if finite_box([score] * 4) is None:
         raise DataError(f"{where} (image {image}): score is {reprlib.repr(score)}, not a finite number")
     x, y, width, height = box
     return image, float(score), (x, y, x + width, y + height)
+
+
+def _code(entry: dict[str, Any], where: str) -> RLE:
+    try:
+        return checked(entry["segmentation"])
+    except ValueError as error:
+        raise DataError(f"{where} (image {entry.get('image_id')}): segmentation: {error}") from error

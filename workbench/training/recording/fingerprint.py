@@ -10,8 +10,8 @@ from pathlib import Path
 from workbench.plugins import plug_in_files
 
 PACKAGE = Path(__file__).resolve().parents[2]
-TRAINING = ("types.py", "data", "losses", "hardeners", "detectors", "proposals", "training")
-EVALUATION = ("types.py", "data", "detectors", "proposals", "evaluation")
+TRAINING = ("types.py", "rle.py", "data", "losses", "hardeners", "detectors", "proposals", "training")
+EVALUATION = ("types.py", "rle.py", "data", "detectors", "proposals", "evaluation")
 #: Files of `training` that start, watch and compare runs: they do not change what comes out of one.
 NOT_DECISIVE = (
     "run", "launch", "compare", "comparison", "scoring", "preflight", "__init__",

@@ -23,7 +23,7 @@ from workbench.training.processes.world import StopSignal, World, die_with_paren
 from workbench.training.recipe_sections import AugmentSpec, DataSpec
 from workbench.training.recording.records import log
 from workbench.training.stepping.augment import build_changes
-from workbench.types import Target
+from workbench.types import Proposals, Target
 
 TOLD_EVERY = 10  #: seconds between two lines about proposals in the log
 ORDER, FLIP, STEP, START, CHANGE = range(5)  #: purposes of random numbers; each gets a stream of its own
@@ -118,6 +118,8 @@ def flip_horizontally(image: Tensor, target: Target) -> tuple[Tensor, Target]:
     for key, value in target.items():
         if key.startswith("mask"):  # of objects or of the image
             flipped[key] = _like(value, value.flip(-1))
+        elif isinstance(value, Proposals):
+            flipped[key] = value.flip_horizontally(width)
         elif key.startswith("boxes") or key == "proposals":
             left, top, right, bottom = value.as_subclass(Tensor).unbind(-1)
             flipped[key] = _like(value, torch.stack([width - right, top, width - left, bottom], dim=-1))
@@ -168,11 +170,11 @@ def _start_worker(_: int) -> None:
 
 
 def to_device(images: list[Tensor], targets: list[Target], device: torch.device) -> tuple[list[Tensor], list[Target]]:
-    """Images and all tensors of the targets on a device."""
+    """Images, and all tensors and proposals of the targets, on a device."""
     if device.type == "cpu":
         return images, targets
     moved = [
-        {k: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in target.items()}
+        {k: v.to(device, non_blocking=True) if isinstance(v, Tensor | Proposals) else v for k, v in target.items()}
         for target in targets
     ]
     return [image.to(device, non_blocking=True) for image in images], moved
