@@ -147,9 +147,9 @@ class Run:
         """Why it failed; None unless `status` is "failed"."""
         if self.status != "failed":
             return None
-        told = self.failure.get("message")
-        if told:
-            return str(told)
+        message = self.failure.get("message")
+        if message:
+            return str(message)
         how = detached.ending(self.folder)
         known = f" ({how})" if how else ""
         return (
@@ -261,13 +261,13 @@ class Run:
 
         Interrupting stops the watching only: the run goes on.
         """
-        plain, told = not bars_are_seen(), 0
+        plain, printed = not bars_are_seen(), 0
         with tqdm(total=self.recipe.steps, desc=self.name, unit="step", disable=plain) as bar:
             try:
                 while True:
                     alive = self.alive  # asked first, so that the last lines are shown after it has ended
                     self._show(bar)
-                    told = self._tell(told) if plain else told
+                    printed = self._print_progress(printed) if plain else printed
                     if not alive:
                         break
                     time.sleep(interval)
@@ -309,11 +309,11 @@ class Run:
         bar.n = int(train.get("step", 0))
         bar.set_postfix(shown or {"status": self.status})
 
-    def _tell(self, told: int) -> int:
-        """Where the output is a file: a line for every tenth of the steps; returns how many tenths were told."""
+    def _print_progress(self, printed: int) -> int:
+        """Where the output is a file: a line for every tenth of the steps; returns how many tenths were printed."""
         progress = self.progress()
         tenths = 10 * progress.step // progress.total
-        if tenths > told:
+        if tenths > printed:
             left = f"; {progress.seconds_left / 60:.1f} minutes left" if progress.seconds_left > 0 else ""
             tqdm.write(f"{self.name}: step {progress.step:,} of {progress.total:,}{left}", file=sys.stderr)
         return tenths
