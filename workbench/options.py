@@ -32,6 +32,7 @@ def check_options(
     *,
     given: Collection[str] = (),
     error: type[WorkbenchError] = RecipeError,
+    kind: str | None = None,
 ) -> dict[str, Any]:
     """`options` as a dict, if `function` takes each of them by its name and type.
 
@@ -40,6 +41,7 @@ def check_options(
         function: what they are for; its signature says names, types and ranges.
         given: parameters that are not the recipe's.
         error: what is raised.
+        kind: the name of what takes them, for messages.
 
     Raises:
         RecipeError (or `error`): names the key, what was expected and what came.
@@ -53,7 +55,8 @@ def check_options(
         if name in known:
             check_value(f"{place}.{name}", function, name, value, error=error)
         elif not open_ended:
-            raise error(f"{place}.{name} does not exist{nearest(name, known)}; choose from {', '.join(known)}")
+            no = f"is not an option of {kind}" if kind not in (None, place) else "does not exist"
+            raise error(f"{place}.{name} {no}{nearest(name, known)}; choose from {', '.join(known)}")
     return dict(options)
 
 

@@ -260,7 +260,7 @@ def test_chain_multiplies_masks_and_adds_losses(trained):
     ("config", "message"),
     [
         ({"kind": "asnd"}, "'asnd' does not exist (did you mean 'asdn'?); choose one of"),
-        ({"kind": "inverted-attention", "shere": 0.2}, "hardener.shere does not exist"),
+        ({"kind": "inverted-attention", "shere": 0.2}, "hardener.shere is not an option of inverted-attention"),
         ({"kind": "inverted-attention", "share": 2}, "share is 2; expected at most 1"),
         ({"kind": "inverted-attention", "inversion": "inside-out"}, "inside-out"),
         ({"kind": "inverted-attention", "preset": "mine"}, "preset 'mine'"),

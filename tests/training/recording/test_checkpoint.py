@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from workbench import files
 from workbench.errors import RunError
 from workbench.training.recording import checkpoint
 from workbench.training.recording.checkpoint import (
@@ -114,7 +115,7 @@ def test_a_disk_that_refuses_leaves_the_old_file_and_nothing_else(tmp_path, monk
     def refuse(*_):
         raise OSError(number, "refused")
 
-    monkeypatch.setattr(checkpoint.os, "replace", refuse)
+    monkeypatch.setattr(files.os, "replace", refuse)
     with pytest.raises(RunError, match=advice):
         write_json(tmp_path / "latest.json", {"step": 2})
     assert json.loads((tmp_path / "latest.json").read_text()) == {"step": 1}

@@ -25,7 +25,7 @@ from torchvision import tv_tensors
 
 from workbench.errors import DataError
 
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "JPEG2000", "MPO", "PPM", "TIFF", "WEBP")
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "JPEG2000", "PPM", "TIFF", "WEBP")
 MOST_PIXELS = Image.MAX_IMAGE_PIXELS or 89_478_485  #: of a picture; more would take gigabytes
 DEPTHS = (8, 10, 12, 14, 16, 32)  #: bits that cameras and scanners have
 _ORIENTATION = 0x0112  # of EXIF
