@@ -280,7 +280,7 @@ def test_missing_masks_are_named():
         ({"masc": {}}, r"detector\.masc is not an option of mask-rcnn \(did you mean 'mask'\?\)"),
         (
             {"head": {"kind": "conv-fc", "dropout": 0.5}},
-            "head.dropout is not an option of conv-fc; choose from width, layers",
+            "head.dropout is not an option of conv-fc",
         ),
     ],
 )
