@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ast
 import json
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+
+from workbench import registry
 
 ROOT = Path(__file__).parents[1]
 #: For each room of `workbench`, the rooms that it may import from (its own is always allowed).
@@ -78,3 +81,70 @@ def test_notebooks_define_no_classes_and_have_short_cells(path):
         if cell["cell_type"] == "code":
             assert not any(isinstance(node, ast.ClassDef) for node in ast.walk(ast.parse(source)))
             assert len([line for line in source.splitlines() if line.strip()]) <= 12, source
+
+
+def modules() -> dict[str, Path]:
+    """Full name → file of every module of `workbench`; packages by their own name."""
+    named = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in (ROOT / "workbench").rglob("*.py")
+    }
+    return {name.removesuffix(".__init__"): path for name, path in named.items()}
+
+
+def at_once(name: str, path: Path, homes: dict[str, dict[str, str]]) -> set[str]:
+    """Modules of `workbench` that are imported when `name` is: at its top level; names on demand are followed."""
+    found = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("workbench"):
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                found.add(full if full in homes else homes.get(node.module, {}).get(alias.name, node.module))
+    return found - {name}
+
+
+def test_no_module_imports_itself_in_a_circle():
+    known = modules()
+    homes: dict[str, dict[str, str]] = {name: {} for name in known}
+    for name, path in known.items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "on_demand":
+                homes[name] = ast.literal_eval(node.args[1])
+    order = TopologicalSorter({name: at_once(name, path, homes) for name, path in known.items()})
+    assert len(list(order.static_order())) >= len(known)  # a CycleError names the circle
+
+
+def strings(node: ast.AST) -> set[str]:
+    """The texts in a list, tuple, set or the keys of a dict that is written out."""
+    parts = node.keys if isinstance(node, ast.Dict) else getattr(node, "elts", [])
+    return {part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)}
+
+
+@pytest.mark.parametrize("sort", ["DETECTORS", "HARDENERS", "DATASETS", "PROPOSALS", "LOSSES"])
+def test_kinds_are_listed_nowhere_but_in_the_registry(sort):
+    kinds = set(getattr(registry, sort).names())
+    for path in [*(ROOT / "workbench").rglob("*.py"), *(ROOT / "widgets").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            assert len(strings(node) & kinds) < 2, f"{path}:{node.lineno} lists {strings(node) & kinds}"
+
+
+@pytest.mark.parametrize("sort", [name for name, one in vars(registry).items() if isinstance(one, registry.Registry)])
+def test_what_can_be_named_lies_on_top_of_its_room(sort):
+    kinds: registry.Registry = getattr(registry, sort)
+    folder = ROOT.joinpath(*kinds.room.split("."))
+    below = [path for path in folder.rglob("*.py") if path.parent != folder]
+    assert not [path for path in below if f"@{sort}.register(" in path.read_text()]
+    for kind in kinds.names():
+        assert kinds[kind].kind == kind  # its file registers it under the name that is read from the file
+
+
+@pytest.mark.parametrize(("home", "tests"), [("workbench", "tests"), ("widgets", "tests/widgets")])
+def test_tests_mirror_the_source(home, tests):
+    """The name of a test begins with that of a file in the folder that its own folder mirrors."""
+    for path in sorted((ROOT / tests).rglob("test_*.py")):
+        place = path.relative_to(ROOT / tests)
+        if home == "workbench" and (len(place.parts) == 1 or place.parts[0] in ("browser", "benchmarks", "widgets")):
+            continue
+        names = {one.stem for one in (ROOT / home / place.parent).glob("*.py")}
+        words = path.stem.removeprefix("test_").split("_")
+        starts = {"_".join(words[:number]) for number in range(1, len(words) + 1)}
+        assert starts & names, f"{path} is about no file of {home}/{place.parent}"

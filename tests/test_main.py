@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 
 from workbench.__main__ import build_parser, main
@@ -48,7 +49,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_the_module_offers_the_verbs_of_the_library():
     shown = subprocess.run([sys.executable, "-m", "workbench", "--help"], capture_output=True, text=True, check=True)
-    for verb in ("train", "evaluate", "detect", "compare", "runs", "doctor"):
+    for verb in ("train", "evaluate", "detect", "compare", "runs", "recipes", "doctor"):
         assert f"\n    {verb} " in shown.stdout
 
 
@@ -57,6 +58,9 @@ def test_the_module_offers_the_verbs_of_the_library():
     [
         "runs list {folder}",
         "train wrong-name",
+        "recipes",
+        "recipes digit-scenes/mask-rcnn --all",
+        "recipes wrong-name",
         "doctor wrong-name",
         "doctor --data wrong-name",
         "evaluate wrong-name --data digit-scenes",
@@ -73,9 +77,9 @@ def test_names_are_looked_at_before_torch_is_imported(line, recipe, tmp_path):
     )
     arguments = line.format(folder=tmp_path / "runs").split()
     ended = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
-    if "runs" in line:
+    if "wrong-name" not in line:
         assert ended.returncode == 0, ended.stderr
-        assert "0/3" in ended.stdout
+        assert ("0/3" if "runs" in line else "digit-scenes/faster-rcnn") in ended.stdout
     else:
         assert ended.returncode == 2, ended.stderr
         assert "there is no" in ended.stderr
@@ -151,6 +155,8 @@ def test_runs_are_listed_shown_stopped_resumed_and_logged(recipe, capsys):
     ("arguments", "message"),
     [
         (["train", "no/such"], "there is no recipe 'no/such'"),
+        (["recipes", "fpn/digit"], "there is no recipe 'fpn/digit'; did you mean 'fpn/digits'?"),
+        (["recipes", "*no-such*"], "there is no recipe '*no-such*'"),
         (["train", "RECIPE", "--set", "stages.0.stepz=5"], "stepz: unknown key"),
         (["train", "RECIPE", "--set", "seed"], "expected KEY=VALUE, got 'seed'"),
         (["train", "RECIPE", "--set", "seed=[1"], "seed: '[1' is not a value"),
@@ -229,6 +235,31 @@ def test_fast_rcnn_gets_its_proposals(tmp_path, capsys, monkeypatch):
     Image.fromarray(pixels).save(tmp_path / "photo.png")
     assert main(["detect", str(path), str(tmp_path / "photo.png"), "--score", "0", "--device", "cpu"]) == 0
     assert json.loads(capsys.readouterr().out)["objects"]
+
+
+def test_recipes_are_listed_by_folder_and_pattern(capsys):
+    assert main(["recipes"]) == 0
+    whole = capsys.readouterr().out
+    assert all(f"  {name} " in whole for name in Recipe.shipped())
+    assert "\n\nmask-rcnn: 1\n  mask-rcnn/coco  Mask R-CNN (He et al. 2017) with ResNet-50-FPN on COCO" in whole
+    assert main(["recipes", "mask-rcnn"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["mask-rcnn:", "mask-rcnn/coco"]
+    assert main(["recipes", "*digits+gamma?"]) == 0
+    listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert listed == ["retinanet:", *(f"retinanet/digits+gamma{gamma}" for gamma in (0, 1, 5))]
+
+
+def test_a_recipe_is_shown_with_its_bases_values_marked(capsys):
+    assert main(["recipes", "digit-scenes/faster-rcnn+dropout"]) == 0
+    shown = capsys.readouterr().out
+    lines = {line.split(":")[0]: line for line in shown.splitlines()}
+    assert lines["ema"].endswith("  # from digit-scenes/faster-rcnn")
+    assert lines["hardener"] == "hardener: {kind: random-dropout, share: 0.2, drop: 0.33}"
+    assert Recipe.from_dict(yaml.safe_load(shown)) == Recipe.load("digit-scenes/faster-rcnn+dropout")
+
+    assert main(["recipes", "digit-scenes/faster-rcnn+dropout", "--own"]) == 0
+    own = yaml.safe_load(capsys.readouterr().out)
+    assert own.keys() == {"name", "base", "notes", "hardener"}
 
 
 def test_the_doctor_examines_data_and_recipes(recipe, capsys):

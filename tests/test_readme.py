@@ -1,4 +1,4 @@
-"""What README.md names is there: files, notebooks, make targets, verbs, recipes and public names."""
+"""What README.md names is there: files, notebooks, make targets, verbs, recipes, public names; its example runs."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from workbench.training import Recipe
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+RESULTS = (ROOT / "docs/results.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def found(pattern: str) -> list[str]:
@@ -25,11 +27,6 @@ def found(pattern: str) -> list[str]:
 
 @pytest.mark.parametrize("path", found(r"\]\(([^)#:]+)\)"))
 def test_links(path):
-    assert (ROOT / path).exists()
-
-
-@pytest.mark.parametrize("path", found(r"`((?:workbench|widgets|tests|notebooks)/[\w./-]*)`"))
-def test_paths(path):
     assert (ROOT / path).exists()
 
 
@@ -48,9 +45,9 @@ def test_public_names(name):
     assert hasattr(workbench, name)
 
 
-@pytest.mark.parametrize("name", found(r"widgets\.(\w+)"))
+@pytest.mark.parametrize("name", found(r"widgets\.(\w+)|`([A-Z]\w+(?:Lab|Explorer|Browser|Monitor))`"))
 def test_widgets(name):
-    assert hasattr(widgets, name)
+    assert hasattr(widgets, next(filter(None, name)))
 
 
 @pytest.mark.parametrize("name", found(r"\"([a-z0-9-]+/[a-z0-9+-]+)\""))
@@ -62,3 +59,28 @@ def test_verbs():
     listed = re.search(r"python -m workbench --help` \(([^)]*)\)", README)[1]
     verbs = build_parser()._subparsers._group_actions[0].choices
     assert set(re.findall(r"`(\w+)`", listed)) == set(verbs)
+
+
+def test_a_page():
+    assert len(README.splitlines()) <= 120
+
+
+def test_numbers_are_those_of_the_results():
+    table = README[README.index("| what is changed |") :].partition("\n\n")[0]
+    numbers = re.findall(r"(?<=\| )[+−]?0\.\d{3}[^|]*?(?= \|)", table)
+    assert len(numbers) == 21
+    assert [text for text in numbers if text not in RESULTS] == []
+
+
+def test_the_example_runs(tmp_path, monkeypatch, capsys):
+    """All of the first block; the run that it launches is stopped."""
+    monkeypatch.setenv("WORKBENCH_RUNS", str(tmp_path))
+    names: dict = {}
+    try:
+        exec(compile(BLOCKS[0], "README.md", "exec"), names)
+        assert names["run"].status in ("starting", "running")
+        assert "AP" in capsys.readouterr().out
+        assert names["result"].by_occlusion["AP"]["< 5 %"] > 0.5
+    finally:
+        if "run" in names:
+            names["run"].stop()

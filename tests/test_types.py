@@ -1,4 +1,4 @@
-"""Proposals of one image: boxes, scores and masks stay together, whatever is done to them."""
+"""Values that cross the seams: what is learned of targets, what is done to every part of detections and proposals."""
 
 from __future__ import annotations
 
@@ -11,7 +11,49 @@ from hypothesis import strategies as st
 from workbench import types
 from workbench.errors import DataError
 from workbench.rle import encode_masks
-from workbench.types import Detections, Proposals
+from workbench.training.recipe_sections import Stage
+from workbench.types import Detections, Proposals, Target, TrainingStage, learnable
+
+
+def detections() -> Detections:
+    return Detections(
+        torch.arange(12.0).view(3, 4),
+        torch.tensor([3, 1, 2]),
+        torch.tensor([0.9, 0.5, 0.1]),
+        torch.eye(3, dtype=torch.bool)[:, None],
+        {"shape": torch.tensor([7.0, 8.0, 9.0]), "hidden": torch.zeros(3, 4, 4)},
+    )
+
+
+def test_some_detections_keep_all_that_is_known_of_them():
+    for some in (detections()[torch.tensor([True, False, True])], detections()[::2], detections()[[0, 2]]):
+        assert some.labels.tolist() == [3, 2]
+        assert some.scores.tolist() == [torch.tensor(0.9).item(), torch.tensor(0.1).item()]
+        assert some.masks[:, 0].tolist() == [[True, False, False], [False, False, True]]
+        assert some.extras["shape"].tolist() == [7, 9]
+        assert some.extras["hidden"].shape == (2, 4, 4)
+
+
+def test_detections_above_a_score_and_on_another_device():
+    above = detections().above(0.5)
+    assert above.extras["shape"].tolist() == [7, 8]
+    moved = detections().to("meta")
+    assert {part.device.type for part in (moved.boxes, moved.masks, *moved.extras.values())} == {"meta"}
+
+
+def test_without_branches_there_is_nothing_more():
+    plain = Detections(torch.zeros(2, 4), torch.ones(2, dtype=torch.long), torch.ones(2))
+    plain.extras["mine"] = torch.zeros(2)
+    other = Detections(torch.zeros(2, 4), torch.ones(2, dtype=torch.long), torch.ones(2))
+    assert other.extras == {}
+    assert other[:1].masks is None
+
+
+def test_the_recipes_stage_is_what_detectors_may_ask():
+    asked = [name for name in vars(TrainingStage) if not name.startswith("_")]
+    assert asked
+    assert set(asked) <= set(Stage.model_fields)
+
 
 HEIGHT, WIDTH = 9, 12
 
@@ -108,3 +150,24 @@ def test_masks_are_not_decoded_by_accident(monkeypatch):
         some.decode_masks()
     assert some.top(2).decode_masks().all()
     assert "counts" not in repr(some)
+
+
+def test_crowds_and_difficult_objects_are_not_learned():
+    target = Target(
+        boxes=torch.zeros(4, 4),
+        labels=torch.tensor([1, 2, 1, 3]),
+        iscrowd=torch.tensor([True, False, False, True]),
+        difficult=torch.tensor([0, 1, 0, 1]),  # some files write numbers
+    )
+    assert learnable(target).tolist() == [False, False, True, False]
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.booleans()), max_size=6), st.sets(st.sampled_from(["iscrowd", "difficult"]))
+)
+def test_a_flag_that_is_absent_leaves_no_object_out(flags, known):
+    columns = dict(zip(("iscrowd", "difficult"), zip(*flags, strict=True) if flags else ((), ()), strict=True))
+    target = Target(labels=torch.ones(len(flags), dtype=torch.int64))
+    target.update({name: torch.tensor(columns[name], dtype=torch.bool) for name in known})
+    wanted = [not any(columns[name][row] for name in known) for row in range(len(flags))]
+    assert learnable(target).tolist() == wanted

@@ -1,23 +1,32 @@
-"""Widgets for JupyterLab. Each is imported when it is first asked for, so that one costs no other's imports."""
+"""Widgets for JupyterLab, one file each; what they share is in `parts`.
+
+The class of a file has the file's name: `dfv_explorer.py` defines DFVExplorer. Each is imported when it is first
+asked for, so that one costs no other's imports.
+"""
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
-_HOMES = {
-    "AdversaryExplorer": "adversary_explorer",
-    "AttentionExplorer": "attention_explorer",
-    "DFVExplorer": "dfv_explorer",
-    "DatasetBrowser": "dataset_browser",
-    "ErrorBrowser": "error_browser",
-    "FocalLossExplorer": "focal_loss_explorer",
-    "OcclusionLab": "occlusion_lab",
-    "PyramidExplorer": "pyramid_explorer",
-    "RunMonitor": "run_monitor",
-}
+_CLASS = re.compile(r"^class ([A-Za-z]\w*)", re.MULTILINE)
 
-__all__ = list(_HOMES)
+
+def _found(folder: Path) -> dict[str, str]:
+    """Class → file, without the suffix, of the widgets in a folder; their files are read, but not imported."""
+    found = {}
+    for path in sorted(folder.glob("[!_]*.py")):
+        for name in _CLASS.findall(path.read_text(encoding="utf-8")):
+            if name.lower() == path.stem.replace("_", ""):
+                found[name] = path.stem
+    return found
+
+
+_HOMES = _found(Path(__file__).parent)
+
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

@@ -14,8 +14,11 @@ import torch
 import traitlets
 from torch import tensor
 
-from widgets.parts.attention_parts import COLUMNS, LAST, WIDE, png, thinned
-from widgets.parts.region_explorer import SIZE, RegionExplorer, picture
+from widgets.parts.controls import WIDE
+from widgets.parts.messages import note
+from widgets.parts.pictures import picture, png
+from widgets.parts.region_explorer import SIZE, RegionExplorer
+from widgets.parts.sources import COLUMNS, LAST, thinned
 from workbench.analysis.adversary import RoIAdversary, adversaries, has_begun, roi_adversary
 from workbench.figures.adversary import (
     class_scores,
@@ -39,11 +42,14 @@ OVER_TRAINING, ALL_OBJECTS = "This region over training", "All objects of this i
 class AdversaryExplorer(RegionExplorer):
     """What the search and a detector's own adversaries do to one region, and what the head makes of it.
 
-    detectors: a detector, a `Run`, a list of runs, or a dict of name → detector or run. Runs show their adversary at
-    any checkpoint; a saved detector has none, and then the search alone is shown. data: a `Dataset` to leaf through;
-    or one image uint8 or float (0..1) [3, H, W], or uint8 [H, W, 3] as array or PIL image, with its `target` where
-    that is known. classes: names of the target's labels 1..K, where they are not the data's or the first detector's.
-    state: any of the traitlets.
+    Args:
+        detectors: a detector, a `Run`, a list of runs, or a dict of name → detector or run. Runs show their adversary
+            at any checkpoint; a saved detector has none, and then the search alone is shown.
+        data: a `Dataset` to leaf through, or one image uint8 or float (0..1) [3, H, W], or uint8 [H, W, 3] as array
+            or PIL image.
+        target: what is known of one image.
+        classes: names of the target's labels 1..K, where they are not the data's or the first detector's.
+        state: any of the traitlets.
 
     Traitlets, to be set from Python or with the controls: `detector` (name), `step` (of a run's checkpoint; -1: its
     last), `masks` (how many are sampled), `sample` (another number draws others), `stride` (of the search, in cells),
@@ -104,9 +110,7 @@ class AdversaryExplorer(RegionExplorer):
     def _draw(self) -> None:
         names = self._names[1:]
         self._facts.value = self._sentence()
-        style = "color:#0550ae;background:#ddf4ff;padding:6px 10px;border-radius:4px;line-height:1.4"
-        note = html.escape(self.note)
-        self._note.value = f'<div role="status" style="{style}">{note}</div>' if note else ""
+        self._note.value = note(self.note)
         self.search.value = png(search_map(self.seen, names, **SIZE))
         for part, box, shown, draw in (
             (self.seen.dropout, self._of_asdn, self.dropout, sampled_masks),

@@ -12,8 +12,10 @@ import ipywidgets
 import traitlets
 from torch import tensor
 
-from widgets.parts.attention_parts import COLUMNS, LAST, WIDE, png, thinned
-from widgets.parts.region_explorer import SIZE, RegionExplorer, picture
+from widgets.parts.controls import WIDE
+from widgets.parts.pictures import picture, png
+from widgets.parts.region_explorer import SIZE, RegionExplorer
+from widgets.parts.sources import COLUMNS, LAST, thinned
 from workbench.analysis.attention import STRATEGIES, Inversion, RoIAttention, inversions, roi_attention
 from workbench.figures.attention import (
     attention_of_objects,
@@ -33,10 +35,13 @@ HEADINGS = (
 class AttentionExplorer(RegionExplorer):
     """What a detector's head looks at in one region, and what it makes of it when that attention is inverted.
 
-    detectors: a detector, a `Run`, a list of runs, or a dict of name → detector or run. data: a `Dataset` to leaf
-    through; or one image uint8 or float (0..1) [3, H, W], or uint8 [H, W, 3] as array or PIL image, with its
-    `target` where that is known. classes: names of the target's labels 1..K, where they are not the data's or the
-    first detector's. state: any of the traitlets.
+    Args:
+        detectors: a detector, a `Run`, a list of runs, or a dict of name → detector or run.
+        data: a `Dataset` to leaf through, or one image uint8 or float (0..1) [3, H, W], or uint8 [H, W, 3] as array
+            or PIL image.
+        target: what is known of one image.
+        classes: names of the target's labels 1..K, where they are not the data's or the first detector's.
+        state: any of the traitlets.
 
     Traitlets, to be set from Python or with the controls: `detector` (name), `step` (of a run's checkpoint; -1: its
     last), `inversion`, `orientation`, `drop_cells` (T_s), `drop_channels` (T_c), `threshold` (of the hard

@@ -6,30 +6,36 @@ Only what is seen is made: a page decodes its own images, and a filter reads tar
 from __future__ import annotations
 
 import asyncio
-import io
 import math
-from pathlib import Path
 from typing import Any
 
 import anywidget
 import numpy as np
 import traitlets
-from PIL import Image
 
-from widgets.parts.pictures import as_image, encode
+from widgets.parts.javascript import script, style
+from widgets.parts.pictures import as_image, encode, encode_pixels, png
+from widgets.parts.state import HasState
 from workbench.analysis.reading.data_index import DataIndex, Wanted
 from workbench.data import Dataset
 from workbench.errors import DataError, WorkbenchError
 from workbench.figures.data_statistics import statistics_figure
-from workbench.figures.drawing.canvas import COLOURS
+from workbench.figures.drawing.canvas import mask_layer
+from workbench.figures.drawing.colours import BRIGHT, colour
+from workbench.figures.drawing.sheet import as_bytes
 
-FOLDER = Path(__file__).parent / "js"
 THUMBNAIL = 192  # pixels, longer side
-STATE = ("class_name", "occlusion", "page", "selected")
+MASKED = 2 / 3  # opacity of masks
+DPI = 110  # pixels per inch of the statistics
 
 
-class DatasetBrowser(anywidget.AnyWidget):
-    """Leaf through `data`, `page_size` images at a time.
+class DatasetBrowser(HasState, anywidget.AnyWidget):
+    """Leaf through a data set, page by page.
+
+    Args:
+        data: what to leaf through.
+        page_size: images on a page.
+        state: any of the traitlets that can be set.
 
     `page` (from 0), `class_name` (or None), `occlusion` (lowest and highest hidden fraction, or None) and
     `selected` (position of the image shown large, or None) are traitlets that may be set from Python or in the
@@ -37,8 +43,10 @@ class DatasetBrowser(anywidget.AnyWidget):
     on the page; `more` says whether another page follows. `count_all()` completes the statistics.
     """
 
-    _esm = "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in ("tags.js", "dataset_browser.js"))
-    _css = FOLDER / "dataset_browser.css"
+    _esm = script("dataset_browser.js", BRIGHT=BRIGHT)
+    _css = style("shared/panel.css", "dataset_browser.css")
+
+    STATE = ("class_name", "occlusion", "page", "selected")
 
     page = traitlets.Int(0, min=0)
     class_name = traitlets.Unicode(None, allow_none=True)
@@ -51,19 +59,15 @@ class DatasetBrowser(anywidget.AnyWidget):
         super().__init__()
         if page_size < 1:
             raise DataError(f"page_size is {page_size}; at least one image must be on a page")
-        if unknown := set(state) - set(STATE):
-            raise DataError(f"DatasetBrowser has no {sorted(unknown)}; it has {', '.join(STATE)}")
+        self._check_names(state)
         self.data, self.page_size = data, page_size
         self.index = DataIndex(data)
-        self._silent = True
         self._counting: asyncio.Task | None = None
         self.on_msg(self._on_message)
-        self.observe(self._on_filter, ["class_name", "occlusion"])
-        self.observe(self._on_page, ["page"])
-        self.observe(self._on_selected, ["selected"])
-        for name, value in state.items():
-            setattr(self, name, value)
-        self._silent = False
+        self._when_changed(self._on_filter, "class_name", "occlusion")
+        self._when_changed(lambda _: self._turn(), "page")
+        self._when_changed(lambda _: self._send_detail(), "selected")
+        self._apply(state)
         self._turn()
 
     def __repr__(self) -> str:
@@ -113,27 +117,16 @@ class DatasetBrowser(anywidget.AnyWidget):
     # ---- what changes what -----------------------------------------------------------------------------------
 
     def _on_filter(self, _: object) -> None:
-        if self._silent:
-            return
-        self._silent, self.page = True, 0
-        self._silent = False
+        with self._silently():
+            self.page = 0
         self._turn()
-
-    def _on_page(self, _: object) -> None:
-        if not self._silent:
-            self._turn()
-
-    def _on_selected(self, _: object) -> None:
-        if not self._silent:
-            self._send_detail()
 
     def _turn(self) -> None:
         """Find the images of the present page (or of the last one there is) and send them."""
         found = self.index.find(self.wanted, (self.page + 1) * self.page_size + 1)
         last = max(0, math.ceil(len(found) / self.page_size) - 1)
-        silent, self._silent = self._silent, True
-        self.page = min(self.page, last)
-        self._silent = silent
+        with self._silently():
+            self.page = min(self.page, last)
         first = self.page * self.page_size
         self.set_trait("shown", found[first : first + self.page_size])
         self.set_trait("more", len(found) > first + self.page_size)
@@ -151,7 +144,7 @@ class DatasetBrowser(anywidget.AnyWidget):
                 self._send_statistics()
                 self._send_detail()
             elif content["kind"] == "set":
-                for name in STATE:
+                for name in self.STATE:
                     if name in content["state"]:
                         value = content["state"][name]
                         setattr(self, name, tuple(value) if isinstance(value, list) else value)
@@ -188,8 +181,8 @@ class DatasetBrowser(anywidget.AnyWidget):
             item, picture = self._item(position)
             items.append(item)
             pictures.append(picture)
-        state = {name: getattr(self, name) for name in STATE}
-        whole = {"classes": self.data.classes, "colours": COLOURS, "total": len(self.data)}
+        state = {name: getattr(self, name) for name in self.STATE}
+        whole = {"classes": self.data.classes, "total": len(self.data)}
         title = f"{self.data.name}, split {self.data.split}"
         place = {"first": self.page * self.page_size, "more": self.more, "title": title}
         self.send({"kind": "page", "items": items, **state, **whole, **place}, pictures)
@@ -232,26 +225,15 @@ class DatasetBrowser(anywidget.AnyWidget):
             "flags": [_flags(target, row) for row in range(len(item["labels"]))],
         }
         if item["masked"]:
-            buffers.append(_mask_picture(np.asarray(target["masks"]), item["labels"]))
+            colours = [colour(label) for label in item["labels"]]
+            buffers.append(encode_pixels(as_bytes(mask_layer(target["masks"], colours, opacity=MASKED))))
         self.send({"kind": "detail", "item": item}, buffers)
 
     def _send_statistics(self) -> None:
-        out = io.BytesIO()
-        self.figure().savefig(out, format="png", dpi=110)
         content = {"text": self.statistics()["text"], "complete": self.index.complete}
-        self.send({"kind": "statistics", **content}, [out.getvalue()])
+        self.send({"kind": "statistics", **content}, [png(self.figure(), DPI)])
 
 
 def _flags(target: dict[str, Any], row: int) -> str:
     names = {"iscrowd": "crowd", "difficult": "difficult"}
     return ", ".join(text for key, text in names.items() if key in target and bool(target[key][row]))
-
-
-def _mask_picture(masks: np.ndarray, labels: list[int]) -> bytes:
-    """PNG [H, W] with the visible pixels of each object in its class's colour, transparent elsewhere."""
-    layer = np.zeros((*masks.shape[-2:], 4), np.uint8)
-    for mask, label in zip(masks.astype(bool), labels, strict=True):
-        layer[mask] = (*bytes.fromhex(COLOURS[(label - 1) % len(COLOURS)][1:]), 170)
-    out = io.BytesIO()
-    Image.fromarray(layer).save(out, "PNG", compress_level=1)
-    return out.getvalue()

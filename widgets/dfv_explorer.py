@@ -21,11 +21,13 @@ import torch
 import traitlets
 from torch import Tensor
 
-from widgets.parts.attention_parts import Source, named, png
-from widgets.parts.dfv_parts import Mapped, chips, told
+from widgets.parts.controls import FREE, ROW
 from widgets.parts.explorer import Explorer
-from widgets.parts.plots import fit, fit_soon, plot
-from widgets.parts.region_explorer import picture
+from widgets.parts.messages import chips
+from widgets.parts.pictures import picture, png
+from widgets.parts.plots import fit, fit_soon, plot, point_handler
+from widgets.parts.sources import Source, named
+from widgets.parts.vector_maps import VectorMaps
 from workbench.analysis.deep_vectors import (
     PairVectors,
     PseudoVectors,
@@ -61,10 +63,15 @@ DVS = "<b>DVs</b>, occluded minus clean, by themselves. Yellow points are those 
 class DFVExplorer(Explorer):
     """Maps of the vectors of clean and occluded images, and of their differences, for one or several classifiers.
 
-    classifiers: a `Classifier` or a `Run` of one, or a dict of name → classifier or run. pairs: a `PairSet`, or a
-    data set with occlusion. decoder: of the first classifier's vectors, or a dict of name → decoder. images: clean
-    images of each class that are looked at, the first ones; None: all. patterns: numbers of the patterns, from 1 on;
-    None: all. Maps take some seconds per thousand vectors. state: any of the traitlets.
+    Maps take some seconds per thousand vectors.
+
+    Args:
+        classifiers: a `Classifier` or a `Run` of one, or a dict of name → classifier or run.
+        pairs: a `PairSet`, or a data set with occlusion.
+        decoder: of the first classifier's vectors, or a dict of name → decoder.
+        images: clean images of each class that are looked at, the first ones; None: all.
+        patterns: numbers of the patterns, from 1 on; None: all.
+        state: any of the traitlets.
 
     Traitlets, to be set from Python or with the controls: `classifier` (name), `colour` (one of `COLOUR_BY`),
     `arrows` (DVs are drawn from clean to occluded, those of the chosen image first), `image` (row of a clean image),
@@ -114,7 +121,7 @@ class DFVExplorer(Explorer):
                 raise DataError(f"the decoder of {name} paints vectors of {lengths[0]}, not {lengths[1]}")
         self.pairs = some_pairs(pairs_of(pairs), images=images, patterns=patterns)
         self._clean_rows = np.unique(self.pairs.index[:, 0])
-        self._mapped: dict[str, Mapped] = {}
+        self._mapped: dict[str, VectorMaps] = {}
         super().__init__()
         self.classifier = state.get("classifier", first)
         self._spread()
@@ -127,10 +134,10 @@ class DFVExplorer(Explorer):
         return f"DFVExplorer({', '.join(self.sources)}; {len(self._clean_rows)} images, {len(self.pairs)} pairs)"
 
     @property
-    def mapped(self) -> Mapped:
+    def mapped(self) -> VectorMaps:
         """The chosen classifier's vectors and map; made when first asked for."""
         if self.classifier not in self._mapped:
-            self._mapped[self.classifier] = Mapped.of(self.sources[self.classifier].detector(), self.pairs)
+            self._mapped[self.classifier] = VectorMaps.of(self.sources[self.classifier].detector(), self.pairs)
         return self._mapped[self.classifier]
 
     @property
@@ -159,7 +166,7 @@ class DFVExplorer(Explorer):
 
     def show(self, **state: Any) -> None:
         """Set several traitlets and draw once."""
-        self._take(state)
+        self._apply(state)
         self._draw(set(state))
 
     # ---- what follows from what ------------------------------------------------------------------------------
@@ -283,14 +290,14 @@ class DFVExplorer(Explorer):
         marks, difference_marks = self._marks()
         self.figure = plot(embedding_figure(self.embedding, key=False, **marks))
         self.differences_figure = plot(embedding_figure(self.differences, key=False, **difference_marks))
-        self.differences_figure.layout.showlegend = False  # one kind, told above
+        self.differences_figure.layout.showlegend = False  # one kind, named above
         for name in (*KINDS, SPREAD):
-            _trace(self.figure, name).on_hover(told(name, self._on_hover))
-            _trace(self.figure, name).on_click(told(name, self._on_click))
+            _trace(self.figure, name).on_hover(point_handler(name, self._on_hover))
+            _trace(self.figure, name).on_click(point_handler(name, self._on_click))
         for name in ("DV", SPREAD):
-            _trace(self.differences_figure, name).on_hover(told(name, self._on_difference))
-            _trace(self.differences_figure, name).on_click(told(name, partial(self._on_difference, choose=True)))
-        row = {"flex_flow": "row wrap", "align_items": "center"}
+            trace, choose = _trace(self.differences_figure, name), partial(self._on_difference, choose=True)
+            trace.on_hover(point_handler(name, self._on_difference))
+            trace.on_click(point_handler(name, choose))
         maps = [
             ipywidgets.VBox([ipywidgets.HTML(title), figure], layout={"flex": flex, "min_width": "0", "margin": "0"})
             for title, figure, flex in (
@@ -299,7 +306,7 @@ class DFVExplorer(Explorer):
             )
         ]
         return [
-            ipywidgets.HBox(list(self._controls.values()), layout=row),
+            ipywidgets.HBox(list(self._controls.values()), layout=ROW),
             self._message,
             self._key,
             ipywidgets.HBox(maps, layout={"flex_flow": "row wrap"}),
@@ -311,7 +318,7 @@ class DFVExplorer(Explorer):
         ]
 
     def _make_controls(self) -> dict[str, ipywidgets.Widget]:
-        wide = {"style": {"description_width": "initial"}, "layout": {"width": "270px", "margin": "0 12px 0 0"}}
+        wide = {"style": FREE, "layout": {"width": "270px", "margin": "0 12px 0 0"}}
         by = [(f"by {name}", name) for name in COLOUR_BY]
         tight = {"style": {"button_width": "92px"}, "layout": {"width": "max-content", "margin": "0 12px 0 0"}}
         narrow = {"layout": {"width": "max-content", "margin": "0 24px 0 0"}}

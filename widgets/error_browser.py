@@ -6,16 +6,16 @@ The pictures are `workbench.figures.diagnosis`; the kinds are explained in `work
 from __future__ import annotations
 
 import html
-import io
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import ipywidgets
 import pandas as pd
 import traitlets
-from matplotlib.figure import Figure
 
+from widgets.parts.controls import FREE, ROW, button
 from widgets.parts.explorer import Explorer
+from widgets.parts.pictures import png
 from workbench.data import Dataset
 from workbench.errors import DataError
 from workbench.evaluation import Result
@@ -32,13 +32,17 @@ from workbench.figures.diagnosis import false_positives_grid, missed_grid
 VIEWS = ("false positives", "missed objects")
 EVERY = "all"  #: no filter
 PAGE, COLUMNS = 8, 4
+DPI = 110  #: pixels per inch
 
 
 class ErrorBrowser(Explorer):
     """Pictures of the errors of one or several detectors on `data`, eight on a page.
 
-    results: a `Result`, or a dict of name → result, all on `data`. similar: groups of similar classes, as for
-    `Result.diagnosis`. state: any of the traitlets.
+    Args:
+        results: a `Result`, or a dict of name → result, all on `data`.
+        data: the images that the results are about.
+        similar: groups of similar classes, as for `Result.diagnosis`.
+        state: any of the traitlets.
 
     Traitlets, to be set from Python or with the controls: `detector` (name), `view` (one of `VIEWS`), `unlike` (name
     of a detector that does not make the same error, or "all"), `class_name`, `kind` (of false positives; both may be
@@ -103,7 +107,7 @@ class ErrorBrowser(Explorer):
                            ("class_name", (EVERY, *self.diagnosis.classes))):  # fmt: skip
             if key in state and state[key] not in known:
                 raise DataError(f"{key} is {state[key]!r}; it can be {', '.join(known)}")
-        self._take(state)
+        self._apply(state)
         with self._silently():
             self.table = self._matching()
             self.page = min(self.page, self.pages - 1) if "page" in state or not state else 0
@@ -137,14 +141,13 @@ class ErrorBrowser(Explorer):
         ]
         self._kind = controls[-1]
         controls[2].layout.display = None if len(names) > 1 else "none"
-        self._back = _button("Previous", "arrow-left", lambda _: self._turn(-1))
-        self._on = _button("Next", "arrow-right", lambda _: self._turn(+1))
+        self._back = button("Previous", "arrow-left", lambda _: self._turn(-1), width="110px")
+        self._on = button("Next", "arrow-right", lambda _: self._turn(+1), width="110px")
         self._place = ipywidgets.HTML(layout={"margin": "0 12px"})
-        row = {"flex_flow": "row wrap", "align_items": "center"}
         self._summary = ipywidgets.HTML()
         self._picture = ipywidgets.Image(format="png", layout={"max_width": "100%", "object_fit": "contain"})
-        turn = ipywidgets.HBox([self._back, self._on, self._place], layout=row)
-        return [ipywidgets.HBox(controls, layout=row), self._message, self._summary, turn, self._picture]
+        turn = ipywidgets.HBox([self._back, self._on, self._place], layout=ROW)
+        return [ipywidgets.HBox(controls, layout=ROW), self._message, self._summary, turn, self._picture]
 
     def _turn(self, step: int) -> None:
         self.page = min(max(0, self.page + step), self.pages - 1)
@@ -159,7 +162,7 @@ class ErrorBrowser(Explorer):
         draw = false_positives_grid if self.view == VIEWS[0] else missed_grid
         self._picture.layout.display = None if number else "none"
         if number:
-            self._picture.value = _png(draw(shown, self.diagnosis, self.data, number=PAGE, columns=COLUMNS))
+            self._picture.value = png(draw(shown, self.diagnosis, self.data, number=PAGE, columns=COLUMNS), DPI)
 
     def _counts(self) -> str:
         """In words: how many of each kind, and what it costs."""
@@ -183,20 +186,8 @@ def _choice(browser: ErrorBrowser, name: str, text: str, options: Iterable[Any])
         options=options,
         value=getattr(browser, name),
         description=text,
-        style={"description_width": "initial"},
+        style=FREE,
         layout={"width": "max-content", "margin": "0 12px 0 0"},
     )
     traitlets.link((browser, name), (box, "value"))
     return box
-
-
-def _button(text: str, icon: str, action: Any) -> ipywidgets.Button:
-    button = ipywidgets.Button(description=text, icon=icon, layout={"width": "110px"})
-    button.on_click(action)
-    return button
-
-
-def _png(figure: Figure) -> bytes:
-    out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=110)
-    return out.getvalue()

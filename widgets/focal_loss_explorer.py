@@ -6,7 +6,7 @@ finds. The logits of all windows are gathered once per detector; the rest follow
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -14,10 +14,11 @@ import ipywidgets
 import pandas as pd
 import traitlets
 
-from widgets.parts.attention_parts import Source, named, png
+from widgets.parts.controls import FREE, ROW
 from widgets.parts.explorer import Explorer
-from widgets.parts.plots import fit, fit_soon, plot
-from widgets.parts.region_explorer import picture
+from widgets.parts.pictures import picture, png
+from widgets.parts.plots import fit, fit_soon, plot, point_handler
+from widgets.parts.sources import Source, named
 from workbench.analysis.anchor_losses import HARDEST, LossWindows, Ranking, gather_windows
 from workbench.data import Dataset
 from workbench.detectors.retinanet import RetinaNet
@@ -38,9 +39,13 @@ POINT = (
 class FocalLossExplorer(Explorer):
     """The focal loss's curve, how it is spread over a detector's windows on `data`, and those windows.
 
-    detectors: a RetinaNet, or a `Run` of one, or a dict of name → detector or run. data: with their classes. images:
-    the first so many are looked at; None: all. most: windows of each kind that are kept, a uniform sample; more
-    windows, slower answers. progress: show a bar while the first detector looks. state: any of the traitlets.
+    Args:
+        detectors: a RetinaNet, or a `Run` of one, or a dict of name → detector or run.
+        data: images with the detectors' classes.
+        images: the first so many are looked at; None: all.
+        most: windows of each kind that are kept, a uniform sample; more windows, slower answers.
+        progress: show a bar while the first detector looks.
+        state: any of the traitlets.
 
     Traitlets, to be set from Python or with the controls: `detector` (name), `gamma`, `alpha` (weight of a class that
     is present), `kind` (of the windows shown: "objects" or "background"), `place` (of them, 0: the easiest, 1: the
@@ -102,7 +107,7 @@ class FocalLossExplorer(Explorer):
 
     def show(self, **state: Any) -> None:
         """Set several traitlets and draw once."""
-        self._take(state)
+        self._apply(state)
         with self._silently():
             self._controls["hardest"].value = max(1 - self.place, 10**FINEST)
         self._draw(losses=set(state) & {"detector", "gamma", "alpha"} != set())
@@ -140,8 +145,7 @@ class FocalLossExplorer(Explorer):
         return {kind: self._ranked(self.detector, kind, loss) for kind in KINDS}
 
     def _on_slider(self, change: dict[str, Any]) -> None:
-        if not self._silent:
-            self.place = 1 - change["new"]
+        self.place = 1 - change["new"]
 
     def _on_hover(self, kind: str, index: int) -> None:
         """A place of a curve was pointed at; the last one is the hardest window."""
@@ -209,29 +213,28 @@ class FocalLossExplorer(Explorer):
         for trace in self.figure.data:
             if trace.text is not None:  # a distribution
                 kind = KINDS[0] if trace.xaxis == "x2" else KINDS[1]
-                trace.on_hover(self._pointed_at(kind))
+                trace.on_hover(point_handler(kind, self._on_hover))
         self._picture = picture()
-        row = {"flex_flow": "row wrap", "align_items": "center"}
         top = [controls[name] for name in ("detector", "gamma", "alpha", "magnified")]
         places = [controls[name] for name in ("kind", "hardest")]
         return [
-            ipywidgets.HBox(top, layout=row),
+            ipywidgets.HBox(top, layout=ROW),
             self._bar,
             self._message,
             self.figure,
             self._table,
             ipywidgets.HTML(f"<div style='margin-top:8px'>{POINT}</div>"),
-            ipywidgets.HBox(places, layout=row),
+            ipywidgets.HBox(places, layout=ROW),
             self._facts,
             self._picture,
         ]
 
     def _make_controls(self) -> dict[str, ipywidgets.Widget]:
-        wide = {"style": {"description_width": "initial"}, "layout": {"width": "270px", "margin": "0 12px 0 0"}}
+        wide = {"style": FREE, "layout": {"width": "270px", "margin": "0 12px 0 0"}}
         number = {"readout_format": ".2f", **wide}
         log = {"base": 10, "min": FINEST, "max": 0, "step": 0.05, "readout": False}
         narrow = {"layout": {"width": "max-content"}}
-        tight = {"style": {"description_width": "initial", "button_width": "104px"}, "layout": {"width": "312px"}}
+        tight = {"style": {**FREE, "button_width": "104px"}, "layout": {"width": "312px"}}
         controls = {
             "detector": ipywidgets.Dropdown(options=list(self.sources), description="Detector", **wide),
             "gamma": ipywidgets.FloatSlider(max=MOST_GAMMA, step=0.1, description="γ", **number),
@@ -246,12 +249,5 @@ class FocalLossExplorer(Explorer):
                 traitlets.link((self, name), (controls[name], "value"))
         if len(self.sources) == 1:
             controls["detector"].layout.display = "none"
-        controls["hardest"].observe(self._on_slider, "value")
+        controls["hardest"].observe(self._unless_silent(self._on_slider), "value")
         return controls
-
-    def _pointed_at(self, kind: str) -> Callable[..., None]:
-        def follow(_trace: Any, points: Any, _state: Any) -> None:
-            if points.point_inds:
-                self._on_hover(kind, points.point_inds[0])
-
-        return follow

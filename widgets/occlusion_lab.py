@@ -11,7 +11,6 @@ import asyncio
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -20,36 +19,44 @@ import traitlets
 from PIL import Image
 from torch import Tensor
 
+from widgets.parts.javascript import script, style
+from widgets.parts.objects import largest
 from widgets.parts.pictures import as_image, encode
+from widgets.parts.state import HasState
 from workbench.analysis.occlusion_probe import Occluder, OcclusionProbe
 from workbench.analysis.occlusion_response import OcclusionResponse
 from workbench.data.drawing.occluders import KINDS, OUTLINES
 from workbench.detectors.base import Detector
 from workbench.errors import DataError
+from workbench.figures.drawing.colours import BRIGHT, CHOSEN, SCORES
 from workbench.types import Target
 
-FOLDER = Path(__file__).parent / "js"
 REST = 0.4  # seconds after a change in which a growing map makes way for dragging
 SMALLEST = 4  # pixels, side of an occluder
 GRIDS = {"coarse": 12, "medium": 20, "fine": 32}  # cells of a response map along the longer side
-STATE = ("chosen", "box", "texture", "outline", "min_score")
+_SCORES = (255 * SCORES).round().astype(int).tolist()  # red, green, blue, opacity
 
 
-class OcclusionLab(anywidget.AnyWidget):
+class OcclusionLab(HasState, anywidget.AnyWidget):
     """Drag, resize and re-texture an occluder over an image; every detector answers at once.
 
-    detectors: one, or a dict of name → detector. image: uint8 or float (0..1) [3, H, W], or uint8 [H, W, 3] as
-    array or PIL image. target: what is known of it; then objects can be chosen by their true boxes, and the hidden
-    fraction is exact where it has masks. classes: names of the target's labels 1..K, where they are not the
-    first detector's.
+    Args:
+        detectors: one, or a dict of name → detector.
+        image: uint8 or float (0..1) [3, H, W], or uint8 [H, W, 3] as array or PIL image.
+        target: what is known of it; then objects can be chosen by their true boxes, and the hidden fraction is exact
+            where it has masks.
+        classes: names of the target's labels 1..K, where they are not the first detector's.
+        state: any of the traitlets that can be set.
 
     `box` (xyxy pixels of the occluder), `texture`, `outline`, `chosen` (position in `objects`, or None) and
     `min_score` are traitlets that may be set from Python or in the browser; `result` (see
     `OcclusionProbe.answer`), `scores` and `hidden` follow. `response_map()` gives the maps that the button draws.
     """
 
-    _esm = "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in ("tags.js", "occlusion_lab.js"))
-    _css = FOLDER / "occlusion_lab.css"
+    _esm = script("occlusion_lab.js", BRIGHT=BRIGHT, CHOSEN=CHOSEN, SCORES=_SCORES)
+    _css = style("shared/panel.css", "occlusion_lab.css")
+
+    STATE = ("chosen", "box", "texture", "outline", "min_score")
 
     box = traitlets.List(traitlets.Int(), help="occluder, xyxy pixels")
     texture = traitlets.Enum(KINDS, "brick")
@@ -74,11 +81,10 @@ class OcclusionLab(anywidget.AnyWidget):
         named = detectors if isinstance(detectors, Mapping) else {"detector": detectors}
         self.detectors = {str(name): detector for name, detector in named.items()}
         self._classes = classes
-        self._silent = True
         self._map_run: asyncio.Task | None = None
         self._changed = 0.0  # when the browser last asked for a change
         self.on_msg(self._on_message)
-        self.observe(self._on_change, list(STATE))
+        self._when_changed(lambda _: self._answer())
         self.show(image, target, **state)
 
     def __repr__(self) -> str:
@@ -86,26 +92,18 @@ class OcclusionLab(anywidget.AnyWidget):
 
     def show(self, image: Tensor | np.ndarray | Image.Image, target: Target | None = None, **state: Any) -> None:
         """Put another picture under the occluder; `state` may set the traitlets that the user can set."""
-        if unknown := set(state) - set(STATE):
-            raise DataError(f"OcclusionLab has no {sorted(unknown)}; it has {', '.join(STATE)}")
+        self._check_names(state)
         self.stop_map()
-        self._silent = True
-        self.image = as_image(image)
-        self._probe = OcclusionProbe(self.detectors, self.image, target, classes=self._classes)
-        self._maps: dict[tuple, dict[str, OcclusionResponse]] = {}
-        self.chosen = None
-        self.set_trait("objects", [asdict(thing) for thing in self._probe.objects])
-        self.chosen = self._first_object()
-        self._set({"box": self._first_box(), **state})
-        self._silent = False
+        with self._silently():
+            self.image = as_image(image)
+            self._probe = OcclusionProbe(self.detectors, self.image, target, classes=self._classes)
+            self._maps: dict[tuple, dict[str, OcclusionResponse]] = {}
+            self.chosen = None
+            self.set_trait("objects", [asdict(thing) for thing in self._probe.objects])
+            self.chosen = largest(self._probe.objects)
+            self._apply({"box": self._first_box(), **state})
         self._send_setup()
         self._answer()
-
-    def _first_object(self) -> int | None:
-        """The largest true object, or else the largest detection."""
-        things = self._probe.objects
-        order = sorted(range(len(things)), key=lambda i: (things[i].source is not None, -things[i].area))
-        return order[0] if order else None
 
     def _first_box(self) -> list[int]:
         """Over the lower right quarter of the chosen object, so that the first answer says something."""
@@ -129,20 +127,6 @@ class OcclusionLab(anywidget.AnyWidget):
             raise traitlets.TraitError(f"chosen is {proposal['value']}; there are {len(self.objects)} objects")
         return proposal["value"]
 
-    def _set(self, state: dict[str, Any]) -> None:
-        """Set several traitlets with one answer, or none while silent."""
-        before, self._silent = self._silent, True
-        try:
-            for name in STATE:
-                if name in state:
-                    setattr(self, name, state[name])
-        finally:
-            self._silent = before
-
-    def _on_change(self, change: dict[str, Any]) -> None:
-        if not self._silent:
-            self._answer()
-
     @property
     def _occluder(self) -> Occluder:
         return Occluder(tuple(self.box), self.texture, self.outline)
@@ -152,7 +136,7 @@ class OcclusionLab(anywidget.AnyWidget):
         start = time.perf_counter()
         answer, occluded = self._probe.answer(self._occluder, self.chosen)
         seconds = time.perf_counter() - start
-        state = {name: getattr(self, name) for name in STATE}
+        state = {name: getattr(self, name) for name in self.STATE}
         self.set_trait("result", {**state, **answer, "milliseconds": seconds * 1000})
         scores = {name: (one["before"], one["now"]) for name, one in answer["detectors"].items()}
         self.set_trait("scores", scores)
@@ -179,7 +163,7 @@ class OcclusionLab(anywidget.AnyWidget):
         self._map_run = None
 
     def _map_steps(self, grid: str) -> Iterator[dict[str, OcclusionResponse]]:
-        """Compute or recall the maps; send them as they grow."""
+        """Compute the maps, or take those that are known; send them as they grow."""
         if self.chosen is None:
             raise DataError("choose an object first: its score is what the map shows")
         if grid not in GRIDS:
@@ -217,7 +201,7 @@ class OcclusionLab(anywidget.AnyWidget):
                 self._send_answer(None)
             elif content["kind"] == "change":
                 self._changed = time.monotonic()
-                self._set(content["state"])
+                self._apply(content["state"])
                 self._answer(seq)
             elif content["kind"] == "map":
                 self._start_map(content["grid"])

@@ -13,8 +13,10 @@ import torch
 import traitlets
 from torch import Tensor
 
-from widgets.parts.attention_parts import COLUMNS, LAST, WIDE, png, thinned
-from widgets.parts.region_explorer import RegionExplorer, picture
+from widgets.parts.controls import WIDE
+from widgets.parts.pictures import picture, png
+from widgets.parts.region_explorer import RegionExplorer
+from widgets.parts.sources import COLUMNS, LAST, thinned
 from workbench.analysis.occlusion_probe import Thing
 from workbench.analysis.pyramid import KINDS, AnchorMatch, PyramidView, look, object_table
 from workbench.detectors.proposal_network import ProposalNetwork
@@ -35,11 +37,14 @@ WIDE_CELLS = {"justify": "left", "col_space": 78}
 class PyramidExplorer(RegionExplorer):
     """The levels of one or several detectors on an image, where its objects and proposals go, and their anchors.
 
-    detectors: Faster R-CNN, Mask R-CNN, a proposal network or RetinaNet, or a `Run` of one, a list of runs, or a dict
-    of name → detector or run. data: a `Dataset` to leaf through; or one image uint8 or float (0..1) [3, H, W], or
-    uint8 [H, W, 3] as array or PIL image, with its `target` where that is known; without one, what the first detector
-    finds are the objects. classes: names of the target's labels 1..K, where they are not the data's or the first
-    detector's. state: any of the traitlets.
+    Args:
+        detectors: Faster R-CNN, Mask R-CNN, a proposal network or RetinaNet, or a `Run` of one, a list of runs, or a
+            dict of name → detector or run.
+        data: a `Dataset` to leaf through, or one image uint8 or float (0..1) [3, H, W], or uint8 [H, W, 3] as array
+            or PIL image.
+        target: what is known of one image; without one, what the first detector finds are the objects.
+        classes: names of the target's labels 1..K, where they are not the data's or the first detector's.
+        state: any of the traitlets.
 
     Traitlets, to be set from Python or with the controls: `detector` (name), `step` (of a run's checkpoint; -1: its
     last), `proposals` (how many are drawn), `all_anchors` (of every object, or of the chosen one), `index` (of the

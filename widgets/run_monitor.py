@@ -12,7 +12,8 @@ import pandas as pd
 import plotly.graph_objects as go
 import traitlets
 
-from widgets.parts.explorer import alert
+from widgets.parts.controls import button
+from widgets.parts.messages import alert, badge
 from widgets.parts.plots import fit, fit_soon, plot
 from workbench.errors import WorkbenchError
 from workbench.figures.adversary_health import (
@@ -24,25 +25,28 @@ from workbench.figures.adversary_health import (
 from workbench.figures.training import learning_curves
 from workbench.training import Run
 
-#: Sign, text and colours of each status; text tells what colour shows, and both can be read on white.
+#: Sign and tone of each status.
 BADGES = {
-    "starting": ("◌", "starting", "#0550ae", "#ddf4ff"),
-    "running": ("▶", "running", "#0550ae", "#ddf4ff"),
-    "stopping": ("…", "stopping", "#7d4e00", "#fff8c5"),
-    "stopped": ("■", "stopped", "#424a53", "#eaeef2"),
-    "done": ("✓", "done", "#116329", "#dafbe1"),
-    "failed": ("✕", "failed", "#a40e26", "#ffebe9"),
+    "starting": ("◌", "information"),
+    "running": ("▶", "information"),
+    "stopping": ("…", "warning"),
+    "stopped": ("■", "neutral"),
+    "done": ("✓", "success"),
+    "failed": ("✕", "error"),
 }
+STOP, RESUME = "Write a checkpoint and end; it can be resumed", "Go on from the latest checkpoint"
 IDLE = 5  #: an ended run is looked at so many times less often, since another may resume it
 
 
 class RunMonitor(ipywidgets.VBox):
     """Learning curves, status, speed and log of a run, kept up to date until `close()`.
 
-    run: a `Run`, or the path of its folder: after a restart of the kernel, `RunMonitor("runs/...")` finds it again.
-    interval: seconds between two looks. log_lines: how many of the last lines are shown.
+    Args:
+        run: a `Run`, or the path of its folder: after a restart of the kernel, `RunMonitor("runs/...")` finds it.
+        interval: seconds between two looks.
+        log_lines: how many of the last lines are shown.
 
-    A hardener that goes wrong is told of below the curves, in plain words; then follows the health of an adversary
+    What goes wrong with a hardener stands below the curves, in plain words; then follows the health of an adversary
     (ASDN, ASTN), where the run has one.
 
     A thread of its own looks at the folder, so that it goes on while a cell runs. `status` and `step` are traitlets
@@ -75,8 +79,8 @@ class RunMonitor(ipywidgets.VBox):
         self._bar = ipywidgets.IntProgress(max=max(1, self.run.recipe.steps), layout={"width": "160px"})
         self._bar.tooltip = "steps done"
         self._facts = ipywidgets.HTML(layout={"flex": "1 1 auto", "margin": "0 12px"})
-        self.stop_button = _button("Stop", "stop", "Write a checkpoint and end; it can be resumed", self._stop)
-        self.resume_button = _button("Resume", "play", "Go on from the latest checkpoint", self._resume)
+        self.stop_button = button("Stop", "stop", self._stop, width="96px", tooltip=STOP)
+        self.resume_button = button("Resume", "play", self._resume, width="96px", tooltip=RESUME)
         row = [title, self._badge, self._bar, self._facts, self.stop_button, self.resume_button]
         self._top = ipywidgets.HBox(row, layout={"align_items": "center", "flex_flow": "row wrap"})
         self._message = ipywidgets.HTML()
@@ -118,11 +122,8 @@ class RunMonitor(ipywidgets.VBox):
         alive = status in ("starting", "running")
         self._stopping &= alive  # it ended before the thread that stops it could say so
         shown = "stopping" if self._stopping else status
-        sign, text, ink, ground = BADGES[shown]
-        self._badge.value = (
-            f'<span role="status" style="color:{ink};background:{ground};border-radius:10px;'
-            f'padding:2px 10px;white-space:nowrap">{sign} {text}</span>'
-        )
+        sign, tone = BADGES[shown]
+        self._badge.value = badge(f"{sign} {shown}", tone)
         self._bar.value = progress.step
         self._facts.value = _facts(progress.step, progress.total, progress.steps_per_second, alive=alive)
         self.stop_button.disabled = shown not in ("starting", "running")
@@ -143,7 +144,7 @@ class RunMonitor(ipywidgets.VBox):
         if watches_adversary(metrics):
             self._draw_health(metrics)
         texts = hardener_warnings(metrics, self.run.recipe)
-        self._warnings.value = "".join(alert(f"⚠ {text}", "#7d4e00", "#fff8c5") for text in texts)
+        self._warnings.value = "".join(alert(f"⚠ {text}", "warning") for text in texts)
 
     def _draw_health(self, metrics: pd.DataFrame) -> None:
         """Below the curves from when there is something of an adversary on."""
@@ -197,12 +198,6 @@ def _update(shown: go.FigureWidget, new: go.Figure) -> None:
         else:
             shown.data = ()
             shown.add_traces(new.data)
-
-
-def _button(text: str, icon: str, tooltip: str, action: Any) -> ipywidgets.Button:
-    button = ipywidgets.Button(description=text, icon=icon, tooltip=tooltip, layout={"width": "96px"})
-    button.on_click(action)
-    return button
 
 
 def _facts(step: int, total: int, steps_per_second: float, *, alive: bool) -> str:

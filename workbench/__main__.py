@@ -45,7 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
     """All verbs and their options."""
     parser = argparse.ArgumentParser(prog="workbench", description="Detectors that survive occlusion.")
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
-    for add in (_add_train, _add_evaluate, _add_detect, _add_compare, _add_runs, _add_doctor):
+    for add in (_add_train, _add_evaluate, _add_detect, _add_compare, _add_runs, _add_recipes, _add_doctor):
         add(verbs)
     return parser
 
@@ -343,6 +343,29 @@ def show_log(options: argparse.Namespace) -> int:
     return 0
 
 
+# -------------------------------------------------------------------------------------------------- recipes
+
+
+def _add_recipes(verbs: Any) -> None:
+    parser = _verb(verbs, "recipes", recipes, "List the shipped recipes, or show one with its base's values marked.")
+    what = "recipe or YAML file to show; or which to list: a folder (retinanet) or a pattern ('*ohem*')"
+    parser.add_argument("name", metavar="NAME", nargs="?", default="*", help=what)
+    parser.add_argument("--own", action="store_true", help="show only what the recipe's own file says")
+    parser.add_argument("--all", action="store_true", help="show the defaults of everything else, too")
+
+
+def recipes(options: argparse.Namespace) -> int:
+    """Print a list of names with what they are for, or one recipe as YAML."""
+    from workbench.training.recipe_listing import full_text, listing, matching, own_text
+
+    names = matching(options.name)
+    if names and names != [options.name]:
+        print(listing(names))
+    else:
+        print(own_text(options.name) if options.own else full_text(options.name, defaults=options.all))
+    return 0
+
+
 # --------------------------------------------------------------------------------------------------- doctor
 
 
@@ -358,7 +381,11 @@ def doctor(options: argparse.Namespace) -> int:
     """Print the report; 1 if it holds an error."""
     if (options.recipe is None) == (options.data is None):
         raise DataError("the doctor examines one thing: a RECIPE, or the data set named by --data")
-    whole = {"strict": False} if options.data in ("coco", "voc") else {}  # else loading ends at the first error
+    from workbench.registry import DATASETS
+
+    whole = {}
+    if options.data in DATASETS and "strict" in DATASETS.options(options.data):
+        whole = {"strict": False}  # else loading ends at the first error
     patient = _data(options, **whole) if options.data else _recipe(options)  # before torch is imported: names
 
     from workbench.training import doctor

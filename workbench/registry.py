@@ -83,6 +83,11 @@ class Registry:
         made = self[kind]
         return made if inspect.isclass(made) else get_type_hints(inspect.unwrap(made))["return"]
 
+    def options(self, kind: str) -> list[str]:
+        """Names of what can be said of a kind in a recipe."""
+        parameters = inspect.signature(constructor(self[kind])).parameters.values()
+        return [one.name for one in parameters if one.kind is one.KEYWORD_ONLY]
+
     def register(self, kind: str) -> Callable[[Made], Made]:
         """Decorator of the class or function that is this kind; from then on its options are checked when it is made.
 

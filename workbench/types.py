@@ -44,6 +44,18 @@ class Target(TypedDict, total=False):
     source: int  #: `image_id` of the clean image that an occluded one is made from, else its own
 
 
+def learnable(target: Target) -> Tensor:
+    """[N] bool, on the device of the labels: which objects are neither crowd nor difficult.
+
+    Training learns from these; absent flags are False. `Objects.ignored` is the same for tables of evaluation.
+    """
+    keep = torch.ones(len(target["labels"]), dtype=torch.bool, device=target["labels"].device)
+    for flag in ("iscrowd", "difficult"):
+        if flag in target:
+            keep &= ~target[flag].to(keep.device).bool()
+    return keep
+
+
 @dataclass
 class Detections:
     """The objects found in one image, highest score first."""

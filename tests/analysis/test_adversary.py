@@ -10,7 +10,7 @@ from stages import stage
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from workbench.analysis.adversary import adversaries, has_begun, roi_adversary
+from workbench.analysis.adversary import adversaries, harder_features, has_begun, roi_adversary
 from workbench.detectors.base import Detector
 from workbench.errors import DataError, RecipeError
 from workbench.hardeners import ASDN, ASTN, Chain, RandomDropout
@@ -167,3 +167,29 @@ def test_who_is_an_adversary_and_has_begun():
     assert not any(map(has_begun, adversaries(chain)))
     chain.begin_stage(stage("hardener"))
     assert all(map(has_begun, adversaries(chain)))
+
+
+def test_features_as_each_player_leaves_them(image):
+    chain = bound(ASDN(), ASTN(blocks=2, limit=90))
+    with torch.no_grad():
+        chain.hardeners[1].net.out.weight.zero_()
+        chain.hardeners[1].net.out.bias.copy_(torch.tensor([20.0, 0.0]))  # red a quarter turn, green not
+    detector = RedDetector(chain)
+    features, labels = detector.roi_features([image] * 8, [BOX[None]] * 8), torch.ones(8, dtype=torch.long)
+    features = features + 0.1  # no cell is 0 by itself
+    found = harder_features(chain, detector.head_score(), features, labels)
+    assert list(found) == ["untouched", "ASDN", "random cells", "worst window", "ASTN"]
+    assert torch.equal(found["untouched"], features)
+    zeroed = {name: (one == 0).all(dim=1).flatten(1).sum(dim=1).tolist() for name, one in found.items()}
+    assert zeroed["ASDN"] == zeroed["random cells"] == [13] * 8
+    assert zeroed["worst window"] == [4] * 8
+    assert (found["worst window"][:, :, 2, 3] == 0).all(), "the brightest cell"
+    pool = chain.hardeners[0].heat(features)[0].flatten().topk(21).indices
+    dropped = (found["ASDN"][:, 0] == 0).flatten(1).nonzero()[:, 1]
+    assert set(dropped.tolist()) <= set(pool.tolist())
+    assert not set((found["random cells"][:, 0] == 0).flatten(1).nonzero()[:, 1].tolist()) <= set(pool.tolist())
+    torch.testing.assert_close(found["ASTN"][:, 0], features[:, 0].rot90(dims=(1, 2)), atol=1e-4, rtol=0)
+    again = harder_features(chain, detector.head_score(), features, labels)
+    assert all(torch.equal(one, again[name]) for name, one in found.items())
+    assert not any(one.requires_grad for one in found.values())
+    assert list(harder_features(None, detector.head_score(), features, labels)) == ["untouched", "worst window"]

@@ -19,6 +19,7 @@ from workbench.analysis.attention import (
     crop,
     inversions,
     map_correlation,
+    masked_features,
     roi_attention,
     spread,
     spread_table,
@@ -30,7 +31,7 @@ from workbench.detectors.base import Detector
 from workbench.detectors.layers.roi_head import RoIHead
 from workbench.detectors.layers.roi_pool import RoIAlign
 from workbench.detectors.locate import shipped_names
-from workbench.errors import DataError
+from workbench.errors import DataError, RecipeError
 from workbench.types import Score
 
 BOX = torch.tensor([4.0, 8.0, 20.0, 24.0])  # 4 × 4 cells of 4 pixels
@@ -345,3 +346,29 @@ def test_map_correlation():
     maps = torch.tensor([[[1.0, 2.0], [3.0, 4.0]]]).repeat(3, 1, 1)
     others = torch.stack([2 * maps[0] + 5, -maps[0], torch.ones(2, 2)])
     torch.testing.assert_close(map_correlation(maps, others), torch.tensor([1.0, -1.0, 0.0]))
+
+
+def test_masked_features_by_hand(image):
+    """A quarter of 16 cells, those of the largest attention: the 4 red ones for red, the 4 green ones for green."""
+    detector = ColourDetector()
+    boxes = torch.stack([BOX, BOX])
+    features, labels = detector.roi_features([image], [boxes]), torch.tensor([1, 2])
+    masked = masked_features(detector, features, labels, orientation="spatial", drop_cells=0.25)
+    red, green = features[0].clone(), features[0].clone()
+    red[:, :2, :2] = 0
+    green[:, 2:, 2:] = 0
+    torch.testing.assert_close(masked, torch.stack([red, green]))
+    assert not masked.requires_grad
+
+
+def test_masked_features_are_drawn_by_the_generator(image):
+    detector = ColourDetector()
+    features, labels = detector.roi_features([image], [BOX[None]]), torch.tensor([2])
+    one, again = (masked_features(detector, features, labels, inversion="random") for _ in range(2))
+    assert torch.equal(one, again)
+    other = masked_features(
+        detector, features, labels, inversion="random", generator=torch.Generator().manual_seed(1)
+    )
+    assert not torch.equal(one, other)
+    with pytest.raises(RecipeError, match="orientation"):
+        masked_features(detector, features, labels, orientation="up")

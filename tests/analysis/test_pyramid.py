@@ -9,7 +9,16 @@ import pytest
 import torch
 from torchvision.ops.poolers import LevelMapper
 
-from workbench.analysis.pyramid import BEST_ONLY, LEFT_OUT, MATCHED, MISSED, exact_level, look, object_table
+from workbench.analysis.pyramid import (
+    BEST_ONLY,
+    LEFT_OUT,
+    MATCHED,
+    MISSED,
+    exact_level,
+    look,
+    object_table,
+    pyramid_steps,
+)
 from workbench.data import load_data
 from workbench.detectors import build_detector
 from workbench.errors import DataError
@@ -168,3 +177,33 @@ def test_detectors_without_anchors_are_refused(scene):
     fast = build_detector({"kind": "fast-rcnn", "backbone": SMALL, "min_size": None}, ("a",))
     with pytest.raises(DataError, match="FastRCNN cannot be shown level by level; expected Faster R-CNN"):
         look(fast, scene[0])
+
+
+def test_steps_of_a_pyramid_by_hand(scene):
+    """M_k = conv1(C_k) + M_{k+1} enlarged, P_k = conv3(M_k), with the network's own weights."""
+    detector, image = build(), scene[0]
+    steps = pyramid_steps(detector, image)
+    fpn = detector.backbone.fpn
+    assert [one.shape for one in steps.body] == [(8, 32, 32), (8, 16, 16), (8, 8, 8)]
+    with torch.no_grad():
+        above = 0
+        for level in (2, 1, 0):
+            lateral = fpn.inner_blocks[level](steps.body[level][None])[0]
+            assert torch.allclose(steps.lateral[level], lateral, atol=1e-5)
+            merged = lateral + above
+            assert torch.allclose(steps.merged[level], merged, atol=1e-5)
+            assert torch.allclose(steps.levels[level], fpn.layer_blocks[level](merged[None])[0], atol=1e-5)
+            above = merged.repeat_interleave(2, dim=1).repeat_interleave(2, dim=2)
+    blocks = [detector.backbone.body, *fpn.inner_blocks, *fpn.layer_blocks]
+    assert not any(block._forward_hooks for block in blocks)
+
+
+def test_steps_of_a_pyramid_with_levels_on_top(scene):
+    steps = pyramid_steps(build(kind="retinanet"), scene[0])
+    assert (len(steps.merged), len(steps.levels)) == (2, 4)
+
+
+@pytest.mark.parametrize("form", ["no top-down", "no lateral", "finest", "C4"])
+def test_steps_of_what_is_no_whole_pyramid(form, scene):
+    with pytest.raises(DataError, match="FasterRCNN has no whole pyramid; expected top-down path and lateral"):
+        pyramid_steps(build(**FORMS[form][0]), scene[0])

@@ -165,7 +165,7 @@ def test_a_broken_detector_is_named_and_the_lab_goes_on(lab):
     lab.screenshot("occlusion-lab-error")
     lab.python("del two.score_boxes; print()")
     hand.drag((30, 40), (40, 40), steps=2)
-    page.wait_for_function("document.querySelector('.ol-error').hidden")
+    page.wait_for_function("document.querySelector('.wb-error').hidden")
 
 
 def test_slow_detectors_never_fall_behind(lab_page):

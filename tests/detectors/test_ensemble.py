@@ -59,6 +59,26 @@ def test_masks_stay_where_all_have_them():
     assert Ensemble([masked, A]).detect([IMAGE])[0].masks is None
 
 
+def test_extras_stay_where_all_have_them_in_one_shape():
+    class Adding(Fixed):
+        def __init__(self, rows, **extras):
+            super().__init__(rows)
+            self.extras = extras
+
+        def detect(self, images, proposals=None):
+            found = super().detect(images)
+            for one in found:
+                one.extras.update(self.extras)
+            return found
+
+    low, high = [(0, 0, 10, 10, 1, 0.3)], [(20, 20, 30, 30, 2, 0.9)]
+    first = Adding(low, shape=torch.tensor([1.0]), own=torch.zeros(1), size=torch.zeros(1, 2))
+    second = Adding(high, shape=torch.tensor([2.0]), size=torch.zeros(1, 3))
+    (found,) = Ensemble([first, second]).detect([IMAGE])
+    assert found.extras.keys() == {"shape"}
+    assert found.extras["shape"].tolist() == [2.0, 1.0], "in the order of the detections"
+
+
 def test_proposals_go_to_those_that_need_them():
     asks, plain = Fixed([(0, 0, 10, 10, 1, 0.9)], needs_proposals=True), Fixed([(0, 0, 10, 10, 1, 0.9)])
     both = Ensemble([asks, plain])

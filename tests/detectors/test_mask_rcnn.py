@@ -217,7 +217,7 @@ def test_visible_or_amodal_masks():
     assert losses["visible"] != losses["amodal"]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in HARDENERS.names() if HARDENERS.class_of(kind).acts_on == "maps"])
+@pytest.mark.parametrize("kind", [kind for kind in HARDENERS.homes if HARDENERS.class_of(kind).acts_on == "maps"])
 def test_every_hardener_acts_on_the_boxes_and_not_on_the_masks(kind):
     torch.manual_seed(0)
     images, targets = digits(4)

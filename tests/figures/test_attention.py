@@ -15,7 +15,7 @@ from workbench.figures.attention import (
     attention_over_training,
     four_strategies,
 )
-from workbench.figures.drawing.sheet import COLOURS, heat, keep
+from workbench.figures.drawing.sheet import SCALE, heat, keep
 
 CLASSES = ("$cat", "<b>dog</b>")
 
@@ -83,7 +83,7 @@ def test_heat_is_grey_at_zero_and_brightest_at_the_highest():
     patch = torch.zeros(3, 4, 4, dtype=torch.uint8)
     patch[1] = 255  # green, whose grey is a third of white
     drawn = heat(patch, torch.tensor([[0.0, -5.0], [0.0, 8.0]]))
-    scale = [COLOURS(value)[:3] for value in (0.0, 1.0)]
+    scale = [SCALE(value)[:3] for value in (0.0, 1.0)]
     assert drawn.shape == (4, 4, 3)
     assert np.ptp(drawn[0, 0].astype(int)) < 5  # 0.2 of almost black over grey
     assert drawn[0, 0, 0] == pytest.approx(0.8 * 85, abs=2)
@@ -99,7 +99,7 @@ def test_heat_of_nothing_is_bare():
 
 def test_brightness_rises_all_the_way_on_any_ground():
     """So that no colour vision is needed."""
-    luminance = COLOURS(np.linspace(0, 1, 64))[:, :3] @ [0.2126, 0.7152, 0.0722]
+    luminance = SCALE(np.linspace(0, 1, 64))[:, :3] @ [0.2126, 0.7152, 0.0722]
     assert (np.diff(luminance[16:]) > 0).all()
 
 

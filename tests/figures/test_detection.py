@@ -12,7 +12,7 @@ from workbench.analysis.occlusion_response import OcclusionResponse, grid_positi
 from workbench.errors import DataError
 from workbench.figures.data_statistics import statistics_figure
 from workbench.figures.detection import detections_figure, scene_grid, side_by_side
-from workbench.figures.drawing.canvas import colour
+from workbench.figures.drawing.colours import colour
 from workbench.figures.occlusion_response import response_figure
 from workbench.types import Detections, Target
 

@@ -20,7 +20,6 @@ from workbench.figures.embedding import (
     colour_key,
     describe,
     embedding_figure,
-    palette,
     point_colours,
 )
 
@@ -114,8 +113,3 @@ def test_an_image_and_its_pseudo_dfvs(embedding):
     assert (trace(figure, CHOSEN).x[0], trace(figure, CHOSEN).y[0]) == (1, 10)
     assert len(trace(figure, CHOSEN).x) == 1
     assert trace(figure, SPREAD).hoverinfo == "none", "with skip it could not be pointed at"
-
-
-@pytest.mark.parametrize("number", [1, 10, 24, 101])
-def test_colours_differ(number):
-    assert len(set(palette(number))) == number

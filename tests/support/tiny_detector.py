@@ -17,11 +17,11 @@ from torch.nn import functional as F
 from workbench.data.dataset import Dataset, make_target
 from workbench.detectors import Detector
 from workbench.hardeners import Hardener
+from workbench.options import Count
 from workbench.registry import DATASETS, DETECTORS, HARDENERS
 from workbench.training import trainer
 from workbench.training.recipe import Recipe
 from workbench.training.recording.records import log
-from workbench.training.stepping import batches
 from workbench.types import Detections, Losses, TrainingStage
 
 CLASSES = ("dark", "bright")
@@ -90,7 +90,7 @@ class TinyData(Dataset):
 
     name, classes = "tiny", CLASSES
 
-    def __init__(self, length: int = 10, split: str = "train"):
+    def __init__(self, split: str = "train", *, length: Count = 10):
         self.length, self.split = length, split
 
     def __len__(self) -> int:
@@ -106,11 +106,6 @@ class TinyData(Dataset):
 
     def size(self, index: int) -> tuple[int, int]:
         return 12, 16
-
-
-def load_tiny(name: str, split: str = "train", root: str | None = None, **options: int) -> Dataset:
-    """In place of `load_data`."""
-    return TinyData(split=split, **options)
 
 
 def tiny_recipe(overrides: dict | None = None, /, **values: object) -> Recipe:
@@ -131,7 +126,6 @@ def train_tiny(folder: str, seconds_per_step: float = 0.0, environment: dict[str
     global SECONDS_PER_STEP
     SECONDS_PER_STEP = seconds_per_step
     os.environ.update(environment or {})
-    batches.load_data = load_tiny
     sys.exit(trainer.main([folder]))
 
 

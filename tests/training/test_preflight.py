@@ -173,7 +173,7 @@ def test_images_without_objects_are_told(monkeypatch):
 
 def test_mirrored_digits():
     recipe = Recipe.load("digit-scenes/faster-rcnn").replace({"augment.flip": True})
-    problems = list(preflight._length(recipe, TinyData(100)))
+    problems = list(preflight._length(recipe, TinyData(length=100)))
     assert [problem.where for problem in problems] == ["augment.flip"]
 
 

@@ -20,7 +20,7 @@ import pytest
 import tiny_detector
 import torch
 from safetensors.torch import load_file
-from tiny_detector import TinyData, load_tiny, tiny_recipe, train_tiny
+from tiny_detector import TinyData, tiny_recipe, train_tiny
 from torchvision.transforms.v2 import functional as V
 
 from workbench.errors import RunError, WeightsError
@@ -38,11 +38,6 @@ from workbench.training.trainer import train
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["workbench.training.trainer"])
 CHANGING = ("time", "steps_per_s")  # differ between equal runs
-
-
-@pytest.fixture(autouse=True)
-def tiny_data(monkeypatch):
-    monkeypatch.setattr(batches, "load_data", load_tiny)
 
 
 def rows(folder: Path, kind: str = "train") -> list[dict]:
@@ -284,7 +279,6 @@ def test_a_full_disk_stops_the_run_and_keeps_the_last_checkpoint(tmp_path, monke
     assert [path.name for path in checkpoint.checkpoints(tmp_path)] == ["step-00000005.pt"]
     assert not list(tmp_path.rglob("*.tmp"))
     monkeypatch.undo()
-    monkeypatch.setattr(batches, "load_data", load_tiny)
     assert train(tiny_recipe(), tmp_path)
 
 
@@ -425,7 +419,7 @@ def test_flip_agrees_with_torchvision():
 
 
 def test_half_of_the_images_are_mirrored_others_in_the_next_epoch():
-    view = batches.TrainingView(TinyData(200), seed=1, augment=AugmentSpec(flip=True))
+    view = batches.TrainingView(TinyData(length=200), seed=1, augment=AugmentSpec(flip=True))
     mirrored = torch.tensor(
         [[not torch.equal(view[epoch, i][0], view.data[i][0]) for i in range(200)] for epoch in range(2)]
     )

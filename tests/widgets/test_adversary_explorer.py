@@ -15,7 +15,7 @@ from stages import stage
 
 from widgets import AdversaryExplorer
 from widgets.adversary_explorer import learned_steps
-from widgets.parts.attention_parts import LAST
+from widgets.parts.sources import LAST
 from workbench import load_data
 from workbench.errors import DataError
 from workbench.hardeners import ASDN, ASTN, Chain

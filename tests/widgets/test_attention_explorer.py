@@ -12,7 +12,7 @@ from colour_detector import ColourDetector
 from PIL import Image
 
 from widgets import AttentionExplorer
-from widgets.parts.attention_parts import COLUMNS, LAST, Source, thinned
+from widgets.parts.sources import LAST
 from workbench.data.dataset import Dataset, make_target
 from workbench.errors import DataError, RunError
 from workbench.training import Run
@@ -285,15 +285,6 @@ def test_an_error_is_shown_and_the_next_change_works(explorer, detector, monkeyp
     assert explorer.error == ""
     assert explorer._message.value == ""
     assert explorer.seen.box.tolist() == LEFT
-
-
-def test_few_of_many_steps():
-    steps = list(range(0, 1000, 10))
-    some = thinned(steps, 30)
-    assert {0, 30, 990} <= set(some)
-    assert len(some) == COLUMNS + 1
-    assert thinned([5, 6], LAST) == [5, 6]
-    assert Source(ColourDetector()).steps == []
 
 
 def test_runs_of_the_same_name_are_told_apart():

@@ -182,6 +182,6 @@ def test_refuses_what_does_not_exist(data):
     assert "no class" in say(browser, sent, kind="set", state={"class_name": "cat"})["error"][0]["text"]
 
 
-def test_starts_where_it_is_told(data):
+def test_starts_where_it_is_asked_to(data):
     browser = DatasetBrowser(data, page_size=5, class_name="a", page=1, selected=3)
     assert (browser.shown, browser.selected) == ([8, 10, 11, 13, 14], 3)

@@ -233,7 +233,7 @@ def test_what_does_not_fit(explorer, models, pairs, decoder):
         explorer.classifier = "three"
 
 
-def test_an_error_is_told(explorer, monkeypatch):
+def test_an_error_is_shown(explorer, monkeypatch):
     def broken(self, index):
         raise DataError(f"image {index}: <i>truncated</i>")
 

@@ -131,7 +131,7 @@ def test_what_does_not_fit(browser):
         browser.class_name = "mouse"
 
 
-def test_an_image_that_cannot_be_read_is_told(browser, monkeypatch):
+def test_an_image_that_cannot_be_read_is_shown(browser, monkeypatch):
     def broken(self, index):
         raise DataError(f"image {index}: <i>truncated</i>")
 

@@ -1,17 +1,14 @@
 // Draws pages of thumbnails, one image large, and the statistics; Python finds and sends them.
 
+import { BRIGHT } from "python";
+import { HALO, bitmap, fit, paintPicture, strokeBox } from "./shared/canvas.js";
+import { button, checkbox, errorLine, field, make, progressBar, select } from "./shared/elements.js";
+import { paintTags } from "./shared/tags.js";
+import { connect, moduleOf } from "./shared/view.js";
+
 const SIDE = 168; // CSS pixels of a thumbnail's longer side
 const LARGE = 420; // CSS pixels of the large image's longer side
 
-function make(tag, className, text, attributes = {}) {
-  const element = document.createElement(tag);
-  if (className) element.className = className;
-  if (text !== undefined) element.textContent = text;
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  return element;
-}
-
-const bitmap = (bytes, type) => createImageBitmap(new Blob([bytes], { type }));
 const percent = (share) => (share === null ? "unknown" : `${(100 * share).toFixed(0)} %`);
 
 class View {
@@ -19,15 +16,12 @@ class View {
     this.model = model;
     this.el = el;
     this.pending = 0; // questions without an answer
-    el.classList.add("dataset-browser");
-    el.dataset.lmSuppressShortcuts = "true"; // JupyterLab's one-letter shortcuts stay out of our keys
-    this.onMessage = (message, buffers) => this.receive(message, buffers);
-    model.on("msg:custom", this.onMessage);
+    this.disconnect = connect(model, el, "dataset-browser", (message, buffers) => this.receive(message, buffers));
     model.send({ kind: "hello" });
   }
 
   close() {
-    this.model.off("msg:custom", this.onMessage);
+    this.disconnect();
   }
 
   set(state) {
@@ -51,13 +45,7 @@ class View {
     } else if (message.kind === "detail") {
       await this.showDetail(message.item, buffers);
     } else if (message.kind === "statistics") {
-      this.statistics.textContent = message.text;
-      this.count.hidden = message.complete;
-      this.count.disabled = false;
-      this.progress.hidden = true;
-      if (this.figure.src) URL.revokeObjectURL(this.figure.src);
-      this.figure.src = URL.createObjectURL(new Blob([buffers[0]], { type: "image/png" }));
-      this.figure.alt = message.text;
+      this.showStatistics(message, buffers[0]);
     } else if (message.kind === "counting") {
       this.progress.hidden = false;
       this.progress.value = message.done;
@@ -73,71 +61,51 @@ class View {
 
   build(message) {
     this.classes = message.classes;
-    this.colours = message.colours;
     this.tools = this.buildTools();
-    this.error = make("div", "db-error", "", { role: "alert" });
+    this.error = errorLine();
     this.grid = make("div", "db-grid");
     this.detail = make("div", "db-detail");
     this.detail.hidden = true;
     this.statistics = make("span", "");
-    this.count = make("button", "db-button", "Count all", { type: "button" });
-    this.count.addEventListener("click", () => { this.count.disabled = true; this.model.send({ kind: "count" }); });
-    this.progress = make("progress", "", undefined, { max: 1, value: 0, "aria-label": "Counting" });
-    this.progress.hidden = true;
-    const line = make("div", "db-line");
+    this.count = button("Count all", () => { this.count.disabled = true; this.model.send({ kind: "count" }); });
+    this.progress = progressBar("Counting");
+    const line = make("div", "wb-line");
     line.append(this.statistics, this.count, this.progress);
     this.figure = make("img", "db-figure");
-    this.hint = make("div", "db-note", "Click a picture to see it large, with the names and masks of its objects and how much of each is hidden.");
+    this.hint = make("div", "wb-note", "Click a picture to see it large, with the names and masks of its objects and how much of each is hidden.");
     this.el.replaceChildren(this.tools, this.error, this.hint, this.detail, this.grid, line, this.figure);
   }
 
   buildTools() {
-    const tools = make("div", "db-line db-tools", undefined, { role: "toolbar", "aria-label": "Which images" });
+    const tools = make("div", "wb-line", undefined, { role: "toolbar", "aria-label": "Which images" });
     this.title = make("strong", "db-title");
-    this.classSelect = make("select", "", undefined, { "aria-label": "Class" });
-    this.classSelect.append(make("option", "", "any class", { value: "-1" }));
-    this.classes.forEach((name, i) => this.classSelect.append(make("option", "", name, { value: i })));
-    this.classSelect.addEventListener("change", () => {
-      const index = Number(this.classSelect.value);
-      this.set({ class_name: index < 0 ? null : this.classes[index] });
-    });
-    this.low = this.bound("Least hidden, percent");
-    this.high = this.bound("Most hidden, percent");
-    const range = make("span", "db-field", "that is hidden by ");
+    const choices = [["-1", "any class"], ...this.classes.map((name, i) => [i, name])];
+    this.classSelect = select(choices, (value) => this.set({ class_name: this.classes[Number(value)] ?? null }), { "aria-label": "Class" });
+    this.low = this.bound("Least hidden, percent", 0);
+    this.high = this.bound("Most hidden, percent", 100);
+    const range = make("span", "wb-field", "that is hidden by ");
     range.append(this.low, " to ", this.high, " %");
-    this.boxes = this.toggle("show boxes", true);
-    this.masks = this.toggle("show masks", false);
-    this.masks.label.title = "In the large picture, where the data has masks";
-    this.previous = make("button", "db-button", "‹ Back", { type: "button" });
-    this.next = make("button", "db-button", "Next ›", { type: "button" });
+    this.boxes = checkbox(true, () => this.repaint());
+    this.masks = checkbox(false, () => this.repaint());
+    const masked = field(this.masks, " show masks");
+    masked.title = "In the large picture, where the data has masks";
+    this.previous = button("‹ Back", () => this.set({ page: this.state.page - 1 }));
+    this.next = button("Next ›", () => this.set({ page: this.state.page + 1 }));
     this.place = make("span", "db-place");
-    this.previous.addEventListener("click", () => this.set({ page: this.state.page - 1 }));
-    this.next.addEventListener("click", () => this.set({ page: this.state.page + 1 }));
-    const label = make("label", "db-field", "Pictures with an object of ");
-    label.append(this.classSelect);
     const turn = make("span", "db-turn");
     turn.append(this.previous, this.place, this.next);
-    tools.append(this.title, label, range, this.boxes.label, this.masks.label, turn);
+    tools.append(this.title, field("Pictures with an object of ", this.classSelect), range, field(this.boxes, " show boxes"), masked, turn);
     return tools;
   }
 
-  bound(name) {
-    const input = make("input", "", undefined, { type: "number", min: 0, max: 100, step: 5, placeholder: name.startsWith("Least") ? 0 : 100, "aria-label": name });
+  bound(name, placeholder) {
+    const input = make("input", "", undefined, { type: "number", min: 0, max: 100, step: 5, placeholder, "aria-label": name });
     input.addEventListener("change", () => {
       const value = (one, other) => (one.value === "" ? other : Math.min(100, Math.max(0, Number(one.value))) / 100);
       const none = this.low.value === "" && this.high.value === "";
       this.set({ occlusion: none ? null : [value(this.low, 0), value(this.high, 1)] });
     });
     return input;
-  }
-
-  toggle(name, on) {
-    const label = make("label", "db-field");
-    const input = make("input", "", undefined, { type: "checkbox" });
-    input.checked = on;
-    input.addEventListener("change", () => this.repaint());
-    label.append(input, ` ${name}`);
-    return { label, input };
   }
 
   // ---- a page --------------------------------------------------------------------------------------------------
@@ -157,25 +125,25 @@ class View {
     this.next.disabled = !message.more;
     this.thumbnails = [];
     this.grid.replaceChildren(...message.items.map((item, i) => this.thumbnail(item, buffers[i])));
-    if (!message.items.length) this.grid.append(make("div", "db-note", "No image has such an object."));
+    if (!message.items.length) this.grid.append(make("div", "wb-note", "No image has such an object."));
   }
 
   thumbnail(item, bytes) {
-    const button = make("button", "db-thumbnail", undefined, { type: "button" });
-    button.addEventListener("click", () => this.set({ selected: item.position }));
-    button.classList.toggle("db-selected", item.position === this.state.selected);
+    const element = make("button", "db-thumbnail", undefined, { type: "button" });
+    element.addEventListener("click", () => this.set({ selected: item.position }));
+    element.classList.toggle("db-selected", item.position === this.state.selected);
     if (item.error) {
-      button.append(make("span", "db-broken", item.error), make("span", "db-caption", `image ${item.position}`));
-      return button;
+      element.append(make("span", "db-broken", item.error), make("span", "db-caption", `image ${item.position}`));
+      return element;
     }
     const names = item.labels.map((label) => this.classes[label - 1]).join(", ") || "no object";
-    button.setAttribute("aria-label", `image ${item.position}: ${names}`);
+    element.setAttribute("aria-label", `image ${item.position}: ${names}`);
     const canvas = make("canvas");
-    const entry = { item, canvas, scale: SIDE / Math.max(item.width, item.height), tags: false, button };
-    button.append(canvas, make("span", "db-caption", `image ${item.position}: ${names}`));
+    const entry = { item, canvas, scale: SIDE / Math.max(item.width, item.height), tags: false, element };
+    element.append(canvas, make("span", "db-caption", `image ${item.position}: ${names}`));
     this.thumbnails.push(entry);
     bitmap(bytes, "image/png").then((picture) => { entry.picture = picture; this.draw(entry); });
-    return button;
+    return element;
   }
 
   repaint() {
@@ -183,62 +151,57 @@ class View {
   }
 
   draw({ item, canvas, scale, picture, masks, tags }) {
-    const density = window.devicePixelRatio || 1;
-    canvas.width = Math.round(item.width * scale * density);
-    canvas.height = Math.round(item.height * scale * density);
-    canvas.style.width = `${canvas.width / density}px`;
-    canvas.style.height = `${canvas.height / density}px`;
-    const context = canvas.getContext("2d");
-    context.scale(density, density);
-    const size = [item.width * scale, item.height * scale];
-    context.imageSmoothingEnabled = scale < 2;
-    context.drawImage(picture, 0, 0, ...size);
-    if (masks && this.masks.input.checked) context.drawImage(masks, 0, 0, ...size);
-    if (!this.boxes.input.checked) return;
+    const size = fit(canvas, item.width * scale, item.height * scale);
+    const context = paintPicture(canvas, picture, size, scale);
+    if (masks && this.masks.checked) context.drawImage(masks, 0, 0, ...size);
+    if (!this.boxes.checked) return;
     const drawn = item.boxes.map((box, i) => this.drawBox(context, item, i, scale));
     if (tags) paintTags(context, drawn, ...size);
   }
 
   drawBox(context, item, i, scale) { // returns its tag
-    const box = item.boxes[i].map((value) => value * scale);
-    const [x1, y1, x2, y2] = box;
-    const colour = this.colours[(item.labels[i] - 1) % this.colours.length];
-    for (const [style, width] of [["#00000080", 3.5], [colour, 1.8]]) {
-      context.strokeStyle = style;
-      context.lineWidth = width;
-      context.strokeRect(x1, y1, x2 - x1, y2 - y1);
-    }
-    return { box, colour, text: `${i + 1}: ${this.classes[item.labels[i] - 1]}` };
+    const colour = BRIGHT[(item.labels[i] - 1) % BRIGHT.length];
+    strokeBox(context, item.boxes[i], scale, HALO, 3.5);
+    strokeBox(context, item.boxes[i], scale, colour, 1.8);
+    return { box: item.boxes[i].map((value) => value * scale), colour, text: `${i + 1}: ${this.classes[item.labels[i] - 1]}` };
+  }
+
+  showStatistics({ text, complete }, png) {
+    this.statistics.textContent = text;
+    this.count.hidden = complete;
+    this.count.disabled = false;
+    this.progress.hidden = true;
+    if (this.figure.src) URL.revokeObjectURL(this.figure.src);
+    this.figure.src = URL.createObjectURL(new Blob([png], { type: "image/png" }));
+    this.figure.alt = text;
   }
 
   // ---- one image -----------------------------------------------------------------------------------------------
 
   async showDetail(item, buffers) {
     this.state.selected = item?.position ?? null;
-    for (const { item: other, button } of this.thumbnails) button.classList.toggle("db-selected", other.position === item?.position);
+    for (const { item: other, element } of this.thumbnails) element.classList.toggle("db-selected", other.position === item?.position);
     this.detail.hidden = item === null;
     this.hint.hidden = item !== null;
     this.large = null;
     if (item === null) return;
-    const close = make("button", "db-button", "Close", { type: "button" });
-    close.addEventListener("click", () => this.set({ selected: null }));
-    const head = make("div", "db-line");
-    head.append(make("strong", "", `Image ${item.position}`), close);
+    const head = make("div", "wb-line");
+    head.append(make("strong", "", `Image ${item.position}`), button("Close", () => this.set({ selected: null })));
     const side = make("div", "db-side");
     side.append(head);
     if (item.error) {
-      side.append(make("div", "db-error", item.error));
+      side.append(make("div", "wb-error", item.error));
       this.detail.replaceChildren(side);
       return;
     }
-    const fit = Math.min(LARGE / item.width, LARGE / item.height);
+    const room = Math.min(LARGE / item.width, LARGE / item.height);
     const canvas = make("canvas", "db-large", undefined, { role: "img", "aria-label": `image ${item.position}` });
-    const scale = fit >= 2 ? Math.floor(fit) : fit;
-    side.append(make("div", "db-note", `${item.width} × ${item.height} pixels, image id ${item.image_id}`), this.table(item));
+    const scale = room >= 2 ? Math.floor(room) : room;
+    side.append(make("div", "wb-note", `${item.width} × ${item.height} pixels, image id ${item.image_id}`), this.table(item));
     this.detail.replaceChildren(canvas, side);
     const large = { item, canvas, scale, tags: true, picture: await bitmap(buffers[0]) };
     if (item.masked) large.masks = await bitmap(buffers[1], "image/png");
-    this.masks.input.disabled = !item.masked;
+    this.masks.disabled = !item.masked;
     this.large = large;
     this.draw(large);
   }
@@ -260,9 +223,4 @@ class View {
   }
 }
 
-export default {
-  render({ model, el }) {
-    const view = new View(model, el);
-    return () => view.close();
-  },
-};
+export default moduleOf(View);

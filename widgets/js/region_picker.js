@@ -1,34 +1,25 @@
 // An image with the boxes of its objects: click one to choose it, or drag to draw a region of your own.
 // Boxes are xyxy in pixels of the image, which are also the units of the drawing.
 
-const SVG = "http://www.w3.org/2000/svg";
-const LEAST = 4; // pixels, side of a drawn box; a shorter drag is a click
+import { CHOSEN, SKY } from "python";
+import { area, clamp, smallestAt } from "./shared/boxes.js";
+import { make, svg } from "./shared/elements.js";
 
-function make(name, attributes, parent) {
-  const element = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-  parent.append(element);
-  return element;
-}
+const LEAST = 4; // pixels, side of a drawn box; a shorter drag is a click
 
 function place(rect, [x1, y1, x2, y2]) {
   const numbers = { x: x1, y: y1, width: x2 - x1, height: y2 - y1 };
   for (const [key, value] of Object.entries(numbers)) rect.setAttribute(key, value);
 }
 
-function area([x1, y1, x2, y2]) {
-  return (x2 - x1) * (y2 - y1);
-}
-
 export default {
   render({ model, el }) {
-    const root = document.createElement("div");
-    root.className = "region-picker";
+    const root = make("div", "region-picker", undefined, { style: `--rp-chosen: ${CHOSEN}; --rp-pointed: ${SKY}` });
     el.append(root);
-    const svg = make("svg", { role: "group", "aria-label": "Image: choose an object or drag a region" }, root);
-    const image = make("image", { x: 0, y: 0 }, svg);
-    const objects = make("g", {}, svg);
-    const region = make("rect", { class: "rp-region" }, svg);
+    const drawing = svg("svg", { role: "group", "aria-label": "Image: choose an object or drag a region" }, root);
+    const image = svg("image", { x: 0, y: 0 }, drawing);
+    const objects = svg("g", {}, drawing);
+    const region = svg("rect", { class: "rp-region" }, drawing);
     let address = null;
     let start = null;
 
@@ -40,7 +31,7 @@ export default {
 
     function drawImage() {
       const [width, height] = size();
-      svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+      drawing.setAttribute("viewBox", `0 0 ${width} ${height}`);
       if (address) URL.revokeObjectURL(address);
       address = URL.createObjectURL(new Blob([model.get("picture")]));
       image.setAttribute("href", address);
@@ -55,11 +46,11 @@ export default {
       listed.sort((a, b) => area(b.box) - area(a.box)); // small ones on top, so that all can be clicked
       for (const { box, text, index } of listed) {
         const chosen = index === model.get("chosen");
-        const rect = make("rect", { class: "rp-object", tabindex: 0, role: "button" }, objects);
+        const rect = svg("rect", { class: "rp-object", tabindex: 0, role: "button" }, objects);
         rect.setAttribute("aria-pressed", chosen);
         rect.setAttribute("aria-label", text);
         place(rect, box);
-        make("title", {}, rect).textContent = text;
+        svg("title", {}, rect).textContent = text;
         rect.addEventListener("keydown", (event) => {
           if (event.key !== "Enter" && event.key !== " ") return;
           event.preventDefault();
@@ -77,11 +68,11 @@ export default {
     }
 
     function pixel(event) {
-      const edge = svg.getBoundingClientRect();
+      const edge = drawing.getBoundingClientRect();
       const [width, height] = size();
       const x = ((event.clientX - edge.left) / edge.width) * width;
       const y = ((event.clientY - edge.top) / edge.height) * height;
-      return [Math.min(Math.max(x, 0), width), Math.min(Math.max(y, 0), height)];
+      return [clamp(x, 0, width), clamp(y, 0, height)];
     }
 
     function spanned(event) {
@@ -90,20 +81,20 @@ export default {
       return box.map((value) => Math.round(value * 10) / 10);
     }
 
-    svg.addEventListener("pointerdown", (event) => {
+    drawing.addEventListener("pointerdown", (event) => {
       if (event.button !== 0) return;
       start = pixel(event);
-      svg.setPointerCapture(event.pointerId);
+      drawing.setPointerCapture(event.pointerId);
     });
-    svg.addEventListener("pointermove", (event) => {
+    drawing.addEventListener("pointermove", (event) => {
       if (!start) return;
       region.style.display = "";
       place(region, spanned(event));
     });
-    svg.addEventListener("pointerup", (event) => {
+    drawing.addEventListener("pointerup", (event) => {
       if (!start) return;
       const box = spanned(event);
-      const [x, y] = start;
+      const from = start;
       start = null;
       if (box[2] - box[0] >= LEAST && box[3] - box[1] >= LEAST) {
         model.set("drawn", box);
@@ -111,14 +102,10 @@ export default {
         return;
       }
       drawRegion();
-      const under = model
-        .get("objects")
-        .map((thing, index) => ({ box: thing.box, index }))
-        .filter(({ box }) => x >= box[0] && x <= box[2] && y >= box[1] && y <= box[3])
-        .sort((a, b) => area(a.box) - area(b.box));
-      if (under.length) choose(under[0].index);
+      const under = smallestAt(model.get("objects").map((thing) => thing.box), from);
+      if (under !== null) choose(under);
     });
-    svg.addEventListener("pointercancel", () => {
+    drawing.addEventListener("pointercancel", () => {
       start = null;
       drawRegion();
     });

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -28,3 +29,13 @@ def fit_soon(action: Callable[[], None]) -> None:
         timer = threading.Timer(seconds, action)
         timer.daemon = True
         timer.start()
+
+
+def point_handler(name: str, action: Callable[[str, int], None]) -> Callable[..., None]:
+    """For plotly's `on_hover` and `on_click`: calls `action` with the name and the number of the point."""
+
+    def follow(_trace: Any, points: Any, _state: Any) -> None:
+        if points.point_inds:
+            action(name, points.point_inds[0])
+
+    return follow

@@ -15,10 +15,12 @@ import traitlets
 from PIL import Image
 from torch import Tensor
 
-from widgets.parts.attention_parts import LAST, Source, controls_for, describe, largest, named
+from widgets.parts.controls import controls_for
 from widgets.parts.explorer import Explorer
-from widgets.parts.pictures import as_image, encode
+from widgets.parts.objects import describe, largest
+from widgets.parts.pictures import as_image, encode, picture
 from widgets.parts.region_picker import RegionPicker
+from widgets.parts.sources import LAST, Source, named
 from workbench.analysis.occlusion_probe import OcclusionProbe, Thing
 from workbench.data import Dataset
 from workbench.detectors.base import Detector
@@ -76,7 +78,7 @@ class RegionExplorer(Explorer):
 
     def show(self, **state: Any) -> None:
         """Set several traitlets and draw once; what follows from them (the region from the object) is set too."""
-        self._take(state)
+        self._apply(state)
         if set(state) - set(self.OPTIONS):
             self._look()
         self._answer()
@@ -148,16 +150,16 @@ class RegionExplorer(Explorer):
 
     def _follow(self, name: str, state: Mapping[str, Any]) -> None:
         if name == "detector":
-            self._take_detector()
+            self._follow_detector()
         elif name == "index":
-            self._take_image()
-            self._take_object()
+            self._follow_image()
+            self._follow_object()
         elif name == "chosen":
-            self._take_object()
+            self._follow_object()
         elif name == "box":
             self.chosen = state.get("chosen")
 
-    def _take_detector(self) -> None:
+    def _follow_detector(self) -> None:
         """Its checkpoints and classes; the class that is asked about stays the same by name."""
         steps, step = self._source.steps, self.step
         name = self._names[self.label]
@@ -168,7 +170,7 @@ class RegionExplorer(Explorer):
         self._controls["label"].options = [(text, place) for place, text in enumerate(self._names)]
         self.label = self._names.index(name) if name in self._names else 0
 
-    def _take_image(self) -> None:
+    def _follow_image(self) -> None:
         """The image and its objects."""
         image, target = self.data[self.index]
         self.image = as_image(image)
@@ -184,7 +186,7 @@ class RegionExplorer(Explorer):
             self._controls["chosen"].options = [(text, place) for place, text in enumerate(texts)]
             self.chosen = largest(self.objects)
 
-    def _take_object(self) -> None:
+    def _follow_object(self) -> None:
         """Its box and its class; without an object the whole image."""
         height, width = self.image.shape[-2:]
         thing = None if self.chosen is None else self.objects[self.chosen]
@@ -244,9 +246,3 @@ class RegionExplorer(Explorer):
         if len(proposal["value"]) != 4:
             raise traitlets.TraitError(f"box needs 4 numbers, xyxy pixels, not {proposal['value']}")
         return proposal["value"]
-
-
-def picture() -> ipywidgets.Image:
-    """A place for a figure, in its own size where there is room."""
-    layout = {"max_width": "100%", "object_fit": "contain", "align_self": "flex-start"}
-    return ipywidgets.Image(format="png", layout=layout)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import anywidget
 import traitlets
 
-FOLDER = Path(__file__).parents[1] / "js"
+from widgets.parts.javascript import script, style
+from workbench.figures.drawing.colours import CHOSEN, SKY
 
 
 class RegionPicker(anywidget.AnyWidget):
     """Click an object (or Tab to it and press Enter) to set `chosen`; drag to set `drawn`."""
 
-    _esm = FOLDER / "region_picker.js"
-    _css = FOLDER / "region_picker.css"
+    _esm = script("region_picker.js", CHOSEN=CHOSEN, SKY=SKY)
+    _css = style("region_picker.css")
 
     picture = traitlets.Bytes(help="PNG or JPEG").tag(sync=True)
     width = traitlets.Int(help="pixels of the image; boxes are in them").tag(sync=True)

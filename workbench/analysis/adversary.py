@@ -25,10 +25,11 @@ from workbench.hardeners import ASDN, ASTN, Chain
 from workbench.hardeners.astn import rotate
 from workbench.hardeners.inverted_attention import drop_sampled
 from workbench.hardeners.layers.adversary import Adversary, FullyConnected
-from workbench.hardeners.layers.window_search import window_losses, windows
+from workbench.hardeners.layers.window_search import hardest_windows, window_losses, windows
 from workbench.types import Score
 
 UNTOUCHED, WINDOW, DROPPED, ROTATED, BOTH = "untouched", "worst window", "ASDN", "ASTN", "ASDN + ASTN"
+RANDOM = "random cells"
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,41 @@ def roi_adversary(
             rotation=None if astn is None else _rotate(head, pooled, astn),
             both=None if None in (asdn, astn) else _play(head, pooled, players, masks, again),
         )
+
+
+@torch.no_grad()
+def harder_features(
+    hardener: nn.Module | None,
+    head: Score,
+    features: Tensor,
+    labels: Tensor,
+    generator: torch.Generator | None = None,
+) -> dict[str, Tensor]:
+    """Pooled features as each player leaves them, every player alone: to ask heads what is hard for them.
+
+    Args:
+        hardener: whose ASDN and ASTN play, such as `Run.detector(hardener=True).hardener`; players that it does not
+            have are left out.
+        head: whose worst windows are searched, as `head_score` gives it.
+        features: [R, C, h, w], as `roi_features` gives them.
+        labels: [R] int64 in 0..K, the true classes.
+        generator: of the cells that are dropped; None: the same ones every time.
+
+    Returns:
+        Player → features [R, C, h, w]: untouched, ASDN, random cells (as many as ASDN drops), worst window, ASTN.
+    """
+    generator = torch.Generator().manual_seed(0) if generator is None else generator
+    players = list(adversaries(hardener))
+    found, shape = {UNTOUCHED: features}, (len(features), 1, *features.shape[2:])
+    for asdn in (one for one in players if isinstance(one, ASDN)):
+        heat = asdn.heat(features).flatten(1)
+        chance = torch.rand(heat.shape, generator=generator).to(heat)
+        found[DROPPED] = features * drop_sampled(heat, asdn.drop, asdn.pool, generator).view(shape)
+        found[RANDOM] = features * drop_sampled(chance, asdn.drop, asdn.drop, generator).view(shape)
+    found[WINDOW] = features * ~hardest_windows(head, features, labels)[:, None]
+    for astn in (one for one in players if isinstance(one, ASTN)):
+        found[ROTATED] = rotate(features, astn.angles(features), padding=astn.padding)
+    return found
 
 
 def adversaries(hardener: nn.Module | None) -> Iterator[Adversary]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,11 +28,12 @@ from workbench.errors import DataError
 from workbench.hardeners.inverted_attention import (
     INVERSIONS,
     ORIENTATIONS,
+    InvertedAttention,
     attention,
     combine,
     invert_spatial,
 )
-from workbench.types import Score
+from workbench.types import RoIBatch, Score, learnable
 
 STRATEGIES = ("random", "overturn", "hard", "soft")  #: the four of the paper's Fig. 6, in its order
 PATCH = 224  #: pixels, side of the patch that maps are shown on
@@ -162,6 +164,36 @@ def inversions(
     return result
 
 
+def masked_features(
+    detector: Detector,
+    features: Tensor,
+    labels: Tensor,
+    *,
+    generator: torch.Generator | None = None,
+    **options: Any,
+) -> Tensor:
+    """Pooled features as Inverted Attention leaves them when it masks every RoI: what a hardened head trains on.
+
+    Args:
+        detector: any with `head_score`, whose head's attention is inverted.
+        features: [R, C, h, w], as `roi_features` gives them.
+        labels: [R] int64 in 1..K, the class of each RoI, whose attention it is; background is never masked.
+        generator: of what is random; None: the same every time.
+        options: of `InvertedAttention`, such as `orientation`, but for `share`.
+
+    Returns:
+        [R, C, h, w] float32.
+
+    Raises:
+        RecipeError: an option with a wrong value.
+    """
+    generator = torch.Generator().manual_seed(0) if generator is None else generator
+    hardener = InvertedAttention(share=1.0, **options)
+    with evaluating(detector):
+        batch = RoIBatch(features, labels, torch.zeros_like(labels), detector.head_score(), generator)
+        return hardener(batch).features
+
+
 def spread(maps: Tensor) -> Tensor:
     """How evenly attention [R, h, w] covers its cells: 0 all in one cell, 1 the same everywhere; [R] float32.
 
@@ -186,10 +218,7 @@ def spread_table(detector: Detector, data: Dataset, indices: Iterable[int] | Non
     rows: list[dict[str, float]] = []
     for index in range(len(data)) if indices is None else indices:
         image, target = data[index]
-        keep = torch.ones(len(target["labels"]), dtype=torch.bool)
-        for flag in ("iscrowd", "difficult"):
-            keep &= ~target[flag].bool() if flag in target else True
-        objects = torch.where(keep)[0]
+        objects = torch.where(learnable(target))[0]
         if len(objects) == 0:
             continue
         labels = target["labels"][objects].to(detector.device)
@@ -198,7 +227,7 @@ def spread_table(detector: Detector, data: Dataset, indices: Iterable[int] | Non
             head = asked(detector, HasRoIs).head_score()
             spreads = spread(_attend(head, pooled, labels).map).tolist()
             scores = head.true_class(pooled, labels).tolist()
-        occlusion = target.get("occlusion", torch.full((len(keep),), torch.nan))[objects].tolist()
+        occlusion = target.get("occlusion", torch.full((len(target["labels"]),), torch.nan))[objects].tolist()
         columns = zip(objects.tolist(), labels.tolist(), occlusion, scores, spreads, strict=True)
         names = ("object", "label", "occlusion", "score", "spread")
         rows += [{"image": index, **dict(zip(names, row, strict=True))} for row in columns]

@@ -25,12 +25,12 @@ from torchvision.models.detection.transform import resize_boxes
 
 from workbench.detectors.base import Detector, as_float, evaluating
 from workbench.detectors.faster_rcnn import FasterRCNN
-from workbench.detectors.layers.fpn import SingleMap
+from workbench.detectors.layers.fpn import Pyramid, SingleMap
 from workbench.detectors.layers.matching import match_anchors, overlaps
 from workbench.detectors.layers.roi_pool import PyramidPool
 from workbench.detectors.retinanet import RetinaNet
 from workbench.errors import DataError
-from workbench.types import Target
+from workbench.types import Target, learnable
 
 MATCHED, BEST_ONLY, MISSED, LEFT_OUT = "matched", "best only", "missed", "left out"
 #: What anchors can make of an object, and what it means.
@@ -116,7 +116,7 @@ class PyramidView:
         """The anchors against the objects of the image."""
         detector = self.detector
         matcher = (detector if isinstance(detector, RetinaNet) else detector.rpn).matcher
-        boxes, learned = self._to_input(target["boxes"]), _learned(target)
+        boxes, learned = self._to_input(target["boxes"]), learnable(target)
         rows = torch.where(learned)[0]
         index, state = (one[0] for one in match_anchors(self.anchors, [boxes[rows]], matcher))
         overlap = overlaps(boxes[rows], self.anchors)  # [n, A]
@@ -144,6 +144,51 @@ class PyramidView:
     def _to_input(self, boxes: Tensor) -> Tensor:
         plain = boxes.as_subclass(Tensor).cpu().float().reshape(-1, 4)
         return resize_boxes(plain, self.image_size, self.input_size)
+
+
+@dataclass(frozen=True)
+class PyramidSteps:
+    """How a pyramid comes about for one image, step by step; maps [C, h, w] float32 on the CPU, fine to coarse."""
+
+    body: tuple[Tensor, ...]  #: C_k, the maps of the network's body
+    lateral: tuple[Tensor, ...]  #: conv1(C_k), what the lateral connections add
+    merged: tuple[Tensor, ...]  #: M_k = conv1(C_k) + M_{k+1} enlarged
+    levels: tuple[Tensor, ...]  #: P_k = conv3(M_k), and levels on top where the network has any
+
+
+def pyramid_steps(detector: Detector, image: Tensor) -> PyramidSteps:
+    """The maps of Fig. 4.3 as the network itself computes them.
+
+    Args:
+        detector: one with a whole pyramid: top-down path, lateral connections and all levels.
+        image: [3, H, W], uint8 or float in 0..1.
+
+    Raises:
+        DataError: a detector without such a pyramid.
+    """
+    pyramid = detector.backbone if isinstance(detector, FasterRCNN | RetinaNet) else None
+    if not isinstance(pyramid, Pyramid) or not pyramid.fpn.whole:
+        raise DataError(
+            f"{type(detector).__name__} has no whole pyramid; expected top-down path and lateral connections"
+        )
+    lateral: dict[int, Tensor] = {}
+    merged: dict[int, Tensor] = {}
+    body: list[dict[str, Tensor]] = []
+    handles = [pyramid.body.register_forward_hook(lambda *call: body.append(call[2]))]
+    for level, (inner, layer) in enumerate(zip(pyramid.fpn.inner_blocks, pyramid.fpn.layer_blocks, strict=True)):
+        handles += [
+            inner.register_forward_hook(lambda *call, level=level: lateral.update({level: call[2]})),
+            layer.register_forward_hook(lambda *call, level=level: merged.update({level: call[1][0]})),
+        ]
+    try:
+        with evaluating(detector):
+            batch, _ = detector.transform(as_float([image], detector.device))
+            levels = pyramid(batch.tensors)
+    finally:
+        for handle in handles:
+            handle.remove()
+    steps = (body[0].values(), (lateral[i] for i in sorted(lateral)), (merged[i] for i in sorted(merged)), levels)
+    return PyramidSteps(*(tuple(one[0].float().cpu() for one in maps) for maps in steps))
 
 
 def look(detector: Detector, image: Tensor) -> PyramidView:
@@ -236,15 +281,6 @@ def _anchor_counts(generator: AnchorGenerator, maps: Sequence[Tensor]) -> list[i
     """Anchors of each level."""
     per_place = generator.num_anchors_per_location()
     return [level[0, 0].numel() * number for level, number in zip(maps, per_place, strict=True)]
-
-
-def _learned(target: Target) -> Tensor:
-    """[N] bool: which objects training sees."""
-    keep = torch.ones(len(target["boxes"]), dtype=torch.bool)
-    for flag in ("iscrowd", "difficult"):
-        if flag in target:
-            keep &= ~target[flag].bool()
-    return keep
 
 
 def _kind(learned: bool, matched: bool, best_iou: float, positive_iou: float) -> str:

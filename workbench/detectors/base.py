@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from workbench.detectors.layers.branches import Branch
 from workbench.errors import DataError, RecipeError, WorkbenchError
-from workbench.types import Detections, Losses, Proposals, Score, Target, TrainingStage
+from workbench.types import Detections, Losses, Proposals, Score, Target, TrainingStage, learnable
 
 if TYPE_CHECKING:
     from workbench.data.pairs import PairSet
@@ -227,10 +227,7 @@ def training_targets(
     for index, target in enumerate(targets):
         boxes = target["boxes"].as_subclass(Tensor).to(device).float().reshape(-1, 4)
         labels = target["labels"].to(device).long()
-        keep = torch.ones(len(boxes), dtype=torch.bool, device=device)
-        for flag in ("iscrowd", "difficult"):
-            if flag in target:
-                keep &= ~target[flag].to(device).bool()
+        keep = learnable(target).to(device)
         boxes, labels = boxes[keep], labels[keep]
         _check_target(boxes, labels, num_classes, target.get("image_id", index))
         out.append({"boxes": boxes, "labels": labels})

@@ -19,11 +19,12 @@ from torch import Tensor
 from workbench.analysis.adversary import WINDOW, Dropout, RoIAdversary
 from workbench.errors import DataError
 from workbench.figures.drawing.canvas import new_figure
+from workbench.figures.drawing.colours import INK, OKABE_ITO
 from workbench.figures.drawing.sheet import GAP, Sheet, class_name, heat, keep
 from workbench.hardeners.astn import rotate
 
 #: Of the bars: the true class, background, the class that gains most, all others; readable with any colour vision.
-OWN, BACKGROUND, RIVAL, REST = "#0072B2", "#6e7781", "#E69F00", "#dfe3e8"
+OWN, BACKGROUND, RIVAL, REST = OKABE_ITO[0], INK, OKABE_ITO[4], "#dfe3e8"
 Part = TypeVar("Part")
 
 

@@ -14,11 +14,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from workbench.figures.drawing.colours import DASHES, GRID, INK, ON_PAGE
 from workbench.figures.training import (
-    COLOURS,
-    DASHES,
-    GRID,
-    INK,
     Curve,
     curve_of,
     page_layout,
@@ -61,10 +58,10 @@ def adversary_health(
         height: pixels.
     """
     train = rows_of(metrics, "train")
-    look = {"colour": COLOURS[0], "width": 2.0}
+    look = {"colour": ON_PAGE[0], "width": 2.0}
     curves = [*curve_of("adversary", "loss", train, "loss/adversary", points, **look)]
     for place, (column, name) in enumerate(SHARES.items()):
-        look = {"colour": COLOURS[place], "dash": DASHES[place], "width": 1.8}
+        look = {"colour": ON_PAGE[place], "dash": DASHES[place], "width": 1.8}
         curves += curve_of(name, "share", train, f"hardener/{column}", points, **look)
     level = None if recipe is None or "hardener/mask_entropy" not in train else fixed_mask_entropy(recipe)
     if level is not None:
@@ -96,7 +93,7 @@ def angle_histogram(metrics: pd.DataFrame, *, height: int = 220) -> go.Figure | 
     shares = known[ANGLES].tail(RECENT).mean().to_numpy()
     centres = (np.arange(len(ANGLES)) - len(ANGLES) // 2) / (len(ANGLES) / 2)
     hint = "%{y:.0%} of the angles<extra></extra>"
-    figure = go.Figure(go.Bar(x=centres, y=shares, marker_color=COLOURS[3], name="angles", hovertemplate=hint))
+    figure = go.Figure(go.Bar(x=centres, y=shares, marker_color=ON_PAGE[3], name="angles", hovertemplate=hint))
     figure.update_layout(**page_layout(height, {"l": 60, "r": 16, "t": 16, "b": 48}), bargap=0.06)
     figure.update_xaxes(title_text="angle as a share of hardener.limit", range=[-1, 1], gridcolor=GRID)
     figure.update_yaxes(title_text="share", range=[0, 1], gridcolor=GRID)

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from workbench.figures.drawing.canvas import COLOURS, new_figure
+from workbench.figures.drawing.canvas import new_figure
+from workbench.figures.drawing.colours import BRIGHT, cycle
 
 
 def statistics_figure(
@@ -21,7 +22,7 @@ def statistics_figure(
     figure, axes = new_figure(1, 2, (width, 2.4))
     left, right = axes[0]
     places = np.arange(len(counts))
-    left.bar(places, list(counts.values()), color=[COLOURS[place % len(COLOURS)] for place in places])
+    left.bar(places, list(counts.values()), color=[cycle(BRIGHT, place) for place in places])
     left.set_title("objects per class", fontsize=10)
     turned = sum(len(name) for name in counts) > 40
     left.set_xticks(places, list(counts), rotation=90 if turned else 0, fontsize=8, parse_math=False)

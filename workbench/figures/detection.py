@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from workbench.errors import DataError
-from workbench.figures.drawing.canvas import colour, draw_box, draw_tags, image_axes, show_image
+from workbench.figures.drawing.canvas import draw_box, draw_tags, image_axes, mask_layer, show_image
+from workbench.figures.drawing.colours import colour
 from workbench.types import Detections, Target
 
 
@@ -141,8 +140,6 @@ def _largest(images) -> tuple[int, int]:
 
 def _tint(axes: Axes, masks: Tensor, labels: Tensor) -> None:
     """Colour the pixels [N, H, W] of each object; the last one covers the others."""
-    layer = np.zeros((*masks.shape[-2:], 4))
-    for mask, label in zip(np.asarray(masks.cpu(), dtype=bool), labels.tolist(), strict=True):
-        layer[mask] = to_rgba(colour(label), 0.55)
+    layer = mask_layer(masks, [colour(label) for label in labels.tolist()], opacity=0.55)
     height, width = masks.shape[-2:]
     axes.imshow(layer, extent=(0, width, height, 0), interpolation="nearest")

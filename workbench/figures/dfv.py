@@ -18,10 +18,9 @@ from torch import Tensor
 
 from workbench.errors import DataError
 from workbench.figures.drawing.canvas import image_axes, new_figure, show_image
-from workbench.figures.training import COLOURS, INK
+from workbench.figures.drawing.colours import INK, MARKERS, ON_PAGE, cycle
 
 MEASURES = {"accuracy_clean": "clean images", "accuracy_occluded": "occluded images"}
-MARKERS = "os^Dvp*"
 
 
 def beta_means(results: pd.DataFrame, measure: str) -> pd.DataFrame:
@@ -85,8 +84,8 @@ def reconstructions_figure(rows: Mapping[str, Sequence[Tensor | None]], columns:
 
 
 def _draw_line(axes: Axes, line: pd.DataFrame, label: str, place: int) -> None:
-    colour = COLOURS[place % len(COLOURS)]
+    colour = cycle(ON_PAGE, place)
     beta, mean, half = (line[name].to_numpy() for name in ("beta", "mean", "half"))
-    axes.plot(beta, mean, marker=MARKERS[place % len(MARKERS)], markersize=4, color=colour, label=label)
+    axes.plot(beta, mean, marker=cycle(MARKERS, place), markersize=4, color=colour, label=label)
     if half.any():
         axes.fill_between(beta, mean - half, mean + half, color=colour, alpha=0.15, linewidth=0)

@@ -19,8 +19,9 @@ from torch.nn import functional as F
 from workbench.data import Dataset
 from workbench.errors import DataError
 from workbench.evaluation.diagnosis import KINDS, Diagnosis
-from workbench.figures.drawing.canvas import colour, draw_box, image_axes, new_figure, show_image
-from workbench.figures.evaluation import COLOURS, _plain
+from workbench.figures.drawing.canvas import draw_box, image_axes, new_figure, show_image
+from workbench.figures.drawing.colours import ON_WHITE, colour
+from workbench.figures.evaluation import _plain
 
 AROUND = 0.5  #: of the side of a box that is shown around it
 PANEL = 192  #: pixels of a picture of the grid
@@ -38,7 +39,7 @@ def change_by_class(table: pd.DataFrame, *, a: str = "a", b: str = "b", measure:
     figure, panels = new_figure(1, 1, (max(4.0, 1.2 + 0.5 * len(table)), 3.4))
     axes, places = panels[0, 0], np.arange(len(table))
     clear = (table["low"] > 0) | (table["high"] < 0)
-    axes.bar(places, table["difference"], 0.7, color=np.where(clear, COLOURS[0], "0.75"))
+    axes.bar(places, table["difference"], 0.7, color=np.where(clear, ON_WHITE[0], "0.75"))
     spans = np.stack([table["difference"] - table["low"], table["high"] - table["difference"]]).clip(min=0)
     axes.errorbar(places, table["difference"], yerr=spans, fmt="none", ecolor="0.25", elinewidth=1, capsize=2)
     axes.axhline(0, color="0.3", linewidth=1)
@@ -64,14 +65,14 @@ def kinds_of_errors(diagnoses: Mapping[str, Diagnosis], *, year: int = 2007) -> 
     costs = pd.DataFrame({name: one.cost(year).loc["mean", list(KINDS)] for name, one in diagnoses.items()})
     for index, kind in enumerate(KINDS):
         counts = np.array([one.kinds()[kind].sum() for one in diagnoses.values()], dtype=float)
-        left.barh(places, counts, 0.7, left=starts, color=COLOURS[index], label=kind)
+        left.barh(places, counts, 0.7, left=starts, color=ON_WHITE[index], label=kind)
         for place, start, count in zip(places, starts, counts, strict=True):
             if count >= 0.06 * max(1.0, starts.max() + counts.max()):
                 text = f"{count:.0f}"
                 left.text(start + count / 2, place, text, ha="center", va="center", color="white", fontsize="small")
         starts += counts
         height = 0.8 / len(KINDS)
-        right.barh(places + (index - 1.5) * height, costs.loc[kind], height, color=COLOURS[index])
+        right.barh(places + (index - 1.5) * height, costs.loc[kind], height, color=ON_WHITE[index])
     left.set_xlabel("top false positives (as many per class as it has objects)", fontsize="small")
     right.set_xlabel(f"AP (VOC {year}) gained without them", fontsize="small")
     left.set_yticks(places, [_plain(name) for name in diagnoses])

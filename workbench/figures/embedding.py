@@ -10,21 +10,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
-import matplotlib
 import numpy as np
 import plotly.graph_objects as go
-from matplotlib.colors import hsv_to_rgb, to_hex
 
 from workbench.analysis.embedding import KINDS, Embedding
 from workbench.errors import DataError
-from workbench.figures.training import CLEAR, INK, page_layout
+from workbench.figures.drawing.colours import CLEAR, FAINT, INK, palette
+from workbench.figures.training import page_layout
 
 COLOUR_BY = ("class", "pattern", "kind")
 ARROWS, SPREAD, CHOSEN, POINTED = "DVs as arrows", "pseudo-DFVs of the image", "chosen image", "pointed at"
 ROLES = (*KINDS, ARROWS, SPREAD, CHOSEN, POINTED)
 FORMS = {"clean": "circle", "occluded": "diamond", "pseudo-DFV": "circle-open", "DV": "x-thin"}
 SIZES = {"clean": 10, "occluded": 7, "pseudo-DFV": 5, "DV": 6}  #: pixels
-STILL = "#8c959f"  #: colour of clean DFVs where patterns are coloured: they have none
+STILL = FAINT  #: colour of clean DFVs where patterns are coloured: they have none
 HIGHLIGHT, EDGE = "#ffd60a", "#24292f"  #: yellow with a dark edge, which no class has
 
 
@@ -121,15 +120,6 @@ def point_colours(embedding: Embedding, colour_by: str) -> np.ndarray:
     numbers = {"class": embedding.labels, "pattern": embedding.patterns, "kind": embedding.kinds}[colour_by]
     there = np.unique(np.append(numbers, 0) if colour_by == "pattern" else numbers)
     return colours[np.searchsorted(there, numbers)]
-
-
-def palette(number: int) -> np.ndarray:
-    """Colours [number] that can be told apart as well as so many can; they are read on light and dark pages."""
-    if number <= 10:
-        return np.array([to_hex(colour) for colour in matplotlib.colormaps["tab10"].colors[:number]])
-    hues = np.arange(number) / number
-    light = np.where(np.arange(number) % 2, 0.85, 0.6)  # neighbours in hue differ in lightness
-    return np.array([to_hex(hsv_to_rgb((hue, 0.85, value))) for hue, value in zip(hues, light, strict=True)])
 
 
 def describe(embedding: Embedding, row: int) -> str:

@@ -14,9 +14,9 @@ from matplotlib.lines import Line2D
 
 from workbench.analysis.embedding import KINDS, Embedding
 from workbench.figures.drawing.canvas import new_figure
+from workbench.figures.drawing.colours import INK
 from workbench.figures.embedding import arrow_ends, colour_key, point_colours
 from workbench.figures.evaluation import _plain
-from workbench.figures.training import INK
 
 FORMS = {"clean": "o", "occluded": "D", "pseudo-DFV": "o", "DV": "x"}
 SIZES = {"clean": 34, "occluded": 16, "pseudo-DFV": 12, "DV": 14}  #: square points

@@ -17,12 +17,9 @@ from matplotlib.figure import Figure
 from workbench.errors import DataError
 from workbench.evaluation import Result
 from workbench.figures.drawing.canvas import new_figure
+from workbench.figures.drawing.colours import MARKERS, ON_WHITE, cycle
 
 Results = Result | Mapping[str, Result]
-
-# Okabe and Ito's colours, which the colour-blind can tell apart; markers differ as well.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
 def ap_by_occlusion(results: Results) -> Figure:
@@ -59,7 +56,7 @@ def ap_by_class(results: Results) -> Figure:
     for i, (name, result) in enumerate(named.items()):
         table = result.by_class
         places = np.arange(len(classes)) + _shift(i, len(named), height)
-        axes.barh(places, table["AP"], height, color=_colour(i), label=_plain(name), alpha=0.85)
+        axes.barh(places, table["AP"], height, color=cycle(ON_WHITE, i), label=_plain(name), alpha=0.85)
         spans = _spans(table)
         axes.errorbar(table["AP"], places, xerr=spans, fmt="none", ecolor="0.2", elinewidth=1)
     names = [_plain(label) for label in classes]
@@ -78,7 +75,9 @@ def precision_recall(results: Results, *, threshold: float = 0.5, label: int | N
     for i, (name, result) in enumerate(named.items()):
         curve = result.precision_recall(threshold, label)
         area = curve["precision"].mean()
-        axes.plot(curve["recall"], curve["precision"], color=_colour(i), label=_plain(f"{name} (area {area:.3f})"))
+        axes.plot(
+            curve["recall"], curve["precision"], color=cycle(ON_WHITE, i), label=_plain(f"{name} (area {area:.3f})")
+        )
     what = "mean over classes" if label is None else _plain(next(iter(named.values())).classes[label - 1])
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02), title=f"{what}, IoU ≥ {threshold:g}")
     axes.grid(color="0.9")
@@ -95,9 +94,9 @@ def differences(table: pd.DataFrame, *, a: str = "a", b: str = "b") -> Figure:
     places = np.arange(len(table))
     clear = ((table["low"] > 0) | (table["high"] < 0)).to_numpy()
     axes.axvline(0, color="0.5", linewidth=1)
-    axes.hlines(places, table["low"], table["high"], color=COLOURS[0])
-    fill = np.where(clear, COLOURS[0], "white")
-    axes.scatter(table["difference"], places, color=fill, edgecolor=COLOURS[0], zorder=3)
+    axes.hlines(places, table["low"], table["high"], color=ON_WHITE[0])
+    fill = np.where(clear, ON_WHITE[0], "white")
+    axes.scatter(table["difference"], places, color=fill, edgecolor=ON_WHITE[0], zorder=3)
     axes.set_yticks(places, [_plain(str(name)) for name in table.index])
     axes.invert_yaxis()
     axes.set_xlabel(_plain(f"{b} minus {a}"))
@@ -125,8 +124,8 @@ def _errorbar(axes: Axes, places: np.ndarray, table: pd.DataFrame, i: int, name:
         places,
         table["AP"],
         yerr=_spans(table),
-        color=_colour(i),
-        marker=MARKERS[i % len(MARKERS)],
+        color=cycle(ON_WHITE, i),
+        marker=cycle(MARKERS, i),
         linewidth=1.2,
         elinewidth=1,
         capsize=3,
@@ -142,10 +141,6 @@ def _spans(table: pd.DataFrame) -> np.ndarray:
 def _shift(i: int, number: int, step: float) -> float:
     """Beside each other, centred: no two marks hide each other."""
     return (i - (number - 1) / 2) * step
-
-
-def _colour(i: int) -> str:
-    return COLOURS[i % len(COLOURS)]
 
 
 def _from_zero(axes: Axes) -> None:

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from workbench.analysis.anchor_losses import LossDistribution, LossWindows, hardest_share, loss_distribution
 from workbench.errors import DataError
 from workbench.figures.drawing.canvas import new_figure
-from workbench.figures.evaluation import COLOURS, _plain
+from workbench.figures.drawing.colours import ON_WHITE, cycle
+from workbench.figures.evaluation import _plain
 from workbench.losses import AnchorLoss
 from workbench.losses.focal import Focal
 
@@ -37,7 +38,9 @@ def loss_curves(losses: Mapping[str, AnchorLoss] | Sequence[float] = GAMMAS, *, 
     axes.text((1 + EASY) / 2, 0.97 * TOP, "well-classified\nexamples", ha="center", va="top", color="0.4", fontsize=9)
     for index, (name, loss) in enumerate(named.items()):
         weight = loss.weights[0 if present else 1]
-        axes.plot(probability, weight * loss.value(cost), color=_colour(index), label=_plain(name), linewidth=1.6)
+        axes.plot(
+            probability, weight * loss.value(cost), color=cycle(ON_WHITE, index), label=_plain(name), linewidth=1.6
+        )
     weighed = any(loss.alpha is not None for loss in named.values())
     which = f"loss of a class that is {'present' if present else 'absent'}" if weighed else "loss"
     axes.set(xlabel="probability of what is right, p_gt", ylabel=which, xlim=(0, 1), ylim=(0, TOP))
@@ -85,7 +88,9 @@ def _by_gamma(losses: Mapping[str, AnchorLoss] | Sequence[float], *, alpha: floa
 
 
 def _curve(axes: Axes, distribution: LossDistribution, index: int, label: str) -> None:
-    axes.plot(distribution.windows, distribution.loss, color=_colour(index), label=_plain(label), linewidth=1.6)
+    axes.plot(
+        distribution.windows, distribution.loss, color=cycle(ON_WHITE, index), label=_plain(label), linewidth=1.6
+    )
     if index == 0:
         axes.plot([0, 1], [0, 1], color="0.8", linewidth=0.8, zorder=0)
 
@@ -95,7 +100,3 @@ def _dress(axes: Axes) -> None:
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_xticks(np.linspace(0, 1, 6))
-
-
-def _colour(index: int) -> str:
-    return COLOURS[index % len(COLOURS)]

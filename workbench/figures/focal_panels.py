@@ -15,13 +15,14 @@ import torch
 from plotly.subplots import make_subplots
 
 from workbench.analysis.anchor_losses import Ranking
+from workbench.figures.drawing.colours import CLEAR, GRID, ON_PAGE
 from workbench.figures.focal import TOP
-from workbench.figures.training import CLEAR, COLOURS, GRID, page_layout
+from workbench.figures.training import page_layout
 from workbench.losses import AnchorLoss
 from workbench.losses.focal import Focal
 
 KINDS = ("objects", "background")  #: of windows; each has a panel and a colour
-COLOUR = dict(zip(KINDS, COLOURS, strict=False))
+COLOUR = dict(zip(KINDS, ON_PAGE, strict=False))
 POINTS = 300  #: of a curve
 CURVES, PLAIN, PLACE = "loss", "cross entropy", "place"  #: roles of lines
 

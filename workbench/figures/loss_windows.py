@@ -17,12 +17,13 @@ from torch.nn import functional as F
 from workbench.data import Dataset
 from workbench.errors import DataError
 from workbench.figures.drawing.canvas import OUTLINE, draw_box, image_axes, show_image
+from workbench.figures.drawing.colours import MINT, ORANGE, WHITE, YELLOW
 from workbench.figures.drawing.sheet import Sheet, class_name
 from workbench.figures.evaluation import _plain
 
-WINDOW, OBJECT = "#f6f740", "#ffffff"  #: colours of the window, and of objects, which are dashed
+WINDOW, OBJECT = YELLOW, WHITE  #: colours of the window, and of objects, which are dashed
 CONTEXT, LEAST = 2.5, 128  #: a picture shows so many times the window's long side, and at least so many pixels
-OF_OBJECTS, OF_BACKGROUND = "#80ed99", "#ff9f1c"  #: colours of windows by what they should say
+OF_OBJECTS, OF_BACKGROUND = MINT, ORANGE  #: colours of windows by what they should say
 
 
 def windows_grid(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
@@ -15,13 +14,10 @@ from torch import Tensor
 from workbench.analysis.occlusion_response import OcclusionResponse
 from workbench.errors import DataError
 from workbench.figures.drawing.canvas import draw_box, draw_tags, image_axes, show_image
+from workbench.figures.drawing.colours import SCORES, SKY, WHITE
 
-_SCORES = np.linspace(0, 1, 256)
-_INK = matplotlib.colormaps["YlOrRd_r"](_SCORES)
-_INK[:, 3] = np.minimum(0.85, 1.4 * (1 - _SCORES))
-#: The lower the score, the darker and the less transparent: only what hurts is coloured.
-COLOURS = ListedColormap(_INK, "response")
-OBJECT, OCCLUDER = "#4cc9f0", "#ffffff"
+_SCALE = ListedColormap(SCORES, "response")
+OBJECT, OCCLUDER = SKY, WHITE
 
 
 def response_figure(
@@ -68,7 +64,7 @@ def _draw_response(axes: Axes, image: Tensor, response: OcclusionResponse, name:
     rows, columns = response.scores.shape
     values = np.ma.masked_invalid(response.scores.numpy())
     extent = (0, columns * response.stride, rows * response.stride, 0)
-    drawn = axes.imshow(values, extent=extent, cmap=COLOURS, vmin=0, vmax=1, interpolation="nearest")
+    drawn = axes.imshow(values, extent=extent, cmap=_SCALE, vmin=0, vmax=1, interpolation="nearest")
     axes.set(xlim=(0, width), ylim=(height, 0))
     worst = response.positions.flatten(0, 1)[int(response.scores.nan_to_num(2).argmin())]
     draw_box(axes, response.box, colour=OBJECT)

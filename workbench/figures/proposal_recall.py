@@ -11,7 +11,8 @@ from workbench.errors import DataError
 from workbench.evaluation.counting.matching import THRESHOLDS
 from workbench.evaluation.proposal_recall import LIMITS, SIZES, ProposalRecall
 from workbench.figures.drawing.canvas import new_figure
-from workbench.figures.evaluation import COLOURS, MARKERS, _plain
+from workbench.figures.drawing.colours import MARKERS, ON_WHITE, cycle
+from workbench.figures.evaluation import _plain
 
 OVERLAP = {"bbox": "boxes", "segm": "masks", "segm-amodal": "amodal masks"}  #: what overlaps, by `iou_type`
 
@@ -36,12 +37,12 @@ def proposal_recall_figure(recalls: Recalls, *, size: str = "all") -> Figure:
     left, right = axes[0]
     for index, (name, recall) in enumerate(named.items()):
         name = f"{name} ({OVERLAP[recall.iou_type]})" if len(kinds) > 1 else name
-        colour, values = COLOURS[index % len(COLOURS)], recall.recall[SIZES.index(size)]  # [T, L]
+        colour, values = cycle(ON_WHITE, index), recall.recall[SIZES.index(size)]  # [T, L]
         for place, limit in enumerate(LIMITS):
             label = _plain(name) if place == len(LIMITS) - 1 else None
             label = f"best {limit}" if len(named) == 1 else label
             left.plot(THRESHOLDS, values[:, place], color=colour, linewidth=0.8 * (place + 1), label=label)
-        marker = MARKERS[index % len(MARKERS)]
+        marker = cycle(MARKERS, index)
         right.plot(LIMITS, values.mean(axis=0), color=colour, marker=marker, label=_plain(name))
     left.set(xlabel=f"IoU of {' or '.join(sorted(kinds))}", ylabel="recall", xlim=(0.5, 0.95))
     right.set(xlabel="proposals per image", ylabel="average recall", xscale="log")

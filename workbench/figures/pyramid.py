@@ -24,13 +24,14 @@ from workbench.analysis.pyramid import (
 )
 from workbench.errors import DataError
 from workbench.figures.drawing.canvas import draw_box, draw_tags, image_axes, new_figure, show_image
+from workbench.figures.drawing.colours import MINT, ORANGE, PINK, SKY, VIOLET, WHITE, YELLOW
 from workbench.figures.drawing.sheet import heat
 
 LONGEST = 320  #: pixels of a map's picture
 #: Of levels by log2 of their stride, fine to coarse: the same level has the same colour in every detector.
-LEVEL_COLOURS = {2: "#4cc9f0", 3: "#80ed99", 4: "#ff9f1c", 5: "#f72585", 6: "#b388ff", 7: "#f6f740"}
+LEVEL_COLOURS = {2: SKY, 3: MINT, 4: ORANGE, 5: PINK, 6: VIOLET, 7: YELLOW}
 KIND_COLOURS = {MATCHED: "#2a9d5c", BEST_ONLY: "#e08e0b", MISSED: "#d62839", LEFT_OUT: "#8a8a8a"}
-POSITIVE, BETWEEN, REGION = "#80ed99", "#ff9f1c", "#f6f740"
+POSITIVE, BETWEEN, REGION = MINT, ORANGE, YELLOW
 
 
 def level_colour(level: Level) -> str:
@@ -133,7 +134,7 @@ def anchors_figure(
         show_image(one, image)
         _draw_anchors(one, match, here)
         for row, box in enumerate(boxes):
-            draw_box(one, box, colour="#ffffff" if row != chosen else REGION, dashed=row != chosen)
+            draw_box(one, box, colour=WHITE if row != chosen else REGION, dashed=row != chosen)
         positive, between = (int((match.states[here] == state).sum()) for state in (1, -1))
         title = f"{level.name}: {positive} matched\n{between} ignored of {level.num_anchors:,}"
         one.set_title(title, fontsize=8.5)

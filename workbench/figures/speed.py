@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 
 from workbench.errors import DataError
 from workbench.figures.drawing.canvas import new_figure
-from workbench.figures.evaluation import COLOURS, MARKERS, _plain
+from workbench.figures.drawing.colours import MARKERS, ON_WHITE, cycle
+from workbench.figures.evaluation import _plain
 
 NEEDED = ("group", "milliseconds", "AP", "low", "high")
 
@@ -32,7 +33,7 @@ def speed_against_accuracy(points: pd.DataFrame, *, where: str = "", measure: st
     axes = panels[0, 0]
     for index, (group, some) in enumerate(points.groupby("group", sort=False)):
         some = some.sort_values("milliseconds")
-        colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
+        colour, marker = cycle(ON_WHITE, index), cycle(MARKERS, index)
         spans = [span.clip(lower=0).fillna(0) for span in (some["AP"] - some["low"], some["high"] - some["AP"])]
         style = {"color": colour, "marker": marker, "markersize": 7, "linewidth": 1.4}
         axes.errorbar(some["milliseconds"], some["AP"], yerr=spans, label=_plain(str(group)), elinewidth=0.9, **style)

@@ -14,13 +14,10 @@ from plotly.subplots import make_subplots
 
 from workbench.errors import RunError
 from workbench.figures.drawing.canvas import new_figure
+from workbench.figures.drawing.colours import CLEAR, DASHES, FAINT, GRID, INK, ON_PAGE, cycle
 
-#: Okabe and Ito's colours, which people with any colour vision can tell apart; dashes tell the same once more.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6e7781")
-DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 PRECISIONS = ("AP", "AP50", "AP_unoccluded", "AP_occluded", "accuracy_clean", "accuracy_occluded")
 ON_VALIDATION = "precision on validation data"
-INK, GRID, CLEAR = "#6e7781", "rgba(128,128,128,0.25)", "rgba(0,0,0,0)"  # read on a light and on a dark page
 
 
 @dataclass(frozen=True)
@@ -97,15 +94,15 @@ def one_run(metrics: pd.DataFrame, points: int = 300) -> list[Curve]:
     for place, name in enumerate(["loss", *parts]):
         label, style = (
             name.removeprefix("loss/"),
-            {"colour": _cycle(COLOURS, place), "dash": _cycle(DASHES, place)},
+            {"colour": cycle(ON_PAGE, place), "dash": cycle(DASHES, place)},
         )
         width = 2.5 if name == "loss" else 1.2
         curves += curve_of("total" if name == "loss" else label, "loss", train, name, points, width=width, **style)
     curves += curve_of("total, validation", "loss", val, "loss", points, colour=INK, dash="dot", marked=True)
     for place, name in enumerate(PRECISIONS):
         style = {
-            "colour": _cycle(COLOURS, place),
-            "dash": _cycle(DASHES, place),
+            "colour": cycle(ON_PAGE, place),
+            "dash": cycle(DASHES, place),
             "width": 2.5 if not place else 1.5,
         }
         label = name.replace("_", ", ")
@@ -117,7 +114,7 @@ def several_runs(runs: Mapping[str, pd.DataFrame], points: int = 300) -> list[Cu
     """Total loss and AP of each run, in the same colour and dash."""
     curves = []
     for place, (name, metrics) in enumerate(runs.items()):
-        style = {"colour": _cycle(COLOURS, place), "dash": _cycle(DASHES, place)}
+        style = {"colour": cycle(ON_PAGE, place), "dash": cycle(DASHES, place)}
         curves += curve_of(name, "loss", rows_of(metrics, "train"), "loss", points, **style)
         for metric in ("AP", "accuracy_occluded"):
             curves += curve_of(name, "share", rows_of(metrics, "val"), metric, points, marked=True, **style)
@@ -165,7 +162,7 @@ def differences_figure(table: pd.DataFrame, *, width: float = 8.0) -> Figure:
 
 def _draw_difference(axes, row: pd.Series, place: int) -> None:
     low, high = row["difference_low"], row["difference_high"]
-    colour = COLOURS[0] if low > 0 or high < 0 else "#8c959f"
+    colour = ON_PAGE[0] if low > 0 or high < 0 else FAINT
     if np.isfinite(low):
         axes.plot([low, high], [place, place], color=colour, linewidth=2.5, solid_capstyle="butt")
     if np.isfinite(row["difference"]):
@@ -199,7 +196,3 @@ def _line(curve: Curve, *, alone: bool) -> go.Scatter:
         **(own if alone else shared),
         hovertemplate="%{y:.4g}",
     )
-
-
-def _cycle(values: tuple[str, ...], place: int) -> str:
-    return values[place % len(values)]

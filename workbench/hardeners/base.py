@@ -83,7 +83,11 @@ def _rows_times(values: Tensor, mask: Tensor, rows: Tensor) -> Tensor:
 
 
 class Hardener(nn.Module):
-    """Makes RoI features harder during training. Methods implement `decide`, and say by attributes what they are."""
+    """Makes RoI features harder during training. Methods implement `decide`, and say by attributes what they are.
+
+    What a checkpoint must keep beside parameters and buffers is torch's extra state (`get_extra_state`): a dict of
+    tensors and plain values.
+    """
 
     kind: ClassVar[str] = ""  #: its name in recipes
     acts_on = "maps"  #: "maps" of RoIs, or the "vectors" that a classifier's last layer sees
@@ -159,7 +163,7 @@ class Chain(Hardener):
     @property
     def acts_on(self) -> str:
         """What its parts act on, joined by "and" where they differ."""
-        return " and ".join(sorted({hardener.acts_on for hardener in self.hardeners}))
+        return " and ".join(sorted({one for hardener in self.hardeners for one in hardener.acts_on.split(" and ")}))
 
     @property
     def needs_pairs(self) -> bool:

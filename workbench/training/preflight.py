@@ -30,6 +30,7 @@ from workbench.training.processes.world import choose_device, choose_precision
 from workbench.training.recipe import Recipe
 from workbench.training.recipe_sections import DataSpec, Stage
 from workbench.training.stepping.batches import load_spec
+from workbench.types import learnable
 
 SAMPLE = 200  #: images whose targets are looked at
 DECODED = 20  #: of these, images that are decoded
@@ -291,8 +292,4 @@ def _anchor_problems(detector: Detector, data: Dataset) -> list[Problem]:
 
 def _boxes_to_learn(data: Dataset, index: int) -> Tensor:
     target = data.target(index)
-    keep = torch.ones(len(target["boxes"]), dtype=torch.bool)
-    for flag in ("iscrowd", "difficult"):
-        if flag in target:
-            keep &= ~target[flag].bool()
-    return target["boxes"].as_subclass(Tensor).reshape(-1, 4)[keep]
+    return target["boxes"].as_subclass(Tensor).reshape(-1, 4)[learnable(target)]

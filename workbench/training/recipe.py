@@ -22,6 +22,7 @@ from pydantic_core import PydanticCustomError
 from workbench.errors import RecipeError, did_you_mean
 from workbench.files import whole_file
 from workbench.registry import DATASETS, DETECTORS, HARDENERS
+from workbench.training.recipe_files import assign, load_layers, recipe_layers, resolve, shipped_names
 from workbench.training.recipe_sections import (
     AugmentSpec,
     Count,
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
     from workbench.data.dataset import Dataset
     from workbench.detectors import Detector
 
-RECIPES = Path(__file__).resolve().parent.parent / "recipes"
-
 #: Keys that do not change which weights come out (threads can, in the last bits; the processes do).
 NOT_DECISIVE = (
     "name", "notes", "published", "device", "threads", "workers",
@@ -49,7 +48,11 @@ NOT_DECISIVE = (
 
 
 class Recipe(Section):
-    """A whole experiment. `Recipe.load("digit-scenes/faster-rcnn")` reads a shipped one."""
+    """A whole experiment. `Recipe.load("digit-scenes/faster-rcnn")` reads a shipped one.
+
+    A file may name another recipe as its `base` and say only what differs (see `workbench.training.recipe_files`);
+    a `Recipe` itself holds every value.
+    """
 
     name: str = "unnamed"
     data: DataSpec
@@ -101,10 +104,13 @@ class Recipe(Section):
     def from_dict(cls, values: Any, *, source: str = "recipe", trial: bool = True) -> Recipe:
         """Check plain data; RecipeError names the key, what was expected and what came.
 
+        values: keys and values, maybe with a `base` (see `workbench.training.recipe_files`).
         trial: see also whether the parts fit together, which imports torch and builds the detector without memory.
         """
         if not isinstance(values, dict):
             raise RecipeError(f"{source}: expected keys and values, got {type(values).__name__}")
+        if "base" in values:
+            values = resolve(recipe_layers(values, source))
         try:
             return cls.model_validate(values, context={"trial": trial})
         except ValidationError as error:
@@ -114,19 +120,13 @@ class Recipe(Section):
     @classmethod
     def load(cls, name_or_path: str | Path, *, trial: bool = True) -> Recipe:
         """A shipped recipe by name (`digit-scenes/faster-rcnn`), or a YAML file; `trial` as in `from_dict`."""
-        path = _find(name_or_path)
-        try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise RecipeError(f"{path} is not readable YAML: {error}") from None
-        except OSError as error:
-            raise RecipeError(f"{path} cannot be read: {error.strerror}") from None
-        return cls.from_dict(values, source=str(path), trial=trial)
+        layers = load_layers(name_or_path)
+        return cls.from_dict(resolve(layers), source=layers[-1].source, trial=trial)
 
     @classmethod
     def shipped(cls) -> list[str]:
         """Names of the recipes that come with the workbench."""
-        return sorted(str(path.relative_to(RECIPES).with_suffix("")) for path in RECIPES.rglob("*.yaml"))
+        return shipped_names()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data with every value spelled out."""
@@ -151,7 +151,7 @@ class Recipe(Section):
         """A changed copy: `replace({"optimizer.weight_decay": 0, "stages.0.steps": 100}, seed=1)`."""
         changed = deepcopy(self.to_dict())
         for key, value in {**(overrides or {}), **values}.items():
-            _assign(changed, key, value.model_dump(mode="json") if isinstance(value, Section) else value)
+            assign(changed, key, value.model_dump(mode="json") if isinstance(value, Section) else value)
         return Recipe.from_dict(changed, source=f"{self.name} with changes")
 
     @property
@@ -267,19 +267,6 @@ def _at(key: str, error: Exception) -> str:
     return str(error) if str(error).startswith(f"{key}.") else f"{key}: {error}"
 
 
-def _find(name_or_path: str | Path) -> Path:
-    path = Path(name_or_path).expanduser()
-    if path.suffix in {".yaml", ".yml"} or path.is_file():
-        if not path.is_file():
-            raise RecipeError(f"there is no recipe file {path}")
-        return path
-    shipped = RECIPES / f"{name_or_path}.yaml"
-    if not shipped.resolve().is_relative_to(RECIPES) or not shipped.is_file():
-        hint = did_you_mean(str(name_or_path), Recipe.shipped())
-        raise RecipeError(f"there is no recipe {str(name_or_path)!r}{hint}")
-    return shipped
-
-
 def _explain(error: ValidationError) -> Iterator[str]:
     for item in error.errors(include_url=False):
         path = ".".join(str(part) for part in item["loc"])
@@ -292,22 +279,3 @@ def _explain(error: ValidationError) -> Iterator[str]:
             yield item["msg"]
         else:
             yield f"{path}: {item['msg']}, got {item['input']!r}"
-
-
-def _assign(tree: dict[str, Any], dotted: str, value: Any) -> None:
-    """Set `a.b.0.c` in nested dicts and lists; a missing dict on the way is made, a missing index refused."""
-    parts, node = dotted.split("."), tree
-    for depth, (part, following) in enumerate(zip(parts, [*parts[1:], None], strict=True)):
-        place = ".".join(parts[:depth])
-        if isinstance(node, list):
-            if not part.isdigit() or int(part) >= len(node):
-                raise RecipeError(f"{dotted!r} leads nowhere: {place} has entries 0 to {len(node) - 1}, not {part!r}")
-            part = int(part)
-        elif not isinstance(node, dict):
-            raise RecipeError(f"{dotted!r} leads nowhere: {place} is {node!r}, which has no parts")
-        if following is None:
-            node[part] = value
-            return
-        if isinstance(node, dict) and node.get(part) is None:
-            node[part] = [] if following.isdigit() else {}
-        node = node[part]

@@ -149,6 +149,31 @@ def test_running_mean_goes_on_where_it_was_saved():
     assert torch.equal(whole.state["weight"], resumed.state["weight"])
 
 
+class Remembering(nn.Linear):
+    """A module with state that is no tensor, and not always of one size."""
+
+    words: tuple[str, ...] = ()
+
+    def get_extra_state(self) -> dict:
+        return {"words": self.words}
+
+    def set_extra_state(self, state: dict) -> None:
+        self.words = state["words"]
+
+
+def test_running_mean_leaves_extra_state_alone():
+    module = nn.Sequential(Remembering(2, 1))
+    mean = RunningMean(module, decay=0.5)
+    module[0].words = ("now", "more")
+    with torch.no_grad():
+        module[0].weight.add_(1.0)
+    mean.update(module)
+    with mean.in_place_of(module):
+        assert module[0].words == ("now", "more")
+    assert module[0].words == ("now", "more")
+    assert mean.state.keys() == {"0.weight", "0.bias"}
+
+
 @pytest.mark.parametrize("kind", ["adamw", "sgd"])
 def test_fused_optimisers_agree_with_the_plain_ones_whatever_the_memory_format(kind):
     torch.manual_seed(0)

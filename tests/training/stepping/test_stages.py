@@ -54,6 +54,20 @@ def test_a_stage_can_say_how_many_rois_are_objects():
     assert counts == [(8, 2), (8, 6)]
 
 
+def test_a_detector_passes_a_stage_on_to_its_hardener():
+    detector = build_detector(SMALL, ("a",), build_hardener([{"kind": "asdn"}, {"kind": "random-dropout"}]))
+    detector.begin_stage(stage("hardener"))
+    assert not detector.training
+    assert not detector.backbone.training
+    assert detector.hardener.hardeners[0].learning == "hardener"
+    assert all(part.training and part.active for part in detector.hardener.modules() if hasattr(part, "active"))
+    detector.begin_stage(stage("both", harden=False))
+    assert detector.training
+    assert detector.backbone.training
+    assert detector.hardener.hardeners[0].learning == "both"
+    assert not any(part.active for part in detector.hardener.modules() if hasattr(part, "active"))
+
+
 @pytest.mark.parametrize("hardener", [{"kind": "asdn"}, {"kind": "astn"}, [{"kind": "asdn"}, {"kind": "astn"}]])
 @pytest.mark.parametrize("kind", ["faster-rcnn", "fast-rcnn"])
 def test_an_adversary_alone_takes_a_step_on_images_without_objects(kind, hardener):

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import traitlets
 
-from widgets.parts.explorer import Explorer, alert
+from widgets.parts.explorer import Explorer
 
 
 class Halves(Explorer):
+    STATE = ("number",)
+
     number = traitlets.Int(4)
 
     def __init__(self) -> None:
         super().__init__()
-        self.half = 0
-        self.observe(self._on_change, ["number"])
-        self._silent = False
+        self._begin(number=4)
 
-    def show(self, *, number: int) -> None:
-        if number % 2:
-            raise ValueError(f"<b>{number}</b> is odd")
-        self.half = number // 2
+    def show(self, **state: int) -> None:
+        self._apply(state)
+        if self.number % 2:
+            raise ValueError(f"<b>{self.number}</b> is odd")
+        self.half = self.number // 2
 
 
-def test_a_change_that_fails_is_told_and_the_next_one_forgets_it():
+def test_a_change_that_fails_is_shown_and_the_next_one_clears_it():
     widget = Halves()
     widget.number = 8
     assert (widget.half, widget.error, widget._message.value) == (4, "", "")
@@ -33,14 +34,8 @@ def test_a_change_that_fails_is_told_and_the_next_one_forgets_it():
     assert (widget.half, widget.error, widget._message.value) == (1, "", "")
 
 
-def test_nothing_is_drawn_while_it_is_silent():
+def test_no_picture_is_drawn_in_silence():
     widget = Halves()
-    widget._silent = True
-    widget.number = 3
-    assert (widget.half, widget.error) == (0, "")
-
-
-def test_an_alert_is_escaped_and_empty_for_no_text():
-    assert alert("") == ""
-    assert '<div role="alert"' in alert("<script>")
-    assert "&lt;script&gt;" in alert("<script>")
+    with widget._silently():
+        widget.number = 3
+    assert (widget.half, widget.error) == (2, "")

@@ -56,9 +56,14 @@ class SwitchedFPN(FeaturePyramidNetwork):
             if finest and level > 0:
                 self.layer_blocks[level] = nn.Identity()
 
+    @property
+    def whole(self) -> bool:
+        """Whether no part is left out."""
+        return self.top_down and self.lateral and not self.finest
+
     def forward(self, maps: dict[str, Tensor]) -> dict[str, Tensor]:
         """Maps of the body, fine to coarse → maps of `channels` channels by the same names."""
-        if self.top_down and self.lateral and not self.finest:
+        if self.whole:
             return super().forward(maps)
         names, given = list(maps), list(maps.values())
         used = names[:1] if self.finest else names

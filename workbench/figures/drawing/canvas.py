@@ -1,4 +1,4 @@
-"""What all pictures of images share: an empty figure, colours of classes, and labelled boxes."""
+"""What all pictures of images share: an empty figure, and labelled boxes."""
 
 from __future__ import annotations
 
@@ -8,35 +8,18 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib import patheffects
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_rgb, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
+from workbench.figures.drawing.colours import WHITE
 from workbench.figures.drawing.tags import place_tags
 
-#: Colours of labels 1, 2, ...; bright enough for photographs, the same as in the widgets.
-COLOURS = (
-    "#4cc9f0",
-    "#f72585",
-    "#80ed99",
-    "#ff9f1c",
-    "#b388ff",
-    "#f6f740",
-    "#ff6b6b",
-    "#2ec4b6",
-    "#e0aaff",
-    "#cddc39",
-)
 TAG = 6.5  # points, size of the names of boxes
 OUTLINE = [patheffects.Stroke(linewidth=3.2, foreground="#000000a0"), patheffects.Normal()]
-
-
-def colour(label: int) -> str:
-    """The colour of a label in 1..K; they repeat after ten."""
-    return COLOURS[(label - 1) % len(COLOURS)]
 
 
 def new_figure(rows: int, columns: int, size: tuple[float, float], **options: object) -> tuple[Figure, np.ndarray]:
@@ -77,13 +60,21 @@ def show_image(axes: Axes, image: Tensor) -> None:
     axes.set(xlim=(0, width), ylim=(height, 0))
 
 
-def draw_box(axes: Axes, box: Tensor, *, colour: str = "#ffffff", dashed: bool = False) -> None:
+def draw_box(axes: Axes, box: Tensor, *, colour: str = WHITE, dashed: bool = False) -> None:
     """The outline of a box [4] (xyxy pixels)."""
     x1, y1, x2, y2 = (float(value) for value in box)
     style = "--" if dashed else "-"
     outline = Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=colour, linewidth=1.6, linestyle=style)
     outline.set_path_effects([] if dashed else OUTLINE)
     axes.add_patch(outline)
+
+
+def mask_layer(masks: Tensor, colours: Sequence[str], *, opacity: float) -> np.ndarray:
+    """RGBA in 0..1 [H, W, 4]: the pixels of masks [N, H, W] in colours of their own, the last one on top."""
+    layer = np.zeros((*masks.shape[-2:], 4))
+    for mask, one in zip(np.asarray(masks.cpu(), dtype=bool), colours, strict=True):
+        layer[mask] = to_rgba(one, opacity)
+    return layer
 
 
 def draw_tags(axes: Axes, boxes: Tensor, texts: Sequence[str], colours: Sequence[str]) -> None:

@@ -32,7 +32,7 @@ _SHARES = np.linspace(0, 1, 256)[:, None]
 _OPACITY = (FAINT + (STRONG - FAINT) * _SHARES).astype(np.float32)  # [256, 1]
 _INK = (_OPACITY * matplotlib.colormaps["inferno"](_SHARES[:, 0])[:, :3]).astype(np.float32)  # [256, 3]
 #: The higher the value, the brighter and the less transparent; here over middle grey.
-COLOURS = ListedColormap(_INK + (1 - _OPACITY) * 0.5, "sheet")
+SCALE = ListedColormap(_INK + (1 - _OPACITY) * 0.5, "sheet")
 
 
 def heat(patch: Tensor, values: Tensor, *, top: float | None = None, crisp: bool = False) -> np.ndarray:
@@ -162,7 +162,7 @@ class Sheet:
         return figure
 
     def _scale(self, x: float, y: float, what: str, low: str) -> None:
-        scale = as_bytes(COLOURS(np.linspace(1, 0, round(self.side * self.dpi)))[:, None, :3])
+        scale = as_bytes(SCALE(np.linspace(1, 0, round(self.side * self.dpi)))[:, None, :3])
         self.paste(x, y, scale.repeat(round(0.1 * self.dpi), axis=1))
         style = {"fontsize": 7.5, "ha": "left"}
         self._text(x + 0.13, y, "high", va="top", **style)

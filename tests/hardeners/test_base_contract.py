@@ -12,6 +12,7 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from workbench import registry
 from workbench.errors import RecipeError
 from workbench.hardeners import (
     ASDN,
@@ -64,6 +65,11 @@ HARDENERS = {
     "dfv by batch": DFVAugmentation.released,
     "learned": LearnedGate,
     "chain": lambda: Chain(InvertedAttention(share=1.0), LearnedGate()),
+}
+tried = {type(make()) for make in HARDENERS.values()}
+#: A kind without a variant above is held to the contract with the values that it has by itself.
+HARDENERS |= {
+    kind: registry.HARDENERS[kind] for kind in registry.HARDENERS.homes if registry.HARDENERS[kind] not in tried
 }
 
 WITHOUT_MASK = ("astn", "fusion", "dfv", "dfv by batch")  #: no mask says what they do
@@ -273,6 +279,57 @@ def test_chain_multiplies_masks_and_adds_losses(trained):
 def test_bad_configurations_say_what_exists(config, message):
     with pytest.raises(RecipeError, match=re.escape(message)):
         build_hardener(config)
+
+
+@pytest.mark.parametrize("method", [ASDN, InvertedAttention, DFVAugmentation])
+def test_presets_are_options_and_can_be_changed(method):
+    for name, options in method.presets.items():
+        made_so = getattr(method, name)()
+        assert {key: getattr(made_so, {"net": "kind"}.get(key, key)) for key in options} == options
+    with pytest.raises(RecipeError, match=rf"'mine' does not exist for {method.__name__}; there is 'paper' or 'rele"):
+        method.preset("mine")
+    with pytest.raises(RecipeError, match="'released' does not exist for RandomDropout; there is none"):
+        RandomDropout.released()
+
+
+def test_what_hardeners_say_of_themselves():
+    assert DFVAugmentation.needs_pairs
+    assert ASDN.pretrains
+    assert not ASTN.pretrains
+    chain = Chain(RandomDropout(), Chain(ASDN(), DFVAugmentation()))
+    assert (chain.pretrains, chain.needs_pairs, chain.acts_on) == (True, True, "maps and vectors")
+    assert not Chain(RandomDropout(), ASTN()).pretrains
+    assert not Chain(RandomDropout(), ASTN()).needs_pairs
+
+
+@pytest.mark.parametrize("name", HARDENERS)
+def test_a_stage_of_plain_training_is_without_it(trained, name):
+    batch, hardener = batch_of(trained), made(name)
+    hardener.begin_stage(stage("detector", harden=False))
+    assert hardener(batch).features is batch.features
+    hardener.begin_stage(stage("detector"))
+    assert not torch.equal(hardener(batch).features, batch.features)
+
+
+@pytest.mark.parametrize("name", [name for name in HARDENERS if name not in ("fusion", "chain")])
+def test_a_decision_can_be_replayed(trained, name):
+    hardener, batch = made(name), batch_of(trained)
+    decision = hardener.decide(batch)
+    features = decision.apply(batch.features)
+    assert torch.equal(features, hardener(batch_of(trained)).features)
+    assert torch.equal(features, decision.apply(batch.features))
+    full = decision.full_mask(ROIS)
+    assert (full is None) == (name in WITHOUT_MASK)
+    if full is not None:
+        assert torch.equal(features, batch.features * full)
+
+
+def test_a_plain_decision_does_nothing():
+    features = torch.rand(2, 3, 4, 4)
+    assert Decision().apply(features) is features
+    assert Decision().full_mask(2) is None
+    with pytest.raises(TypeError):
+        Decision(torch.ones(2, 1, 4, 4))  # a mask is a MaskDecision's, and no loss
 
 
 def test_configurations_build_what_they_say():

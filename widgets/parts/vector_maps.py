@@ -1,11 +1,9 @@
-"""What DFVExplorer is put together from: a classifier's map, words, colours as chips, and who is pointed at."""
+"""The vectors that a classifier has for pairs, their maps, and what both say in words."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,8 +18,8 @@ LANDMARKS = 4  #: there is one embedded pseudo-DFV to so many occluded DFVs
 
 
 @dataclass(frozen=True, eq=False)
-class Mapped:
-    """What a classifier makes of pairs."""
+class VectorMaps:
+    """Vectors and maps of one classifier."""
 
     classifier: Classifier
     vectors: PairVectors
@@ -30,7 +28,7 @@ class Mapped:
     tightness: pd.DataFrame
 
     @classmethod
-    def of(cls, classifier: Classifier, pairs: PairSet) -> Mapped:
+    def of(cls, classifier: Classifier, pairs: PairSet) -> VectorMaps:
         """Vectors and maps; takes some seconds per thousand vectors."""
         vectors = pair_vectors(classifier, pairs)
         landmarks = max(1, len(vectors.occluded) // (LANDMARKS * len(vectors.clean)))
@@ -64,23 +62,3 @@ class Mapped:
         table = self.tightness.rename(columns=lambda name: name.replace("_", " "))
         shown = table.to_html(float_format="{:.2f}".format, na_rep="–", border=0, justify="left", col_space=110)
         return f"<div style='margin-top:8px'>{text}</div>{shown}"
-
-
-def chips(title: str, key: Mapping[str, str]) -> str:
-    """In HTML: a title, and names with their colours; names are text."""
-    each = (
-        f'<span style="white-space:nowrap;margin-right:12px"><span style="color:{colour}">■</span> '
-        f"{html.escape(name)}</span>"
-        for name, colour in key.items()
-    )
-    return f'<div style="line-height:1.5">{html.escape(title)} {" ".join(each)}</div>'
-
-
-def told(name: str, action: Callable[[str, int], None]) -> Callable[..., None]:
-    """For plotly to call: tells `action` the trace's name and which of its points it was."""
-
-    def follow(_trace: Any, points: Any, _state: Any) -> None:
-        if points.point_inds:
-            action(name, points.point_inds[0])
-
-    return follow

@@ -1,10 +1,10 @@
 // Where the names of boxes go, so that they neither cover each other nor leave the picture, and how they look.
-// Put before the code of the widgets that draw boxes on a canvas; the same rules as workbench/figures/tags.py.
+// The same rules as workbench/figures/drawing/tags.py; where all ten places at a box are taken, above and below it.
 
 const TAG_HEIGHT = 16; // CSS pixels
 const TAG_FONT = "600 12px system-ui, sans-serif";
 
-function tagPlaces(boxes, widths, width, height) {
+export function tagPlaces(boxes, widths, width, height) {
   const placed = [];
   const covered = ([x, y, w]) => placed.reduce((sum, [u, v, other]) => sum
     + Math.max(0, Math.min(x + w, u + other) - Math.max(x, u)) * Math.max(0, Math.min(y, v) + TAG_HEIGHT - Math.max(y, v)), 0);
@@ -22,7 +22,7 @@ function tagPlaces(boxes, widths, width, height) {
 }
 
 // tags: [{ box (xyxy in CSS pixels), text, colour }], the first ones get the best places.
-function paintTags(context, tags, width, height) {
+export function paintTags(context, tags, width, height) {
   context.font = TAG_FONT;
   const widths = tags.map(({ text }) => context.measureText(text).width + 8);
   const places = tagPlaces(tags.map(({ box }) => box), widths, width, height);

@@ -1,0 +1,172 @@
+"""Kinds: found in the files of their room, made from checked options, and those of a plug-in in every room."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from workbench import Recipe, launch, load_data, plug_in, plugins, registry
+from workbench.errors import DataError, RecipeError
+from workbench.registry import DATASETS, DETECTORS, HARDENERS, LOSSES, Registry
+
+REGISTRIES = {name: one for name, one in vars(registry).items() if isinstance(one, Registry)}
+PLUG_IN = '''
+import torch
+
+from workbench.data.labelled_images import LabelledImages
+from workbench.data.digits import Digits
+from workbench.detectors import Classifier
+from workbench.hardeners import Hardener, MaskDecision
+from workbench.options import Count, Share
+from workbench.registry import DATASETS, DETECTORS, HARDENERS
+
+
+@DETECTORS.register("my-classifier")
+class MyClassifier(Classifier):
+    """A classifier of one's own; its options are those of its parent."""
+
+
+@DATASETS.register("mine")
+class Mine(Digits):
+    """The first digits only."""
+
+    def __init__(self, split="train", *, length: Count = 8):
+        super().__init__(split)
+        self.length, self.name = length, "mine"
+
+    def __len__(self):
+        return self.length
+
+
+@HARDENERS.register("edge-drop")
+class EdgeDrop(Hardener):
+    """Drop the first row of cells."""
+
+    def __init__(self, *, keep: Share = 0.0):
+        super().__init__()
+        self.keep = keep
+
+    def decide(self, batch):
+        mask = torch.ones_like(batch.features[:, :1])
+        mask[:, :, 0] = self.keep
+        return MaskDecision(mask)
+'''
+
+
+@pytest.fixture
+def plugged(tmp_path, monkeypatch):
+    """A plug-in with a kind for three rooms, forgotten afterwards."""
+    monkeypatch.setenv(plugins.VARIABLE, "")
+    monkeypatch.setattr(plugins, "_loaded", {})
+    for one in (DETECTORS, DATASETS, HARDENERS):
+        monkeypatch.setattr(one, "_made", dict(one._made))
+    path = tmp_path / "my_kinds.py"
+    path.write_text(PLUG_IN)
+    plug_in(path)
+    return path
+
+
+@pytest.mark.parametrize("name", REGISTRIES)
+def test_each_kind_is_what_its_file_says(name):
+    kinds = REGISTRIES[name]
+    assert kinds.names() == sorted(kinds.homes)
+    for kind, home in kinds.homes.items():
+        assert kinds[kind].__module__ == home
+        assert kinds[kind].kind == kind
+        assert isinstance(kinds.class_of(kind), type)
+
+
+def test_names_are_known_before_torch_is_imported():
+    code = (
+        "import sys; from workbench.registry import DETECTORS, DATASETS\n"
+        "assert 'faster-rcnn' in DETECTORS and 'coco' in DATASETS and 'x' not in DATASETS\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (
+            {"kind": "fcal"},
+            "loss.kind 'fcal' does not exist (did you mean 'focal'?); choose one of",
+        ),
+        ({"kind": "focal", "gamma": "x"}, "loss.gamma is 'x'; expected a valid number"),
+        ({"kind": "focal", "gamma": -1}, "loss.gamma is -1; expected at least 0"),
+        ({"kind": "focal", "gama": 1}, "loss.gama does not exist (did you mean 'gamma'?); choose from"),
+        ({"kind": "focal", "preset": "paper"}, "loss.preset 'paper' does not exist for focal; it has none"),
+        ({"kind": ["focal"]}, "loss.kind ['focal'] does not exist"),
+        ({}, "loss.kind None does not exist"),
+        (3, "loss is 3; expected a section of options"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_key(config, message):
+    with pytest.raises(RecipeError, match=re.escape(message)):
+        LOSSES.build(config)
+
+
+def test_options_are_checked_whoever_makes_one():
+    with pytest.raises(RecipeError, match=r"hardener.share is 3; expected at most 1"):
+        HARDENERS["random-dropout"](share=3)
+    with pytest.raises(DataError, match=r"digit-scenes.length is 'x'; expected a valid integer"):
+        load_data("digit-scenes", length="x")
+    with pytest.raises(DataError, match=re.escape("digits.grund does not exist (did you mean 'ground'?)")):
+        load_data("digits", grund="plain")
+
+
+def test_a_mask_rcnn_says_the_options_of_its_parent_too():
+    assert {"mask", "backbone", "roi"} <= set(DETECTORS.options("mask-rcnn"))
+    with pytest.raises(RecipeError, match=r"detector.channels is 0; expected at least 1"):
+        DETECTORS.build({"kind": "mask-rcnn", "channels": 0}, ("a",))
+
+
+def test_a_plug_in_cannot_take_the_place_of_what_is_there(plugged):
+    plugged.write_text(PLUG_IN.replace('"edge-drop"', '"asdn"'))
+    with pytest.raises(RecipeError, match=r"there is a kind 'asdn' in workbench.hardeners already"):
+        plug_in(plugged)
+
+
+def recipe_of_ones_own(**more):
+    backbone = {"name": "small", "widths": [8, 12], "stem": 8}
+    plain = {
+        "name": "mine",
+        "data": {"name": "mine", "options": {"length": 16}},
+        "test": {"name": "mine", "split": "test"},
+        "detector": {"kind": "my-classifier", "backbone": backbone},
+        "stages": [{"steps": 2, "lr": 0.01}],
+        "batch_size": 4, "lr_batch_size": 4, "device": "cpu", "threads": 1,
+    }  # fmt: skip
+    return Recipe.from_dict(plain | more)
+
+
+def test_kinds_of_ones_own_are_known_in_every_room(plugged, tmp_path):
+    assert len(load_data("mine", length=5)) == 5
+    with pytest.raises(DataError, match=r"mine.length is 0; expected at least 1"):
+        load_data("mine", length=0)
+    assert {"my-classifier"} < set(DETECTORS.names())
+    assert "mine" in DATASETS.names()
+    run = launch(recipe_of_ones_own(), tmp_path / "run")
+    assert run.wait(timeout=120) == "done", run.log()
+    assert type(run.detector()).__name__ == "MyClassifier"
+    assert run.result.data == "mine"
+
+
+def test_what_does_not_fit_together_is_said_of_ones_own_kinds_too(plugged):
+    with pytest.raises(RecipeError, match=r"data.name: mine has images of one class; use it with detector.kind"):
+        Recipe.load("digit-scenes/faster-rcnn").replace({"data": {"name": "mine"}})
+    with pytest.raises(RecipeError, match=r"detector.size is 'big'"):
+        recipe_of_ones_own(detector={"kind": "my-classifier", "backbone": {"name": "small"}, "size": "big"})
+    with pytest.raises(RecipeError, match=r"hardener: it hides cells of the maps of RoIs, and my-classifier has one"):
+        recipe_of_ones_own(hardener={"kind": "edge-drop"})
+
+
+def test_the_terminal_loads_data_of_ones_own(plugged):
+    command = [sys.executable, "-m", "workbench", "doctor", "--data", "mine", "--option", "length=6"]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ})
+    assert done.returncode in (0, 1), done.stderr
+    assert "mine" in done.stdout

@@ -1,0 +1,36 @@
+"""Pictures as the browser gets them."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from PIL import Image
+
+from widgets.parts.pictures import encode, encode_pixels, png
+
+
+def opened(content: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(content))
+
+
+def test_figures_keep_their_size_in_inches():
+    figure = Figure((2, 1), dpi=100)
+    assert opened(png(figure)).size == (200, 100)
+    assert opened(png(figure, 50)).size == (100, 50)
+
+
+def test_pixels_and_opacity_come_back_as_they_were():
+    pixels = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+    assert (np.asarray(opened(encode_pixels(pixels))) == pixels).all()
+
+
+def test_small_images_are_exact_and_large_ones_small():
+    small = torch.randint(0, 256, (3, 20, 30), dtype=torch.uint8)
+    shown = opened(encode(small))
+    assert shown.format == "PNG"
+    assert (np.asarray(shown).transpose(2, 0, 1) == small.numpy()).all()
+    large = opened(encode(torch.zeros(3, 900, 1800, dtype=torch.uint8)))
+    assert (large.format, large.size) == ("JPEG", (1280, 640))

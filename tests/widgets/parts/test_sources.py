@@ -1,0 +1,39 @@
+"""Detectors by name, and which checkpoints of a run are compared."""
+
+from __future__ import annotations
+
+from colour_detector import ColourDetector
+from hypothesis import given
+from hypothesis import strategies as st
+
+from widgets.parts.sources import COLUMNS, LAST, Source, named, thinned
+
+
+def test_few_of_many_steps():
+    some = thinned(list(range(0, 1000, 10)), 30)
+    assert {0, 30, 990} <= set(some)
+    assert len(some) == COLUMNS + 1
+    assert thinned([5, 6], LAST) == [5, 6]
+
+
+@given(st.lists(st.integers(0, 10_000), unique=True, min_size=1, max_size=60).map(sorted), st.data())
+def test_the_first_the_last_and_the_wanted_step_stay(steps, data):
+    wanted = data.draw(st.sampled_from(steps))
+    some = thinned(steps, wanted)
+    assert {steps[0] if len(steps) > 1 else wanted, steps[-1], wanted} <= set(some) <= set(steps)
+    assert some == sorted(some)
+    assert len(some) <= COLUMNS + 1
+
+
+def test_a_plain_detector_has_no_checkpoints():
+    detector = ColourDetector()
+    source = Source(detector)
+    assert source.steps == []
+    assert source.detector() is detector
+
+
+def test_names_are_those_given_or_counted():
+    one, two = ColourDetector(), ColourDetector()
+    assert list(named(one)) == ["detector"]
+    assert named([one, two]) == {"detector": one, "detector (2)": two}
+    assert named({"a": one, 1: two}) == {"a": one, "1": two}

@@ -1,0 +1,51 @@
+// The row of controls above the pictures.
+
+import { button, checkbox, field, make, progressBar, select } from "../shared/elements.js";
+
+const named = (names) => names.map((name) => [name, name]);
+
+// view: asked for changes (`ask`), to draw (`paint`), and for maps (`toggleMap`, `dropMap`).
+export class Tools {
+  constructor({ objects, textures, outlines, grids }, view) {
+    this.element = make("div", "wb-line ol-tools", undefined, { role: "toolbar", "aria-label": "Occluder" });
+    const choices = objects.map((thing, i) => [i, `${i + 1}: “${thing.name}”${thing.source === null ? "" : ` found by ${thing.source}`}`]);
+    this.object = select(choices.length ? choices : [["", "none"]], (value) => view.ask({ chosen: value === "" ? null : Number(value) }));
+    this.texture = select(named(textures), (value) => view.ask({ texture: value }));
+    this.outline = select(named(outlines), (value) => view.ask({ outline: value }));
+    this.minScore = make("input", "", undefined, { type: "range", min: 0.05, max: 0.95, step: 0.05 });
+    this.minScore.addEventListener("input", () => view.ask({ min_score: Number(this.minScore.value) }));
+    this.minScoreText = make("output", "ol-number");
+    this.truth = checkbox(true, () => view.paint());
+    const outlined = field(this.truth, " outline objects");
+    outlined.title = "Thin dashed boxes around the objects that can be chosen";
+    this.element.append(
+      field("Object ", this.object), field("Texture ", this.texture), field("Shape ", this.outline),
+      field("Draw detections from score ", this.minScore, this.minScoreText), outlined, this.mapTools(grids, view),
+    );
+  }
+
+  mapTools(grids, view) {
+    const group = make("span", "wb-line ol-map-tools");
+    this.mapButton = button("Response map", () => view.toggleMap(), "ol-map-button");
+    this.mapButton.title = "Score of the chosen object for the occluder at every position";
+    this.grid = select(grids.map((name) => [name, `${name} grid`]), () => view.dropMap(), { "aria-label": "Grid of the response map" });
+    this.grid.value = "medium";
+    this.progress = progressBar("Response map");
+    group.append(this.mapButton, field(this.grid), this.progress);
+    return group;
+  }
+
+  show(result) {
+    this.object.value = result.chosen ?? "";
+    this.texture.value = result.texture;
+    this.outline.value = result.outline;
+    this.minScore.value = result.min_score;
+    this.minScoreText.textContent = result.min_score.toFixed(2);
+  }
+
+  showMap({ computing, drawn, possible }) {
+    this.mapButton.textContent = computing ? "Stop" : drawn ? "Hide map" : "Response map";
+    this.mapButton.disabled = !possible;
+    this.progress.hidden = !computing;
+  }
+}

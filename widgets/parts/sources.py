@@ -1,0 +1,59 @@
+"""Where a widget's detectors come from: given as they are, or from the checkpoints of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from workbench.detectors.base import Detector
+from workbench.training import Run
+
+COLUMNS = 6  #: checkpoints or objects in a comparison, at most
+LAST = -1  #: in place of a step: the final detector, or the latest while a run goes on
+
+
+class Source:
+    """A detector, or a run with a detector for each checkpoint, with its hardener where that is asked for."""
+
+    def __init__(self, thing: Detector | Run, *, hardener: bool = False):
+        self._options = {"hardener": True} if hardener else {}
+        self.run = thing if isinstance(thing, Run) else None
+        self._fixed = thing
+        self._load = lru_cache(maxsize=COLUMNS + 2)(self._read)
+
+    @property
+    def steps(self) -> list[int]:
+        """Of the checkpoints that are kept; none for a plain detector."""
+        return [] if self.run is None else [step for step, _ in self.run.checkpoints]
+
+    def detector(self, step: int = LAST) -> Detector:
+        """That of a checkpoint."""
+        if self.run is None:
+            return self._fixed
+        newest = (self.run.status, *self.steps[-1:]) if step == LAST else ()
+        return self._load(step, newest)
+
+    def _read(self, step: int, _: tuple) -> Detector:
+        return self.run.detector(None if step == LAST else step, **self._options)
+
+
+def named(detectors: Any) -> dict[str, Detector | Run]:
+    """Detectors and runs by name, as given: one, a list of runs, or a mapping."""
+    if isinstance(detectors, Mapping):
+        return {str(name): thing for name, thing in detectors.items()}
+    things = list(detectors) if isinstance(detectors, Sequence) else [detectors]
+    found: dict[str, Detector | Run] = {}
+    for thing in things:
+        name = thing.name if isinstance(thing, Run) else "detector"
+        found[name if name not in found else f"{name} ({len(found) + 1})"] = thing
+    return found
+
+
+def thinned(steps: Sequence[int], wanted: int) -> list[int]:
+    """At most COLUMNS steps, evenly, with the first, the last and the wanted one."""
+    places = np.linspace(0, len(steps) - 1, min(COLUMNS, len(steps))).round().astype(int)
+    some = {steps[place] for place in places}
+    return sorted(some | ({wanted} & set(steps)))

@@ -1,0 +1,59 @@
+"""The state of a widget: several traitlets set at once, and no answer to what the widget changes itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import traitlets
+
+from workbench.errors import DataError
+
+
+class HasState(traitlets.HasTraits):
+    """A widget with traitlets that can be set from Python, with controls or in the browser.
+
+    A subclass names them in `STATE` and watches them with `_when_changed`.
+    """
+
+    STATE: tuple[str, ...] = ()  #: the traitlets that can be set, in the order in which they are set
+    _silent = False  # of the class, as ipywidgets also closes what was never built
+
+    @contextmanager
+    def _silently(self) -> Iterator[None]:
+        """Changes in this context are not answered; contexts may lie in each other."""
+        before, self._silent = self._silent, True
+        try:
+            yield
+        finally:
+            self._silent = before
+
+    def _when_changed(self, action: Callable[[dict[str, Any]], None], *names: str) -> None:
+        """Call `action(change)` when one of these traitlets, or of `STATE`, changes, but not in `_silently`."""
+        self.observe(self._unless_silent(action), list(names or self.STATE))
+
+    def _unless_silent(self, action: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:
+        """The action, for `observe` of a control; it is not taken in `_silently`."""
+
+        def answer(change: dict[str, Any]) -> None:
+            if not self._silent:
+                action(change)
+
+        return answer
+
+    def _apply(self, state: Mapping[str, Any]) -> None:
+        """Set these traitlets, and what follows from each, silently. Raises DataError for other names."""
+        self._check_names(state)
+        with self._silently():
+            for name in self.STATE:
+                if name in state:
+                    setattr(self, name, state[name])
+                    self._follow(name, state)
+
+    def _check_names(self, state: Mapping[str, Any]) -> None:
+        if unknown := set(state) - set(self.STATE):
+            raise DataError(f"{type(self).__name__} has no {sorted(unknown)}; it has {', '.join(self.STATE)}")
+
+    def _follow(self, name: str, state: Mapping[str, Any]) -> None:
+        """Set what follows from the new value of one traitlet, when it is one of `state`."""
