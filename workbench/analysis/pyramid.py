@@ -1,4 +1,4 @@
-"""What the levels of a feature pyramid make of one image (thesis ch. 4): maps, boxes on levels, anchors on objects.
+"""What the levels of a feature pyramid make of one image (T.-Y. Lin's thesis, ch. 4): maps, boxes, anchors.
 
 | thesis | here |
 |---|---|

@@ -17,9 +17,23 @@ _decode = getattr(io, "decode_image", None)
 
 
 def read_image(path: str | PathLike[str]) -> tv_tensors.Image:
-    """An image file as RGB uint8 [3, H, W], for `detect`; greyscale, palettes, alpha and CMYK are converted.
+    """An image file as RGB, for `detect`; greyscale, palettes, alpha and CMYK are converted.
 
-    Raises DataError naming the file if it is missing, truncated or no image.
+    Args:
+        path: of a JPEG, PNG or any other file that torchvision or Pillow reads.
+
+    Returns:
+        uint8 [3, H, W].
+
+    Raises:
+        DataError: the file is missing, truncated or no image; the message names it.
+
+    Example:
+        >>> from PIL import Image
+        >>> Image.new("L", (40, 30), color=200).save("grey.png")
+        >>> image = wb.read_image("grey.png")
+        >>> tuple(image.shape), int(image.max())
+        ((3, 30, 40), 200)
     """
     if _decode is not None:
         try:
