@@ -161,7 +161,7 @@ def test_what_does_not_fit_together_is_said_of_ones_own_kinds_too(plugged):
         Recipe.load("digit-scenes/faster-rcnn").replace({"data": {"name": "mine"}})
     with pytest.raises(RecipeError, match=r"detector.size is 'big'"):
         recipe_of_ones_own(detector={"kind": "my-classifier", "backbone": {"name": "small"}, "size": "big"})
-    with pytest.raises(RecipeError, match=r"hardener: it hides cells of the maps of RoIs, and my-classifier has one"):
+    with pytest.raises(RecipeError, match=r"hardener: it hides cells of the maps of RoIs, and a my-classifier has"):
         recipe_of_ones_own(hardener={"kind": "edge-drop"})
 
 

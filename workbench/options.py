@@ -25,6 +25,9 @@ Overlap = Annotated[float, Field(gt=0, le=1)]  #: an IoU that can be exceeded
 Number = Annotated[int, Field(ge=0)]  #: of things that may be none
 
 
+VARIABLE = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+
+
 def check_options(
     place: str,
     function: Callable[..., Any],
@@ -49,8 +52,9 @@ def check_options(
     if not isinstance(options, Mapping):
         raise error(f"{place} is {_short(options)}; expected a section of options, as {{name: value}}")
     parameters = inspect.signature(function).parameters
-    open_ended = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
-    known = [name for name, one in parameters.items() if one.kind is not one.VAR_KEYWORD and name not in given]
+    shapes = {one.kind for one in parameters.values()}
+    open_ended = inspect.Parameter.VAR_KEYWORD in shapes and inspect.Parameter.VAR_POSITIONAL not in shapes
+    known = [name for name, one in parameters.items() if one.kind not in VARIABLE and name not in given]
     for name, value in options.items():
         if name in known:
             check_value(f"{place}.{name}", function, name, value, error=error)

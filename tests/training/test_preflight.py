@@ -174,7 +174,7 @@ def test_images_without_objects_are_told(monkeypatch):
 
 def test_mirrored_digits():
     recipe = Recipe.load("digit-scenes/faster-rcnn").replace({"augment.flip": True})
-    problems = list(preflight._length(recipe, load_data("digit-scenes", length=10)))
+    problems = list(preflight._length(recipe, load_data("digit-scenes", length=32)))
     assert [problem.where for problem in problems] == ["augment.flip"]
 
 

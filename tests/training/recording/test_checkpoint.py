@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import builtins
 import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -97,10 +97,11 @@ def test_a_full_device_gives_a_clear_error(tmp_path, monkeypatch):
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
 
-    def open_full(*_):
-        return builtins.open("/dev/full", "wb")
+    def open_full(descriptor, mode):
+        os.close(descriptor)
+        return open("/dev/full", mode)
 
-    monkeypatch.setattr(checkpoint, "open", open_full, raising=False)
+    monkeypatch.setattr(files.os, "fdopen", open_full)
     with pytest.raises(RunError, match=r"step-00000020.pt cannot be written .*full: make room, then resume"):
         save(tmp_path, 20)
     assert newest_checkpoint(tmp_path)["step"] == 10
