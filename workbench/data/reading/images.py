@@ -53,7 +53,8 @@ def read_image(path: str | PathLike[str], *, upright: bool = True) -> tv_tensors
 
     Args:
         path: of a picture in one of `FORMATS`.
-        upright: turn it as its EXIF orientation says; False: the pixels as they are stored.
+        upright: turn it as its EXIF orientation says; False: the pixels as they are stored (but of TIFF, which Pillow
+            always turns).
 
     Returns:
         uint8 [3, H, W].
@@ -98,17 +99,16 @@ def read_sized(path: Path, size: tuple[int, int], file: Path) -> tv_tensors.Imag
 def read_header(path: str | PathLike[str]) -> Header:
     """What a picture says of itself; nothing is decoded. Raises DataError."""
     with open_picture(path) as picture:
+        size = _upright_size(picture)
         orientation = _orientation(picture)
-        stored = picture.height, picture.width
-        size = stored[::-1] if orientation in _SIDEWAYS else stored
+        stored = size[::-1] if orientation in _SIDEWAYS else size
         return Header(size, stored, orientation, picture.mode, getattr(picture, "n_frames", 1))
 
 
 def image_size(path: str | PathLike[str]) -> tuple[int, int]:
     """Height and width in pixels of the upright picture, by the file's header. Raises DataError."""
     with open_picture(path) as picture:
-        stored = picture.height, picture.width
-        return stored[::-1] if _orientation(picture) in _SIDEWAYS else stored
+        return _upright_size(picture)
 
 
 @contextmanager
@@ -146,6 +146,12 @@ def open_picture(path: str | PathLike[str]) -> Iterator[Image.Image]:
 
 def _too_large(path: Path, size: str) -> str:
     return f"{path}: the image has {size} pixels; expected at most {MOST_PIXELS:,}. Reduce it or cut it into parts"
+
+
+def _upright_size(picture: Image.Image) -> tuple[int, int]:
+    size = picture.height, picture.width
+    sideways = _orientation(picture) in _SIDEWAYS and picture.format != "TIFF"  # which Pillow turns by itself
+    return size[::-1] if sideways else size
 
 
 def _orientation(picture: Image.Image) -> int:
