@@ -144,7 +144,8 @@ def test_tests_mirror_the_source(home, tests):
         place = path.relative_to(ROOT / tests)
         if home == "workbench" and (len(place.parts) == 1 or place.parts[0] in ("browser", "benchmarks", "widgets")):
             continue
-        names = {one.stem for one in (ROOT / home / place.parent).glob("*.py")}
+        folder = ROOT / home / place.parent
+        names = {one.stem.strip("_") for suffix in ("py", "js") for one in folder.glob(f"*.{suffix}")}
         words = path.stem.removeprefix("test_").split("_")
         starts = {"_".join(words[:number]) for number in range(1, len(words) + 1)}
         assert starts & names, f"{path} is about no file of {home}/{place.parent}"

@@ -136,7 +136,7 @@ class Registry:
         maker = constructor(made)
         parameters = inspect.signature(maker).parameters
         fixed = [*list(parameters)[: len(arguments)], *given]
-        options = check_options(place, maker, options, given=fixed, error=self.error)
+        options = check_options(place, maker, options, given=fixed, error=self.error, kind=made.kind)
         for name, one in parameters.items():
             if one.kind is one.KEYWORD_ONLY and one.default is one.empty and name not in {*options, *given}:
                 raise self.error(f"{place}.{name} is missing; {made.kind} needs it")

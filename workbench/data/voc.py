@@ -21,10 +21,9 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import parse
 from torchvision import tv_tensors
 
-from workbench.data.coco import read_sized
 from workbench.data.dataset import Dataset, make_target
 from workbench.data.reading import boxes as box_formats
-from workbench.data.reading.images import image_size
+from workbench.data.reading.images import image_size, read_sized
 from workbench.data.reading.paths import existing_folder, path_inside
 from workbench.data.reading.problems import Problem, raise_first
 from workbench.errors import DataError, did_you_mean

@@ -187,11 +187,11 @@ def _misfits(recipe: Recipe) -> Iterator[str]:
     """Reasons why the parts of a recipe do not fit together. Detectors are tried without memory or weights."""
     if recipe.batch_size % recipe.processes:
         yield f"batch_size: {recipe.batch_size} images cannot be divided over {recipe.processes} processes"
-    misfits, learns = _try_players(_players(recipe), Registry.additions)
-    yield from misfits
     name = recipe.detector.get("kind")
     if name in DETECTORS:
         yield from _detector_misfits(recipe, DETECTORS.class_of(name))
+    misfits, learns = _try_players(_players(recipe), Registry.additions)
+    yield from misfits
     if not learns and any(stage.train == "hardener" for stage in recipe.stages):
         why = "it has no parameters" if recipe.hardener else "there is none"
         yield f"stages: one trains the hardener, but {why}"
