@@ -137,6 +137,18 @@ def test_what_can_be_named_lies_on_top_of_its_room(sort):
         assert kinds[kind].kind == kind  # its file registers it under the name that is read from the file
 
 
+def test_parts_know_none_of_the_kinds_that_are_made_of_them():
+    """A sub-room never imports a kind of its own room, at the top of a file or within a function."""
+    kinds = {
+        home for one in vars(registry).values() if isinstance(one, registry.Registry) for home in one.homes.values()
+    }
+    for path in (ROOT / "workbench").rglob("*.py"):
+        parts = path.relative_to(ROOT).parts
+        if len(parts) > 3:
+            own = {home for home in kinds if home.startswith(f"workbench.{parts[1]}.")}
+            assert not imported(path) & own, f"{path} imports {imported(path) & own}"
+
+
 @pytest.mark.parametrize(("home", "tests"), [("workbench", "tests"), ("widgets", "tests/widgets")])
 def test_tests_mirror_the_source(home, tests):
     """The name of a test begins with that of a file in the folder that its own folder mirrors."""

@@ -68,7 +68,9 @@ def stored(path: Path, orientation: int) -> Path:
     """A picture whose pixels are stored so that this EXIF orientation turns them upright."""
     exif = Image.Exif()
     exif[0x0112] = orientation
-    Image.fromarray(UPRIGHT).transpose(TURNS[orientation]).save(path, exif=exif, quality=100, subsampling=0, lossless=True)
+    Image.fromarray(UPRIGHT).transpose(TURNS[orientation]).save(
+        path, exif=exif, quality=100, subsampling=0, lossless=True
+    )
     return path
 
 

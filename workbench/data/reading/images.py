@@ -155,6 +155,8 @@ def _upright_size(picture: Image.Image) -> tuple[int, int]:
 
 
 def _orientation(picture: Image.Image) -> int:
+    if picture.format == "JPEG" and "exif" not in picture.info:
+        return 1  # most, and at once
     try:
         value = picture.getexif().get(_ORIENTATION, 1)
     except Exception:  # whatever a broken EXIF block makes Pillow raise: such a picture counts as upright
