@@ -274,11 +274,14 @@ def test_missing_masks_are_named():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"mask": {"learn": "hidden"}}, r"detector\.mask\.learn 'hidden' does not exist; choose one of"),
+        ({"mask": {"learn": "hidden"}}, r"detector\.mask\.learn is 'hidden'; expected 'visible' or 'amodal'"),
         ({"mask": {"depth": 4}}, r"detector\.mask\.depth does not exist"),
         ({"mask": {"norm": "group"}}, r"mask\.norm 'group'"),
-        ({"masc": {}}, r"detector\.masc is not an option of mask-rcnn; choose from \['mask', 'backbone', 'pyramid'"),
-        ({"head": {"kind": "conv-fc", "dropout": 0.5}}, "head.dropout does not exist; there are kind, width, layers"),
+        ({"masc": {}}, r"detector\.masc is not an option of mask-rcnn \(did you mean 'mask'\?\)"),
+        (
+            {"head": {"kind": "conv-fc", "dropout": 0.5}},
+            "head.dropout is not an option of conv-fc",
+        ),
     ],
 )
 def test_bad_configurations_say_what_exists(change, message):

@@ -21,7 +21,7 @@ from torchvision import tv_tensors
 
 from workbench.data.dataset import Dataset, make_target
 from workbench.data.reading.coco_table import CODE, REVISION, WITHOUT, read_coco
-from workbench.data.reading.images import read_image
+from workbench.data.reading.images import read_sized
 from workbench.data.reading.lazy_target import LazyTarget
 from workbench.data.reading.masks import decode_all, estimate_occlusion
 from workbench.data.reading.paths import existing_folder, path_inside
@@ -152,12 +152,3 @@ class Coco(Dataset):
             occlusion[single] = estimate_occlusion(target["masks"].numpy()[single])
             self._estimates[index] = torch.from_numpy(occlusion)
         return self._estimates[index].clone()
-
-
-def read_sized(path: Path, size: tuple[int, int], file: Path) -> tv_tensors.Image:
-    """An image [3, H, W] that must have the `size` (height, width) that `file` states. Raises DataError."""
-    image = read_image(path)
-    if tuple(image.shape[-2:]) != size:
-        true = " × ".join(str(side) for side in image.shape[-2:])
-        raise DataError(f"{path}: the image is {true} pixels, but {file} says {size[0]} × {size[1]}")
-    return image

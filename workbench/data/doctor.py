@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torchvision.ops import box_iou
 
@@ -20,6 +18,7 @@ from workbench.data.dataset import Dataset
 from workbench.data.doctor_images import check_labelled_images
 from workbench.data.reading.boxes import SLACK, look_like_fractions, look_like_xywh
 from workbench.data.reading.lazy_target import at_hand
+from workbench.data.reading.picture_problems import picture_problems, size_problems
 from workbench.data.reading.problems import Problem, Report
 from workbench.errors import DataError
 from workbench.types import Target
@@ -135,26 +134,11 @@ def _box_kinds(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def _image_problems(data: Dataset, index: int) -> list[Problem]:
     try:
         path = data.path(index)
-        size = _decoded_size(path) if path is not None else tuple(data.image(index).shape[-2:])
+        if path is not None:
+            return picture_problems(path, data.where(index), data.size(index))
+        return size_problems(tuple(data.image(index).shape[-2:]), data.where(index), data.size(index))
     except DataError as error:
         return [_from_error(error, "Replace the file or take the image off the list.")]
-    if size != data.size(index):
-        true, said = (f"{height} × {width}" for height, width in (size, data.size(index)))
-        what = f"the image is {true} pixels, its annotation says {said}"
-        return [Problem("error", data.where(index), what, "Annotate at the size of the file.")]
-    return []
-
-
-def _decoded_size(path: Path) -> tuple[int, int]:
-    """Height and width of an image, decoded to its last byte: Pillow, unlike libjpeg, minds truncation."""
-    try:
-        with Image.open(path) as image:
-            image.load()
-            return image.height, image.width
-    except FileNotFoundError:
-        raise DataError(f"{path}: this image does not exist") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: this image cannot be read ({error})") from error
 
 
 def _id_problems(ids: Counter[int], data: Dataset) -> list[Problem]:

@@ -1,7 +1,7 @@
 """What a comparison of recipes says: means over seeds, differences paired by seed, 95 % intervals.
 
 The intervals are Student's: mean ± t(0.975, n − 1) · s / √n, with the sample standard deviation s of the n values
-(or of the n differences). With one seed there is none: NaN. The interval is over seeds, so it tells how far another
+(or of the n differences). With one seed there is none: NaN. The interval is over seeds, so it says how far another
 training would fall from this one, not how much another test set would change it.
 """
 
@@ -126,7 +126,7 @@ class Comparison:
     def with_proposal_recall(
         self, data: Dataset, *, top: int = 1000, scale: float = 1.0, device: str = "cpu", progress: bool = True
     ) -> Comparison:
-        """The same with the columns of the thesis's Table 4.1 for what each run's detector proposes on `data`.
+        """The same with the columns of Table 4.1 of Lin's thesis for what each run's detector proposes on `data`.
 
         They are `proposals_AR100`, `proposals_AR1k`, `proposals_AR1k_s`, `_m` and `_l`, of the region proposal
         network where there is one (see `evaluation.proposals`); the plain AR100 is that of detections.
