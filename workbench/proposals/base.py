@@ -21,6 +21,7 @@ from tqdm.auto import tqdm
 
 from workbench.data.dataset import Dataset, Subset
 from workbench.data.reading.problems import Problem
+from workbench.data.reading.tables import cache_base
 from workbench.errors import DataError
 from workbench.files import user_path, whole_file
 from workbench.proposals.reading.stored import as_bytes, from_bytes
@@ -175,8 +176,7 @@ def cache_folder(given: str | Path | None) -> Path:
     """Where proposals are kept: `given`, or `occlusion-workbench/proposals` in the user's cache folder."""
     if given is not None:
         return user_path(given, DataError)
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "occlusion-workbench" / "proposals"
+    return cache_base() / "proposals"
 
 
 def _content(data: Dataset, index: int) -> str:

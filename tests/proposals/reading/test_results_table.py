@@ -74,7 +74,7 @@ def test_what_follows_the_list_may_be_blank(tmp_path, monkeypatch, block, after)
 def test_a_table_that_is_there_needs_no_lock(tmp_path, monkeypatch):
     path = write(tmp_path / "r.json", [entry(1, [0, 0, 5, 5], 1)])
     left = tmp_path / "cache" / f".partial-{table_of(path, tmp_path / 'cache').folder.name}"
-    monkeypatch.setattr(results_table, "_alone", None)
+    monkeypatch.setattr(results_table, "alone", None)
     assert len(table_of(path, tmp_path / "cache").proposals(1).boxes) == 1
     assert not left.exists()
 

@@ -69,8 +69,8 @@ class JsonStream:
                 if not self._more():
                     raise NotJson(f"there is {self.rest()} ({getattr(error, 'msg', error)})") from None
                 continue
-            if end == len(self._text) and self._more():
-                continue  # a number may go on in the next block
+            if len(self._text) - end <= 2 and self._more():
+                continue  # a number may go on in the next block, also after "1e+"
             self._place = end
             return value
 
@@ -146,7 +146,9 @@ class JsonStream:
         if self._ended or (self.longest is not None and left > self.longest):
             return False
         block = self.file.read(max(BLOCK, left))
-        self._ended = not block
+        if not block:
+            self._ended = True
+            return False
         self._text, self._place = self._text[self._place :] + block, 0
         self._one_by_one = False
-        return bool(block)
+        return True

@@ -6,15 +6,12 @@ a table in the cache that later processes map into memory and share; a training 
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import re
 import reprlib
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, TextIO
@@ -24,6 +21,7 @@ import torch
 from tqdm.auto import tqdm
 
 from workbench.data.reading.boxes import finite_box
+from workbench.data.reading.tables import alone, whole_folder
 from workbench.errors import DataError
 from workbench.proposals.reading.mask_column import MaskColumn, MaskWriter
 from workbench.rle import RLE, checked, mask_box
@@ -98,9 +96,8 @@ def table_of(path: Path, cache: Path) -> ResultsTable:
         if (table := _found(folder)) is not None:
             return table
         cache.mkdir(parents=True, exist_ok=True)
-        with _alone(folder.with_suffix(".lock")):
+        with alone(folder.with_suffix(".lock")):
             if _found(folder) is None:
-                shutil.rmtree(folder, ignore_errors=True)
                 _make(path, folder, source)
             return ResultsTable(folder)
     except OSError as error:
@@ -118,20 +115,9 @@ def _found(folder: Path) -> ResultsTable | None:
         return None
 
 
-@contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Hold a lock file, or wait until it is free; a process that dies lets go of it."""
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 def _make(path: Path, folder: Path, source: dict[str, Any]) -> None:
     """Write the table beside `folder` and give it that name when it is whole. Only the holder of the lock may."""
-    partial = folder.with_name(f".partial-{folder.name}")
-    shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
-    partial.mkdir()
-    try:
+    with whole_folder(folder) as partial:
         with (partial / "rows").open("wb") as file, MaskWriter(partial) as masks:
             rows = _rows(path, masks)
             while chunk := list(islice(rows, CHUNK)):
@@ -139,9 +125,6 @@ def _make(path: Path, folder: Path, source: dict[str, Any]) -> None:
         masks.sort(*_sort(partial))
         (partial / "rows").unlink()
         (partial / "source.json").write_text(json.dumps(source, indent=1), encoding="utf-8")
-        os.replace(partial, folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _sort(folder: Path) -> tuple[np.ndarray, np.ndarray]:

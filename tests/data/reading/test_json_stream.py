@@ -1,0 +1,71 @@
+"""JSON read value by value gives what the json module gives, wherever the blocks end."""
+
+import io
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workbench.data.reading import json_stream
+from workbench.data.reading.json_stream import JsonStream, NotJson
+
+leaves = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text('ab}{],["\\ é', max_size=8)
+values = st.recursive(leaves, lambda inner: st.lists(inner) | st.dictionaries(st.text("k}, {", max_size=4), inner))
+
+
+@pytest.fixture(params=[1, 7, 64])
+def block(request, monkeypatch) -> int:
+    monkeypatch.setattr(json_stream, "BLOCK", request.param)
+    return request.param
+
+
+def read(text: str) -> dict:
+    """An object of lists and other values, by both ways to take them."""
+    stream, content = JsonStream(io.StringIO(text)), {}
+    for key in stream.members():
+        content[key] = list(stream.entries()) if stream.peek() == "[" else stream.value()
+    stream.end()
+    return content
+
+
+@pytest.mark.parametrize("size", [1, 7, 64])
+@pytest.mark.parametrize("indent", [None, 1])
+@given(content=st.dictionaries(st.text('k"}', max_size=3), st.lists(values, max_size=6) | leaves, max_size=4))
+def test_like_the_json_module(size: int, indent: int | None, content: dict) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_stream, "BLOCK", size)
+        assert read(json.dumps(content, indent=indent)) == content
+
+
+def test_many_entries_are_parsed_at_once_and_one_by_one_where_that_fails(block: int) -> None:
+    entries = [{"id": n, "text": "}, {" * (n % 3), "parts": [{"a": n}, {"b": [n]}]} for n in range(200)]
+    assert read(json.dumps({"a": entries, "b": 3, "c": entries})) == {"a": entries, "b": 3, "c": entries}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "it ends"),
+        ("[]", "there is '\\["),
+        ('{"a": [1, 2', "it ends"),
+        ('{"a": [1 2]}', "there is '2"),
+        ('{"a": [{"b": 1}, {"b": }]}', "Expecting value"),
+        ('{"a": 1, }', "in place of a key"),
+        ('{"a": tru', "Expecting value"),
+        ('{"a": 1} x', "after the end"),
+    ],
+)
+def test_broken_texts(block: int, text: str, words: str) -> None:
+    with pytest.raises(NotJson, match=words):
+        read(text)
+
+
+def test_values_longer_than_allowed() -> None:
+    text = json.dumps({"a": "x" * 3_000_000})
+    assert read(text)["a"] == "x" * 3_000_000
+    stream = JsonStream(io.StringIO(text[:-3]), longest=1000)
+    keys = stream.members()
+    assert next(keys) == "a"
+    with pytest.raises(NotJson, match="Unterminated string"):
+        stream.value()
