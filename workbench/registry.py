@@ -66,11 +66,11 @@ class Registry:
     def __contains__(self, kind: object) -> bool:
         return kind in self.homes or kind in self._made
 
-    def __getitem__(self, kind: str) -> Callable[..., Any]:
+    def __getitem__(self, kind: str) -> Any:
         """The class or function of a kind. Raises the registry's error for one that does not exist."""
         return self.find(kind, self.place)
 
-    def find(self, kind: object, place: str | None = None) -> Callable[..., Any]:
+    def find(self, kind: object, place: str | None = None) -> Any:
         """As `registry[kind]`, with the key of the thing that is said in the message."""
         if not isinstance(kind, str) or kind not in self:
             key = f"{place}.kind" if place else "kind"
@@ -80,9 +80,9 @@ class Registry:
             import_module(self.homes[kind])
         return self._made[kind]
 
-    def class_of(self, kind: str) -> type:
+    def class_of(self, kind: object) -> Any:
         """The class of what a kind makes: itself, or what a function says that it returns. It says what it can do."""
-        made = self[kind]
+        made = self.find(kind, self.place)
         return made if inspect.isclass(made) else get_type_hints(inspect.unwrap(made))["return"]
 
     def options(self, kind: str) -> list[str]:
@@ -143,9 +143,9 @@ class Registry:
         return maker(*arguments, **given, **options)
 
 
-def constructor(made: Callable[..., Any]) -> Callable[..., Any]:
+def constructor(made: Any) -> Callable[..., Any]:
     """What makes one from options: a class's `build` where it has one, else the class or function itself."""
-    build = getattr(made, "build", None) if inspect.isclass(made) else None
+    build: Any = getattr(made, "build", None) if inspect.isclass(made) else None
     return build if inspect.ismethod(build) else made  # a method of the class, not of its instances
 
 

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -175,7 +176,7 @@ class OcclusionPlan:
         self.left_out, self.left_out_choice = left_out, left_out_choice
         self.pair_classes, self.pair_images, self.seed = pair_classes, pair_images, seed
         self.no_pairs = set(no_pairs)
-        how = {"ratios": ratios, "random_places": random_places, "seed": pattern_seed}
+        how: dict[str, Any] = {"ratios": ratios, "random_places": random_places, "seed": pattern_seed}
         own = load_occluders(occluders)
         self.patterns = self.test_patterns = make_patterns(own, **how)
         if test_occluders is not None:  # others, in places of their own

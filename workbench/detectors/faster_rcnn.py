@@ -9,6 +9,7 @@ losses can be had in evaluation mode as well.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -107,7 +108,7 @@ def build_rpn(
     options: dict | None,
 ) -> RegionProposalNetwork:
     """The region proposal network on all levels of a trunk; see `FasterRCNN.build`. Raises RecipeError."""
-    fixed = {"channels": trunk.channels, "aspect_ratios": tuple(aspect_ratios)}
+    fixed: dict[str, Any] = {"channels": trunk.channels, "aspect_ratios": tuple(aspect_ratios)}
     checked = check_options("detector.rpn", RegionProposalNetwork, options or {}, given=(*fixed, "anchor_sizes"))
     return RegionProposalNetwork(anchor_sizes=_anchors(anchor_sizes, trunk), **fixed, **checked)
 
