@@ -131,11 +131,11 @@ def test_a_part_is_computed_and_told_until_enough(tmp_path):
     prepare(data, progress=False, part=(1, 2))
     assert calls == [41]
     heard = []
-    prepare(data, progress=False, told=lambda *numbers: heard.append(numbers) or False)
+    prepare(data, progress=False, on_progress=lambda *numbers: heard.append(numbers) or False)
     assert heard == [(1, 2)]
-    prepare(data.subset([1]).subset([0]), progress=False, told=lambda *numbers: heard.append(numbers) or True)
+    prepare(data.subset([1]).subset([0]), progress=False, on_progress=lambda *numbers: heard.append(numbers) or True)
     assert heard[1:] == [(1, 1)], "of a part of the data only that"
-    prepare(Squares(), progress=False, told=lambda *_: heard.append("nothing to do"))
+    prepare(Squares(), progress=False, on_progress=lambda *_: heard.append("nothing to do"))
     assert len(heard) == 2
 
 

@@ -25,7 +25,7 @@ from workbench.detectors.retinanet import RetinaNet
 from workbench.errors import DataError
 from workbench.losses import AnchorLoss, anchor_losses
 
-HARDEST = (0.01, 0.05, 0.2)  #: fractions of the windows whose share of the loss is told
+HARDEST = (0.01, 0.05, 0.2)  #: fractions of the windows whose share of the loss is stated
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ def gather_windows(
         batch_size: images at once; they should be of similar sizes, since padding has windows, too, as in training.
         most: windows of each kind that are kept; each takes 4 (K + 9) bytes, and half as many again while gathering.
         generator: of the sample; None: the same one every time.
-        progress: show a bar. watch: told after every batch which share of the images is done.
+        progress: show a bar. watch: called after every batch with the share of the images that is done.
 
     Raises:
         DataError: a detector without dense anchors, or one that does not know the classes of `data`.

@@ -1,4 +1,4 @@
-"""What the adversaries of A-Fast-RCNN do to an object, laid over its patch, and what that does to its classes.
+"""What the adversaries of A-Fast-RCNN do to an object, drawn over its patch, and what that does to its classes.
 
 `hardest_windows_of_objects` is Fig. 3 of Wang et al. 2017: (a) the windows that the search finds and (b) what ASDN
 makes of them. The others show one object: every window of the search, ASDN's heat map with masks sampled from it,
@@ -120,7 +120,7 @@ def class_scores(seen: RoIAdversary, classes: Sequence[str] | None = None, *, wi
 
 
 def _draw_shares(axes: Axes, place: int, shares: Mapping[str, float]) -> None:
-    """One bar of shares by colour, and what is left to 1; those that have room for it are told in numbers."""
+    """One bar of shares by colour, and what is left to 1; those that have room for it carry their number."""
     left, style = 0.0, {"ha": "center", "va": "center", "fontsize": 8}
     for colour, value in shares.items():
         axes.barh(place, value, left=left, color=colour, height=0.72)

@@ -49,7 +49,7 @@ def watches_adversary(metrics: pd.DataFrame) -> bool:
 def adversary_health(
     metrics: pd.DataFrame, recipe: Recipe | None = None, *, points: int = 300, height: int = 300
 ) -> go.Figure:
-    """The adversary's loss on the left; on the right the shares that tell whether it does its work.
+    """The adversary's loss on the left; on the right the shares that show whether it does its work.
 
     Args:
         metrics: as `Run.metrics()` gives them.

@@ -77,7 +77,7 @@ def loss_cdfs(
 
 
 def _by_gamma(losses: Mapping[str, AnchorLoss] | Sequence[float], *, alpha: float | None) -> dict[str, AnchorLoss]:
-    """The losses by name; from gammas, the names tell these only, since alpha is the same for all."""
+    """The losses by name; from gammas, the names give these only, since alpha is the same for all."""
     if isinstance(losses, Mapping):
         named = dict(losses)
     else:

@@ -134,7 +134,7 @@ def differences_figure(table: pd.DataFrame, *, width: float = 8.0) -> Figure:
     """Each recipe's difference from the first, with its 95 % interval, one panel per metric.
 
     table: as `Comparison.table()` gives it. width: inches. An interval that holds 0 is drawn in grey: the seeds do
-    not tell the recipe from the first.
+    not distinguish the recipe from the first.
 
     Raises:
         RunError: there is only one recipe.

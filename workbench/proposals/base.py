@@ -27,7 +27,7 @@ from workbench.proposals.reading.stored import as_bytes, from_bytes
 from workbench.types import Proposals, Target
 
 SMALLEST = 2.0  #: pixels; thinner boxes are left out
-TOP = 2000  #: proposals per image, unless told otherwise
+TOP = 2000  #: proposals per image, unless another number is given
 
 
 class Source(Protocol):
@@ -69,7 +69,7 @@ def prepare(
     workers: int = 0,
     progress: bool = True,
     part: tuple[int, int] = (0, 1),
-    told: Callable[[int, int], bool] | None = None,
+    on_progress: Callable[[int, int], bool] | None = None,
 ) -> None:
     """Compute the proposals of data, or of a part of such data, that are not on disk yet.
 
@@ -78,7 +78,8 @@ def prepare(
     Args:
         workers: processes beside this one.
         part: (i, n) computes the i-th of n equal parts only.
-        told: hears after each image how many of how many are done; once it says False no more are computed.
+        on_progress: called after each image with how many of how many are done; once it gives False no more are
+            computed.
 
     Raises:
         DataError: an image cannot be read, or the proposals cannot be kept.
@@ -93,7 +94,7 @@ def prepare(
     steps = DataLoader(_Steps(data), batch_size=None, sampler=mine, num_workers=workers)
     bar = tqdm(steps, desc=f"proposals of {data.name} {data.split}", disable=not progress, leave=False)
     for done, _ in enumerate(bar, start=1):
-        if told is not None and not told(done, len(mine)):
+        if on_progress is not None and not on_progress(done, len(mine)):
             break
 
 
@@ -159,9 +160,9 @@ class Computed:
     def _write(self, path: Path, content: bytes) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            told = self.folder / "options.json"
-            if not told.is_file():
-                told.write_text(json.dumps(self.options, indent=1), encoding="utf-8")
+            options = self.folder / "options.json"
+            if not options.is_file():
+                options.write_text(json.dumps(self.options, indent=1), encoding="utf-8")
             with whole_file(path) as file:
                 file.write(content)
         except OSError as error:

@@ -1,7 +1,7 @@
 """What a comparison of recipes says: means over seeds, differences paired by seed, 95 % intervals.
 
 The intervals are Student's: mean ± t(0.975, n − 1) · s / √n, with the sample standard deviation s of the n values
-(or of the n differences). With one seed there is none: NaN. The interval is over seeds, so it tells how far another
+(or of the n differences). With one seed there is none: NaN. The interval is over seeds, so it says how far another
 training would fall from this one, not how much another test set would change it.
 """
 

@@ -1,4 +1,4 @@
-"""The doctor for recipes: what will go wrong in a training, told before it costs hours.
+"""The doctor for recipes: what will go wrong in a training, said before it costs hours.
 
 Finds what users of detectors report most: a learning rate meant for eight GPUs on one, anchors that miss the objects,
 images without objects, test data used for choices, more threads than cores.
@@ -58,7 +58,7 @@ def check_recipe(recipe: Recipe) -> Report:
     """Look at the recipe's numbers, at a sample of its data, and at its detector's anchors on that sample."""
     problems = [*_learning_rates(recipe), *_hardener(recipe), *_machine(recipe), *_splits(recipe)]
     loaded: dict[str, Dataset] = {}
-    failed = defaultdict(list)  # what several parts have in common is told once
+    failed = defaultdict(list)  # what several parts have in common is reported once
     for key in ("data", "validation", "test"):
         spec = getattr(recipe, key)
         try:
@@ -270,7 +270,7 @@ def _fit(detector: Detector, data: Dataset) -> Iterable[Problem]:
             what = f'the detector learns masks, and the data have no target["{key}"]'
             return [Problem("error", "detector.mask", what, "Use data with masks (coco: data.options.masks true).")]
         if detector.needs_proposals:
-            with suppress(WorkbenchError):  # told of these data already
+            with suppress(WorkbenchError):  # reported of these data already
                 return proposal_problems(_sample(data, DECODED)) if "proposals" in data.target(0) else []
             return []
         return _anchor_problems(detector, _sample(data, SAMPLE))
@@ -279,7 +279,7 @@ def _fit(detector: Detector, data: Dataset) -> Iterable[Problem]:
 
 
 def _anchor_problems(detector: Detector, data: Dataset) -> list[Problem]:
-    """Anchors against objects for the most frequent image sizes; the worst of them is told."""
+    """Anchors against objects for the most frequent image sizes; the worst of them is reported."""
     by_size: dict[tuple[int, int], list[Tensor]] = defaultdict(list)
     for index in range(len(data)):
         by_size[data.size(index)].append(_boxes_to_learn(data, index))

@@ -134,9 +134,9 @@ class Run:
         """Why it failed; None unless `status` is "failed"."""
         if self.status != "failed":
             return None
-        told = self.failure.get("message")
-        if told:
-            return str(told)
+        message = self.failure.get("message")
+        if message:
+            return str(message)
         how = detached.ending(self.folder)
         known = f" ({how})" if how else ""
         return (
@@ -248,13 +248,13 @@ class Run:
 
         Interrupting stops the watching only: the run goes on.
         """
-        plain, told = not bars_are_seen(), 0
+        plain, tenths = not bars_are_seen(), 0
         with tqdm(total=self.recipe.steps, desc=self.name, unit="step", disable=plain) as bar:
             try:
                 while True:
                     alive = self.alive  # asked first, so that the last lines are shown after it has ended
                     self._show(bar)
-                    told = self._tell(told) if plain else told
+                    tenths = self._write_progress(tenths) if plain else tenths
                     if not alive:
                         break
                     time.sleep(interval)
@@ -296,11 +296,11 @@ class Run:
         bar.n = int(train.get("step", 0))
         bar.set_postfix(shown or {"status": self.status})
 
-    def _tell(self, told: int) -> int:
-        """Where the output is a file: a line for every tenth of the steps; returns how many tenths were told."""
+    def _write_progress(self, written: int) -> int:
+        """Where the output is a file: a line for every tenth of the steps; returns how many tenths are written."""
         progress = self.progress()
         tenths = 10 * progress.step // progress.total
-        if tenths > told:
+        if tenths > written:
             left = f"; {progress.seconds_left / 60:.1f} minutes left" if progress.seconds_left > 0 else ""
             tqdm.write(f"{self.name}: step {progress.step:,} of {progress.total:,}{left}", file=sys.stderr)
         return tenths
@@ -374,7 +374,7 @@ def training_fingerprint(recipe: Recipe) -> str:
     with suppress(WeightsError):
         start = hashlib.sha256(locate(recipe.start).read_bytes()).hexdigest()
         return hashlib.sha256(f"{own} {start}".encode()).hexdigest()[:16]
-    return own  # the run will say that there is nothing to begin from
+    return own  # the run will say that there is nothing to start from
 
 
 class _JsonLines:

@@ -1,4 +1,4 @@
-"""Proposals are there before the first step, and the log tells how far they are."""
+"""Proposals are there before the first step, and the log says how far they are."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Stop:
 
 def test_progress_is_logged_and_a_signal_ends_it(monkeypatch, caplog):
     """Also where only a part of the data is used."""
-    monkeypatch.setattr(batches, "TOLD_EVERY", -1)
+    monkeypatch.setattr(batches, "LOG_EVERY", -1)
     data = wb.with_proposals(wb.load_data("digit-scenes", split="val", length=5), **PROPOSALS).subset([1, 3, 4])
     with caplog.at_level(logging.INFO):
         batches.prepare_proposals(data, workers=0, part=(0, 1), stop=Stop())

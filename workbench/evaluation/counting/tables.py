@@ -42,7 +42,7 @@ class Objects:
         return self.crowd | self.difficult
 
     def fingerprint(self) -> str:
-        """A short code that is equal for equal objects, to tell data sets apart."""
+        """A short code that is equal for equal objects, to distinguish data sets."""
         digest = hashlib.sha1(np.int64([self.num_images]).tobytes(), usedforsecurity=False)
         for column in (self.images, self.labels, self.boxes.astype(np.float32), self.ignored):
             digest.update(np.ascontiguousarray(column).tobytes())

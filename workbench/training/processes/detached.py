@@ -42,7 +42,7 @@ class Record:
 
     folder: str
     pid: int
-    create_time: float  #: seconds since 1970, as the system tells it
+    create_time: float  #: seconds since 1970, as the system gives it
     cmd: list[str]
     started: float  #: seconds since 1970
     token: str
@@ -153,7 +153,7 @@ def _await(child: subprocess.Popen, folder: Path) -> None:
     """Wait for the process and write down a bad end."""
     status = child.wait()
     if status != 0 and folder.is_dir():
-        with suppress(RunError):  # the disk may be full, which the process has told then
+        with suppress(RunError):  # the disk may be full, which the process has logged then
             write_json(folder / EXIT, {"pid": child.pid, "status": status})
 
 

@@ -77,7 +77,7 @@ def join_world(recipe: Recipe) -> Iterator[World]:
         )
     device = choose_device(recipe.device, local_rank=int(os.environ.get("LOCAL_RANK", 0)))
     threads_before = torch.get_num_threads()
-    threads = recipe.threads or threads_before  # OMP_NUM_THREADS; torchrun sets it to 1 unless told otherwise
+    threads = recipe.threads or threads_before  # OMP_NUM_THREADS; torchrun sets it to 1 unless it is set
     torch.set_num_threads(threads)
     if size > 1:
         if device.type == "cuda":

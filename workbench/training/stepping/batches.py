@@ -25,7 +25,7 @@ from workbench.training.recording.records import log
 from workbench.training.stepping.augment import build_changes
 from workbench.types import Proposals, Target
 
-TOLD_EVERY = 10  #: seconds between two lines about proposals in the log
+LOG_EVERY = 10  #: seconds between two lines about proposals in the log
 ORDER, FLIP, STEP, START, CHANGE = range(5)  #: purposes of random numbers; each gets a stream of its own
 
 
@@ -55,14 +55,14 @@ def prepare_proposals(data: Dataset, *, workers: int, part: tuple[int, int], sto
     """
     began = [time.monotonic()]
 
-    def told(done: int, total: int) -> bool:
-        if time.monotonic() - began[0] > TOLD_EVERY:
+    def logged(done: int, total: int) -> bool:
+        if time.monotonic() - began[0] > LOG_EVERY:
             share = "" if part[1] == 1 else f" (part {part[0] + 1} of {part[1]})"
             log.info("proposals of %s %s: %d of %d images%s", data.name, data.split, done, total, share)
             began[0] = time.monotonic()
         return stop.name is None
 
-    prepare(data, workers=workers, progress=False, part=part, told=told)
+    prepare(data, workers=workers, progress=False, part=part, on_progress=logged)
 
 
 class StepSampler(Sampler[list[tuple[int, int]]]):
