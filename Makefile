@@ -36,6 +36,7 @@ test: lint unit notebooks
 lint: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python -m mypy
 
 unit: env
 	$(BIN)/python -m pytest -n 2 tests

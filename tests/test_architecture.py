@@ -137,6 +137,18 @@ def test_what_can_be_named_lies_on_top_of_its_room(sort):
         assert kinds[kind].kind == kind  # its file registers it under the name that is read from the file
 
 
+def test_parts_know_none_of_the_kinds_that_are_made_of_them():
+    """A sub-room never imports a kind of its own room, at the top of a file or within a function."""
+    kinds = {
+        home for one in vars(registry).values() if isinstance(one, registry.Registry) for home in one.homes.values()
+    }
+    for path in (ROOT / "workbench").rglob("*.py"):
+        parts = path.relative_to(ROOT).parts
+        if len(parts) > 3:
+            own = {home for home in kinds if home.startswith(f"workbench.{parts[1]}.")}
+            assert not imported(path) & own, f"{path} imports {imported(path) & own}"
+
+
 @pytest.mark.parametrize(("home", "tests"), [("workbench", "tests"), ("widgets", "tests/widgets")])
 def test_tests_mirror_the_source(home, tests):
     """The name of a test begins with that of a file in the folder that its own folder mirrors."""
@@ -144,7 +156,8 @@ def test_tests_mirror_the_source(home, tests):
         place = path.relative_to(ROOT / tests)
         if home == "workbench" and (len(place.parts) == 1 or place.parts[0] in ("browser", "benchmarks", "widgets")):
             continue
-        names = {one.stem for one in (ROOT / home / place.parent).glob("*.py")}
+        folder = ROOT / home / place.parent
+        names = {one.stem.strip("_") for suffix in ("py", "js") for one in folder.glob(f"*.{suffix}")}
         words = path.stem.removeprefix("test_").split("_")
         starts = {"_".join(words[:number]) for number in range(1, len(words) + 1)}
         assert starts & names, f"{path} is about no file of {home}/{place.parent}"

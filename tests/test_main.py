@@ -164,7 +164,7 @@ def test_runs_are_listed_shown_stopped_resumed_and_logged(recipe, capsys):
         (["evaluate", "nothing", "--data", "digit-scenes", "--limit", "1"], "there is no detector 'nothing'"),
         (["evaluate", "WEIGHTS", "--data", "no-such-data"], "no-such-data"),
         (["evaluate", "WEIGHTS", "--data", "digit-scenes", "--device", "abacus"], "abacus"),
-        (["detect", "WEIGHTS", "no-such.png"], "no-such.png: this image cannot be read"),
+        (["detect", "WEIGHTS", "no-such.png"], "no-such.png: this image does not exist"),
         (["doctor"], "the doctor examines one thing"),
     ],
 )

@@ -103,7 +103,7 @@ def test_types_that_are_not_plain_and_lists_within_themselves():
         ({"roi": {"mining": "ohem"}}, r"detector\.roi\.mining is 'ohem'; expected an object"),
         (
             {"roi": {"mining": {"kind": "ohem", "nmsiou": 1}}},
-            r"roi\.mining\.nmsiou does not exist \(did you",
+            r"roi\.mining\.nmsiou is not an option of ohem \(did you",
         ),
         ({"rpn": {"samples": "x"}}, r"detector\.rpn\.samples is 'x'"),
         ({"rpn": {"train_proposals": 100}}, r"detector\.rpn\.train_proposals is 100; expected a valid array"),

@@ -1,7 +1,7 @@
 """DFVs and DVs on two linked maps that answer: point, recolour, and let one image's pseudo-DFVs move with beta.
 
 What is on the map is `workbench.analysis.embedding`, how it is drawn `workbench.figures.embedding`. t-SNE has no
-place for new vectors: those of the chosen image are placed among their nearest embedded DFVs (`embedding.place`), so that
+place for new vectors: those of the chosen image are put among their nearest embedded DFVs (`embedding.place`), so
 the map stays fixed while beta moves; some pseudo-DFVs of every image are embedded with the rest as landmarks. DVs lie
 around 0, not where DFVs do, and have a map of their own.
 """

@@ -1,4 +1,4 @@
-"""Move the focal loss's gamma and alpha, and see which windows of a detector its loss is about (thesis ch. 5).
+"""Move the focal loss's gamma and alpha, and see which windows of a detector its loss is about (Lin's thesis, ch. 5).
 
 The pictures are `workbench.figures.focal_panels` and `loss_windows`, of what `workbench.analysis.anchor_losses`
 finds. The logits of all windows are gathered once per detector; the rest follows from them, at every change.

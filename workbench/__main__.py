@@ -326,7 +326,7 @@ def show_run(options: argparse.Namespace) -> int:
 
 
 def stop_run(options: argparse.Namespace) -> int:
-    """Stop it and say how it stands."""
+    """Stop it and print how it stands."""
     print(_open(options.run).stop())
     return 0
 

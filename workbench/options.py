@@ -25,6 +25,9 @@ Overlap = Annotated[float, Field(gt=0, le=1)]  #: an IoU that can be exceeded
 Number = Annotated[int, Field(ge=0)]  #: of things that may be none
 
 
+VARIABLE = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+
+
 def check_options(
     place: str,
     function: Callable[..., Any],
@@ -32,6 +35,7 @@ def check_options(
     *,
     given: Collection[str] = (),
     error: type[WorkbenchError] = RecipeError,
+    kind: str | None = None,
 ) -> dict[str, Any]:
     """`options` as a dict, if `function` takes each of them by its name and type.
 
@@ -40,6 +44,7 @@ def check_options(
         function: what they are for; its signature says names, types and ranges.
         given: parameters that are not the recipe's.
         error: what is raised.
+        kind: the name of what takes them, for messages.
 
     Raises:
         RecipeError (or `error`): names the key, what was expected and what came.
@@ -47,13 +52,15 @@ def check_options(
     if not isinstance(options, Mapping):
         raise error(f"{place} is {_short(options)}; expected a section of options, as {{name: value}}")
     parameters = inspect.signature(function).parameters
-    open_ended = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
-    known = [name for name, one in parameters.items() if one.kind is not one.VAR_KEYWORD and name not in given]
+    shapes = {one.kind for one in parameters.values()}
+    open_ended = inspect.Parameter.VAR_KEYWORD in shapes and inspect.Parameter.VAR_POSITIONAL not in shapes
+    known = [name for name, one in parameters.items() if one.kind not in VARIABLE and name not in given]
     for name, value in options.items():
         if name in known:
             check_value(f"{place}.{name}", function, name, value, error=error)
         elif not open_ended:
-            raise error(f"{place}.{name} does not exist{nearest(name, known)}; choose from {', '.join(known)}")
+            no = f"is not an option of {kind}" if kind not in (None, place) else "does not exist"
+            raise error(f"{place}.{name} {no}{nearest(name, known)}; choose from {', '.join(known)}")
     return dict(options)
 
 

@@ -30,6 +30,22 @@ def plug_in(*names: str | Path) -> None:
 
     Raises:
         RecipeError: a module cannot be imported, or registers a kind that exists already.
+
+    Example:
+        >>> from pathlib import Path
+        >>> code = '''
+        ... from workbench.hardeners import RandomDropout
+        ... from workbench.registry import HARDENERS
+        ...
+        ... @HARDENERS.register("half-dropout")
+        ... class HalfDropout(RandomDropout):
+        ...     def __init__(self, *, drop: float = 0.5):
+        ...         super().__init__(drop=drop)
+        ... '''
+        >>> characters = Path("my_methods.py").write_text(code)
+        >>> wb.plug_in("my_methods.py")
+        >>> wb.Recipe.load("digit-scenes/faster-rcnn").replace(hardener={"kind": "half-dropout"}).hardener
+        {'kind': 'half-dropout'}
     """
     given = [_resolved(name) for name in names]
     for name in given:

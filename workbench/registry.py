@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property, wraps
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, ClassVar, TypeVar, get_type_hints
 
 from workbench.errors import DataError, RecipeError, WorkbenchError, nearest
 from workbench.options import check_options
@@ -38,6 +38,8 @@ class Registry:
         place: key of the thing in recipes, for messages; None: the kind's own name.
         error: what is raised for a kind or option that does not exist.
     """
+
+    additions: ClassVar[int] = 0  #: kinds of plug-ins so far, in all registries: what was found before may not hold
 
     def __init__(
         self, variable: str, room: str, *, place: str | None, error: type[WorkbenchError] = RecipeError
@@ -103,6 +105,7 @@ class Registry:
             made.kind = kind  # type: ignore[attr-defined]
             checked = _checked(made, self.place or kind, self.error)
             self._made[kind] = checked
+            Registry.additions += foreign
             return checked
 
         return add
@@ -133,7 +136,7 @@ class Registry:
         maker = constructor(made)
         parameters = inspect.signature(maker).parameters
         fixed = [*list(parameters)[: len(arguments)], *given]
-        options = check_options(place, maker, options, given=fixed, error=self.error)
+        options = check_options(place, maker, options, given=fixed, error=self.error, kind=made.kind)
         for name, one in parameters.items():
             if one.kind is one.KEYWORD_ONLY and one.default is one.empty and name not in {*options, *given}:
                 raise self.error(f"{place}.{name} is missing; {made.kind} needs it")

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import bench_adversary
+import bench_annotations
 import bench_dfv
 import bench_faster_rcnn
 import bench_focal
@@ -39,6 +40,7 @@ BENCHMARKS: dict[str, Callable[[bool], list[Row]]] = {
     "dfv": bench_dfv.run,
     "ohem": bench_ohem.run,
     "scenes": bench_scenes.run,
+    "annotations": bench_annotations.run,
 }
 
 

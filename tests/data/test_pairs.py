@@ -138,7 +138,7 @@ def test_pairs_never_come_from_the_task_in_the_exclusive_protocol(left, number, 
         ({"ratios": [20]}, "ratios holds 20"),
         ({"pair_classes": 3, "ratios": [0.2], "pair_patterns": "10C"}, "needs the ratio 0.1"),
         ({"random_places": -1}, "random_places is -1"),
-        ({"occluder": ["cup"]}, "occlusion has no option occluder"),
+        ({"occluder": ["cup"]}, r"occlusion\.occluder does not exist \(did you mean .occluders"),
     ],
 )
 def test_plans_that_make_no_sense_are_refused(options: dict, message: str) -> None:

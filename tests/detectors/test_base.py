@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from workbench import load_detector, read_image
-from workbench.detectors.base import HasDifferences, HasRoIs, ScoresBoxes, as_float, asked
+from workbench.detectors.base import Detector, HasDifferences, HasRoIs, ScoresBoxes, as_float, asked
 from workbench.errors import DataError, WorkbenchError
+from workbench.types import Detections
 
 GREY = torch.full((3, 4, 5), 0.5)
 
@@ -47,6 +48,18 @@ def test_what_a_detector_lacks_is_said():
         asked(classifier, ScoresBoxes)
     assert asked(retinanet, ScoresBoxes) is retinanet
     assert asked(classifier, HasDifferences) is classifier
+
+
+def test_without_a_proposal_network_detections_are_proposals(monkeypatch):
+    """The best ones, with their scores and masks."""
+    detector = Detector()
+    masks = torch.eye(6).reshape(3, 2, 6).bool()
+    found = Detections(torch.rand(3, 4), torch.tensor([1, 2, 1]), torch.tensor([0.9, 0.5, 0.1]), masks)
+    monkeypatch.setattr(detector, "detect", lambda images: [found] * len(images))
+    (given,) = detector.proposals([GREY], 2)
+    assert torch.equal(given.boxes, found.boxes[:2])
+    assert torch.equal(given.scores, found.scores[:2])
+    assert torch.equal(given.decode_masks(), masks[:2])
 
 
 def test_a_file_can_be_looked_at(tmp_path):

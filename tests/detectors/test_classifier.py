@@ -218,7 +218,7 @@ def test_a_network_without_vectors_before_its_layer_is_told() -> None:
 def test_hardeners_of_maps_and_vectors_are_told_apart() -> None:
     with pytest.raises(RecipeError, match="a classifier has one vector per image"):
         classifier(hardener=RandomDropout())
-    with pytest.raises(RecipeError, match="a detector has maps of RoIs"):
+    with pytest.raises(RecipeError, match="a faster-rcnn has maps of RoIs"):
         build_detector({"kind": "faster-rcnn", "backbone": {"name": "small"}}, CLASSES, DFVAugmentation())
 
 

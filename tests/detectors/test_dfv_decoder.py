@@ -106,5 +106,5 @@ def test_pictures_are_learned_and_evaluated_by_column() -> None:
 
 
 def test_a_hardener_is_refused() -> None:
-    with pytest.raises(RecipeError, match="paints vectors as they are"):
+    with pytest.raises(RecipeError, match="nothing of a dfv-decoder can be hardened"):
         build_detector(DECODER, CLASSES, DFVAugmentation())

@@ -237,9 +237,9 @@ def test_dropout_keeps_its_share_and_the_mean():
     ("change", "message"),
     [
         ({"pyramid": {"levels": 3}}, r"detector\.pyramid\.levels does not exist; choose from top_down"),
-        ({"pooling": "mean"}, r"detector\.pooling 'mean'.*\['align', 'max'\]"),
-        ({"head": {"widht": 3}}, r"head\.widht does not exist"),
-        ({"head": {"dropout": 1.0}}, "0 <= dropout < 1"),
+        ({"pooling": "mean"}, r"detector\.pooling is 'mean'; expected 'align' or 'max'"),
+        ({"head": {"widht": 3}}, r"head\.widht is not an option of two-fc"),
+        ({"head": {"dropout": 1.0}}, r"detector\.head\.dropout is 1\.0; expected less than 1"),
         ({"rpn": {}}, r"detector\.rpn is not an option of fast-rcnn"),
         ({"roi": {"sampels": 3}}, "sampels"),
     ],

@@ -217,7 +217,7 @@ def test_visible_or_amodal_masks():
     assert losses["visible"] != losses["amodal"]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in HARDENERS.names() if HARDENERS.class_of(kind).acts_on == "maps"])
+@pytest.mark.parametrize("kind", [kind for kind in HARDENERS.homes if HARDENERS.class_of(kind).acts_on == "maps"])
 def test_every_hardener_acts_on_the_boxes_and_not_on_the_masks(kind):
     torch.manual_seed(0)
     images, targets = digits(4)
@@ -274,11 +274,14 @@ def test_missing_masks_are_named():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"mask": {"learn": "hidden"}}, r"detector\.mask\.learn 'hidden' does not exist; choose one of"),
+        ({"mask": {"learn": "hidden"}}, r"detector\.mask\.learn is 'hidden'; expected 'visible' or 'amodal'"),
         ({"mask": {"depth": 4}}, r"detector\.mask\.depth does not exist"),
         ({"mask": {"norm": "group"}}, r"mask\.norm 'group'"),
-        ({"masc": {}}, r"detector\.masc is not an option of mask-rcnn; choose from \['mask', 'backbone', 'pyramid'"),
-        ({"head": {"kind": "conv-fc", "dropout": 0.5}}, "head.dropout does not exist; there are kind, width, layers"),
+        ({"masc": {}}, r"detector\.masc is not an option of mask-rcnn \(did you mean 'mask'\?\)"),
+        (
+            {"head": {"kind": "conv-fc", "dropout": 0.5}},
+            "head.dropout is not an option of conv-fc",
+        ),
     ],
 )
 def test_bad_configurations_say_what_exists(change, message):

@@ -274,7 +274,7 @@ def test_saved_detector_comes_back(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"form": "paper"}, "form 'paper' does not exist; choose one of"),
+        ({"form": "paper"}, "form is 'paper'; expected 'thesis'"),
         ({"backbone": {"name": "vgg16"}}, "vgg16"),
         ({"finest_stride": 2}, r"finest_stride is 2; the backbone has \(4, 8, 16\)"),
         ({"anchor_sizes": [[8], [16]]}, "lists 2 levels; expected 4"),
@@ -284,9 +284,9 @@ def test_saved_detector_comes_back(tmp_path):
         ({"head_norm": "group"}, "32 groups do not divide 16"),
         ({"prior": 0}, "prior is 0"),
         ({"loss": {"kind": "l2"}}, "loss.kind 'l2'"),
-        ({"box_loss": {"kind": "l2"}}, "box_loss.kind 'l2'"),
+        ({"box_loss": {"kind": "l2"}}, "box_loss.kind is 'l2'; expected 'smooth-l1' or 'giou'"),
         ({"box_loss": {"beat": 1}}, "beat"),
-        ({"normaliser": "anchors"}, "normaliser 'anchors'"),
+        ({"normaliser": "anchors"}, "normaliser.kind 'anchors' does not exist"),
         ({"mining": {"kind": "easy"}}, "mining.kind 'easy'"),
         ({"negative_iou": 0.6}, "negative_iou is 0.6"),
     ],

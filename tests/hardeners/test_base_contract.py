@@ -12,6 +12,7 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from workbench import registry
 from workbench.errors import RecipeError
 from workbench.hardeners import (
     ASDN,
@@ -64,6 +65,11 @@ HARDENERS = {
     "dfv by batch": DFVAugmentation.released,
     "learned": LearnedGate,
     "chain": lambda: Chain(InvertedAttention(share=1.0), LearnedGate()),
+}
+tried = {type(make()) for make in HARDENERS.values()}
+#: A kind without a variant above is held to the contract with the values that it has by itself.
+HARDENERS |= {
+    kind: registry.HARDENERS[kind] for kind in registry.HARDENERS.homes if registry.HARDENERS[kind] not in tried
 }
 
 WITHOUT_MASK = ("astn", "fusion", "dfv", "dfv by batch")  #: no mask says what they do
@@ -253,8 +259,8 @@ def test_chain_multiplies_masks_and_adds_losses(trained):
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"kind": "asnd"}, "'asnd' does not exist (did you mean 'asdn'?); choose one of"),
-        ({"kind": "inverted-attention", "shere": 0.2}, "hardener.shere does not exist"),
+        ({"kind": "asnd"}, "'asnd' does not exist (did you mean 'astn'?); choose one of"),
+        ({"kind": "inverted-attention", "shere": 0.2}, "hardener.shere is not an option of inverted-attention"),
         ({"kind": "inverted-attention", "share": 2}, "share is 2; expected at most 1"),
         ({"kind": "inverted-attention", "inversion": "inside-out"}, "inside-out"),
         ({"kind": "inverted-attention", "preset": "mine"}, "preset 'mine'"),
@@ -279,7 +285,7 @@ def test_bad_configurations_say_what_exists(config, message):
 def test_presets_are_options_and_can_be_changed(method):
     for name, options in method.presets.items():
         made_so = getattr(method, name)()
-        assert {key: getattr(made_so, {"net": "kind"}.get(key, key)) for key in options} == options
+        assert {key: getattr(made_so, {"net": "net_kind"}.get(key, key)) for key in options} == options
     with pytest.raises(RecipeError, match=rf"'mine' does not exist for {method.__name__}; there is 'paper' or 'rele"):
         method.preset("mine")
     with pytest.raises(RecipeError, match="'released' does not exist for RandomDropout; there is none"):

@@ -108,7 +108,7 @@ def test_without_vectors_it_says_so() -> None:
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"alpha": 1.1}, "alpha is 1.1"), ({"beta": -1}, "beta is -1"), ({"per": "epoch"}, "per 'epoch'")],
+    [({"alpha": 1.1}, "alpha is 1.1"), ({"beta": -1}, "beta is -1"), ({"per": "epoch"}, "per is 'epoch'")],
 )
 def test_bad_options(options: dict, message: str) -> None:
     with pytest.raises(RecipeError, match=message):

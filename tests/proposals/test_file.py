@@ -56,11 +56,13 @@ def some(number: int, seed: int, masks: bool) -> Proposals:
 
 
 @given(
-    numbers=st.lists(st.integers(0, 4), min_size=1, max_size=3).filter(any), masks=st.booleans(), seed=st.integers(0)
+    numbers=st.lists(st.integers(0, 4), min_size=1, max_size=3).filter(any),
+    masks=st.booleans(),
+    seed=st.integers(0, 999),
 )
 def test_what_is_saved_comes_back_equal(tmp_path_factory, numbers, masks, seed):
     folder = tmp_path_factory.mktemp("saved")
-    given = [some(number, seed % 1000 + place, masks) for place, number in enumerate(numbers)]
+    given = [some(number, seed + place, masks) for place, number in enumerate(numbers)]
     save_proposals(Given(given), folder / "p.json")
     again = with_proposals(Given([None] * len(given)), kind="file", path=folder / "p.json", cache=folder)
     for index, wanted in enumerate(given):
@@ -75,7 +77,8 @@ def test_coco_itself_reads_it(tmp_path):
     save_proposals(Given(given), tmp_path / "p.json")
     with contextlib.redirect_stdout(io.StringIO()):
         coco = COCO()
-        coco.dataset = {"images": [{"id": 5}, {"id": 6}], "annotations": [], "categories": [{"id": 1, "name": "a"}]}
+        images = [{"id": number, "height": SIZE[0], "width": SIZE[1]} for number in (5, 6)]
+        coco.dataset = {"images": images, "annotations": [], "categories": [{"id": 1, "name": "a"}]}
         coco.createIndex()
         results = coco.loadRes(str(tmp_path / "p.json"))
     pixels = torch.stack([torch.from_numpy(results.annToMask(one)) for one in results.loadAnns(results.getAnnIds(5))])
@@ -102,7 +105,5 @@ def test_without_proposals_or_place_nothing_is_written(tmp_path):
 def test_masks_of_another_image_are_named(tmp_path):
     wrong = Proposals(torch.tensor([[0.0, 0, 9, 9]]), torch.ones(1), encode_masks(torch.ones(1, 10, 10)))
     save_proposals(Given([wrong]), tmp_path / "p.json")
-    with pytest.raises(
-        DataError, match=r"p\.json: a mask of given/all image 0 has 10 x 10 pixels, the image 30 x 20"
-    ):
+    with pytest.raises(DataError, match=r"p\.json: a mask of given/all image 0 has 10 x 10 pixels.* 30 x 20"):
         with_proposals(Given([None]), kind="file", path=tmp_path / "p.json", cache=tmp_path)

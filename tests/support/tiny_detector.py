@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from workbench.data.dataset import Dataset, make_target
 from workbench.detectors import Detector
 from workbench.hardeners import Hardener
-from workbench.options import Count
+from workbench.options import Number
 from workbench.registry import DATASETS, DETECTORS, HARDENERS
 from workbench.training import trainer
 from workbench.training.recipe import Recipe
@@ -31,6 +31,8 @@ SECONDS_PER_STEP = 0.0
 @DETECTORS.register("tiny")
 class TinyDetector(Detector):
     """Mean of a convolution → class of the one object, with all kinds of randomness unless `plain`."""
+
+    hardens = "maps"
 
     def __init__(self, classes: tuple[str, ...], plain: bool = False, explode_at: int | None = None):
         super().__init__()
@@ -90,7 +92,7 @@ class TinyData(Dataset):
 
     name, classes = "tiny", CLASSES
 
-    def __init__(self, split: str = "train", *, length: Count = 10):
+    def __init__(self, split: str = "train", *, length: Number = 10):
         self.length, self.split = length, split
 
     def __len__(self) -> int:

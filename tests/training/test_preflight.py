@@ -8,6 +8,7 @@ import pytest
 import torch
 from tiny_detector import CLASSES, TinyData, TinyDetector, tiny_recipe
 
+from workbench.data import load_data
 from workbench.data.digit_scenes import DigitScenes
 from workbench.data.reading.problems import Report
 from workbench.errors import DataError, RecipeError
@@ -173,7 +174,7 @@ def test_images_without_objects_are_reported(monkeypatch):
 
 def test_mirrored_digits():
     recipe = Recipe.load("digit-scenes/faster-rcnn").replace({"augment.flip": True})
-    problems = list(preflight._length(recipe, TinyData(length=100)))
+    problems = list(preflight._length(recipe, load_data("digit-scenes", length=32)))
     assert [problem.where for problem in problems] == ["augment.flip"]
 
 

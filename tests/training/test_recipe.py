@@ -72,7 +72,7 @@ def test_any_recipe_survives_yaml(lr, steps, batch, ema, milestones, options, no
         ({"detector": {"kind": "faster-rcnn", "bakbone": {}}}, r"detector\.bakbone is not an option"),
         ({"detector": {"kind": "faster-rcnn", "backbone": {"name": "large"}}}, r"backbone\.name 'large' does not"),
         ({"hardener": {"kind": "inverted-atention"}}, r"hardener\.kind 'inverted-atention' does not exist"),
-        ({"hardener": {"kind": "random-dropout", "speed": 1}}, r"hardener\.speed does not exist; choose from share"),
+        ({"hardener": {"kind": "random-dropout", "speed": 1}}, r"hardener\.speed is not an option of random-dropout"),
         ({"batch_size": 5, "processes": 2}, r"batch_size: 5 images cannot be divided over 2 processes"),
         ({"stages": [{"steps": 1, "lr": 1, "train": "hardener"}]}, r"trains the hardener, but there is none"),
     ],

@@ -23,6 +23,7 @@ from safetensors.torch import load_file
 from tiny_detector import TinyData, tiny_recipe, train_tiny
 from torchvision.transforms.v2 import functional as V
 
+from workbench import files
 from workbench.errors import RunError, WeightsError
 from workbench.registry import DETECTORS
 from workbench.training.processes import world
@@ -273,7 +274,7 @@ def test_a_full_disk_stops_the_run_and_keeps_the_last_checkpoint(tmp_path, monke
         if latest.exists() and '"step": 5' in latest.read_text():
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(checkpoint.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(RunError, match=r"step-00000010.pt.*disk .* seems full: make room, then resume"):
         train(tiny_recipe(), tmp_path)
     assert [path.name for path in checkpoint.checkpoints(tmp_path)] == ["step-00000005.pt"]

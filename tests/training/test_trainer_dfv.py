@@ -149,7 +149,7 @@ def test_the_classical_run_is_another_one(tmp_path) -> None:
              "maps of RoIs"),
         ({"stages.1.train": "hardener"}, "it has no parameters"),
         ({"hardener.alpha": 2}, "alpha is 2"),
-        ({"detector.kind": "dfv-decoder"}, "start: a decoder"),
+        ({"detector.kind": "dfv-decoder"}, "start: a dfv-decoder"),
     ],
 )  # fmt: skip
 def test_recipes_that_make_no_sense_are_refused_with_the_reason(change: dict, message: str) -> None:

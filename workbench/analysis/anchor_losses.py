@@ -1,4 +1,6 @@
-"""How a dense detector's loss is spread over its windows (thesis sec. 5.5.1 "Analysis of the Focal Loss", Fig. 5.3).
+"""How a dense detector's loss is spread over its windows ("Analysis of the Focal Loss").
+
+After sec. 5.5.1 and Fig. 5.3 of T.-Y. Lin's thesis ("Detecting Common Objects in Context", 2017).
 
 The logits of all anchors of a data set are gathered once; the loss of every window then follows for any loss, such as
 the focal loss of any gamma. Windows of objects (positives) and of background (negatives) are looked at apart: their
@@ -25,7 +27,7 @@ from workbench.detectors.retinanet import RetinaNet
 from workbench.errors import DataError
 from workbench.losses import AnchorLoss, anchor_losses
 
-HARDEST = (0.01, 0.05, 0.2)  #: fractions of the windows whose share of the loss is stated
+HARDEST = (0.01, 0.05, 0.2)  #: fractions of the windows whose share of the loss is given
 
 
 @dataclass(frozen=True)
@@ -190,7 +192,8 @@ def gather_windows(
         batch_size: images at once; they should be of similar sizes, since padding has windows, too, as in training.
         most: windows of each kind that are kept; each takes 4 (K + 9) bytes, and half as many again while gathering.
         generator: of the sample; None: the same one every time.
-        progress: show a bar. watch: called after every batch with the share of the images that is done.
+        progress: show a bar.
+        watch: called after every batch with the share of the images that is done.
 
     Raises:
         DataError: a detector without dense anchors, or one that does not know the classes of `data`.

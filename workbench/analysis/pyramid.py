@@ -1,4 +1,4 @@
-"""What the levels of a feature pyramid make of one image (thesis ch. 4): maps, boxes on levels, anchors on objects.
+"""What the levels of a feature pyramid make of one image (T.-Y. Lin's thesis, ch. 4): maps, boxes, anchors.
 
 | thesis | here |
 |---|---|
@@ -27,6 +27,7 @@ from workbench.detectors.base import Detector, as_float, evaluating
 from workbench.detectors.faster_rcnn import FasterRCNN
 from workbench.detectors.layers.fpn import Pyramid, SingleMap
 from workbench.detectors.layers.matching import match_anchors, overlaps
+from workbench.detectors.layers.proposing import Proposing
 from workbench.detectors.layers.roi_pool import PyramidPool
 from workbench.detectors.retinanet import RetinaNet
 from workbench.errors import DataError
@@ -166,7 +167,7 @@ def pyramid_steps(detector: Detector, image: Tensor) -> PyramidSteps:
     Raises:
         DataError: a detector without such a pyramid.
     """
-    pyramid = detector.backbone if isinstance(detector, FasterRCNN | RetinaNet) else None
+    pyramid = detector.backbone if isinstance(detector, Proposing | RetinaNet) else None
     if not isinstance(pyramid, Pyramid) or not pyramid.fpn.whole:
         raise DataError(
             f"{type(detector).__name__} has no whole pyramid; expected top-down path and lateral connections"
@@ -197,7 +198,7 @@ def look(detector: Detector, image: Tensor) -> PyramidView:
     Raises:
         DataError: a detector without levels and anchors, such as Fast R-CNN.
     """
-    if not isinstance(detector, FasterRCNN | RetinaNet):
+    if not isinstance(detector, Proposing | RetinaNet):
         raise DataError(
             f"{type(detector).__name__} cannot be shown level by level; expected Faster R-CNN, Mask R-CNN, a "
             "proposal network or RetinaNet, which have anchors on their maps"

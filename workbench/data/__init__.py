@@ -47,8 +47,19 @@ def load_data(name: str, split: str = "train", root: str | PathLike[str] | None 
         options: see the class or function of the data set; labelled images also take occlusion={...}, see
             `pairs.OcclusionPlan`.
 
+    Returns:
+        The data set: `data[i]` is an image uint8 [3, H, W] and its target.
+
     Raises:
         DataError: an unknown name, split or option, and data that cannot be read.
+
+    Example:
+        >>> data = wb.load_data("digit-scenes", split="test")
+        >>> data
+        DigitScenes('digit-scenes', split='test': 500 images, 10 classes)
+        >>> image, target = data[7]
+        >>> tuple(image.shape), len(target["boxes"])
+        ((3, 128, 128), 5)
     """
     if name not in DATASETS:
         raise DataError(f"there is no data set {name!r}{did_you_mean(str(name), DATASETS.names())}")

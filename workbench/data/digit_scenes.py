@@ -70,7 +70,7 @@ class DigitScenes(Dataset):
         length: int | None = None,
         family: str = "digits",
         occlusion_rate: float | None = None,
-        occluders: Sequence[str] = OCCLUDERS,
+        occluders: str | Sequence[str] = OCCLUDERS,
         aim: str = "any",
         cache: bool = True,
     ):

@@ -7,18 +7,18 @@ all of them); here the targets and the images themselves are looked at.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torchvision.ops import box_iou
 
 from workbench.data.dataset import Dataset
 from workbench.data.doctor_images import check_labelled_images
 from workbench.data.reading.boxes import SLACK, look_like_fractions, look_like_xywh
+from workbench.data.reading.lazy_target import at_hand
+from workbench.data.reading.picture_problems import picture_problems, size_problems
 from workbench.data.reading.problems import Problem, Report
 from workbench.errors import DataError
 from workbench.types import Target
@@ -41,26 +41,27 @@ def check_data(data: Dataset, *, images: bool = True, limit: int | None = None) 
     if number == 0:
         problems.append(Problem("error", str(data), "there are no images", "Check root and split."))
     ids: Counter[int] = Counter()
-    empty: list[str] = []
+    empty: list[int] = []
     all_boxes, all_sizes = [], []
     for index in range(number):
         try:
-            where, size, target = data.where(index), data.size(index), data.target(index)
+            size, target = data.size(index), at_hand(data.target(index))  # what is made on demand fits by its making
         except DataError as error:
             problems.append(_from_error(error, "Correct the annotations."))
             continue
         ids[int(target["image_id"])] += 1
         if len(target["boxes"]) == 0:
-            empty.append(where)
-        boxes = target["boxes"].as_subclass(Tensor).reshape(-1, 4).double()
-        all_boxes.append(boxes.numpy())
-        all_sizes.append(np.tile(np.array(size, float), (len(boxes), 1)))
-        problems += _target_problems(target, boxes, size, len(data.classes), where)
+            empty.append(index)
+        boxes = target["boxes"].numpy().reshape(-1, 4).astype(float)
+        all_boxes.append(boxes)
+        all_sizes.append(size)
+        problems += _target_problems(target, boxes, size, len(data.classes), lambda at=index: data.where(at))
         if images:
             problems += _image_problems(data, index)
     problems += _id_problems(ids, data) + _empty_problems(empty, number, data)
     if all_boxes and not data.problems:
-        problems += _format_problems(np.concatenate(all_boxes), np.concatenate(all_sizes), data)
+        sizes = np.repeat(np.array(all_sizes, float), list(map(len, all_boxes)), axis=0)
+        problems += _format_problems(np.concatenate(all_boxes), sizes, data)
     return Report(str(data), problems)
 
 
@@ -93,24 +94,24 @@ def check_anchors(
 
 
 def _target_problems(
-    target: Target, boxes: Tensor, size: tuple[int, int], num_classes: int, where: str
+    target: Target, boxes: np.ndarray, size: tuple[int, int], num_classes: int, where: Callable[[], str]
 ) -> Iterator[Problem]:
-    labels = target["labels"]
+    labels = target["labels"].numpy()
     if len(labels) != len(boxes):
         what = f"{len(boxes)} boxes, but {len(labels)} labels"
-        yield Problem("error", where, what, "Give each box one label.")
-    for row in torch.nonzero((labels < 1) | (labels > num_classes)).ravel().tolist():
+        yield Problem("error", where(), what, "Give each box one label.")
+    for row in np.flatnonzero((labels < 1) | (labels > num_classes)).tolist():
         what = f"object {row} has label {int(labels[row])}"
-        yield Problem("error", where, what, f"Labels run from 1 to {num_classes}; 0 is the background.")
+        yield Problem("error", where(), what, f"Labels run from 1 to {num_classes}; 0 is the background.")
     kinds = _box_kinds(boxes, size)
-    for row in torch.nonzero(kinds).ravel().tolist():
+    for row in np.flatnonzero(kinds).tolist():
         values = " ".join(f"{value:g}" for value in boxes[row].tolist())
         what, fix = _BOX_WRONG[int(kinds[row])]
-        yield Problem("error", where, f"box {values} of object {row} {what}", fix)
+        yield Problem("error", where(), f"box {values} of object {row} {what}", fix)
     masks = target.get("masks")
     if masks is not None and tuple(masks.shape) != (len(boxes), *size):
         what = f"masks are {tuple(masks.shape)} instead of {(len(boxes), *size)}"
-        yield Problem("error", where, what, "Give one mask of the image's size per object.")
+        yield Problem("error", where(), what, "Give one mask of the image's size per object.")
 
 
 _BOX_WRONG = {
@@ -120,39 +121,24 @@ _BOX_WRONG = {
 }
 
 
-def _box_kinds(boxes: Tensor, size: tuple[int, int]) -> Tensor:
+def _box_kinds(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Which entry of `_BOX_WRONG` is true of each box [N]; 0 for good boxes."""
-    most = torch.tensor([size[1], size[0]]) + SLACK
-    outside = (boxes[:, :2] < -SLACK).any(1) | (boxes[:, 2:] > most).any(1)
-    kinds = outside.long()
-    kinds[(boxes[:, 2:] <= boxes[:, :2]).any(1)] = 2
-    kinds[~boxes.isfinite().all(1)] = 3
+    low, high = boxes[:, :2], boxes[:, 2:]
+    outside = (low < -SLACK).any(1) | (high > np.array([size[1] + SLACK, size[0] + SLACK])).any(1)
+    kinds = outside.astype(int)
+    kinds[(high <= low).any(1)] = 2
+    kinds[~np.isfinite(boxes).all(1)] = 3
     return kinds
 
 
 def _image_problems(data: Dataset, index: int) -> list[Problem]:
     try:
         path = data.path(index)
-        size = _decoded_size(path) if path is not None else tuple(data.image(index).shape[-2:])
+        if path is not None:
+            return picture_problems(path, data.where(index), data.size(index))
+        return size_problems(tuple(data.image(index).shape[-2:]), data.where(index), data.size(index))
     except DataError as error:
         return [_from_error(error, "Replace the file or take the image off the list.")]
-    if size != data.size(index):
-        true, said = (f"{height} × {width}" for height, width in (size, data.size(index)))
-        what = f"the image is {true} pixels, its annotation says {said}"
-        return [Problem("error", data.where(index), what, "Annotate at the size of the file.")]
-    return []
-
-
-def _decoded_size(path: Path) -> tuple[int, int]:
-    """Height and width of an image, decoded to its last byte: Pillow, unlike libjpeg, minds truncation."""
-    try:
-        with Image.open(path) as image:
-            image.load()
-            return image.height, image.width
-    except FileNotFoundError:
-        raise DataError(f"{path}: this image does not exist") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: this image cannot be read ({error})") from error
 
 
 def _id_problems(ids: Counter[int], data: Dataset) -> list[Problem]:
@@ -164,10 +150,10 @@ def _id_problems(ids: Counter[int], data: Dataset) -> list[Problem]:
     ]
 
 
-def _empty_problems(empty: list[str], number: int, data: Dataset) -> list[Problem]:
+def _empty_problems(empty: list[int], number: int, data: Dataset) -> list[Problem]:
     if not empty:
         return []
-    what = f"{len(empty)} of {number} images have no objects, the first is {empty[0]}"
+    what = f"{len(empty)} of {number} images have no objects, the first is {data.where(empty[0])}"
     return [Problem("warning", str(data), what, "Fine if they are meant as background.")]
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from workbench.data.dataset import Dataset
+from workbench.data.reading.picture_problems import picture_problems, size_problems
 from workbench.data.reading.problems import Problem, Report
 from workbench.errors import DataError
 
@@ -61,14 +62,12 @@ def _class_problems(data: Dataset, labels: Counter[int]) -> Iterator[Problem]:
 
 def _image_problems(data: Dataset, index: int) -> Iterator[Problem]:
     try:
-        size = tuple(data.image(index).shape[-2:])
+        path = data.path(index)
+        yield from () if path is None else picture_problems(path, data.where(index))
+        yield from size_problems(tuple(data.image(index).shape[-2:]), data.where(index), data.size(index))
     except DataError as error:
         where, _, what = str(error).partition(": ")
         yield Problem("error", where, what or where, "Replace the file or take the image out of the folder.")
-        return
-    if size != data.size(index):
-        what = f"the image is {size[0]} × {size[1]} pixels, the data set says {data.size(index)}"
-        yield Problem("error", data.where(index), what, "State the true size.")
 
 
 def _clean(data: Dataset) -> list[int]:

@@ -167,15 +167,14 @@ def check_hardener(kind: type[Detector], acts_on: str) -> None:
         return
     name = kind.kind or kind.__name__
     if kind.hardens == "vectors":
-        what = f"it hides cells of the maps of RoIs, and {name} has one vector per image"
-        raise RecipeError(
-            f"hardener: {what}; use kind: dfv, or augment.erase and augment.paste to hide parts of images"
-        )
+        what = f"it hides cells of the maps of RoIs, and a {name} has one vector per image"
+        raise RecipeError(f"hardener: {what}; use kind: dfv, or augment.erase and augment.paste")
     if kind.hardens == "maps":
-        what = f"it changes {acts_on} of whole images, and {name} has maps of RoIs; use detector.kind: classifier"
-        raise RecipeError(f"hardener: {what}")
-    what = "nothing of it can be hardened" if kind.task != "detection" else "it has no RoIs"
-    raise RecipeError(f"hardener: it acts between RoI pooling and the head; leave it out of {name}, as {what}")
+        what = f"it changes {acts_on} of whole images, and a {name} has maps of RoIs"
+        raise RecipeError(f"hardener: {what}; use detector.kind: classifier")
+    if kind.task == "detection":
+        raise RecipeError(f"hardener: it acts between RoI pooling and the head, and {name} has no RoIs; leave it out")
+    raise RecipeError(f"hardener: nothing of a {name} can be hardened; leave it out")
 
 
 def as_float(images: Sequence[Tensor], device: torch.device) -> list[Tensor]:

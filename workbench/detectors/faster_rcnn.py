@@ -1,4 +1,4 @@
-"""Faster R-CNN (Ren et al. 2015) with a feature pyramid (Lin et al. 2017; thesis ch. 4) or on a single map.
+"""Faster R-CNN (Ren et al. 2015) with a feature pyramid (Lin et al. 2017; Lin's thesis, ch. 4) or on a single map.
 
 Built from torchvision's parts, with its names: a state dict of `fasterrcnn_resnet50_fpn` loads into
 `FasterRCNN.build(classes, backbone={"name": "resnet50"})` and gives the same detections and losses. Ours differs

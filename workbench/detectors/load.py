@@ -50,8 +50,22 @@ def load_detector(name: str | Path, device: str | torch.device = "cpu") -> Detec
 
     Of a `Run`, `run.detector()` gives it.
 
+    Args:
+        name: shipped name, file that `save_detector` wrote, or folder of a run, whose last checkpoint it is.
+        device: where it shall be.
+
+    Returns:
+        The detector, in evaluation mode and without its hardener.
+
     Raises:
         WeightsError: no such detector, not one of our files, or one whose weights do not fit.
+
+    Example:
+        >>> detector = wb.load_detector("digit-scenes/faster-rcnn")
+        >>> image, target = wb.load_data("digit-scenes", split="test")[7]
+        >>> found = detector.detect([image])[0].above(0.5)
+        >>> sorted(detector.classes[label - 1] for label in found.labels)
+        ['0', '0', '5', '6']
     """
     path = locate(name)
     try:

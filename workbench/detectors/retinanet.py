@@ -1,4 +1,4 @@
-"""RetinaNet: one stage, dense anchors, focal loss (Lin et al. 2017; thesis ch. 5), in the forms of `retina_forms`.
+"""RetinaNet: one stage, dense anchors, focal loss (Lin et al. 2017; his thesis, ch. 5); forms: `retina_forms`.
 
 Parameters have torchvision's names: state dicts of `retinanet_resnet50_fpn` and `retinanet_resnet50_fpn_v2` load into
 the forms `torchvision` and `torchvision-v2`, both ways, and give the same detections and losses.

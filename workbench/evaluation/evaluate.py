@@ -48,15 +48,33 @@ def evaluate(
 ) -> Result | ImageResult:
     """Detect on every image of `data` and score the detections; classifiers and decoders give an `ImageResult`.
 
-    detector: a detector, or what `load_detector` takes: a shipped name, a file or the folder of a run.
-    device: where to run; None leaves the detector where it is. It is moved back afterwards.
-    losses: also give the mean over images of the detector's losses on this data, in `result.losses`.
-    iou_type: "segm" compares masks, which data and detector must then have, with those of the visible pixels, as
-    COCO does; "segm-amodal" with those of whole objects, for a detector that learned them. Sizes are by visible area.
-    With "bbox" a detector of masks has `mask_AP`, `mask_AP50` and `mask_AP75` in the summary, too, where data have
-    what it learned; and data of VOC have VOC's `mAP`.
-    generator: drawn from for the losses (which RoIs are sampled); None takes a fresh one of seed 0, so that two
-    evaluations of one detector agree. Raises DataError if detector and data know different classes.
+    Args:
+        detector: a detector, or what `load_detector` takes: a shipped name, a file or the folder of a run.
+        data: images with targets, of the detector's classes.
+        batch_size: images at a time.
+        device: where to run; None leaves the detector where it is. It is moved back afterwards.
+        losses: also give the mean over images of the detector's losses on this data, in `result.losses`.
+        progress: show a bar.
+        iou_type: "segm" compares masks, which data and detector must then have, with those of the visible pixels, as
+            COCO does; "segm-amodal" with those of whole objects, for a detector that learned them. Sizes are by
+            visible area. With "bbox" a detector of masks has `mask_AP`, `mask_AP50` and `mask_AP75` in the summary,
+            too, where data have what it learned; and data of VOC have VOC's `mAP`.
+        generator: drawn from for the losses (which RoIs are sampled); None takes a fresh one of seed 0, so that two
+            evaluations of one detector agree.
+
+    Returns:
+        All figures: `.summary`, `.by_class`, `.by_occlusion`, `.table()` with 95 % intervals.
+
+    Raises:
+        DataError: detector and data know different classes, or masks are asked for where there are none.
+
+    Example:
+        >>> data = wb.load_data("digit-scenes", split="test").subset(range(60))
+        >>> result = wb.evaluate("digit-scenes/faster-rcnn", data, progress=False)
+        >>> result.summary["AP50"] > 0.4
+        True
+        >>> bool(result.by_occlusion["AP"]["< 5 %"] > result.by_occlusion["AP"]["40–60 %"])
+        True
     """
     _check_request(data, iou_type)
     if isinstance(detector, str | Path):

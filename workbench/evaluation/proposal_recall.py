@@ -57,7 +57,7 @@ class ProposalRecall:
 
     @property
     def summary(self) -> dict[str, float]:
-        """The columns of the thesis's Table 4.1: AR100, AR1k, and AR1k of small, medium and large objects."""
+        """The columns of Table 4.1 of Lin's thesis: AR100, AR1k, and AR1k of small, medium and large objects."""
         table = self.table()
         by_size = {f"AR1k_{size[0]}": float(table.loc[size, "AR@1000"]) for size in SIZES[1:]}
         return {"AR100": float(table.loc["all", "AR@100"]), "AR1k": float(table.loc["all", "AR@1000"]), **by_size}

@@ -1,4 +1,4 @@
-"""How long detection takes per image (thesis Fig. 5.4 and Table 5.1e, which time single images on a GPU).
+"""How long detection takes per image (Lin's thesis, Fig. 5.4 and Table 5.1e, which time single images on a GPU).
 
 Where we depart: on a CPU the time is that of the process, with one thread, so that what else the machine does counts
 little. Detectors take turns, and the median over rounds is given.

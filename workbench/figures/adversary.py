@@ -120,7 +120,7 @@ def class_scores(seen: RoIAdversary, classes: Sequence[str] | None = None, *, wi
 
 
 def _draw_shares(axes: Axes, place: int, shares: Mapping[str, float]) -> None:
-    """One bar of shares by colour, and what is left to 1; those that have room for it carry their number."""
+    """One bar of shares by colour, and what is left to 1; those that have room for it have their number."""
     left, style = 0.0, {"ha": "center", "va": "center", "fontsize": 8}
     for colour, value in shares.items():
         axes.barh(place, value, left=left, color=colour, height=0.72)

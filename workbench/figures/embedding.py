@@ -1,6 +1,6 @@
 """DFVs, DVs and pseudo-DFVs on a plane (Cen et al. 2021, Figs. 2, 3 and S1).
 
-Plotly, so that a point can be pointed at. The form of a point says its kind, and whichever of class, pattern
+Plotly, so that a point can be pointed at. A kind has its own form of points, and whichever of class, pattern
 or kind is asked for by their colour. The first traces are one for each of `ROLES`, in that order, so that a widget
 can change them in place; empty ones stay. Where we depart: the paper encircles regions by hand; we do not.
 """

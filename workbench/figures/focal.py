@@ -1,4 +1,4 @@
-"""Figures of the focal loss: its curves (thesis Fig. 5.1) and how it is spread over the windows (Fig. 5.3)."""
+"""Figures of the focal loss: its curves (T.-Y. Lin's thesis, Fig. 5.1), its spread over windows (Fig. 5.3)."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def loss_cdfs(
 
 
 def _by_gamma(losses: Mapping[str, AnchorLoss] | Sequence[float], *, alpha: float | None) -> dict[str, AnchorLoss]:
-    """The losses by name; from gammas, the names give these only, since alpha is the same for all."""
+    """The losses by name; from gammas, the names say these only, since alpha is the same for all."""
     if isinstance(losses, Mapping):
         named = dict(losses)
     else:

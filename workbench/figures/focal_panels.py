@@ -1,4 +1,4 @@
-"""The focal loss to play with: its curve (thesis Fig. 5.1) beside what it does to a detector's windows (Fig. 5.3).
+"""The focal loss to play with: its curve (Lin's thesis, Fig. 5.1) beside a detector's windows (Fig. 5.3).
 
 Plotly, so that a place of a curve can be pointed at. Where we depart: cross entropy is drawn beside for comparison,
 and the axis of windows can be logarithmic, since nearly all of the loss may lie on the hardest thousandth of them.
@@ -138,7 +138,7 @@ def _across(windows: np.ndarray, number: int, *, magnified: bool) -> np.ndarray:
 
 
 def _scatter(line: Line) -> go.Scatter:
-    """A line as plotly draws it; hovering gives the loss only."""
+    """A line as plotly draws it; hovering shows the loss only."""
     colour, mark, plain = COLOUR[line.kind], line.role == PLACE, line.role == PLAIN
     named = line.panel == 1
     return go.Scatter(

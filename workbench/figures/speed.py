@@ -1,4 +1,4 @@
-"""Speed against accuracy (thesis Fig. 5.4): what is up and to the left is better."""
+"""Speed against accuracy (T.-Y. Lin's thesis, Fig. 5.4): what is up and to the left is better."""
 
 from __future__ import annotations
 

@@ -133,8 +133,8 @@ def thin_out(steps: np.ndarray, values: np.ndarray, points: int) -> tuple[np.nda
 def differences_figure(table: pd.DataFrame, *, width: float = 8.0) -> Figure:
     """Each recipe's difference from the first, with its 95 % interval, one panel per metric.
 
-    table: as `Comparison.table()` gives it. width: inches. An interval that holds 0 is drawn in grey: the seeds do
-    not distinguish the recipe from the first.
+    table: as `Comparison.table()` gives it. width: inches. An interval that holds 0 is drawn in grey: over these
+    seeds the recipe does not differ from the first.
 
     Raises:
         RunError: there is only one recipe.

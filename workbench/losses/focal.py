@@ -1,4 +1,4 @@
-"""Losses on the sigmoid logits of dense anchors: cross entropy, focal loss, FL* and hinge (thesis ch. 5).
+"""Losses on the sigmoid logits of dense anchors: cross entropy, focal loss, FL* and hinge (Lin's thesis, ch. 5).
 
 Every anchor has K binary classifiers. Let x be the logit of one, turned so that more is worse: x = logit where the
 class is absent, x = -logit where it is present, so p_gt = 1 - sigmoid(x). Each loss here is weight * f(x), weight

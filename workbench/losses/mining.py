@@ -12,8 +12,8 @@ learned from. There is no quota for objects, and background counts from IoU 0 on
 Learning again from the few kept RoIs costs one more forward pass of these, but then nothing else of the many is
 kept in memory, and a hardener or dropout can act on them. So RoIs are hard before they are hardened.
 
-On the anchors of a one-stage detector (thesis sec. 5.5.1, Table 5.1d) it is the same, with IoU 0.5 and B = 128 as the
-best setting. "OHEM 1:3" then keeps three anchors of background per anchor of an object. Where we depart there:
+On the anchors of a one-stage detector (Lin's thesis, sec. 5.5.1, Table 5.1d) it is the same, with IoU 0.5 and B = 128
+as the best setting. "OHEM 1:3" then keeps three anchors of background per anchor of an object. Where we depart there:
 objects and background are suppressed apart, so that no object is lost to a neighbour of background.
 
 It does not always help: mislabelled and hidden objects are hard as well, and the noise counts most.

@@ -15,7 +15,7 @@ from workbench.registry import NORMALISERS
 
 @NORMALISERS.register("image")
 class PerImage(nn.Module):
-    """Each image by its own positive anchors, then the mean over images: the thesis (sec. 5.4.2) and torchvision.
+    """Each image by its own positive anchors, then the mean over images: Lin's thesis (sec. 5.4.2), torchvision.
 
     Every image has the same say, however many objects it shows.
     """
@@ -27,7 +27,7 @@ class PerImage(nn.Module):
 
 @NORMALISERS.register("batch")
 class PerBatch(nn.Module):
-    """All images by the positive anchors of the whole batch: the released code of the thesis (Detectron).
+    """All images by the positive anchors of the whole batch: the released code of Lin's thesis (Detectron).
 
     Every positive anchor has the same say. The batch is that of one process.
     """

@@ -37,6 +37,13 @@ def with_proposals(data: Dataset, *, kind: str | None = None, top: int = TOP, **
             the original Fast R-CNN's lists (.mat).
     What is computed is computed when it is first asked for, and kept; `.prepare(workers=8)` does it all at once.
     Raises DataError for an unknown kind or option, and for files that cannot be read.
+
+    Example:
+        >>> data = wb.load_data("digit-scenes", split="test", length=2)
+        >>> source = {"kind": "detector", "name": "digit-scenes/faster-rcnn", "cache": "proposals"}
+        >>> data = wb.with_proposals(data, **source, top=50)
+        >>> len(data.target(0)["proposals"])
+        50
     """
     if not isinstance(top, int) or top < 1:
         raise DataError(f"proposals: top is {top!r}; expected a number of proposals of at least 1")

@@ -69,7 +69,7 @@ def prepare(
     workers: int = 0,
     progress: bool = True,
     part: tuple[int, int] = (0, 1),
-    on_progress: Callable[[int, int], bool] | None = None,
+    proceed: Callable[[int, int], bool] | None = None,
 ) -> None:
     """Compute the proposals of data, or of a part of such data, that are not on disk yet.
 
@@ -78,8 +78,7 @@ def prepare(
     Args:
         workers: processes beside this one.
         part: (i, n) computes the i-th of n equal parts only.
-        on_progress: called after each image with how many of how many are done; once it gives False no more are
-            computed.
+        proceed: asked after each image, with how many of how many are done; once it says False no more are computed.
 
     Raises:
         DataError: an image cannot be read, or the proposals cannot be kept.
@@ -94,7 +93,7 @@ def prepare(
     steps = DataLoader(_Steps(data), batch_size=None, sampler=mine, num_workers=workers)
     bar = tqdm(steps, desc=f"proposals of {data.name} {data.split}", disable=not progress, leave=False)
     for done, _ in enumerate(bar, start=1):
-        if on_progress is not None and not on_progress(done, len(mine)):
+        if proceed is not None and not proceed(done, len(mine)):
             break
 
 

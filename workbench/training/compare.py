@@ -58,9 +58,23 @@ def compare(
         workers: how many runs at a time; by default one per core (one per GPU where recipes train on GPUs).
         test: data for the evaluation instead of the recipes' own: name, split, root, options, limit.
 
+        progress: show a bar.
+
+    Returns:
+        Means and differences with 95 % intervals over seeds: `.table()`, `.text()`, `.save(path)`.
+
     Raises:
         RecipeError: a recipe is not valid, has no test data, or shares its name with another.
         RunError: `workers` is less than 1.
+
+    Example:
+        >>> stage = {"train": "detector", "steps": 20, "lr": 3e-3}
+        >>> slow = wb.Recipe.load("dfv/digits-c").replace(stages=[stage], name="20 steps")
+        >>> fast = slow.replace({"stages.0.lr": 3e-2}, name="a higher rate")
+        >>> few = {"name": "digits", "split": "test"}
+        >>> comparison = wb.compare([slow, fast], seeds=1, folder="runs", test=few, progress=False)
+        >>> comparison.recipes, len(comparison.failures)
+        (['20 steps', 'a higher rate'], 0)
     """
     import pandas as pd
 

@@ -126,7 +126,7 @@ class Comparison:
     def with_proposal_recall(
         self, data: Dataset, *, top: int = 1000, scale: float = 1.0, device: str = "cpu", progress: bool = True
     ) -> Comparison:
-        """The same with the columns of the thesis's Table 4.1 for what each run's detector proposes on `data`.
+        """The same with the columns of Table 4.1 of Lin's thesis for what each run's detector proposes on `data`.
 
         They are `proposals_AR100`, `proposals_AR1k`, `proposals_AR1k_s`, `_m` and `_l`, of the region proposal
         network where there is one (see `evaluation.proposals`); the plain AR100 is that of detections.

@@ -36,6 +36,16 @@ def launch(
     Raises:
         RecipeError: the recipe is not valid.
         RunError: the folder holds a live run, another recipe or other files, or cannot be written.
+
+    Returns:
+        The run, to follow, stop and resume it.
+
+    Example:
+        >>> brief = {"stages.0.steps": 2, "batch_size": 2, "data.options": {"length": 8}}
+        >>> recipe = wb.Recipe.load("digit-scenes/faster-rcnn").replace(brief, validation=None, test=None)
+        >>> run = wb.launch(recipe, "runs/brief")
+        >>> run.wait()
+        'done'
     """
     recipe = prepare(recipe, processes=processes, threads=threads)
     if folder is None:

@@ -44,7 +44,25 @@ TOO_HIGH = 3.0  #: times the usual rate: a warning; three times that: an error
 
 
 def doctor(thing: Recipe | str | Path | Dataset) -> Report:
-    """What is wrong with a recipe (or one by name or file) or a data set, errors first; `report.ok`: no error."""
+    """What is wrong with a recipe or a data set, before it costs hours.
+
+    Args:
+        thing: a recipe, the name or file of one, or a data set.
+
+    Returns:
+        The problems, errors first; `report.ok`: no error.
+
+    Raises:
+        RecipeError: the recipe is not valid, or it is something else.
+
+    Example:
+        >>> recipe = wb.Recipe.load("digit-scenes/faster-rcnn")
+        >>> wb.doctor(recipe).ok
+        True
+        >>> report = wb.doctor(recipe.replace({"stages.0.lr": 1.0}))
+        >>> report.ok, report.problems[0].where
+        (False, 'stages.0.lr')
+    """
     if isinstance(thing, str | Path):
         thing = Recipe.load(thing)
     if isinstance(thing, Dataset):
@@ -58,7 +76,7 @@ def check_recipe(recipe: Recipe) -> Report:
     """Look at the recipe's numbers, at a sample of its data, and at its detector's anchors on that sample."""
     problems = [*_learning_rates(recipe), *_hardener(recipe), *_machine(recipe), *_splits(recipe)]
     loaded: dict[str, Dataset] = {}
-    failed = defaultdict(list)  # what several parts have in common is reported once
+    failed = defaultdict(list)  # what several parts have in common is said once
     for key in ("data", "validation", "test"):
         spec = getattr(recipe, key)
         try:
@@ -270,7 +288,7 @@ def _fit(detector: Detector, data: Dataset) -> Iterable[Problem]:
             what = f'the detector learns masks, and the data have no target["{key}"]'
             return [Problem("error", "detector.mask", what, "Use data with masks (coco: data.options.masks true).")]
         if detector.needs_proposals:
-            with suppress(WorkbenchError):  # reported of these data already
+            with suppress(WorkbenchError):  # said of these data already
                 return proposal_problems(_sample(data, DECODED)) if "proposals" in data.target(0) else []
             return []
         return _anchor_problems(detector, _sample(data, SAMPLE))

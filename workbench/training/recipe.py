@@ -21,7 +21,7 @@ from pydantic_core import PydanticCustomError
 
 from workbench.errors import RecipeError, did_you_mean
 from workbench.files import whole_file
-from workbench.registry import DATASETS, DETECTORS, HARDENERS
+from workbench.registry import DATASETS, DETECTORS, HARDENERS, Registry
 from workbench.training.recipe_files import assign, load_layers, recipe_layers, resolve, shipped_names
 from workbench.training.recipe_sections import (
     AugmentSpec,
@@ -51,7 +51,19 @@ class Recipe(Section):
     """A whole experiment. `Recipe.load("digit-scenes/faster-rcnn")` reads a shipped one.
 
     A file may name another recipe as its `base` and say only what differs (see `workbench.training.recipe_files`);
-    a `Recipe` itself holds every value.
+    a `Recipe` itself holds every value. Values are checked: a `RecipeError` names the key, what was expected and what
+    came.
+
+    Example:
+        >>> recipe = wb.Recipe.load("digit-scenes/faster-rcnn")
+        >>> recipe.steps
+        1500
+        >>> recipe.replace({"stages.0.steps": 3000}, seed=1).steps
+        3000
+        >>> recipe.replace({"stages.0.lr": -1})
+        Traceback (most recent call last):
+        workbench.errors.RecipeError: digit-scenes/faster-rcnn with changes is not a valid recipe:
+          stages.0.lr: Input should be greater than 0, got -1
     """
 
     name: str = "unnamed"
@@ -157,7 +169,7 @@ class Recipe(Section):
     @property
     def hardener_learns(self) -> bool:
         """Whether the hardener has parameters: an adversary."""
-        return _try_players(_players(self))[1]
+        return _try_players(_players(self), Registry.additions)[1]
 
     def fingerprint(self) -> str:
         """16 hex digits that are equal when two recipes must give the same weights and result."""
@@ -175,11 +187,11 @@ def _misfits(recipe: Recipe) -> Iterator[str]:
     """Reasons why the parts of a recipe do not fit together. Detectors are tried without memory or weights."""
     if recipe.batch_size % recipe.processes:
         yield f"batch_size: {recipe.batch_size} images cannot be divided over {recipe.processes} processes"
-    misfits, learns = _try_players(_players(recipe))
-    yield from misfits
     name = recipe.detector.get("kind")
     if name in DETECTORS:
         yield from _detector_misfits(recipe, DETECTORS.class_of(name))
+    misfits, learns = _try_players(_players(recipe), Registry.additions)
+    yield from misfits
     if not learns and any(stage.train == "hardener" for stage in recipe.stages):
         why = "it has no parameters" if recipe.hardener else "there is none"
         yield f"stages: one trains the hardener, but {why}"
@@ -239,10 +251,10 @@ def _players(recipe: Recipe) -> str:
 
 
 @lru_cache(maxsize=64)
-def _try_players(players: str) -> tuple[tuple[str, ...], bool]:
+def _try_players(players: str, additions: int) -> tuple[tuple[str, ...], bool]:
     """Why a detector and its hardener (as JSON) cannot be built, and whether the hardener can learn.
 
-    Remembered, as many recipes share them.
+    Remembered, as many recipes share them, until another kind is registered.
     """
     import torch  # late: most questions about recipes need none
 

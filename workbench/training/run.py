@@ -51,7 +51,20 @@ class Progress:
 
 
 class Run:
-    """A training in a folder, alive or ended. `Run.open(path)` re-attaches from any process at any time."""
+    """A training in a folder, alive or ended. `Run.open(path)` re-attaches from any process at any time.
+
+    Example:
+        >>> brief = {"stages.0.steps": 2, "batch_size": 2, "data.options": {"length": 8}, "log_every": 1}
+        >>> recipe = wb.Recipe.load("digit-scenes/faster-rcnn").replace(brief, validation=None, test=None)
+        >>> run = wb.launch(recipe, "runs/another")
+        >>> again = wb.Run.open("runs/another")  # in another notebook, or tomorrow
+        >>> again.wait(), again.recipe.name
+        ('done', 'digit-scenes/faster-rcnn')
+        >>> len(again.metrics())
+        2
+        >>> again.detector().classes[:3]
+        ('0', '1', '2')
+    """
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -248,13 +261,13 @@ class Run:
 
         Interrupting stops the watching only: the run goes on.
         """
-        plain, tenths = not bars_are_seen(), 0
+        plain, printed = not bars_are_seen(), 0
         with tqdm(total=self.recipe.steps, desc=self.name, unit="step", disable=plain) as bar:
             try:
                 while True:
                     alive = self.alive  # asked first, so that the last lines are shown after it has ended
                     self._show(bar)
-                    tenths = self._write_progress(tenths) if plain else tenths
+                    printed = self._print_progress(printed) if plain else printed
                     if not alive:
                         break
                     time.sleep(interval)
@@ -296,11 +309,11 @@ class Run:
         bar.n = int(train.get("step", 0))
         bar.set_postfix(shown or {"status": self.status})
 
-    def _write_progress(self, written: int) -> int:
-        """Where the output is a file: a line for every tenth of the steps; returns how many tenths are written."""
+    def _print_progress(self, printed: int) -> int:
+        """Where the output is a file: a line for every tenth of the steps; returns how many tenths were printed."""
         progress = self.progress()
         tenths = 10 * progress.step // progress.total
-        if tenths > written:
+        if tenths > printed:
             left = f"; {progress.seconds_left / 60:.1f} minutes left" if progress.seconds_left > 0 else ""
             tqdm.write(f"{self.name}: step {progress.step:,} of {progress.total:,}{left}", file=sys.stderr)
         return tenths

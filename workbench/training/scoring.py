@@ -41,7 +41,7 @@ def _source(test: TestSpec, code: str) -> dict:
 
 
 def _source_of(run: Run) -> dict:
-    """What a result was made from: as stated beside it, else by the run itself at its end."""
+    """What a result was made from: as written beside it, else by the run itself at its end."""
     path = run.folder / SOURCE
     if path.is_file():
         return json.loads(path.read_text())

@@ -103,7 +103,7 @@ def test_a_text_that_swells_is_told_with_its_file(tmp_path) -> None:
     notes = PngImagePlugin.PngInfo()
     notes.add_text("note", "x" * (PngImagePlugin.MAX_TEXT_CHUNK + 1), zip=True)
     Image.fromarray(square().rgba, "RGBA").save(tmp_path / "a.png", pnginfo=notes)
-    with pytest.raises(DataError, match=r"a\.png: this picture cannot be read"):
+    with pytest.raises(DataError, match=r"a\.png: this image cannot be read"):
         read_occluder(tmp_path / "a.png")
 
 

@@ -198,7 +198,7 @@ def test_a_proposal_network_by_itself(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"test": {"name": "digit-scenes"}}, "test: a region proposal network gives no detections"),
+        ({"test": {"name": "digit-scenes"}}, "test: rpn gives no detections"),
         ({"hardener": {"kind": "random-dropout"}}, "rpn has no RoIs"),
         ({"detector.head": {"width": 3}}, "detector.head is not an option of rpn"),
     ],

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import builtins
 import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
 import torch
 
+from workbench import files
 from workbench.errors import RunError
 from workbench.training.recording import checkpoint
 from workbench.training.recording.checkpoint import (
@@ -96,10 +97,11 @@ def test_a_full_device_gives_a_clear_error(tmp_path, monkeypatch):
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
 
-    def open_full(*_):
-        return builtins.open("/dev/full", "wb")
+    def open_full(descriptor, mode):
+        os.close(descriptor)
+        return open("/dev/full", mode)
 
-    monkeypatch.setattr(checkpoint, "open", open_full, raising=False)
+    monkeypatch.setattr(files.os, "fdopen", open_full)
     with pytest.raises(RunError, match=r"step-00000020.pt cannot be written .*full: make room, then resume"):
         save(tmp_path, 20)
     assert newest_checkpoint(tmp_path)["step"] == 10
@@ -114,7 +116,7 @@ def test_a_disk_that_refuses_leaves_the_old_file_and_nothing_else(tmp_path, monk
     def refuse(*_):
         raise OSError(number, "refused")
 
-    monkeypatch.setattr(checkpoint.os, "replace", refuse)
+    monkeypatch.setattr(files.os, "replace", refuse)
     with pytest.raises(RunError, match=advice):
         write_json(tmp_path / "latest.json", {"step": 2})
     assert json.loads((tmp_path / "latest.json").read_text()) == {"step": 1}

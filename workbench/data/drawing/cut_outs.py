@@ -13,11 +13,12 @@ from os import PathLike
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 from scipy import ndimage
 
 from workbench.data.dataset import Dataset
 from workbench.data.drawing.pixels import open_photograph
+from workbench.data.reading.images import open_picture
 from workbench.errors import DataError, did_you_mean
 from workbench.files import user_path
 
@@ -125,17 +126,10 @@ def _bright(pixels: np.ndarray, inside: tuple[int, int], channel: int, least: in
 def read_occluder(path: str | PathLike[str]) -> Occluder:
     """An occluder from a picture with alpha. Raises DataError naming the file."""
     path = user_path(path, DataError)
-    try:
-        with Image.open(path) as image:
-            if "A" not in image.getbands() and "transparency" not in image.info:
-                raise DataError(f"{path}: this picture has no alpha, so it has no outline; save it with transparency")
-            return Occluder(path.stem, np.array(image.convert("RGBA")))
-    except FileNotFoundError:
-        raise DataError(f"{path}: this occluder does not exist") from None
-    except DataError:
-        raise
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: this picture cannot be read ({error})") from error
+    with open_picture(path) as image:
+        if "A" not in image.getbands() and "transparency" not in image.info:
+            raise DataError(f"{path}: this picture has no alpha, so it has no outline; save it with transparency")
+        return Occluder(path.stem, np.array(ImageOps.exif_transpose(image).convert("RGBA")))
 
 
 def cut_out(data: Dataset, index: int, position: int, *, name: str | None = None) -> Occluder:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from workbench.data.reading.images import open_picture
 from workbench.errors import DataError
 
 SPLITS = ("train", "val", "test")
@@ -57,12 +58,9 @@ def _file(path: str) -> Path:
 
 
 def open_photograph(path: str, mode: str) -> Image.Image:
-    file = _file(path)
-    try:
-        with Image.open(file) as image:
-            return image.convert(mode)
-    except OSError as error:
-        raise DataError(f"{file}: this picture inside a package cannot be read ({error})") from error
+    """A picture inside an installed package, in one of Pillow's modes."""
+    with open_picture(_file(path)) as image:
+        return image.convert(mode)
 
 
 @cache

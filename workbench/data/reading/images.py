@@ -1,50 +1,198 @@
-"""One way to open a picture, for data, widgets, proposals and the command line alike."""
+"""One way to open a picture, for data, widgets, proposals and the command line alike.
+
+What a file is, its content decides and not its name; only the raster formats of `FORMATS` are opened (others, such as
+PostScript, would be handed to other programs). Pictures are turned upright as their EXIF orientation says, the first
+frame counts, and the number of pixels is looked at before any of them is decoded. Pillow decodes; JPEG, which is most
+of all data, is decoded by torchvision, 1.7 times as fast and as safe. torchvision's other decoders are not used: one
+flipped bit in a PNG can end the process there.
+"""
 
 from __future__ import annotations
 
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
-from torchvision import io, tv_tensors
+import torchvision
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+from torchvision import tv_tensors
 
 from workbench.errors import DataError
 
-# Deprecated since torchvision 0.29, and 1.7 times as fast as Pillow, which is used where it is gone.
-_decode = getattr(io, "decode_image", None)
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "JPEG2000", "PPM", "TIFF", "WEBP")
+MOST_PIXELS = Image.MAX_IMAGE_PIXELS or 89_478_485  #: of a picture; more would take gigabytes
+DEPTHS = (8, 10, 12, 14, 16, 32)  #: bits that cameras and scanners have
+_ORIENTATION = 0x0112  # of EXIF
+_SIDEWAYS = (5, 6, 7, 8)  # orientations that exchange height and width
+
+# Deprecated since torchvision 0.29; Pillow takes over where it is gone.
+_decode_jpeg = getattr(torchvision.io, "decode_jpeg", None)
 
 
-def read_image(path: str | PathLike[str]) -> tv_tensors.Image:
-    """An image file as RGB uint8 [3, H, W], for `detect`; greyscale, palettes, alpha and CMYK are converted.
+class Header(NamedTuple):
+    """What a picture's file says of itself before it is decoded."""
 
-    Raises DataError naming the file if it is missing, truncated or no image.
+    size: tuple[int, int]  #: height and width in pixels, upright
+    stored_size: tuple[int, int]  #: height and width as the pixels are stored
+    orientation: int  #: EXIF's: 1 = upright, 2..8 = turned or mirrored
+    mode: str  #: Pillow's name of the pixels: "RGB", "L", "I;16" ...
+    frames: int  #: more than 1 in animations and in files of several pages
+
+
+def read_image(path: str | PathLike[str], *, upright: bool = True) -> tv_tensors.Image:
+    """An image file as RGB, for `detect`; greyscale, palettes, alpha and CMYK are converted.
+
+    Of more than 8 bits a channel, whole numbers are scaled by the least usual depth that holds the brightest pixel (a
+    12-bit picture in a 16-bit file by 12 bits), fractions from 0..1.
+
+    Args:
+        path: of a picture in one of `FORMATS`.
+        upright: turn it as its EXIF orientation says; False: the pixels as they are stored (but of TIFF, which Pillow
+            always turns).
+
+    Returns:
+        uint8 [3, H, W].
+
+    Raises:
+        DataError: the file is missing, truncated, too large or no picture; the message names it.
+
+    Example:
+        >>> from PIL import Image
+        >>> Image.new("L", (40, 30), color=200).save("grey.png")
+        >>> image = wb.read_image("grey.png")
+        >>> tuple(image.shape), int(image.max())
+        ((3, 30, 40), 200)
     """
-    if _decode is not None:
-        try:
-            pixels = _decode(io.read_file(str(path)), mode=io.ImageReadMode.RGB)
-            if pixels.dtype == torch.uint8:
-                return tv_tensors.Image(pixels)
-        except RuntimeError:
-            pass  # what torchvision cannot read, Pillow may
+    with open_picture(path) as picture:
+        pixels = _fast_jpeg(picture, upright=upright)
+        if pixels is None:
+            picture = ImageOps.exif_transpose(picture) if upright else picture
+            pixels = torch.from_numpy(_as_rgb(picture)).permute(2, 0, 1).contiguous()
+    return tv_tensors.Image(pixels)
+
+
+def read_sized(path: Path, size: tuple[int, int], file: Path) -> tv_tensors.Image:
+    """An image [3, H, W] that must have the `size` (height, width) that `file` states.
+
+    It is upright, unless only the stored orientation has that size: then its boxes were drawn on pixels as stored.
+
+    Raises:
+        DataError: the image has another size, or cannot be read.
+    """
+    image = read_image(path)
+    if tuple(image.shape[-2:]) == size:
+        return image
+    header = read_header(path)
+    if header.stored_size == size:
+        return read_image(path, upright=False)
+    true = " × ".join(str(side) for side in header.size)
+    turned = "" if header.orientation == 1 else f" (upright, by EXIF orientation {header.orientation})"
+    raise DataError(f"{path}: the image is {true} pixels{turned}, but {file} says {size[0]} × {size[1]}")
+
+
+def read_header(path: str | PathLike[str]) -> Header:
+    """What a picture says of itself; nothing is decoded. Raises DataError."""
+    with open_picture(path) as picture:
+        size = _upright_size(picture)
+        orientation = _orientation(picture)
+        stored = size[::-1] if orientation in _SIDEWAYS else size
+        return Header(size, stored, orientation, picture.mode, getattr(picture, "n_frames", 1))
+
+
+def image_size(path: str | PathLike[str]) -> tuple[int, int]:
+    """Height and width in pixels of the upright picture, by the file's header. Raises DataError."""
+    with open_picture(path) as picture:
+        return _upright_size(picture)
+
+
+@contextmanager
+def open_picture(path: str | PathLike[str]) -> Iterator[Image.Image]:
+    """A picture whose pixels are decoded when they are first asked for, within the block.
+
+    Raises:
+        DataError: the file is missing, no regular file, too large, of another format, or broken; also what goes wrong
+            with the pixels within the block.
+    """
+    path = Path(path)
     try:
-        with Image.open(path) as image:
-            pixels = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: this image cannot be read ({_reason(error)})") from error
-    return tv_tensors.Image(pixels.contiguous())
+        if path.exists() and not path.is_file():  # a pipe would never end
+            raise DataError(f"{path}: this is a folder or a device, not a picture")
+        content = path.read_bytes()
+        with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
+            pixels = picture.height * picture.width
+            if pixels > MOST_PIXELS:
+                raise DataError(_too_large(path, f"{picture.height} × {picture.width}"))
+            yield picture
+    except FileNotFoundError:
+        raise DataError(f"{path}: this image does not exist") from None
+    except UnidentifiedImageError:
+        raise DataError(
+            f"{path}: this image cannot be read (it is none of {', '.join(FORMATS)}, or is broken)"
+        ) from None
+    except Image.DecompressionBombError:
+        raise DataError(_too_large(path, "far too many")) from None
+    except DataError:
+        raise
+    except (OSError, ValueError, SyntaxError, EOFError, MemoryError, IndexError, KeyError, TypeError) as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise DataError(f"{path}: this image cannot be read ({reason})") from error
 
 
-def _reason(error: Exception) -> str:
-    """What happened, without the path, which the message names already."""
-    return getattr(error, "strerror", None) or str(error)
+def _too_large(path: Path, size: str) -> str:
+    return f"{path}: the image has {size} pixels; expected at most {MOST_PIXELS:,}. Reduce it or cut it into parts"
 
 
-def image_size(path: Path) -> tuple[int, int]:
-    """Height and width in pixels by the file's header. Raises DataError."""
+def _upright_size(picture: Image.Image) -> tuple[int, int]:
+    size = picture.height, picture.width
+    sideways = _orientation(picture) in _SIDEWAYS and picture.format != "TIFF"  # which Pillow turns by itself
+    return size[::-1] if sideways else size
+
+
+def _orientation(picture: Image.Image) -> int:
+    if picture.format == "JPEG" and "exif" not in picture.info:
+        return 1  # most, and at once
     try:
-        with Image.open(path) as image:
-            return image.height, image.width
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: this image cannot be read ({_reason(error)})") from error
+        value = picture.getexif().get(_ORIENTATION, 1)
+    except Exception:  # whatever a broken EXIF block makes Pillow raise: such a picture counts as upright
+        return 1
+    return value if value in range(1, 9) else 1
+
+
+def _fast_jpeg(picture: Image.Image, *, upright: bool) -> Tensor | None:
+    """The pixels of a usual JPEG [3, H, W] uint8 by torchvision; None where Pillow is needed."""
+    if _decode_jpeg is None or picture.format != "JPEG" or picture.mode not in ("RGB", "L"):
+        return None
+    if upright and _orientation(picture) != 1:
+        return None
+    data = torch.frombuffer(bytearray(picture.fp.getbuffer()), dtype=torch.uint8)  # type: ignore[union-attr]
+    try:
+        return _decode_jpeg(data, mode=torchvision.io.ImageReadMode.RGB)
+    except RuntimeError:
+        return None  # what torchvision cannot read, Pillow may
+
+
+def _as_rgb(picture: Image.Image) -> np.ndarray:
+    """The first frame as uint8 [H, W, 3]."""
+    if picture.mode.startswith("I") or picture.mode == "F":
+        grey = to_8_bits(np.asarray(picture))
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    return np.array(picture.convert("RGB"))
+
+
+def to_8_bits(values: np.ndarray) -> np.ndarray:
+    """Grey values [H, W] of more than 8 bits as uint8; see `read_image`. Below 0, the whole range is stretched."""
+    grey = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    low, high = float(grey.min()), float(grey.max())
+    if low < 0:
+        grey, most = grey - low, high - low
+    elif np.issubdtype(values.dtype, np.floating) and high <= 1:
+        most = 1.0
+    else:
+        most = next((2.0**bits - 1 for bits in DEPTHS if high < 2**bits), high)
+    return np.rint(grey * (255 / most if most > 0 else 0)).astype(np.uint8)

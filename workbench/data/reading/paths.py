@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from os import PathLike
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from workbench.errors import DataError
 from workbench.files import user_path
+
+_PLAIN = re.compile(r"(?:(?!\.\.?/)[^/\\:\0]{1,200}/){0,20}(?!\.\.?$)[^/\\:\0]{1,200}")  # no part is . or ..
 
 
 def existing_folder(root: str | PathLike[str] | None, name: str) -> Path:
@@ -50,3 +54,34 @@ def read_json(path: Path) -> Any:
         raise DataError(f"{path}: this file cannot be read ({error.strerror or error})") from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: this is not JSON ({error})") from error
+
+
+class PathsInside:
+    """Checks many names as `path_inside` does, but looks up the links of a folder once instead of for every name."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._links: dict[str, set[str] | None] = {}
+
+    def check(self, name: object) -> None:
+        """Raise DataError where a name is none or leads out of the folder."""
+        if not isinstance(name, str) or not _PLAIN.fullmatch(name):
+            path_inside(self.folder, name)
+            return
+        parent, _, last = name.rpartition("/")
+        if parent not in self._links:
+            self._links[parent] = self._look_up(parent)
+        links = self._links[parent]
+        if links is None or last in links:
+            path_inside(self.folder, name)
+
+    def _look_up(self, parent: str) -> set[str] | None:
+        """Names of the links in a folder; None where the folder is not what it seems, and no name in it is plain."""
+        try:
+            folder = path_inside(self.folder, parent) if parent else self.folder
+            with os.scandir(folder) as entries:
+                return {entry.name for entry in entries if entry.is_symlink()}
+        except FileNotFoundError:
+            return set()
+        except (OSError, DataError):
+            return None

@@ -1,4 +1,4 @@
-"""Dense anchors: what each should learn, and which become detections (thesis sec. 5.4); torchvision's numbers."""
+"""Dense anchors: what each should learn, which become detections (Lin's thesis, sec. 5.4); torchvision's numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A body under a feature pyramid (Lin et al. 2017; thesis ch. 4), or a body that gives one map.
+"""A body under a feature pyramid (Lin et al. 2017; Lin's thesis, ch. 4), or a body that gives one map.
 
 | Table 4.1 | here |
 |---|---|

@@ -1,4 +1,4 @@
-"""The published forms of RetinaNet (thesis ch. 5) as values of its options.
+"""The published forms of RetinaNet (Lin's thesis, ch. 5) as values of its options.
 
 | | `thesis` | `released` | `torchvision` | `torchvision-v2` |
 |---|---|---|---|---|

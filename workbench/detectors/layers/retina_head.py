@@ -1,4 +1,4 @@
-"""The parts of a RetinaNet: pyramid P3 to P7, its anchors, and the two subnets (thesis sec. 5.4, Fig. 5.2)."""
+"""The parts of a RetinaNet: pyramid P3 to P7, its anchors, and the two subnets (Lin's thesis, sec. 5.4, Fig. 5.2)."""
 
 from __future__ import annotations
 

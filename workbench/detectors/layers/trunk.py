@@ -208,4 +208,4 @@ def _box_head(head: dict, trunk: Trunk, pool_size: int | None) -> BoxHead:
         known = list(HEADS)
         raise RecipeError(f"detector.head.kind {kind!r} does not exist{nearest(kind, known)}; choose one of {known}")
     make, given = HEADS[kind], ("trunk", "pool_size")
-    return make(trunk, pool_size, **check_options("detector.head", make, options, given=given))
+    return make(trunk, pool_size, **check_options("detector.head", make, options, given=given, kind=kind))

@@ -42,7 +42,7 @@ class Objects:
         return self.crowd | self.difficult
 
     def fingerprint(self) -> str:
-        """A short code that is equal for equal objects, to distinguish data sets."""
+        """A short code that is equal for equal objects and differs between data sets."""
         digest = hashlib.sha1(np.int64([self.num_images]).tobytes(), usedforsecurity=False)
         for column in (self.images, self.labels, self.boxes.astype(np.float32), self.ignored):
             digest.update(np.ascontiguousarray(column).tobytes())

@@ -45,7 +45,7 @@ def colour(label: int) -> str:
 
 
 def palette(number: int) -> np.ndarray:
-    """Colours [number] that are as distinct as so many can be; they are read on light and dark pages."""
+    """Colours [number] that differ as well as so many can; they are read on light and dark pages."""
     if number <= 10:
         return np.array([to_hex(one) for one in matplotlib.colormaps["tab10"].colors[:number]])
     hues = np.arange(number) / number

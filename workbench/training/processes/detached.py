@@ -153,7 +153,7 @@ def _await(child: subprocess.Popen, folder: Path) -> None:
     """Wait for the process and write down a bad end."""
     status = child.wait()
     if status != 0 and folder.is_dir():
-        with suppress(RunError):  # the disk may be full, which the process has logged then
+        with suppress(RunError):  # the disk may be full, which the process has reported then
             write_json(folder / EXIT, {"pid": child.pid, "status": status})
 
 

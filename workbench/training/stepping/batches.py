@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Sampler
 from torchvision import tv_tensors
 
 from workbench.data import Dataset, load_data
+from workbench.data.reading.lazy_target import without_estimates
 from workbench.proposals import with_proposals
 from workbench.proposals.base import prepare
 from workbench.training.processes.world import StopSignal, World, die_with_parent
@@ -55,14 +56,14 @@ def prepare_proposals(data: Dataset, *, workers: int, part: tuple[int, int], sto
     """
     began = [time.monotonic()]
 
-    def logged(done: int, total: int) -> bool:
+    def proceed(done: int, total: int) -> bool:
         if time.monotonic() - began[0] > LOG_EVERY:
             share = "" if part[1] == 1 else f" (part {part[0] + 1} of {part[1]})"
             log.info("proposals of %s %s: %d of %d images%s", data.name, data.split, done, total, share)
             began[0] = time.monotonic()
         return stop.name is None
 
-    prepare(data, workers=workers, progress=False, part=part, on_progress=logged)
+    prepare(data, workers=workers, progress=False, part=part, proceed=proceed)
 
 
 class StepSampler(Sampler[list[tuple[int, int]]]):
@@ -89,7 +90,10 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
 
 
 class TrainingView(torch.utils.data.Dataset):
-    """A data set as training sees it: looked up by (epoch, index), images changed as `augment` says."""
+    """A data set as training sees it: looked up by (epoch, index), images changed as `augment` says.
+
+    An `occlusion` that would have to be estimated, which takes longer than all else, is left out of the targets.
+    """
 
     def __init__(self, data: Dataset, *, seed: int, augment: AugmentSpec):
         self.data, self.seed, self.flip = data, seed, augment.flip
@@ -101,7 +105,7 @@ class TrainingView(torch.utils.data.Dataset):
     def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, Target]:
         epoch, index = key
         image = self.data.full_image(index) if self.crops else self.data.image(index)
-        target = self.data.target(index)
+        target = without_estimates(self.data.target(index))
         rng = np.random.default_rng([self.seed, CHANGE, epoch, index]) if self.changes else None
         image = self.changes.move(image, rng, self.data.size(index)) if self.changes else image
         if self.flip and derived_seed(self.seed, FLIP, epoch, index) % 2 == 1:

@@ -1,0 +1,135 @@
+"""CONTRIBUTING.md is followed: its map shows what is there, and its four traces work as they are written."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from workbench import Recipe, launch, load_data, plug_in, plugins, registry
+from workbench.errors import DataError, RecipeError
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+CODE = dict(re.findall(r"```python\n# ([\w/]+\.py)\n(.*?)```", TEXT, re.DOTALL))
+BRIEF = {"validation": None, "test": None, "stages.0.steps": 2, "batch_size": 2, "schedule.kind": "constant"}
+
+
+def mapped() -> set[str]:
+    """Folders in the map, from the repository's root on."""
+    block = re.search(r"## The map.*?```\n(.*?)```", TEXT, re.DOTALL)[1]
+    above, out = "", set()
+    for indent, name in re.findall(r"^( *)([\w]+/)(?= )", re.sub(r"/\n", "/ \n", block), re.MULTILINE):
+        depth = len(indent) // 2
+        above = "/".join([*above.split("/")[:depth], name.strip("/")])
+        out.add(above)
+    return out
+
+
+def test_the_map_has_every_room():
+    packages = {path.parent for name in ("workbench", "widgets") for path in (ROOT / name).rglob("__init__.py")}
+    rooms = {path.relative_to(ROOT).as_posix() for path in packages}
+    others = {"workbench/recipes", "workbench/weights", "widgets/js", "notebooks", "tests"}
+    assert mapped() == rooms | others
+
+
+def test_the_map_names_files_that_are_there():
+    block = re.search(r"## The map.*?```\n(.*?)```", TEXT, re.DOTALL)[1]
+    for room, line in re.findall(r"^  (data|proposals|detectors|hardeners)/ +(.*)$", block, re.MULTILINE):
+        named = re.findall(r"\w+", line.partition(";")[0].partition(": ")[2] or line.partition(";")[0])
+        assert named
+        assert [name for name in named if not (ROOT / "workbench" / room / f"{name}.py").is_file()] == []
+
+
+@pytest.fixture
+def plugged(tmp_path, monkeypatch):
+    """Plugs in a file of CONTRIBUTING.md; what it registers is forgotten afterwards."""
+    monkeypatch.setenv(plugins.VARIABLE, "")
+    monkeypatch.setattr(plugins, "_loaded", {})
+
+    def follow(name: str) -> None:
+        path = tmp_path / name
+        path.write_text(CODE[name])
+        plug_in(path)
+
+    yield follow
+    for kinds in (registry.HARDENERS, registry.DETECTORS, registry.DATASETS):
+        for kind in ("centre-drop", "noisy-classifier", "squares"):
+            kinds._made.pop(kind, None)
+
+
+def trained(recipe: Recipe, folder: Path):
+    run = launch(recipe, folder)
+    assert run.wait(timeout=180) == "done", run.log()
+    return run
+
+
+def test_add_a_hardener(plugged, tmp_path):
+    recipe = Recipe.load("digit-scenes/faster-rcnn")
+    changes = {**BRIEF, "data.options": {"length": 16}, "hardener": {"kind": "centre-drop", "keep": 0.5}}
+    with pytest.raises(RecipeError, match="centre-drop"):
+        recipe.replace(changes)
+    plugged("centre_drop.py")
+    with pytest.raises(RecipeError, match=r"hardener\.keep"):
+        recipe.replace({**changes, "hardener": {"kind": "centre-drop", "keep": 2}})
+    run = trained(recipe.replace(changes), tmp_path / "run")
+    hardener = run.detector(hardener=True).hardener
+    assert (type(hardener).__name__, hardener.keep) == ("CentreDrop", 0.5)
+
+
+def test_add_a_detector(plugged, tmp_path):
+    plugged("noisy_classifier.py")
+    recipe = Recipe.load("dfv/digits-c")
+    section = {**recipe.detector, "kind": "noisy-classifier", "noise": 0.5}
+    recipe = recipe.replace({**BRIEF, "stages": [recipe.to_dict()["stages"][0]], "detector": section})
+    detector = trained(recipe, tmp_path / "run").detector()
+    assert (type(detector).__name__, detector.noise, detector.config) == ("NoisyClassifier", 0.5, section)
+    vectors, labels = torch.zeros(4, detector.num_features), torch.tensor([1, 2, 3, 4])
+    quiet = detector.vector_losses(vectors, labels, torch.Generator().manual_seed(0))["classifier"]
+    detector.noise = 5.0
+    loud = detector.vector_losses(vectors, labels, torch.Generator().manual_seed(0))["classifier"]
+    assert loud > quiet
+
+
+def test_add_a_data_set(plugged, tmp_path):
+    with pytest.raises(DataError, match="squares"):
+        load_data("squares")
+    plugged("squares.py")
+    image, target = load_data("squares", length=100)[3]
+    x1, y1, x2, y2 = target["boxes"][0].int().tolist()
+    assert (image[:, y1:y2, x1:x2] == 220).all()
+    assert int((image == 220).sum()) == 3 * 24 * 24
+    with pytest.raises(DataError, match=r"length"):
+        load_data("squares", length=0)
+    recipe = Recipe.load("digit-scenes/faster-rcnn").replace({**BRIEF, "data": {"name": "squares"}})
+    assert trained(recipe, tmp_path / "run").detector().classes == ("square",)
+
+
+def test_add_a_widget(tmp_path):
+    """A copy of `widgets` with one file more, as a process of its own sees it."""
+    shutil.copytree(ROOT / "widgets", tmp_path / "widgets", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "widgets/class_counter.py").write_text(CODE["widgets/class_counter.py"])
+    show = """
+import widgets
+from workbench import load_data
+
+assert "ClassCounter" in dir(widgets), dir(widgets)
+counter = widgets.ClassCounter(load_data("digits", split="test"), images=3)
+assert counter._repr_mimebundle_()["application/vnd.jupyter.widget-view+json"]
+before = counter.text.value
+counter.images = 30
+print(before, "|", counter.text.value)
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    done = subprocess.run(
+        [sys.executable, "-c", show], capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    before, after = (sum(map(int, re.findall(r": (\d+)", part))) for part in done.stdout.split("|"))
+    assert (before, after) == (3, 30)

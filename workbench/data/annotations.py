@@ -1,0 +1,314 @@
+"""A COCO annotation file that can be changed: what is not changed stays exactly as it is.
+
+`load_data("coco", ...)` reads what a detector learns from. `CocoFile` keeps the file: ids, unknown keys at every
+level, run-length codes in either form, crowds, and the order of everything, so that opening and saving gives the same
+content. Each change is checked when it is made, and a save is whole or not at all.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+from pycocotools import mask as coco_mask
+
+from workbench.data.reading.masks import checked_segmentation
+from workbench.errors import DataError, nearest
+from workbench.files import user_path, whole_file
+
+Id = int | str  #: COCO has whole numbers; files of some tools have texts
+Sort = Literal["image", "category", "annotation"]
+LISTS: dict[Sort, str] = {"image": "images", "category": "categories", "annotation": "annotations"}
+_NEEDED: dict[Sort, tuple[str, ...]] = {
+    "image": ("file_name", "height", "width"),
+    "category": ("name",),
+    "annotation": ("image_id", "category_id", "bbox"),
+}
+
+
+class CocoFile:
+    """The content of a COCO file of objects.
+
+    Args:
+        content: as in a file: lists `images`, `categories` and `annotations`, and whatever else; it is changed with
+            this object. None: an empty one.
+        path: where `save` writes, and what messages name; None: nowhere yet.
+
+    Raises:
+        DataError: it is no COCO file of objects: no object, no such lists, an entry without an id, an id twice.
+
+    Example:
+        >>> file = CocoFile()
+        >>> cup, photo = file.add_category("cup"), file.add_image("a.jpg", height=100, width=200)
+        >>> file.add_annotation(photo, cup, bbox=[10, 20, 30, 40])
+        1
+        >>> file.annotations[1]["area"]
+        1200
+    """
+
+    def __init__(self, content: dict[str, Any] | None = None, path: str | PathLike[str] | None = None):
+        self.path = None if path is None else user_path(path, DataError)
+        self.content: dict[str, Any] = {} if content is None else content
+        if not isinstance(self.content, dict):
+            raise DataError(
+                f"{self._name}: this is not a COCO file; it holds a {type(content).__name__}, not an object"
+            )
+        if content is None:
+            self.content.update({key: [] for key in LISTS.values()})
+        self._entries: dict[Sort, dict[Id, dict[str, Any]]] = {sort: self._by_id(sort) for sort in LISTS}
+        self._of_image: dict[Any, dict[Id, None]] = {}
+        for identity, entry in self._entries["annotation"].items():
+            self._of_image.setdefault(entry.get("image_id"), {})[identity] = None
+
+    @classmethod
+    def open(cls, path: str | PathLike[str]) -> CocoFile:
+        """Read a file. Raises DataError naming it if it cannot be read or is no COCO file of objects."""
+        place = user_path(path, DataError)
+        try:
+            content = json.loads(place.read_bytes().decode("utf-8-sig"), parse_constant=_no_number)
+        except OSError as error:
+            raise DataError(f"{place}: this file cannot be read ({error.strerror or error})") from error
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{place}: this is not JSON ({error})") from error
+        return cls(content, place)
+
+    @property
+    def images(self) -> Mapping[Id, dict[str, Any]]:
+        """The images by id, in the order of the file."""
+        return MappingProxyType(self._entries["image"])
+
+    @property
+    def categories(self) -> Mapping[Id, dict[str, Any]]:
+        """The categories by id, in the order of the file."""
+        return MappingProxyType(self._entries["category"])
+
+    @property
+    def annotations(self) -> Mapping[Id, dict[str, Any]]:
+        """The annotations by id, in the order of the file."""
+        return MappingProxyType(self._entries["annotation"])
+
+    def annotations_of(self, image: Id) -> list[dict[str, Any]]:
+        """The annotations of an image, in the order of the file."""
+        self._entry("image", image)
+        return [self._entries["annotation"][identity] for identity in self._of_image.get(image, {})]
+
+    def add_image(self, file_name: str, *, height: int, width: int, id: Id | None = None, **more: Any) -> Id:
+        """A new image of so many pixels; its id, a free one unless it is given. Raises DataError."""
+        return self._add("image", id, {"file_name": file_name, "height": height, "width": width, **more})
+
+    def add_category(self, name: str, *, id: Id | None = None, **more: Any) -> Id:
+        """A new category; its id. Raises DataError, also where the name is taken."""
+        return self._add("category", id, {"name": name, **more})
+
+    def add_annotation(
+        self,
+        image: Id,
+        category: Id,
+        *,
+        bbox: list[float] | None = None,
+        segmentation: list | dict[str, Any] | None = None,
+        iscrowd: bool = False,
+        id: Id | None = None,
+        **more: Any,
+    ) -> Id:
+        """A new object of an image; its id, a free one unless it is given.
+
+        Args:
+            bbox: x, y, width, height in pixels; None: that of the segmentation.
+            segmentation: polygons [[x1, y1, x2, y2, ...], ...] or run-length code {"size": ..., "counts": ...}.
+            iscrowd: a group of objects in one box.
+            more: further keys; `area`, in pixels, is that of the segmentation or else of the box unless it is given.
+
+        Raises:
+            DataError: the image or category is not in the file, the id is taken, or box or segmentation are wrong.
+        """
+        entry = {"image_id": image, "category_id": category, "iscrowd": int(iscrowd), **more}
+        if segmentation is not None:
+            entry["segmentation"] = segmentation
+        if bbox is not None:
+            entry["bbox"] = list(bbox)
+        return self._add("annotation", id, self._measured(entry))
+
+    def change(self, sort: Sort, id: Id, /, **changes: Any) -> None:
+        """Set keys of an entry; None as the value of a key that it need not have removes that key.
+
+        A new segmentation brings its own `bbox` and `area`, a new `bbox` its own `area`, unless these are given.
+
+        Raises:
+            DataError: there is no such entry, or it would be wrong afterwards; then it stays as it was.
+        """
+        entry = self._entry(sort, id)
+        if changes.get("id", id) != id:
+            raise DataError(f"{self._name}: {sort} {id}: an id cannot be changed; add it anew and remove this one")
+        merged = {**entry, **changes}
+        if sort == "annotation":
+            shaped = "segmentation" in changes and changes["segmentation"] is not None
+            stale = [key for key, anew in (("bbox", shaped), ("area", shaped or "bbox" in changes)) if anew]
+            merged = self._measured(
+                {key: value for key, value in merged.items() if key in changes or key not in stale}
+            )
+        wanted = {key: value for key, value in merged.items() if value is not None or key not in changes}
+        self._check(sort, id, wanted)
+        if sort == "annotation" and wanted["image_id"] != entry.get("image_id"):
+            self._of_image.get(entry.get("image_id"), {}).pop(id, None)
+            self._of_image.setdefault(wanted["image_id"], {})[id] = None
+        for key in [key for key in entry if key not in wanted]:
+            del entry[key]
+        entry.update(copy.deepcopy(wanted))
+
+    def remove(self, sort: Sort, id: Id) -> None:
+        """Take an entry out; with an image go its annotations, a category must have none.
+
+        Raises:
+            DataError: there is no such entry, or annotations are of this category.
+        """
+        entry = self._entry(sort, id)
+        if sort == "category":
+            used = sum(one.get("category_id") == id for one in self._entries["annotation"].values())
+            if used:
+                what = f"{used} annotations are of category {id} ({entry.get('name')})"
+                raise DataError(f"{self._name}: {what}; remove them or change their category first")
+        for other in list(self._of_image.pop(id, {})) if sort == "image" else []:
+            del self._entries["annotation"][other]
+        if sort == "annotation":
+            self._of_image.get(entry.get("image_id"), {}).pop(id, None)
+        del self._entries[sort][id]
+
+    def save(self, path: str | PathLike[str] | None = None) -> Path:
+        """Write the file, whole or not at all; the path. `path`: another place, which is the file's own from then on.
+
+        Raises:
+            DataError: no path is known, or a value is none that JSON has.
+            OSError: the disk refuses; the file that was there stays as it was.
+        """
+        place = self.path if path is None else user_path(path, DataError)
+        if place is None:
+            raise DataError("an annotation file that is new has no path yet: save(path)")
+        for sort, key in LISTS.items():
+            self.content[key] = list(self._entries[sort].values())
+        try:
+            text = json.dumps(self.content, allow_nan=False, check_circular=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise DataError(f"{place}: this cannot be written as JSON ({error})") from error
+        with whole_file(place) as file:
+            file.write(text.encode("ascii"))
+        self.path = place
+        return place
+
+    @property
+    def _name(self) -> str:
+        return "COCO content" if self.path is None else str(self.path)
+
+    def _by_id(self, sort: Sort) -> dict[Id, dict[str, Any]]:
+        listed = self.content.get(LISTS[sort])
+        if not isinstance(listed, list):
+            raise DataError(f"{self._name}: this is not a COCO file of objects; it has no list {LISTS[sort]!r}")
+        entries: dict[Id, dict[str, Any]] = {}
+        for number, entry in enumerate(listed, start=1):
+            where = f"{self._name}: {sort} number {number}"
+            if not isinstance(entry, dict):
+                raise DataError(f"{where} is a {type(entry).__name__}; expected an object")
+            identity = entry.get("id")
+            if isinstance(identity, bool) or not isinstance(identity, int | str):
+                raise DataError(f"{where} has the id {identity!r}; expected a whole number")
+            if identity in entries:
+                raise DataError(f"{where}: the id {identity!r} occurs twice; give each {sort} an id of its own")
+            entries[identity] = entry
+        return entries
+
+    def _entry(self, sort: Sort, identity: Id) -> dict[str, Any]:
+        if sort not in LISTS:
+            raise DataError(f"there is no list of {sort!r}{nearest(sort, list(LISTS))}; choose one of {list(LISTS)}")
+        try:
+            return self._entries[sort][identity]
+        except (KeyError, TypeError):
+            raise DataError(f"{self._name}: there is no {sort} {identity!r}") from None
+
+    def _add(self, sort: Sort, identity: Id | None, entry: dict[str, Any]) -> Id:
+        entries = self._entries[sort]
+        if identity is None:
+            identity = 1 + max((one for one in entries if isinstance(one, int)), default=0)
+        elif isinstance(identity, bool) or not isinstance(identity, int | str):
+            raise DataError(f"{self._name}: a new {sort} has the id {identity!r}; expected a whole number")
+        elif identity in entries:
+            raise DataError(f"{self._name}: there is {sort} {identity!r} already; leave the id out for a free one")
+        self._check(sort, identity, entry)
+        entries[identity] = {"id": identity, **copy.deepcopy(entry)}
+        if sort == "annotation":
+            self._of_image.setdefault(entry["image_id"], {})[identity] = None
+        return identity
+
+    def _check(self, sort: Sort, identity: Id, entry: dict[str, Any]) -> None:
+        """Raise a DataError unless the entry is one that detectors can learn from."""
+        where = f"{self._name}: {sort} {identity}"
+        for key in _NEEDED[sort]:
+            if entry.get(key) is None:
+                raise DataError(f"{where} has no {key}")
+        if sort == "image":
+            sides = entry["height"], entry["width"]
+            if not all(isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in sides):
+                raise DataError(f"{where} has height and width {sides}; expected whole numbers of pixels above 0")
+            if not isinstance(entry["file_name"], str) or not entry["file_name"]:
+                raise DataError(f"{where} has the file name {entry['file_name']!r}; expected a path in its folder")
+        elif sort == "category":
+            same = [one for one, other in self._entries[sort].items() if other.get("name") == entry["name"]]
+            if not isinstance(entry["name"], str) or not entry["name"] or set(same) - {identity}:
+                taken = f", which category {same[0]} has" if same else ""
+                raise DataError(f"{where} has the name {entry['name']!r}{taken}; expected a name of its own")
+        else:
+            self._entry("image", entry["image_id"])
+            self._entry("category", entry["category_id"])
+            _check_box(where, entry["bbox"])
+
+    def _measured(self, entry: dict[str, Any]) -> dict[str, Any]:
+        """An annotation with the `bbox` and `area` of its segmentation, where it has none of its own."""
+        image = self._entry("image", entry.get("image_id"))
+        where = f"{self._name}: an annotation of image {entry['image_id']}"
+        size = image.get("height"), image.get("width")
+        if entry.get("segmentation") is not None:
+            if not all(isinstance(side, int) for side in size):
+                raise DataError(f"{where} has a segmentation, but the image has no height and width")
+            box, area = _extent(where, entry["segmentation"], size)
+            return {**entry, "bbox": entry.get("bbox", box), "area": entry.get("area", area)}
+        if "area" not in entry and entry.get("bbox") is not None:
+            _check_box(where, entry["bbox"])
+            return {**entry, "area": entry["bbox"][2] * entry["bbox"][3]}
+        return entry
+
+
+def _check_box(where: str, box: Any) -> None:
+    right = isinstance(box, list) and len(box) == 4 and all(_is_number(value) for value in box)
+    if not right or not all(math.isfinite(value) for value in box) or box[2] <= 0 or box[3] <= 0:
+        raise DataError(f"{where} has the box {box!r}; expected x, y, width, height in pixels, the last two above 0")
+
+
+def _extent(where: str, segmentation: Any, size: tuple[int, int]) -> tuple[list[float], int]:
+    """Box x, y, width, height and area in pixels of a segmentation in an image of `size` (height, width)."""
+    try:
+        checked = checked_segmentation(segmentation, size)
+    except ValueError as error:
+        raise DataError(f"{where}: {error}") from error
+    if checked is None:
+        raise DataError(f"{where} has a segmentation without an area; expected polygons of three points or more")
+    codes = coco_mask.frPyObjects(checked, *size)
+    code = coco_mask.merge(codes) if isinstance(codes, list) else codes
+    area = int(coco_mask.area(code))
+    if area == 0:
+        raise DataError(
+            f"{where} has a segmentation that covers no pixel of the image; draw it larger or leave it out"
+        )
+    return [float(value) for value in coco_mask.toBbox(code)], area
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no number that JSON has")

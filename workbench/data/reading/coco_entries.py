@@ -1,0 +1,181 @@
+"""The entries of a COCO file, checked one by one; what is wrong becomes a `Problem` with file and id."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from workbench.data.reading import boxes as box_formats
+from workbench.data.reading.masks import checked_segmentation
+from workbench.data.reading.paths import PathsInside
+from workbench.data.reading.problems import Problem
+from workbench.errors import DataError
+
+MOST_PIXELS = 2**29  #: of one image; a wrong size would make masks that fill the memory
+LARGEST = 2**63  #: ids are below it
+
+
+class Entry(NamedTuple):
+    """One annotation."""
+
+    id: int
+    image_id: int
+    label: int
+    box: tuple[float, float, float, float]  #: xyxy pixels, inside the image
+    area: float
+    iscrowd: bool
+    difficult: bool
+    occlusion: float | None
+    segmentation: Any  #: as `masks.checked_segmentation` gives it; None if unknown
+
+
+class ImageEntry(NamedTuple):
+    """One image of the file."""
+
+    id: int
+    file_name: str
+    size: tuple[int, int]  #: height, width
+
+
+class _Leave(Exception):
+    """An entry that must be left out: what is wrong, and what to do."""
+
+    def __init__(self, what: str, fix: str, level: str = "error"):
+        super().__init__(what)
+        self.problem = (what, fix, level)
+
+
+class EntryReader:
+    """Checks the entries of one file one by one and collects what is wrong.
+
+    Args:
+        file: for messages.
+        folder: of the images.
+        masks: whether segmentations are looked at.
+    """
+
+    def __init__(self, file: Path, folder: Path, masks: bool):
+        self.file, self.masks = file, masks
+        self.paths = PathsInside(folder)
+        self.problems: list[Problem] = []
+        self.labels: dict[int, int] = {}
+        self.sizes: dict[int, tuple[int, int]] = {}
+        self.raw_boxes: list[tuple[float, float, float, float]] = []
+        self.raw_sizes: list[tuple[int, int]] = []
+        self.where = ""
+
+    def read(self, items: list, noun: str, check: Callable[[dict], Any]) -> Iterator[tuple[int, Any]]:
+        """Ids and checked contents of all items that can be used."""
+        seen: set[int] = set()
+        for position, item in enumerate(items):
+            identity = item.get("id") if isinstance(item, dict) else None
+            twice = type(identity) is int and identity in seen
+            seen.add(identity) if type(identity) is int else None
+            found = self.read_one(item, noun, check, position, twice=twice)
+            if found is not None:
+                yield identity, found
+
+    def read_one(self, item: Any, noun: str, check: Callable[[dict], Any], position: int, *, twice: bool) -> Any:
+        """The checked content of one item, the `position`-th from 0; None if it cannot be used."""
+        self.where = f"{self.file}: {noun} number {position + 1}"
+        try:
+            if not isinstance(item, dict):
+                raise _Leave(f"is a {type(item).__name__}, not an object", "Write it as a JSON object.")
+            self.where = f"{self.file}: {noun} {_whole(item, 'id')}"
+            if twice:
+                raise _Leave("this id occurs twice", "Give each entry an id of its own.")
+            return check(item)
+        except _Leave as leave:
+            what, fix, level = leave.problem
+            self.problems.append(Problem(level, self.where, what, fix))
+            return None
+
+    def category(self, item: dict) -> str:
+        if not isinstance(item.get("name"), str):
+            raise _Leave(f"name is {item.get('name')!r}", "Give each category a name.")
+        return item["name"]
+
+    def image(self, item: dict) -> ImageEntry:
+        try:
+            self.paths.check(item.get("file_name"))
+        except DataError as error:
+            raise _Leave(str(error), "Name images by paths inside their folder.") from None
+        size = _whole(item, "height"), _whole(item, "width")
+        if min(size) < 1 or size[0] * size[1] > MOST_PIXELS:
+            raise _Leave(f"height and width are {size}", "State the image's true size in pixels.")
+        return ImageEntry(item["id"], item["file_name"], size)
+
+    def annotation(self, item: dict) -> Entry:
+        image_id, category = _whole(item, "image_id"), _whole(item, "category_id")
+        if image_id not in self.sizes:
+            raise _Leave(f"image_id {image_id} is not in the file", "Remove it or add the image.")
+        if category not in self.labels:
+            raise _Leave(f"category_id {category} is unknown", "List all categories in the file.")
+        size = self.sizes[image_id]
+        box = self._box(item.get("bbox"), size)
+        try:
+            segmentation = checked_segmentation(item.get("segmentation"), size) if self.masks else None
+        except ValueError as error:
+            raise _Leave(str(error), "Correct the segmentation or remove it.") from None
+        area = _real(item, "area", default=(box[2] - box[0]) * (box[3] - box[1]))
+        occlusion = item.get("occlusion")
+        if occlusion is not None and not 0 <= (occlusion := _real(item, "occlusion", default=0.0)) <= 1:
+            raise _Leave(f"occlusion is {occlusion}", "Occlusion is a hidden fraction, 0..1 or null.")
+        crowd, difficult = (_whole(item, key, default=0) != 0 for key in ("iscrowd", "difficult"))
+        label = self.labels[category]
+        return Entry(item["id"], image_id, label, box, area, crowd, difficult, occlusion, segmentation)
+
+    def _box(self, value: object, size: tuple[int, int]) -> tuple[float, float, float, float]:
+        given = box_formats.finite_box(value)
+        if given is None:
+            raise _Leave(f"bbox is {str(value)[:60]}", "A bbox is four finite numbers x, y, width, height.")
+        self.raw_boxes.append(given)
+        self.raw_sizes.append(size)
+        x, y, width, height = given
+        box, outside = box_formats.clip((x, y, x + width, y + height), size)
+        if width <= 0 or height <= 0:
+            raise _Leave(f"bbox {list(given)} is empty", "It is left out.", "warning")
+        if box[2] <= box[0] or box[3] <= box[1]:
+            raise _Leave(f"bbox {list(given)} lies outside its image", "It is left out.", "warning")
+        if outside > box_formats.SLACK:
+            what = f"bbox {list(given)} reaches {outside:g} px outside its image"
+            self.problems.append(Problem("warning", self.where, what, "It is clipped."))
+        return box
+
+    def look_at_formats(self, boxes: np.ndarray, sizes: np.ndarray) -> None:
+        """Report boxes that seem to be in another format than x, y, width, height.
+
+        Args:
+            boxes: [N, 4] as the file has them, beside those that were checked one by one.
+            sizes: [N, 2] height and width of their images.
+        """
+        boxes = np.concatenate([boxes, np.array(self.raw_boxes, float).reshape(-1, 4)])
+        sizes = np.concatenate([sizes, np.array(self.raw_sizes, float).reshape(-1, 2)])
+        found = {
+            "corners (xyxy)": box_formats.look_like_xyxy(boxes, sizes),
+            "fractions of the image": box_formats.look_like_fractions(boxes, sizes),
+        }
+        for words, true in found.items():
+            if true:
+                what = f"the bbox values look like {words}, not like x, y, width, height in pixels"
+                self.problems.insert(0, Problem("error", str(self.file), what, "Convert the boxes."))
+
+
+def _whole(item: dict, key: str, *, default: int | None = None) -> int:
+    value = item.get(key, default)
+    if type(value) is not int:
+        raise _Leave(f"{key} is {str(value)[:60]}", f"Give {key} as a whole number.")
+    if abs(value) >= LARGEST:
+        raise _Leave(f"{key} has more than 64 bits", f"Give {key} as a smaller whole number.")
+    return value
+
+
+def _real(item: dict, key: str, *, default: float) -> float:
+    value = item.get(key, default)
+    usable = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e12
+    if not usable or value < 0:
+        raise _Leave(f"{key} is {str(value)[:60]}", f"Give {key} as a number of 0 or more.")
+    return float(value)

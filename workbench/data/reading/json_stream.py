@@ -1,0 +1,152 @@
+"""JSON read value by value, so that a file of any size takes little memory."""
+
+from __future__ import annotations
+
+import json
+import re
+import reprlib
+from collections.abc import Iterator
+from typing import Any, TextIO
+
+BLOCK = 2**20  #: characters that are read at a time
+TAIL = 2**15  #: characters at a block's end in which the last end of an entry is looked for
+
+_NEXT = re.compile(r"\}\s*,\s*\{")
+_SPACE = re.compile(r"[ \t\n\r]*")
+
+
+class NotJson(ValueError):
+    """What a text has in place of the next value."""
+
+
+class JsonStream:
+    """A JSON text of which a block at a time is in memory.
+
+    Args:
+        file: opened for reading text, at its beginning.
+        longest: characters of one value, above which it is taken for broken; None: as long as the file.
+    """
+
+    def __init__(self, file: TextIO, *, longest: int | None = None):
+        self.file, self.longest = file, longest
+        self._decode = json.JSONDecoder().raw_decode
+        self._text, self._place, self._ended = "", 0, False
+        self._one_by_one = False
+
+    def peek(self) -> str:
+        """The next character that is no space, or "" at the end."""
+        while True:
+            self._place = _SPACE.match(self._text, self._place).end()
+            if self._place < len(self._text):
+                return self._text[self._place]
+            if not self._more():
+                return ""
+
+    def take(self, wanted: str) -> str:
+        """The next character, one of `wanted`.
+
+        Raises:
+            NotJson: there is another one, or none.
+        """
+        found = self.peek()
+        if not found or found not in wanted:
+            raise NotJson(f"there is {self.rest()}" if found else "it ends")
+        self._place += 1
+        return found
+
+    def value(self) -> Any:
+        """The next value, whole.
+
+        Raises:
+            NotJson: there is none.
+        """
+        if not self.peek():
+            raise NotJson("it ends")
+        while True:
+            try:
+                value, end = self._decode(self._text, self._place)
+            except ValueError as error:  # also of a number with thousands of digits
+                if not self._more():
+                    raise NotJson(f"there is {self.rest()} ({getattr(error, 'msg', error)})") from None
+                continue
+            if end == len(self._text) and self._more():
+                continue  # a number may go on in the next block
+            self._place = end
+            return value
+
+    def entries(self) -> Iterator[Any]:
+        """The entries of the list that comes next, one by one.
+
+        Raises:
+            NotJson: it is no list, or breaks off.
+        """
+        self.take("[")
+        if self.peek() == "]":
+            self.take("]")
+            return
+        while True:
+            yield from self._whole_entries() or [self.value()]
+            if self.take(",]") == "]":
+                return
+
+    def members(self) -> Iterator[str]:
+        """The keys of the object that comes next; after each, its value must be taken from the stream.
+
+        Raises:
+            NotJson: it is no object, or breaks off.
+        """
+        self.take("{")
+        if self.peek() == "}":
+            self.take("}")
+            return
+        while True:
+            if self.peek() != '"':
+                raise NotJson(f"there is {self.rest()} in place of a key")
+            key = self.value()
+            self.take(":")
+            yield key
+            if self.take(",}") == "}":
+                return
+
+    def end(self) -> None:
+        """Make sure that nothing more comes.
+
+        Raises:
+            NotJson: something does.
+        """
+        if self.peek():
+            raise NotJson(f"there is {self.rest()} after the end")
+
+    def rest(self) -> str:
+        """What comes next, shortened, for messages."""
+        return reprlib.repr(self._text[self._place : self._place + 200].strip())
+
+    def _whole_entries(self) -> list[Any]:
+        """The entries that end within this block, parsed at once: many calls for small values take longer.
+
+        Where an end is looked for at the wrong place, in a text or deep in an entry, the list does not parse.
+        """
+        if self._one_by_one or self.peek() != "{":
+            return []
+        ends = list(_NEXT.finditer(self._text, max(self._place, len(self._text) - TAIL)))
+        if not ends:
+            return []
+        end = ends[-1].start() + 1
+        try:
+            entries = json.loads(f"[{self._text[self._place : end]}]")
+        except ValueError:
+            self._one_by_one = True  # until the next block
+            return []
+        self._place = end
+        return entries
+
+    def _more(self) -> bool:
+        """Read on; twice as much where a value is longer than a block, so that it is not parsed over and over."""
+        left = len(self._text) - self._place
+        if self._ended or (self.longest is not None and left > self.longest):
+            return False
+        block = self.file.read(max(BLOCK, left))
+        self._ended = not block
+        self._text, self._place = self._text[self._place :] + block, 0
+        self._one_by_one = False
+        return bool(block)

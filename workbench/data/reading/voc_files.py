@@ -1,0 +1,258 @@
+"""The XML files of a VOC split, checked, and kept as one table that later processes map (`tables`)."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+from xml.etree.ElementTree import Element, ParseError
+
+import numpy as np
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import parse
+
+from workbench.data.reading import boxes as box_formats
+from workbench.data.reading.images import image_size
+from workbench.data.reading.paths import path_inside
+from workbench.data.reading.problems import Problem
+from workbench.data.reading.tables import Source, Table, kept_table
+from workbench.errors import DataError, did_you_mean
+
+# fmt: off
+CLASSES = (
+    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+)
+# fmt: on
+ENDINGS = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
+REVISION = 1  #: of the columns; a kept table of another one is made anew
+FEW = 500  #: files that are read again rather than kept
+
+
+class VocObject(NamedTuple):
+    """One object of an XML file."""
+
+    name: str
+    box: tuple[float, float, float, float]  #: xyxy pixels from 0, inside the image
+    difficult: bool
+
+
+class VocImage(NamedTuple):
+    """One XML file after checking."""
+
+    size: tuple[int, int]  #: height, width
+    objects: list[VocObject]
+
+
+class VocSplit(NamedTuple):
+    """A split after checking."""
+
+    ids: list[str]  #: in the order of the list
+    images: list[VocImage | None]  #: of each id; None where the file cannot be read
+    problems: list[Problem]
+
+
+def read_split(folder: Path, split: str) -> VocSplit:
+    """Read and check the XML files of a split; many are kept as a table, and found again while no file changes.
+
+    Raises:
+        DataError: there is no such list, or it cannot be read.
+    """
+    reader = _Reader(folder)
+    ids = reader.ids(split)
+    listed = list(reader.problems)
+    if len(ids) < FEW:
+        table = _read(reader, ids)
+    else:
+        source, changed_ns = _source(folder, split, ids)
+        table = kept_table("voc", source, lambda: _read(reader, ids), changed_ns=changed_ns)
+    return VocSplit(ids, _images(table), [*listed, *(Problem(*each) for each in table.about["problems"])])
+
+
+def _source(folder: Path, split: str, ids: list[str]) -> tuple[Source, int]:
+    """What tells one state of the files from another: sizes and times of changes; and the last of these times."""
+    digest, latest = hashlib.blake2b(digest_size=16), 0
+    annotations = folder / "Annotations"
+    for identity in ids:
+        try:
+            state = os.stat(f"{annotations}/{identity}.xml")
+            facts = (state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+        except (OSError, ValueError):
+            facts = (-1, 0, 0)
+        latest = max(latest, *facts[1:])
+        digest.update(repr((identity, facts)).encode("utf-8", "surrogatepass"))
+    source = {"path": str(folder.resolve()), "files": digest.hexdigest(), "revision": REVISION}
+    return source | {"options": {"split": split}}, latest
+
+
+def _read(reader: _Reader, ids: list[str]) -> Table:
+    """The files as columns: `size` [I, 2] (-1 where a file cannot be read), `starts` [I + 1], and of all N objects
+    `box` [N, 4], `difficult` [N] and `name` [N], a place in `about["names"]`."""
+    reader.problems = []
+    images = [reader.image(identity) for identity in ids]
+    reader.look_at_formats()
+    objects = [thing for image in images if image is not None for thing in image.objects]
+    names = sorted({thing.name for thing in objects})
+    places = {name: place for place, name in enumerate(names)}
+    counts = [0 if image is None else len(image.objects) for image in images]
+    columns = {
+        "size": np.array([(-1, -1) if image is None else image.size for image in images], np.int64).reshape(-1, 2),
+        "starts": np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        "box": np.array([thing.box for thing in objects], np.float64).reshape(-1, 4),
+        "difficult": np.array([thing.difficult for thing in objects], bool),
+        "name": np.array([places[thing.name] for thing in objects], np.int64),
+    }
+    found = [(one.level, one.where, one.what, one.fix) for one in reader.problems]
+    about: dict[str, Any] = {"names": names, "problems": found}
+    # What is wrong, and the sizes of images that no file states, may change without these files.
+    return Table(columns, about, keep=not reader.looked_at_images and all(level != "error" for level, *_ in found))
+
+
+def _images(table: Table) -> list[VocImage | None]:
+    names, starts = table.about["names"], table["starts"].tolist()
+    boxes, difficult, name = table["box"].tolist(), table["difficult"].tolist(), table["name"].tolist()
+    objects = [VocObject(names[one], tuple(box), hard) for one, box, hard in zip(name, boxes, difficult, strict=True)]
+    sizes = [tuple(size) for size in table["size"].tolist()]
+    spans = pairwise(starts)
+    return [
+        None if size[0] < 0 else VocImage(size, objects[first:end])
+        for size, (first, end) in zip(sizes, spans, strict=True)
+    ]
+
+
+def image_path(folder: Path, identity: str) -> Path:
+    """The image of a VOC id; with the ending .jpg if there is none. Raises DataError for ids that lead out."""
+    for ending in ENDINGS:
+        path = path_inside(folder / "JPEGImages", identity + ending)
+        if os.path.exists(path):  # Path.exists would raise for names that are too long
+            return path
+    return folder / "JPEGImages" / f"{identity}.jpg"
+
+
+def xml_path(folder: Path, identity: str) -> Path:
+    return path_inside(folder / "Annotations", identity + ".xml")
+
+
+def xml_root(file: Path) -> Element:
+    try:
+        root = parse(file).getroot()
+    except OSError as error:
+        raise DataError(f"{file}: this file cannot be read ({error.strerror or error})") from error
+    except DefusedXmlException as error:
+        raise DataError(f"{file}: this XML declares entities, which annotations have no need of") from error
+    except (ParseError, ValueError, LookupError) as error:
+        raise DataError(f"{file}: this is not XML ({error})") from error
+    if root.tag != "annotation":
+        raise DataError(f"{file}: this is no VOC annotation; its root is {root.tag!r}")
+    return root
+
+
+class _Reader:
+    """Checks the XML files of one data set one by one and collects what is wrong."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.problems: list[Problem] = []
+        self.raw_boxes: list[tuple[float, float, float, float]] = []
+        self.raw_sizes: list[tuple[int, int]] = []
+        self.looked_at_images = False  #: whether some size was taken from an image, as its file states none
+
+    def ids(self, split: str) -> list[str]:
+        """The ids in ImageSets/Main/split.txt, in its order. Raises DataError if there is no such file."""
+        file = path_inside(self.folder / "ImageSets" / "Main", f"{split}.txt")
+        try:
+            lines = file.read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            lists = sorted(path.stem for path in file.parent.glob("*.txt"))
+            there = [name for name in lists if name.rpartition("_")[0] not in CLASSES]  # VOC has lists by class, too
+            hint = did_you_mean(split, there)
+            raise DataError(f"{file} does not exist, so there is no split {split!r}{hint}") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{file}: this list cannot be read ({error})") from error
+        listed = [line.split()[0] for line in lines if line.split()]
+        unique = list(dict.fromkeys(listed))
+        if len(unique) < len(listed):
+            what = f"{len(listed) - len(unique)} ids are listed twice"
+            self.problems.append(Problem("error", str(file), what, "List each image once."))
+        return unique
+
+    def image(self, identity: str) -> VocImage | None:
+        """The objects of one XML file; None if it cannot be read."""
+        try:
+            file = xml_path(self.folder, identity)
+            root = xml_root(file)
+            size = _size(root)
+            if size is None:
+                self.looked_at_images = True
+                size = image_size(image_path(self.folder, identity))
+        except DataError as error:
+            where, _, what = str(error).partition(": ")
+            self.problems.append(Problem("error", where, what, "Correct the file or take it off the list."))
+            return None
+        found = []
+        for number, thing in enumerate(root.findall("object"), start=1):
+            where = f"{file}: object {number}"
+            name = (thing.findtext("name") or "").strip()
+            if not name:
+                self.problems.append(Problem("error", where, "it has no name", "Give each object a name."))
+            elif (box := self._box(thing.find("bndbox"), size, f"{where} ({name})")) is not None:
+                difficult = (thing.findtext("difficult") or "0").strip() == "1"
+                found.append(VocObject(name, box, difficult))
+        return VocImage(size, found)
+
+    def _box(
+        self, element: Element | None, size: tuple[int, int], where: str
+    ) -> tuple[float, float, float, float] | None:
+        corners = _corners(element)
+        if corners is None:
+            fix = "A bndbox holds the finite numbers xmin, ymin, xmax and ymax."
+            self.problems.append(Problem("error", where, "its bndbox is missing or no box", fix))
+            return None
+        self.raw_boxes.append(corners)
+        self.raw_sizes.append(size)
+        x1, y1, x2, y2 = corners
+        box, outside = box_formats.clip((x1 - 1, y1 - 1, x2, y2), size)
+        words = f"bndbox {' '.join(f'{value:g}' for value in corners)}"
+        if x2 < x1 or y2 < y1 or box[2] <= box[0] or box[3] <= box[1]:
+            what = f"{words} is empty or lies outside its image"
+            self.problems.append(Problem("warning", where, what, "It is left out."))
+            return None
+        if outside > box_formats.SLACK:
+            what = f"{words} reaches {outside:g} px outside its image"
+            self.problems.append(Problem("warning", where, what, "It is clipped."))
+        return box
+
+    def look_at_formats(self) -> None:
+        """Tell of boxes that seem to be in another format than corners in pixels."""
+        boxes = np.array(self.raw_boxes, float).reshape(-1, 4)
+        sizes = np.array(self.raw_sizes, float).reshape(-1, 2)
+        found = {
+            "x, y, width, height": box_formats.look_like_xywh(boxes, sizes),
+            "fractions of the image": box_formats.look_like_fractions(boxes, sizes),
+        }
+        for words, true in found.items():
+            if true:
+                what = f"the bndbox values look like {words}, not like corners in pixels"
+                self.problems.insert(0, Problem("error", str(self.folder), what, "Convert the boxes."))
+
+
+def _corners(element: Element | None) -> tuple[float, float, float, float] | None:
+    if element is None:
+        return None
+    try:
+        values = tuple(float(element.findtext(key) or "nan") for key in ("xmin", "ymin", "xmax", "ymax"))
+    except ValueError:
+        return None
+    return values if all(math.isfinite(value) for value in values) else None
+
+
+def _size(root: Element) -> tuple[int, int] | None:
+    """Height and width as the file states them; None if it does not."""
+    try:
+        height, width = (int(float(root.findtext(f"size/{key}") or 0)) for key in ("height", "width"))
+    except (ValueError, OverflowError):
+        return None
+    return (height, width) if height > 0 and width > 0 else None
