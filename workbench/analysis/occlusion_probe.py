@@ -29,7 +29,7 @@ SAME = 0.5  # IoU from which two boxes are the same object
 
 
 @dataclass(frozen=True)
-class Occluder:
+class PlacedOccluder:
     """What lies over the image."""
 
     box: tuple[float, float, float, float]  #: xyxy pixels
@@ -86,7 +86,7 @@ class OcclusionProbe:
         self.objects = list(self._find_objects(min_score))
         self._before: dict[tuple[str, int], float | None] = {}
 
-    def answer(self, occluder: Occluder, chosen: int | None) -> tuple[dict[str, Any], Tensor]:
+    def answer(self, occluder: PlacedOccluder, chosen: int | None) -> tuple[dict[str, Any], Tensor]:
         """What every detector says, as plain values for JSON, and the occluded image uint8 [3, H, W].
 
         Keys: `hidden` (0..1 or None) of the chosen object, `hidden_of` ("object", "visible pixels" or "box"; see
@@ -104,7 +104,9 @@ class OcclusionProbe:
         thing = None if chosen is None else asdict(self.objects[chosen])
         return {"object": thing, **shares, "detectors": answers}, occluded
 
-    def response_steps(self, occluder: Occluder, chosen: int, stride: int) -> Iterator[dict[str, OcclusionResponse]]:
+    def response_steps(
+        self, occluder: PlacedOccluder, chosen: int, stride: int
+    ) -> Iterator[dict[str, OcclusionResponse]]:
         """Response maps of the chosen object as they grow, coarse ones first; the detectors take turns.
 
         Detectors that do not know the object's class have no map. See `analysis.occlusion_response`.

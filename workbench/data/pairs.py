@@ -27,7 +27,7 @@ from torchvision import tv_tensors
 
 from workbench.data.dataset import Dataset
 from workbench.data.drawing.cut_outs import Occluder, load_occluders
-from workbench.data.drawing.patterns import CENTRE, RATIOS, Pattern, columns_of, lay, make_patterns
+from workbench.data.drawing.patterns import CENTRE, RATIOS, Pattern, columns_of, make_patterns, paste_pattern
 from workbench.data.labelled_images import LabelledImages, draw_per_class, whole_image_target
 from workbench.errors import DataError, did_you_mean
 from workbench.types import Target
@@ -79,10 +79,10 @@ class OccludedImages(Dataset):
         if self._latest[0] != row:  # an image is followed by itself under all patterns
             self._latest = row, self.clean.image(row)
         image = self._latest[1]
-        return tv_tensors.Image(lay(image, self.patterns[number - 1])[0] if number else image.clone())
+        return tv_tensors.Image(paste_pattern(image, self.patterns[number - 1])[0] if number else image.clone())
 
     def full_image(self, index: int) -> tv_tensors.Image:
-        """Of a clean image all of its file; a pattern is laid on what `image` shows of it."""
+        """Of a clean image all of its file; a pattern is pasted on what `image` shows of it."""
         index = self._position(index)
         return self.image(index) if self.numbers[index] else self.clean.full_image(int(self.rows[index]))
 

@@ -1,4 +1,4 @@
-"""What the adversaries of A-Fast-RCNN do to an object, laid over its patch, and what that does to its classes.
+"""What the adversaries of A-Fast-RCNN do to an object, drawn over its patch, and what that does to its classes.
 
 `hardest_windows_of_objects` is Fig. 3 of Wang et al. 2017: (a) the windows that the search finds and (b) what ASDN
 makes of them. The others show one object: every window of the search, ASDN's heat map with masks sampled from it,

@@ -1,7 +1,7 @@
 """Attention on the patch it belongs to: channels and inversions, four strategies, detectors and checkpoints.
 
 These are Figs. 1, 2, 5 and 6 of Huang et al. 2019 ("Improving Object Detection with Inverted Attention"). A map of
-7 × 7 cells is interpolated linearly and laid over the object's box at 224 × 224. Where we depart: their colours run
+7 × 7 cells is interpolated linearly and drawn over the object's box at 224 × 224. Where we depart: their colours run
 over the range of each map, so that even a map without any attention glows somewhere; ours run from 0 (and below:
 what speaks against the class) to the map's highest value. Their rainbow is replaced by colours that rise in
 brightness, for every kind of eye and for print.

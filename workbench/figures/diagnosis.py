@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from workbench.data import Dataset
 from workbench.errors import DataError
-from workbench.evaluation.diagnosis import KINDS, Diagnosis
+from workbench.evaluation.diagnosis import ERROR_KINDS, Diagnosis
 from workbench.figures.drawing.canvas import draw_box, image_axes, new_figure, show_image
 from workbench.figures.drawing.colours import ON_WHITE, colour
 from workbench.figures.evaluation import _plain
@@ -62,8 +62,8 @@ def kinds_of_errors(diagnoses: Mapping[str, Diagnosis], *, year: int = 2007) -> 
     figure, panels = new_figure(1, 2, (9.0, 1.6 + 0.42 * len(diagnoses)))
     left, right = panels[0]
     places, starts = np.arange(len(diagnoses)), np.zeros(len(diagnoses))
-    costs = pd.DataFrame({name: one.cost(year).loc["mean", list(KINDS)] for name, one in diagnoses.items()})
-    for index, kind in enumerate(KINDS):
+    costs = pd.DataFrame({name: one.cost(year).loc["mean", list(ERROR_KINDS)] for name, one in diagnoses.items()})
+    for index, kind in enumerate(ERROR_KINDS):
         counts = np.array([one.kinds()[kind].sum() for one in diagnoses.values()], dtype=float)
         left.barh(places, counts, 0.7, left=starts, color=ON_WHITE[index], label=kind)
         for place, start, count in zip(places, starts, counts, strict=True):
@@ -71,7 +71,7 @@ def kinds_of_errors(diagnoses: Mapping[str, Diagnosis], *, year: int = 2007) -> 
                 text = f"{count:.0f}"
                 left.text(start + count / 2, place, text, ha="center", va="center", color="white", fontsize="small")
         starts += counts
-        height = 0.8 / len(KINDS)
+        height = 0.8 / len(ERROR_KINDS)
         right.barh(places + (index - 1.5) * height, costs.loc[kind], height, color=ON_WHITE[index])
     left.set_xlabel("top false positives (as many per class as it has objects)", fontsize="small")
     right.set_xlabel(f"AP (VOC {year}) gained without them", fontsize="small")
@@ -81,7 +81,9 @@ def kinds_of_errors(diagnoses: Mapping[str, Diagnosis], *, year: int = 2007) -> 
         axes.invert_yaxis()
         axes.grid(axis="x", color="0.9")
         _dress(axes)
-    figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=len(KINDS), frameon=False)
+    figure.legend(
+        *left.get_legend_handles_labels(), loc="outside upper center", ncols=len(ERROR_KINDS), frameon=False
+    )
     return figure
 
 

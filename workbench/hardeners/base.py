@@ -116,7 +116,7 @@ class Hardener(nn.Module):
 
     @property
     def health(self) -> dict[str, float]:
-        """Figures of the last step that tell whether it does its work; reading them waits for the device."""
+        """Figures of the last step that show whether it does its work; reading them waits for the device."""
         return {}
 
     def bind_head(self, layout: HeadLayout) -> None:

@@ -165,7 +165,7 @@ def load_occluders(names: Sequence[str | Occluder] | str | Occluder) -> tuple[Oc
         elif path.suffix:
             found.append(read_occluder(path))
         else:
-            found.append(shipped(name))  # tells which there are
+            found.append(shipped(name))  # says which there are
     if not found:
         raise DataError(f"occluders: expected at least one of {', '.join(SHIPPED)}, or PNG files with alpha")
     return tuple(found)

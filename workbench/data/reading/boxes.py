@@ -1,4 +1,4 @@
-"""Boxes as annotation files give them: clipping, and telling one format from another."""
+"""Boxes as annotation files give them: clipping, and distinguishing one format from another."""
 
 from __future__ import annotations
 
@@ -62,10 +62,10 @@ def look_like_xywh(boxes: np.ndarray, sizes: np.ndarray) -> bool:
 
 def _mixed_up(fit: np.ndarray, fit_otherwise: np.ndarray) -> bool:
     """Whether another format explains the boxes better than theirs; those that fit neither are flaws of their own."""
-    telling = fit | fit_otherwise
-    if telling.sum() < max(_FEWEST, len(fit) / 2):
+    decisive = fit | fit_otherwise
+    if decisive.sum() < max(_FEWEST, len(fit) / 2):
         return False
-    return bool((~fit[telling]).mean() >= _SHARE_WRONG and fit_otherwise[telling].mean() >= _SHARE_RIGHT)
+    return bool((~fit[decisive]).mean() >= _SHARE_WRONG and fit_otherwise[decisive].mean() >= _SHARE_RIGHT)
 
 
 def look_like_fractions(boxes: np.ndarray, sizes: np.ndarray) -> bool:

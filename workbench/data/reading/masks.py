@@ -1,4 +1,4 @@
-"""Segmentations of COCO files: checking, decoding, and what they tell about occlusion.
+"""Segmentations of COCO files: checking, decoding, and what they say about occlusion.
 
 pycocotools trusts what it is given (too few runs leave memory unset, four numbers count as a box), so
 segmentations are checked here first.
