@@ -167,10 +167,11 @@ def _checked(made: Any, place: str, error: type[WorkbenchError]) -> Any:
         return _checking(made, made, place, error, first=())
     if isinstance(vars(made).get("build"), classmethod):
         build = vars(made)["build"].__func__
-        made.build = classmethod(_building(_checking(build, build, place, error, first=("cls", "classes"))))
+        checked = _building(_checking(build, build, place, error, first=("cls", "classes")))
+        setattr(made, "build", classmethod(checked))  # noqa: B010, the checker knows no class that has it
     elif constructor(made) is made and "__init__" in vars(made):
         init = vars(made)["__init__"]
-        made.__init__ = _checking(init, init, place, error, first=("self",))
+        made.__init__ = _checking(init, init, place, error, first=("self",))  # type: ignore[method-assign]
     return made
 
 

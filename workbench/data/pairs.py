@@ -78,7 +78,7 @@ class OccludedImages(Dataset):
         row, number = int(self.rows[index]), int(self.numbers[index])
         if self._latest[0] != row:  # an image is followed by itself under all patterns
             self._latest = row, self.clean.image(row)
-        image = self._latest[1]
+        image: Any = self._latest[1]
         return tv_tensors.Image(paste_pattern(image, self.patterns[number - 1])[0] if number else image.clone())
 
     def full_image(self, index: int) -> tv_tensors.Image:
@@ -252,7 +252,7 @@ def test_data(clean: LabelledImages, plan: OcclusionPlan) -> OccludedImages:
     return OccludedImages(clean, rows, numbers, plan.test_patterns, classes=task)
 
 
-test_data.__test__ = False  # pytest takes every test_* for a test
+test_data.__test__ = False  # type: ignore[attr-defined]  # pytest takes every test_* for a test
 
 
 def _rows_of(clean: LabelledImages, classes: Sequence[str]) -> np.ndarray:

@@ -118,7 +118,7 @@ def _anchors(given: Sequence[Sequence[float]] | None, trunk: Trunk) -> tuple:
     levels = len(trunk.strides) + trunk.extra_levels
     if given is None and trunk.name == "small":
         given = [(4.0 * stride, 6.0 * stride) for stride in ((4, 8, 16) if levels == 1 else trunk.strides)]
-        given = [sum(given, ())] if levels == 1 else given
+        given = [[size for sizes in given for size in sizes]] if levels == 1 else given
     elif given is None:
         given = [(8.0 * 4 * 2**i,) for i in range(levels)] if levels > 1 else [(32, 64, 128, 256, 512)]
     if len(given) != levels:

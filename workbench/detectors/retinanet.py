@@ -298,12 +298,13 @@ class RetinaNet(HoldsBranches[ImageBranch], Detector):
     @torch.no_grad()
     def _mine(self, logits: list[Tensor], deltas: Tensor, anchors: Tensor, assigned: Assignment) -> Tensor:
         """The labels [B, A], -1 where `mining` leaves an anchor out."""
+        mining: Any = self.mining
         logits, kept = torch.cat(logits, dim=1), torch.full_like(assigned.labels, -1)
         for row, label in enumerate(assigned.labels):
             each = anchor_losses(logits[row], self._columns(label), self.loss)
             objects = torch.where(label > 0)[0]
             goals = assigned.goals(torch.full_like(objects, row), objects)
             each[objects] += self.box_loss(CODER, deltas[row, objects], anchors[objects], goals)
-            rows = self.mining(anchors, label, each)
+            rows = mining(anchors, label, each)
             kept[row, rows] = label[rows]
         return kept
