@@ -160,8 +160,12 @@ def _data(options: argparse.Namespace, **defaults: Any) -> Any:
 
 
 def _add_evaluate(verbs: Any) -> None:
-    parser = _verb(verbs, "evaluate", evaluate, "Score a detector on a data set.")
-    parser.add_argument("detector", metavar="DETECTOR", help="shipped name, run folder or .safetensors file")
+    parser = _verb(verbs, "evaluate", evaluate, "Score a detector, or a file of detections, on a data set.")
+    parser.add_argument(
+        "detector",
+        metavar="DETECTOR",
+        help="shipped name, run folder, .safetensors file or COCO results (.json)",
+    )
     _add_data(parser, split="test", required=True)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
     parser.add_argument("--iou-type", default="bbox", choices=["bbox", "segm", "segm-amodal"], help="boxes or masks")
@@ -172,14 +176,15 @@ def evaluate(options: argparse.Namespace) -> int:
     """Print every figure with its interval."""
     from workbench.detectors.locate import locate
 
-    file = locate(options.detector)  # names are looked at before torch is imported
+    results = options.detector.endswith(".json")
+    file = options.detector if results else locate(options.detector)  # names are looked at before torch is imported
     data = _data(options)
 
     from workbench.detectors import load_detector
     from workbench.evaluation import evaluate
     from workbench.training.processes.world import choose_device
 
-    detector = load_detector(file, device=choose_device(options.device))
+    detector = file if results else load_detector(file, device=choose_device(options.device))
     result = evaluate(detector, data, iou_type=options.iou_type)
     print(result)
     print(result.table().to_string(float_format="{:.3f}".format, na_rep="–"))

@@ -20,15 +20,18 @@ def read_by_pycocotools(path: Path) -> COCO:
 
 
 def compare(data: Dataset, coco: COCO) -> None:
-    assert [coco.cats[label]["name"] for label in sorted(coco.cats)] == list(data.classes)
-    assert min(coco.anns) == 1
+    assert [coco.cats[identity]["name"] for identity in data.category_ids] == list(data.classes)
     for index in range(len(data)):
         target = data.target(index)
         height, width = data.size(index)
         info = coco.imgs[target["image_id"]]
         assert (info["height"], info["width"], info["file_name"]) == (height, width, data.file_name(index))
         annotations = coco.imgToAnns[target["image_id"]]
-        assert [a["category_id"] for a in annotations] == target["labels"].tolist()
+        assert [a["category_id"] for a in annotations] == [
+            data.category_ids[k - 1] for k in target["labels"].tolist()
+        ]
+        known = data.annotation_ids(index)
+        assert [a["id"] for a in annotations] == known or known is None
         boxes = np.array([a["bbox"] for a in annotations]).reshape(-1, 4)
         boxes[:, 2:] += boxes[:, :2]
         np.testing.assert_allclose(boxes, target["boxes"].numpy(), atol=1e-4)
@@ -73,6 +76,7 @@ def test_voc_and_subsets(tmp_path: Path) -> None:
     data = load_data("voc", root=write_voc(tmp_path, files)).subset([2, 0])
     data.export_coco(tmp_path / "voc.json")
     coco = read_by_pycocotools(tmp_path / "voc.json")
+    assert min(coco.anns) == 1
     assert sorted(coco.imgs) == [1, 3]
     compare(data, coco)
 
@@ -82,3 +86,9 @@ def test_real_coco(tmp_path: Path, data_root: Path) -> None:
     content = data.export_coco(tmp_path / "coco.json")
     assert content["info"]["occlusion_is_estimate"]
     compare(data, read_by_pycocotools(tmp_path / "coco.json"))
+    original = read_by_pycocotools(data_root / "coco-mini" / "annotations" / "instances_val.json")
+    for annotation in content["annotations"]:
+        ours = [annotation[key] for key in ("image_id", "category_id", "iscrowd")]
+        assert ours == [original.anns[annotation["id"]][key] for key in ("image_id", "category_id", "iscrowd")]
+    twice = data.subset([0, 0, 1]).export_coco()["annotations"]
+    assert [annotation["id"] for annotation in twice] == list(range(1, len(twice) + 1))

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -92,7 +93,7 @@ def pairs_of(data: PairSet | Dataset) -> PairSet:
     if isinstance(data, OccludedImages):
         hidden = np.flatnonzero(data.numbers > 0)
         rows, place = np.unique(data.rows[hidden], return_inverse=True)
-        options = {"patterns": data.patterns, "classes": data.classes}
+        options: dict[str, Any] = {"patterns": data.patterns, "classes": data.classes}
         clean = OccludedImages(data.clean, rows, np.zeros_like(rows), **options)
         occluded = OccludedImages(data.clean, data.rows[hidden], data.numbers[hidden], **options)
         if len(hidden):

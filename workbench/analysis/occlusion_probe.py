@@ -115,7 +115,11 @@ class OcclusionProbe:
         Detectors that do not know the object's class have no map. See `analysis.occlusion_response`.
         """
         thing, maps = self.objects[chosen], {}
-        options = {"occluder_size": occluder.size, "texture": occluder.texture, "outline": occluder.outline}
+        options: dict[str, Any] = {
+            "occluder_size": occluder.size,
+            "texture": occluder.texture,
+            "outline": occluder.outline,
+        }
         options |= {"stride": stride, "coarse_first": True, "batch_size": BATCH}
         growing = {
             name: response_steps(self.detectors[name], self.image, thing.tensor, label, **options)

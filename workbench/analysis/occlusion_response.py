@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -129,7 +130,12 @@ def occlusion_response(
     Raises:
         DataError: impossible sizes, strides and labels.
     """
-    options = {"occluder_size": occluder_size, "stride": stride, "texture": texture, "outline": outline}
+    options: dict[str, Any] = {
+        "occluder_size": occluder_size,
+        "stride": stride,
+        "texture": texture,
+        "outline": outline,
+    }
     steps = response_steps(detector, image, box, label, **options, batch_size=batch_size, generator=generator)
     for response in steps:
         if progress is not None:

@@ -276,13 +276,13 @@ class CocoFile:
 
     def _measured(self, entry: dict[str, Any]) -> dict[str, Any]:
         """An annotation with the `bbox` and `area` of its segmentation, where it has none of its own."""
-        image = self._entry("image", entry.get("image_id"))
+        image = self._entry("image", entry["image_id"])
         where = f"{self._name}: an annotation of image {entry['image_id']}"
-        size = image.get("height"), image.get("width")
+        height, width = image.get("height"), image.get("width")
         if entry.get("segmentation") is not None:
-            if not all(isinstance(side, int) for side in size):
+            if not isinstance(height, int) or not isinstance(width, int):
                 raise DataError(f"{where} has a segmentation, but the image has no height and width")
-            box, area = _extent(where, entry["segmentation"], size)
+            box, area = _extent(where, entry["segmentation"], (height, width))
             return {**entry, "bbox": entry.get("bbox", box), "area": entry.get("area", area)}
         if "area" not in entry and entry.get("bbox") is not None:
             _check_box(where, entry["bbox"])

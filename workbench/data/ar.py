@@ -105,8 +105,8 @@ def _of(split: str, subjects: list[str], faces: list[_Face], size: int) -> ArFac
 def _pairs(faces: list[_Face], subjects: list[str], size: int) -> PairSet:
     clean, hidden = ([f for f in faces if bool(f.pattern) is occluded] for occluded in (False, True))
     index = [(i, j) for i, one in enumerate(clean) for j, two in enumerate(hidden) if one.subject == two.subject]
-    sides = [_of("pairs", subjects, side, size) for side in (clean, hidden)]
-    return PairSet(*sides, np.array(index, dtype=np.int64).reshape(-1, 2))
+    plain, occluded = (_of("pairs", subjects, side, size) for side in (clean, hidden))
+    return PairSet(plain, occluded, np.array(index, dtype=np.int64).reshape(-1, 2))
 
 
 def _read(folder: Path) -> list[_Face]:

@@ -83,7 +83,7 @@ def caltech101(
     labels = np.array(found.y, dtype=np.int64) + 1
     if split == "test" and train_per_class is None:
         raise DataError("train_per_class is null, which leaves no images to test; give a number")
-    skip, number = (0, train_per_class) if split == "train" else (train_per_class, test_per_class)
+    skip, number = (0, train_per_class) if split == "train" else (train_per_class or 0, test_per_class)
     whole = Photographs("caltech101", split, found.categories, paths, labels, size=size)
     return whole.chosen(draw_per_class(labels, number, seed, skip=skip))
 

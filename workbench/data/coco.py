@@ -67,7 +67,7 @@ class Coco(Dataset):
         )
         if strict:
             raise_first(self.problems, hint="load_data(…, strict=False) and the doctor list them all")
-        self.classes, self.category_ids = tuple(about["classes"]), tuple(about["category_ids"])
+        self.classes, self._category_ids = tuple(about["classes"]), tuple(about["category_ids"])
         self._given = about["has_occlusion"]
         self.occlusion_is_estimate = about["is_estimate"] if self._given else masks
         self._estimates: dict[int, Tensor] = {}
@@ -85,6 +85,10 @@ class Coco(Dataset):
     def file_name(self, index: int) -> str:
         first, end = self._table["name_starts"][(index := self._position(index)) : index + 2].tolist()
         return self._table["names"][first:end].tobytes().decode("utf-8", "surrogatepass")
+
+    @property
+    def category_ids(self) -> tuple[int, ...]:
+        return self._category_ids
 
     def image_id(self, index: int) -> int:
         return int(self._table["image_id"][self._position(index)])
@@ -115,7 +119,7 @@ class Coco(Dataset):
         if not self._given:
             del target["occlusion"]
             later["occlusion"] = partial(self._estimate, index)
-        return LazyTarget(target, later)
+        return LazyTarget(target, later)  # type: ignore[return-value]  # to its readers an ordinary dict
 
     def _read(self) -> Table:
         """The content of the file; of a large one from the user's cache, if it is there."""

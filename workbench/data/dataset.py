@@ -62,6 +62,19 @@ class Dataset(torch.utils.data.Dataset):
         """The image's file; None for images that are made."""
         return None
 
+    @property
+    def category_ids(self) -> tuple[int, ...]:
+        """The ids of the labels 1..K in files of annotations and of results."""
+        return tuple(range(1, len(self.classes) + 1))
+
+    def image_id(self, index: int) -> int:
+        """The id of the image, as in its target; counted from 1 where that has none."""
+        return int(self.target(index).get("image_id", self._position(index) + 1))
+
+    def annotation_ids(self, index: int) -> list[int] | None:
+        """The ids of the objects of the image in the file that they are from; None if there is none."""
+        return None
+
     def file_name(self, index: int) -> str:
         """The name of the image in exports."""
         path = self.path(index)
@@ -143,6 +156,16 @@ class Subset(Dataset):
 
     def path(self, index: int) -> Path | None:
         return self.whole.path(self.indices[self._position(index)])
+
+    @property
+    def category_ids(self) -> tuple[int, ...]:
+        return self.whole.category_ids
+
+    def image_id(self, index: int) -> int:
+        return self.whole.image_id(self.indices[self._position(index)])
+
+    def annotation_ids(self, index: int) -> list[int] | None:
+        return self.whole.annotation_ids(self.indices[self._position(index)])
 
     def file_name(self, index: int) -> str:
         return self.whole.file_name(self.indices[self._position(index)])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from workbench.data.doctor_images import check_labelled_images
 from workbench.data.reading.boxes import SLACK, look_like_fractions, look_like_xywh
 from workbench.data.reading.lazy_target import at_hand
 from workbench.data.reading.picture_problems import picture_problems, size_problems
-from workbench.data.reading.problems import Problem, Report
+from workbench.data.reading.problems import Level, Problem, Report
 from workbench.errors import DataError
 from workbench.types import Target
 
@@ -58,7 +59,7 @@ def check_data(data: Dataset, *, images: bool = True, limit: int | None = None) 
         boxes = target["boxes"].numpy().reshape(-1, 4).astype(float)
         all_boxes.append(boxes)
         all_sizes.append(size)
-        problems += _target_problems(target, boxes, size, len(data.classes), lambda at=index: data.where(at))
+        problems += _target_problems(target, boxes, size, len(data.classes), partial(data.where, index))
         if images:
             problems += _image_problems(data, index)
     problems += _id_problems(ids, data) + _empty_problems(empty, number, data)
@@ -87,7 +88,8 @@ def check_anchors(
     if len(anchors) == 0:
         return [Problem("error", where, "there are no anchors", fix)]
     best = torch.cat([box_iou(part.float(), anchors.float()).amax(1) for part in boxes.split(1024)])
-    for level, limit in (("error", lowest), ("warning", threshold)):
+    limits: tuple[tuple[Level, float], ...] = (("error", lowest), ("warning", threshold))
+    for level, limit in limits:
         missed = best < limit
         if missed.float().mean() > 0.1:
             sides = (boxes[missed, 2:] - boxes[missed, :2]).prod(1).clamp(min=0).sqrt()

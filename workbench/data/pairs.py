@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -79,7 +80,7 @@ class OccludedImages(Dataset):
         row, number = int(self.rows[index]), int(self.numbers[index])
         if self._latest[0] != row:  # an image is followed by itself under all patterns
             self._latest = row, self.clean.image(row)
-        image = self._latest[1]
+        image: Any = self._latest[1]
         return tv_tensors.Image(paste_pattern(image, self.patterns[number - 1])[0] if number else image.clone())
 
     def full_image(self, index: int) -> tv_tensors.Image:
@@ -177,7 +178,7 @@ class OcclusionPlan:
         self.left_out, self.left_out_choice = left_out, left_out_choice
         self.pair_classes, self.pair_images, self.seed = pair_classes, pair_images, seed
         self.no_pairs = set(no_pairs)
-        how = {"ratios": ratios, "random_places": random_places, "seed": pattern_seed}
+        how: dict[str, Any] = {"ratios": ratios, "random_places": random_places, "seed": pattern_seed}
         own = load_occluders(occluders)
         self.patterns = self.test_patterns = make_patterns(own, **how)
         if test_occluders is not None:  # others, in places of their own
@@ -261,7 +262,7 @@ def test_data(clean: LabelledImages, plan: OcclusionPlan) -> OccludedImages:
     return OccludedImages(clean, rows, numbers, plan.test_patterns, classes=task)
 
 
-test_data.__test__ = False  # pytest takes every test_* for a test
+test_data.__test__ = False  # type: ignore[attr-defined]  # pytest takes every test_* for a test
 
 
 def _rows_of(clean: LabelledImages, classes: Sequence[str]) -> np.ndarray:

@@ -22,9 +22,11 @@ from workbench.evaluation.coco import coco_figures
 from workbench.evaluation.counting import bootstrap
 from workbench.evaluation.counting.checks import check_detections, suspicions
 from workbench.evaluation.counting.matching import match_all
+from workbench.evaluation.counting.results_file import ResultsFile
 from workbench.evaluation.counting.tables import Found, Objects, gather_found, gather_objects, joined
 from workbench.evaluation.result import Result, figures
 from workbench.evaluation.voc import match_voc, voc_ap
+from workbench.files import user_path
 from workbench.types import Detections, Target
 
 if TYPE_CHECKING:
@@ -49,7 +51,9 @@ def evaluate(
     """Detect on every image of `data` and score the detections; classifiers and decoders give an `ImageResult`.
 
     Args:
-        detector: a detector, or what `load_detector` takes: a shipped name, a file or the folder of a run.
+        detector: a detector, or what `load_detector` takes: a shipped name, a file or the folder of a run. Or a .json
+            file of detections in COCO's results format, in the ids of `data`, as `Result.save_coco` and other
+            programs write it.
         data: images with targets, of the detector's classes.
         batch_size: images at a time.
         device: where to run; None leaves the detector where it is. It is moved back afterwards.
@@ -66,7 +70,8 @@ def evaluate(
         All figures: `.summary`, `.by_class`, `.by_occlusion`, `.table()` with 95 % intervals.
 
     Raises:
-        DataError: detector and data know different classes, or masks are asked for where there are none.
+        DataError: detector and data know different classes, masks are asked for where there are none, or an entry of
+            a file is wrong or about other data.
 
     Example:
         >>> data = wb.load_data("digit-scenes", split="test").subset(range(60))
@@ -77,6 +82,10 @@ def evaluate(
         True
     """
     _check_request(data, iou_type)
+    if is_results_file(detector):
+        if losses:
+            raise DataError(f"{detector}: a file of results has no losses; give a detector, or leave losses out")
+        return _evaluate_file(user_path(detector, DataError), data, iou_type=iou_type, progress=progress)
     if isinstance(detector, str | Path):
         detector = load_detector(detector)
     whole_images = detector.task != "detection"
@@ -114,7 +123,28 @@ def evaluate(
     finally:
         detector.to(home)
     means = {name: value / len(data) for name, value in sums.items()} if losses else None
-    return tables.score(means, {} if shapes is None else shapes.of_masks())
+    return tables.score(means, shapes)
+
+
+def is_results_file(detector: object) -> bool:
+    """Whether it names a file of detections in place of a detector."""
+    return isinstance(detector, str | Path) and Path(detector).suffix == ".json"
+
+
+def _evaluate_file(path: Path, data: Dataset, *, iou_type: IoUType, progress: bool) -> Result:
+    """Score the detections that a file holds."""
+    file = ResultsFile(path, data)
+    if iou_type in MASKS and not file.has_masks:
+        raise DataError(f'{path}: not every result has a segmentation. Use iou_type="bbox" for boxes.')
+    tables = _Tables(data, iou_type)
+    both = iou_type == "bbox" and file.has_masks and MASKS["segm"] in data.target(0)
+    shapes = _Tables(data, "segm") if both else None
+    for index in tqdm(range(len(data)), desc=path.name, disable=not progress, leave=False):
+        found, target = [file.detections(index)], [data.target(index)]
+        for each in (tables, shapes):
+            if each is not None:
+                each.add(found, target)
+    return tables.score(None, shapes)
 
 
 def _mask_type(detector: Detector, data: Dataset) -> IoUType | None:
@@ -152,6 +182,7 @@ class _Tables:
         self.data, self.iou_type, self.key = data, iou_type, MASKS.get(iou_type)
         self.objects: list[Objects] = []
         self.found: list[Found] = []
+        self.image_ids: list[int] = []
         self.count = 0
 
     def add(self, detections: Sequence[Detections], targets: Sequence[Target]) -> None:
@@ -162,6 +193,7 @@ class _Tables:
         check_detections(detections, self.data, sizes, masks=masks, first=first)
         self.objects.append(gather_objects(targets, sizes, masks=self.key, first=first))
         self.found.append(gather_found(detections, masks=masks, first=first))
+        self.image_ids += [int(target.get("image_id", first + i + 1)) for i, target in enumerate(targets)]
         self.count += len(targets)
 
     def of_masks(self) -> dict[str, float]:
@@ -169,8 +201,8 @@ class _Tables:
         found = coco_figures(joined(self.objects), joined(self.found), len(self.data.classes))
         return {f"mask_{name}": found[name] for name in ("AP", "AP50", "AP75")}
 
-    def score(self, losses: dict[str, float] | None, also: dict[str, float] | None = None) -> Result:
-        """All figures, and in the summary `also` others."""
+    def score(self, losses: dict[str, float] | None, shapes: _Tables | None = None) -> Result:
+        """All figures, and in the summary those of masks as well where `shapes` has gathered them."""
         data, objects, found = self.data, joined(self.objects), joined(self.found)
         matches = match_all(objects, found, len(data.classes))
         ours = {name: float(value[0]) for name, value in figures(bootstrap.average_precision(matches)).items()}
@@ -179,7 +211,8 @@ class _Tables:
         if data.voc_year is not None:
             by_voc = voc_ap(match_voc(objects, found, len(data.classes)), data.voc_year)
             summary["mAP"] = float(bootstrap.mean_over_classes(by_voc)[0])
-        summary |= also or {}
+        if shapes is not None:
+            summary |= shapes.of_masks()
         return Result(
             data=data.name,
             split=data.split,
@@ -193,6 +226,9 @@ class _Tables:
             occlusion_is_estimate=data.occlusion_is_estimate,
             objects=replace(objects, masks=None),
             found=replace(found, masks=None),
+            image_ids=self.image_ids,
+            category_ids=list(data.category_ids),
+            masks=found.masks if shapes is None else joined(shapes.found).masks,
         )
 
 

@@ -20,7 +20,8 @@ from workbench.errors import DataError
 from workbench.evaluation import occlusion
 from workbench.evaluation.counting import bootstrap
 from workbench.evaluation.counting.matching import THRESHOLDS, Matches
-from workbench.evaluation.counting.tables import Found, Objects
+from workbench.evaluation.counting.results_file import results_content
+from workbench.evaluation.counting.tables import RLE, Found, Objects
 from workbench.evaluation.diagnosis import Diagnosis, diagnose
 from workbench.evaluation.voc import VocMatches, match_voc, voc_ap
 from workbench.files import write_json
@@ -53,6 +54,9 @@ class Result:
     occlusion_is_estimate: bool = False  #: the data set guesses occlusion from other objects' masks
     objects: Objects | None = None  #: without masks; None in results saved before VOC could be asked for
     found: Found | None = None  #: likewise
+    image_ids: list[int] | None = None  #: the data set's own, by index; None in results of earlier versions
+    category_ids: list[int] | None = None  #: likewise, of the labels from 1 on
+    masks: list[RLE] | None = field(default=None, repr=False, compare=False)  #: of `found`; `save` leaves them out
 
     @property
     def num_images(self) -> int:
@@ -190,9 +194,37 @@ class Result:
             "losses": None if self.losses is None else _nan_to_none(self.losses),
             **{name: _pack(getattr(self, name)) for name in _TABLES},
         }
+        del content["masks"]
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(content, path, indent=1)
+        return path
+
+    def save_coco(self, path: str | os.PathLike[str]) -> Path:
+        """Write the detections in COCO's results format, which other programs score, and `evaluate` does, too.
+
+        Args:
+            path: of the JSON file: a list of image_id and category_id (the data set's own), score, bbox (x, y, width,
+                height in pixels) and, where masks were found, `segmentation` (RLE). Where masks were compared there
+                is no bbox, as in COCO's format: pycocotools would measure sizes by it.
+
+        Returns:
+            The path.
+
+        Raises:
+            DataError: a result of an earlier version, or one of masks that was saved and so has lost them.
+        """
+        if self.found is None or self.image_ids is None or self.category_ids is None:
+            raise DataError(f"This result on {self.data} {self.split} was saved without ids. Evaluate again.")
+        if self.masks is None and self.iou_type != "bbox":
+            raise DataError("Results that were saved have no masks. Call save_coco on what evaluate returns.")
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = results_content(self.found, self.masks, self.image_ids, self.category_ids)
+        if self.iou_type != "bbox":
+            for entry in content:
+                del entry["bbox"]
+        write_json(content, path)
         return path
 
     @classmethod

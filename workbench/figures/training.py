@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -176,7 +176,7 @@ def rows_of(metrics: pd.DataFrame, kind: str) -> pd.DataFrame:
     return metrics[metrics["kind"] == kind].dropna(axis=1, how="all")
 
 
-def curve_of(name: str, panel: str, rows: pd.DataFrame, column: str, points: int, **style: object) -> Iterator[Curve]:
+def curve_of(name: str, panel: str, rows: pd.DataFrame, column: str, points: int, **style: Any) -> Iterator[Curve]:
     """The curve of one column, if there is one and it holds numbers."""
     if column not in rows:
         return

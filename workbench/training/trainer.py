@@ -236,7 +236,12 @@ class Training:
 
     def _non_finite(self, what: str, values: dict[str, float], targets: list[Target]) -> NonFiniteError:
         step = self.step + 1
-        place = {"step": step, "stage": self._stage_of(step), "world": self.world, "folder": self.folder}
+        place: dict[str, Any] = {
+            "step": step,
+            "stage": self._stage_of(step),
+            "world": self.world,
+            "folder": self.folder,
+        }
         return non_finite(what, losses=values, targets=targets, **place)
 
     def _log(self, lr: float, mark: tuple[float, int]) -> None:

@@ -19,10 +19,10 @@ def finite_box(values: object) -> tuple[float, float, float, float] | None:
     if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         return None
     try:
-        box = tuple(float(value) for value in values)
+        x, y, width, height = (float(value) for value in values)
     except OverflowError:
         return None
-    return box if all(math.isfinite(value) for value in box) else None
+    return (x, y, width, height) if all(map(math.isfinite, (x, y, width, height))) else None
 
 
 def clip(

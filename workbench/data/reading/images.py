@@ -178,7 +178,7 @@ def _fast_jpeg(picture: Image.Image, *, upright: bool) -> Tensor | None:
         return None
     if upright and _orientation(picture) != 1:
         return None
-    data = torch.frombuffer(bytearray(picture.fp.getbuffer()), dtype=torch.uint8)  # type: ignore[union-attr]
+    data = torch.frombuffer(bytearray(picture.fp.getbuffer()), dtype=torch.uint8)  # type: ignore[attr-defined]
     try:
         return _decode_jpeg(data, mode=torchvision.io.ImageReadMode.RGB)
     except RuntimeError:

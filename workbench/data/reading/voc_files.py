@@ -251,10 +251,10 @@ def _corners(element: Element | None) -> tuple[float, float, float, float] | Non
     if element is None:
         return None
     try:
-        values = tuple(float(element.findtext(key) or "nan") for key in ("xmin", "ymin", "xmax", "ymax"))
+        x1, y1, x2, y2 = (float(element.findtext(key) or "nan") for key in ("xmin", "ymin", "xmax", "ymax"))
     except ValueError:
         return None
-    return values if all(math.isfinite(value) for value in values) else None
+    return (x1, y1, x2, y2) if all(map(math.isfinite, (x1, y1, x2, y2))) else None
 
 
 def _size(root: Element) -> tuple[int, int] | None:
