@@ -45,7 +45,11 @@ class Embedding:
         return len(self.points)
 
     def rows(self, kind: str) -> np.ndarray:
-        """Rows [n] of one kind. Raises DataError if it does not exist."""
+        """Rows [n] of one kind.
+
+        Raises:
+            DataError: it does not exist.
+        """
         if kind not in POINT_KINDS:
             raise DataError(f"kind {kind!r} does not exist; there are {', '.join(POINT_KINDS)}")
         return np.flatnonzero(self.kinds == POINT_KINDS.index(kind))
@@ -62,9 +66,11 @@ class Placed(NamedTuple):
 def tsne(vectors: Tensor, *, perplexity: float = 30.0, seed: int = 0) -> np.ndarray:
     """Vectors [N, d] on a plane [N, 2], the same for the same seed.
 
-    perplexity: about how many neighbours count; lowered to (N - 1) / 3.
+    Args:
+        perplexity: about how many neighbours count; lowered to (N - 1) / 3.
 
-    Raises DataError for fewer than four vectors, or if all are the same.
+    Raises:
+        DataError: fewer than four vectors, or all the same.
     """
     if len(vectors) < 4:
         raise DataError(f"t-SNE got {len(vectors)} vectors; expected at least 4, so take more pairs")

@@ -64,9 +64,12 @@ class Thing:
 class OcclusionProbe:
     """Asks `detectors` (name → detector) about one image uint8 [3, H, W] under an occluder.
 
-    `objects` are the target's objects and then the clean detections of at least `min_score` that match none of
-    those before. classes: names of the target's labels 1..K, where they are not the first detector's. Detectors that
-    need proposals get them by selective search, anew for every picture: 0.05 s for 112 pixels, 1 s for 500.
+    `objects` are the target's objects and then the clean detections of at least `min_score` that match none of those
+    before. Detectors that need proposals get them by selective search, anew for every picture: 0.05 s for 112 pixels,
+    1 s for 500.
+
+    Args:
+        classes: names of the target's labels 1..K, where they are not the first detector's.
     """
 
     def __init__(

@@ -68,7 +68,11 @@ class CocoFile:
 
     @classmethod
     def open(cls, path: str | PathLike[str]) -> CocoFile:
-        """Read a file. Raises DataError naming it if it cannot be read or is no COCO file of objects."""
+        """Read a file.
+
+        Raises:
+            DataError: the file cannot be read, or is no COCO file of objects; it is named.
+        """
         place = user_path(path, DataError)
         try:
             content = json.loads(place.read_bytes().decode("utf-8-sig"), parse_constant=_no_number)
@@ -99,7 +103,11 @@ class CocoFile:
         return [self._entries["annotation"][identity] for identity in self._of_image.get(image, {})]
 
     def add_image(self, file_name: str, *, height: int, width: int, id: Id | None = None, **more: Any) -> Id:
-        """A new image of so many pixels; its id, a free one unless it is given. Raises DataError."""
+        """A new image of so many pixels; its id, a free one unless it is given.
+
+        Raises:
+            DataError: the id is taken.
+        """
         return self._add("image", id, {"file_name": file_name, "height": height, "width": width, **more})
 
     def add_category(self, name: str, *, id: Id | None = None, **more: Any) -> Id:

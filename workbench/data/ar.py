@@ -46,8 +46,10 @@ class _Face(NamedTuple):
 class ArFaces(Photographs):
     """Faces of AR at 112 x 112 pixels.
 
-    training_set: "C" trains on faces that are not occluded, "F" also on the occluded ones of the pairs.
-    pair_subjects: how many of each sex. seed: which ones.
+    Args:
+        training_set: "C" trains on faces that are not occluded, "F" also on the occluded ones of the pairs.
+        pair_subjects: how many of each sex.
+        seed: which ones.
     """
 
     takes_occlusion_plan = False

@@ -35,7 +35,11 @@ def image_folder(
     per_class: int | None = None,
     seed: int = 0,
 ) -> Photographs:
-    """`root/split/class/image.jpg`. per_class: only so many images of each class, by a shuffle with `seed`."""
+    """`root/split/class/image.jpg`.
+
+    Args:
+        per_class: only so many images of each class, by a shuffle with `seed`.
+    """
     folder = existing_folder(root, "image-folder")
     classes, paths, labels = _folder_of_classes(path_inside(folder, split), folder, split)
     whole = Photographs("image-folder", split, classes, paths, labels, size=size, resize=resize)
@@ -66,7 +70,8 @@ def caltech101(
 ) -> Photographs:
     """Caltech-101 without the background class: `root/caltech101/101_ObjectCategories/class/image_0001.jpg`.
 
-    train_per_class: None takes all images, also those of the test split, as for the paper's decoder.
+    Args:
+        train_per_class: None takes all images, also those of the test split, as for the paper's decoder.
     """
     folder = existing_folder(root, "caltech101")
     _split(split, ("train", "test"), "caltech101")

@@ -30,10 +30,13 @@ __all__ = ["Problem", "Report", "check_anchors", "check_data"]
 def check_data(data: Dataset, *, images: bool = True, limit: int | None = None) -> Report:
     """Look for what is wrong in a data set.
 
-    images: decode every image, too, which takes most of the time. limit: look at the first so many images only.
     Finds what the annotation files' reader found (unknown categories, duplicate ids, mixed-up formats, boxes
-    outside); unreadable or truncated images, sizes other than annotated, boxes that are empty, outside or not
-    finite, labels outside 1..K, duplicate image ids, images without objects. Raises nothing for bad data.
+    outside); unreadable or truncated images, sizes other than annotated, boxes that are empty, outside or not finite,
+    labels outside 1..K, duplicate image ids, images without objects. Raises nothing for bad data.
+
+    Args:
+        images: decode every image, too, which takes most of the time.
+        limit: look at the first so many images only.
     """
     if data.columns is not None:
         return check_labelled_images(data, images=images, limit=limit)
@@ -71,10 +74,13 @@ def check_anchors(
 ) -> list[Problem]:
     """Whether anchors fit the objects.
 
-    boxes: [N, 4] and anchors: [A, 4], both xyxy pixels of the image as the detector sees it (after resizing); to
-    compare shapes alone, centre both at the origin. An object is missed if no anchor reaches IoU `threshold`.
-    Gives a warning if more than 10 % are missed, an error if more than 10 % do not even reach `lowest`: those
-    objects are learned as background, or from one poor anchor each.
+    An object is missed if no anchor reaches IoU `threshold`. Gives a warning if more than 10 % are missed, an error
+    if more than 10 % do not even reach `lowest`: those objects are learned as background, or from one poor anchor
+    each.
+
+    Args:
+        boxes: [N, 4], xyxy pixels of the image as the detector sees it (after resizing).
+        anchors: [A, 4], likewise; to compare shapes alone, centre both at the origin.
     """
     if len(boxes) == 0:
         return []

@@ -17,8 +17,11 @@ LEAST = 2  #: images that a class needs to learn anything from
 def check_labelled_images(data: Dataset, *, images: bool = True, limit: int | None = None) -> Report:
     """What is wrong with images of one class each.
 
-    images: decode the clean ones, too, at most `limit` of them, evenly spread. Finds unreadable images, classes
-    without or with hardly any images, labels outside 1..K. Raises nothing for bad data.
+    Finds unreadable images, classes without or with hardly any images, labels outside 1..K. Raises nothing for bad
+    data.
+
+    Args:
+        images: decode the clean ones, too, at most `limit` of them, evenly spread.
     """
     if len(data) == 0:
         return Report(str(data), [Problem("error", str(data), "there are no images", "Check root and split.")])

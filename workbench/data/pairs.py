@@ -40,8 +40,10 @@ PAIR_PATTERNS = ("full", "10C", "20C")
 class OccludedImages(Dataset):
     """Images of a clean data set, some of them under a pattern.
 
-    rows: [N] which clean image. numbers: [N] 0 = as it is, k = under `patterns[k - 1]`. classes: those of the labels;
-    None: the clean data set's.
+    Args:
+        rows: [N] which clean image.
+        numbers: [N] 0 = as it is, k = under `patterns[k - 1]`.
+        classes: those of the labels; None: the clean data set's.
     """
 
     def __init__(
@@ -183,7 +185,11 @@ class OcclusionPlan:
             self.test_patterns = make_patterns(load_occluders(test_occluders), first=len(own), **how)
 
     def divided(self, classes: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The classes of the task, and those left out. Raises DataError."""
+        """The classes of the task, and those left out.
+
+        Raises:
+            DataError: a class to leave out does not exist, or there are fewer.
+        """
         if isinstance(self.left_out, int):
             if not 0 <= self.left_out < len(classes):
                 raise DataError(f"occlusion.left_out is {self.left_out} of {len(classes)} classes; expected fewer")
@@ -199,7 +205,11 @@ class OcclusionPlan:
         return tuple(n for n in classes if n not in out), tuple(n for n in classes if n in out)
 
     def pairs(self, clean: LabelledImages) -> PairSet:
-        """I_op from the clean training images of all classes. Raises DataError."""
+        """I_op from the clean training images of all classes.
+
+        Raises:
+            DataError: `no_pairs` names no class, or there are too few classes or patterns to draw from.
+        """
         task, out = self.divided(clean.classes)
         for name in self.no_pairs - set(clean.classes):
             close = did_you_mean(name, list(clean.classes))

@@ -81,7 +81,10 @@ class Diagnosis:
     def kinds_by_rank(self, ranks: Iterable[int] | None = None) -> pd.DataFrame:
         """Share of each kind among the best false positives of each class up to a rank, all classes together.
 
-        ranks: None takes 1, 2, 4 … up to the longest list. A class with fewer gives all that it has.
+        A class with fewer gives all that it has.
+
+        Args:
+            ranks: None takes 1, 2, 4 … up to the longest list.
         """
         table = self.false_positives
         if ranks is None:
@@ -94,7 +97,10 @@ class Diagnosis:
     def cost(self, year: int = 2007) -> pd.DataFrame:
         """AP by class and mean, and how much higher it would be without the false positives of each kind.
 
-        year: of VOC's rules for AP. A kind may cost little by itself where another one remains.
+        A kind may cost little by itself where another one remains.
+
+        Args:
+            year: of VOC's rules for AP.
         """
         kind = np.full(len(self.found), "", dtype=object)
         kind[self.false_positives["detection"]] = self.false_positives["kind"]
@@ -123,8 +129,11 @@ def diagnose(
 ) -> Diagnosis:
     """Name the kind of each error; `Result.diagnosis` is the short way here.
 
-    similar: groups of similar classes by name; None: VOC's, as far as there are classes of these names. Raises
-    DataError for a name that is none of `classes`.
+    Args:
+        similar: groups of similar classes by name; None: VOC's, as far as there are classes of these names.
+
+    Raises:
+        DataError: a name that is none of `classes`.
     """
     alike = _alike(classes, similar)
     wrong = np.flatnonzero(matches.status == WRONG)
@@ -154,8 +163,13 @@ def diagnose(
 def only_in(a: Diagnosis, b: Diagnosis, number: int | None = None) -> pd.DataFrame:
     """Top false positives of `a` that are not among those of `b` (Fig. 6).
 
-    Two are the same error if they are of one class and image and overlap by IoU 0.5 or more. number: of each class,
-    as in `Diagnosis.top`. Raises DataError if the two are about different data.
+    Two are the same error if they are of one class and image and overlap by IoU 0.5 or more.
+
+    Args:
+        number: of each class, as in `Diagnosis.top`.
+
+    Raises:
+        DataError: the two are about different data.
     """
     check_same_objects(a, b)
     ours, theirs = a.top(number), b.top(number)

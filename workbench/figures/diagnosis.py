@@ -30,8 +30,10 @@ PANEL = 192  #: pixels of a picture of the grid
 def change_by_class(table: pd.DataFrame, *, a: str = "a", b: str = "b", measure: str = "AP") -> Figure:
     """Change of each class with its 95 % interval, the largest gain first (Fig. 5).
 
-    table: as `workbench.evaluation.difference_by_class` gives it. Bars whose interval holds 0 are grey. `a` and `b`
-    are the names to show, `measure` what was compared.
+    Bars whose interval holds 0 are grey. `a` and `b` are the names to show, `measure` what was compared.
+
+    Args:
+        table: as `workbench.evaluation.difference_by_class` gives it.
     """
     table = table.dropna(subset=["difference"]).sort_values("difference", ascending=False)
     if not len(table):
@@ -55,7 +57,9 @@ def change_by_class(table: pd.DataFrame, *, a: str = "a", b: str = "b", measure:
 def kinds_of_errors(diagnoses: Mapping[str, Diagnosis], *, year: int = 2007) -> Figure:
     """Left: how many of each detector's top false positives are of each kind. Right: what each kind costs in AP.
 
-    diagnoses: name to show → `Result.diagnosis()`. year: of VOC's rules for AP.
+    Args:
+        diagnoses: name to show → `Result.diagnosis()`.
+        year: of VOC's rules for AP.
     """
     if not diagnoses:
         raise DataError("no diagnoses to show; give a mapping from names to them")
@@ -113,8 +117,9 @@ def missed_grid(
 ) -> Figure:
     """The first missed objects of a table, each cut out of its image: the object dashed, and the nearest detection.
 
-    table: rows of `diagnosis.objects_found`, as `missed` and `missed_only_in` give them; the rest is as in
-    `false_positives_grid`.
+    Args:
+        table: rows of `diagnosis.objects_found`, as `missed` and `missed_only_in` give them; the rest is as in
+            `false_positives_grid`.
     """
     cards = []
     for _, row in table.head(number).iterrows():

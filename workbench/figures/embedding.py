@@ -97,7 +97,10 @@ def map_traces(
 def colour_key(embedding: Embedding, colour_by: str) -> dict[str, str]:
     """Names and colours of the classes, patterns or kinds that are on the map, by ascending number.
 
-    A name that was there before gets a count, as "cup (2)". Raises DataError for another colour_by.
+    A name that was there before gets a count, as "cup (2)".
+
+    Raises:
+        DataError: another colour_by.
     """
     if colour_by == "kind":
         there = np.unique(embedding.kinds)
@@ -175,7 +178,8 @@ def _form_key(kind: str) -> go.Scatter:
 def arrow_ends(embedding: Embedding, rows: np.ndarray | None) -> list[tuple[np.ndarray, np.ndarray]]:
     """From where to where, [2] each, the arrows of these rows [n] of occluded DFVs go; None: no rows.
 
-    Raises DataError for rows of other kinds.
+    Raises:
+        DataError: rows of other kinds.
     """
     rows = np.zeros(0, int) if rows is None else np.asarray(rows)
     if (embedding.kinds[rows] != POINT_KINDS.index("occluded")).any():

@@ -53,8 +53,10 @@ def learning_curves(
 def two_panels(curves: Iterable[Curve], right: str, *, alone: bool = True, height: int = 320) -> go.Figure:
     """Losses on the left and shares (0..1) on the right, over the training steps.
 
-    right: title of the right axis. alone: a run's curves are named beside their own panel; several runs have one
-    name for both panels. height: pixels.
+    Args:
+        right: title of the right axis.
+        alone: a run's curves are named beside their own panel; several runs have one name for both panels.
+        height: pixels.
     """
     figure = make_subplots(1, 2, horizontal_spacing=0.3 if alone else 0.1)  # room for the names of the losses
     for curve in curves:

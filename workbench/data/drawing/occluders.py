@@ -29,7 +29,12 @@ def texture(
 ) -> Tensor:
     """A patch uint8 [3, height, width]: a piece of a photographed texture, even grey, or noise.
 
-    name: one of `FILLS`. split: use only that split's region of the photograph. Raises DataError.
+    Args:
+        name: one of `FILLS`.
+        split: use only that split's region of the photograph.
+
+    Raises:
+        DataError: an unknown name, or a patch without pixels.
     """
     if name not in FILLS:
         raise DataError(f"texture {name!r} does not exist; there are {', '.join(FILLS)}")
@@ -59,10 +64,17 @@ def paste(
 ) -> tuple[Tensor, Tensor]:
     """Paste an occluder on an image.
 
-    image: uint8 [3, H, W]. box: xyxy in pixels, may reach outside the image; a pixel is hidden where its
-    centre lies inside. kind: one of `FILLS`; outline: one of `OUTLINES`.
-    Returns the new image and the hidden pixels, bool [H, W]. The pattern moves with the box: the same box
-    size and generator state give the same patch anywhere. Raises DataError for unknown kinds and outlines.
+    Returns the new image and the hidden pixels, bool [H, W]. The pattern moves with the box: the same box size and
+    generator state give the same patch anywhere.
+
+    Args:
+        image: uint8 [3, H, W].
+        box: xyxy in pixels, may reach outside the image; a pixel is hidden where its centre lies inside.
+        kind: one of `FILLS`.
+        outline: one of `OUTLINES`.
+
+    Raises:
+        DataError: unknown kinds and outlines.
     """
     if outline not in OUTLINES:
         raise DataError(f"outline {outline!r} does not exist; there are {', '.join(OUTLINES)}")

@@ -71,7 +71,10 @@ def make_patterns(
 ) -> tuple[Pattern, ...]:
     """All patterns: for each occluder and ratio the centre and `random_places` random ones.
 
-    The places of an occluder depend on the seed and on its number, counted from `first`. Raises DataError.
+    The places of an occluder depend on the seed and on its number, counted from `first`.
+
+    Raises:
+        DataError: a ratio outside 0..1, or a negative number of places.
     """
     if random_places < 0:
         raise DataError(f"occlusion.random_places is {random_places}; expected a number of positions of at least 0")
@@ -105,7 +108,11 @@ def columns_of(patterns: Sequence[Pattern]) -> dict[str, tuple[int, ...]]:
 
 
 def paste_pattern(image: Tensor, pattern: Pattern) -> tuple[Tensor, Tensor]:
-    """The image uint8 [3, H, W] under a pattern, and the hidden pixels, bool [H, W]. Raises DataError."""
+    """The image uint8 [3, H, W] under a pattern, and the hidden pixels, bool [H, W].
+
+    Raises:
+        DataError: the occluder at its size is longer than the image.
+    """
     height, width = image.shape[-2:]
     patch = fitted(pattern.occluder, round(pattern.ratio * height * width))
     room_y, room_x = height - patch.size[0], width - patch.size[1]

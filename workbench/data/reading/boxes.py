@@ -43,8 +43,10 @@ def _between(value: float, most: int) -> float:
 def look_like_xyxy(boxes_xywh: np.ndarray, sizes: np.ndarray) -> bool:
     """Whether boxes [N, 4] given as x, y, width, height are corners in truth.
 
-    sizes: height and width of each box's image [N, 2]. True where many boxes reach outside their images as they
-    stand, and nearly all make sense as corners.
+    True where many boxes reach outside their images as they stand, and nearly all make sense as corners.
+
+    Args:
+        sizes: height and width of each box's image [N, 2].
     """
     low, extent = boxes_xywh[:, :2], boxes_xywh[:, 2:]
     most = sizes[:, ::-1] + SLACK

@@ -97,7 +97,11 @@ def read_sized(path: Path, size: tuple[int, int], file: Path) -> tv_tensors.Imag
 
 
 def read_header(path: str | PathLike[str]) -> Header:
-    """What a picture says of itself; nothing is decoded. Raises DataError."""
+    """What a picture says of itself; nothing is decoded.
+
+    Raises:
+        DataError: the file is missing, or is no picture.
+    """
     with open_picture(path) as picture:
         size = _upright_size(picture)
         orientation = _orientation(picture)
@@ -106,7 +110,11 @@ def read_header(path: str | PathLike[str]) -> Header:
 
 
 def image_size(path: str | PathLike[str]) -> tuple[int, int]:
-    """Height and width in pixels of the upright picture, by the file's header. Raises DataError."""
+    """Height and width in pixels of the upright picture, by the file's header.
+
+    Raises:
+        DataError: the file is missing, or is no picture.
+    """
     with open_picture(path) as picture:
         return _upright_size(picture)
 
