@@ -171,10 +171,10 @@ def test_runs_are_listed_shown_stopped_resumed_and_logged(recipe, capsys):
 def test_an_error_is_one_message_without_traceback(recipe, weights, capsys, arguments, message):
     named = {"RECIPE": recipe, "WEIGHTS": weights}
     assert main([named.get(argument, argument) for argument in arguments]) == 2
-    told = capsys.readouterr().err
-    assert told.startswith("workbench: ")
-    assert message in told
-    assert "Traceback" not in told
+    message_shown = capsys.readouterr().err
+    assert message_shown.startswith("workbench: ")
+    assert message in message_shown
+    assert "Traceback" not in message_shown
 
 
 def test_evaluate_prints_and_saves_every_figure(weights, tmp_path, capsys):

@@ -1,4 +1,4 @@
-"""Options from a recipe: wrong names, types and ranges are told with their key."""
+"""Options from a recipe: wrong names, types and ranges are reported with their key."""
 
 from __future__ import annotations
 

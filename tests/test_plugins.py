@@ -99,7 +99,7 @@ def test_the_terminal_knows_what_the_variable_names(method, tmp_path):
 
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(recipe))
     command = [sys.executable, "-m", "workbench", "doctor", str(tmp_path / "mine.yaml"), "--set", "test=null"]
-    told = subprocess.run(command, capture_output=True, text=True, env={**os.environ, plugins.VARIABLE: str(method)})
-    assert told.returncode == 0, told.stderr
-    told = subprocess.run(command, capture_output=True, text=True)
-    assert "hardener.kind 'centre-drop' does not exist" in told.stderr
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, plugins.VARIABLE: str(method)})
+    assert done.returncode == 0, done.stderr
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert "hardener.kind 'centre-drop' does not exist" in done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import ipywidgets
 import pytest
 
 import widgets
@@ -84,3 +85,4 @@ def test_the_example_runs(tmp_path, monkeypatch, capsys):
     finally:
         if "run" in names:
             names["run"].stop()
+        ipywidgets.Widget.close_all()  # whose threads would go on

@@ -1,7 +1,7 @@
 """DFVs and DVs on two linked maps that answer: point, recolour, and let one image's pseudo-DFVs move with beta.
 
-What is on the map is `workbench.analysis.embedding`, how it is drawn `workbench.figures.embedding`. t-SNE cannot lay
-new vectors: pseudo-DFVs of the chosen image are placed among their nearest embedded DFVs (`embedding.place`), so that
+What is on the map is `workbench.analysis.embedding`, how it is drawn `workbench.figures.embedding`. t-SNE has no
+place for new vectors: those of the chosen image are put among their nearest embedded DFVs (`embedding.place`), so
 the map stays fixed while beta moves; some pseudo-DFVs of every image are embedded with the rest as landmarks. DVs lie
 around 0, not where DFVs do, and have a map of their own.
 """
@@ -36,7 +36,7 @@ from workbench.analysis.deep_vectors import (
     pseudo_vectors,
     some_pairs,
 )
-from workbench.analysis.embedding import KINDS, NONE, Embedding, Placed, place
+from workbench.analysis.embedding import NONE, POINT_KINDS, Embedding, Placed, place
 from workbench.data import Dataset
 from workbench.data.pairs import PairSet
 from workbench.detectors.classifier import Classifier
@@ -46,7 +46,7 @@ from workbench.figures.dfv import reconstructions_figure
 from workbench.figures.embedding import (
     COLOUR_BY,
     POINTED,
-    SPREAD,
+    PSEUDO,
     colour_key,
     describe,
     embedding_figure,
@@ -124,7 +124,7 @@ class DFVExplorer(Explorer):
         self._mapped: dict[str, VectorMaps] = {}
         super().__init__()
         self.classifier = state.get("classifier", first)
-        self._spread()
+        self._place_pseudo()
         self.children = self._parts()
         self.add_class("dfv-explorer")
         self._begin(**{"classifier": self.classifier, **state})
@@ -188,16 +188,16 @@ class DFVExplorer(Explorer):
             self.point = self.image  # clean images are the first rows of the map
 
     def _on_hover(self, name: str, index: int) -> None:
-        self.show(point=-1 - index if name == SPREAD else int(self.embedding.rows(name)[index]))
+        self.show(point=-1 - index if name == PSEUDO else int(self.embedding.rows(name)[index]))
 
     def _on_click(self, name: str, index: int) -> None:
         """The image of the point is chosen."""
-        if name != SPREAD:
+        if name != PSEUDO:
             self.image = int(self.embedding.base[self.embedding.rows(name)[index]])
 
     def _on_difference(self, name: str, index: int, *, choose: bool = False) -> None:
         """A DV stands for its pair: its occluded DFV is pointed at, or its image is chosen."""
-        pair = int(self._own_pairs()[index] if name == SPREAD else index)
+        pair = int(self._own_pairs()[index] if name == PSEUDO else index)
         if choose:
             self.image = int(self.vectors.source[pair])
         else:
@@ -207,7 +207,7 @@ class DFVExplorer(Explorer):
         """Pairs of the chosen image."""
         return np.flatnonzero(self.vectors.source == self.image)
 
-    def _spread(self) -> None:
+    def _place_pseudo(self) -> None:
         """The pseudo-DFVs of the image, and where they lie."""
         self.pseudo = pseudo_vectors(self.vectors, beta=self.beta, bases=np.array([self.image]))
         self.placed = place(self.embedding, self.pseudo.vectors)
@@ -215,7 +215,7 @@ class DFVExplorer(Explorer):
     # ---- what is shown ---------------------------------------------------------------------------------------
 
     def _draw(self, changed: set[str]) -> None:
-        self._spread()
+        self._place_pseudo()
         self._draw_picture()
         anew = bool(changed & {"classifier", "colour", "arrows", "image"})
         figures, maps = (self.figure, self.differences_figure), (self.embedding, self.differences)
@@ -226,7 +226,7 @@ class DFVExplorer(Explorer):
                     for shown, trace in zip(figure.data[: len(new)], new.values(), strict=True):
                         shown.update(trace, overwrite=False)
                 else:
-                    for name, points in ((SPREAD, marks["spread"]), (POINTED, marks["pointed"])):
+                    for name, points in ((PSEUDO, marks["pseudo"]), (POINTED, marks["pointed"])):
                         _trace(figure, name).update(x=points[:, 0], y=points[:, 1])
         if changed == {"point"}:
             return
@@ -241,8 +241,8 @@ class DFVExplorer(Explorer):
         row = min(self.point, len(self.embedding) - 1)
         points = self.embedding.points[[row]] if self.point >= 0 else self.placed.points[[self._pseudo_row()]]
         arrows = self.mapped.arrow_rows(self.image) if self.arrows else None
-        marks = {"arrows": arrows, "spread": self.placed.points, "chosen": self.image, "pointed": points}
-        return marks, {"spread": own, "pointed": self.differences.points[pairs]}
+        marks = {"arrows": arrows, "pseudo": self.placed.points, "chosen": self.image, "pointed": points}
+        return marks, {"pseudo": own, "pointed": self.differences.points[pairs]}
 
     def _colours(self) -> dict[str, str]:
         """Names and colours on both maps; classes and patterns are the same there."""
@@ -291,10 +291,10 @@ class DFVExplorer(Explorer):
         self.figure = plot(embedding_figure(self.embedding, key=False, **marks))
         self.differences_figure = plot(embedding_figure(self.differences, key=False, **difference_marks))
         self.differences_figure.layout.showlegend = False  # one kind, named above
-        for name in (*KINDS, SPREAD):
+        for name in (*POINT_KINDS, PSEUDO):
             _trace(self.figure, name).on_hover(point_handler(name, self._on_hover))
             _trace(self.figure, name).on_click(point_handler(name, self._on_click))
-        for name in ("DV", SPREAD):
+        for name in ("DV", PSEUDO):
             trace, choose = _trace(self.differences_figure, name), partial(self._on_difference, choose=True)
             trace.on_hover(point_handler(name, self._on_difference))
             trace.on_click(point_handler(name, choose))

@@ -20,7 +20,7 @@ from workbench.data import Dataset
 from workbench.errors import DataError
 from workbench.evaluation import Result
 from workbench.evaluation.diagnosis import (
-    KINDS,
+    ERROR_KINDS,
     SAME,
     Diagnosis,
     check_same_objects,
@@ -59,7 +59,7 @@ class ErrorBrowser(Explorer):
     view = traitlets.Enum(VIEWS, VIEWS[0])
     unlike = traitlets.Unicode(EVERY)
     class_name = traitlets.Unicode(EVERY)
-    kind = traitlets.Enum((EVERY, *KINDS), EVERY)
+    kind = traitlets.Enum((EVERY, *ERROR_KINDS), EVERY)
     page = traitlets.Int(0, min=0)
 
     def __init__(
@@ -137,7 +137,7 @@ class ErrorBrowser(Explorer):
             _choice(self, "view", "Show", VIEWS),
             _choice(self, "unlike", "Not shared by", [("all errors", EVERY), *names]),
             _choice(self, "class_name", "Class", [EVERY, *classes]),
-            _choice(self, "kind", "Kind", [EVERY, *KINDS]),
+            _choice(self, "kind", "Kind", [EVERY, *ERROR_KINDS]),
         ]
         self._kind = controls[-1]
         controls[2].layout.display = None if len(names) > 1 else "none"
@@ -168,7 +168,7 @@ class ErrorBrowser(Explorer):
         """In words: how many of each kind, and what it costs."""
         if self.view == VIEWS[0]:
             kinds, cost = self.diagnosis.kinds().sum(), self.diagnosis.cost().loc["mean"]
-            parts = [f"{kinds[name]:,} <b>{name}</b> (cost {cost[name]:.3f} AP)" for name in KINDS]
+            parts = [f"{kinds[name]:,} <b>{name}</b> (cost {cost[name]:.3f} AP)" for name in ERROR_KINDS]
             what = f"Top false positives of all classes: {', '.join(parts)}."
         else:
             table = self.diagnosis.objects_found

@@ -23,7 +23,7 @@ from workbench.analysis.anchor_losses import HARDEST, LossWindows, Ranking, gath
 from workbench.data import Dataset
 from workbench.detectors.retinanet import RetinaNet
 from workbench.errors import DataError
-from workbench.figures.focal_panels import KINDS, POINTS, focal_lines, focal_panels, windows_axis
+from workbench.figures.focal_panels import POINTS, WINDOW_KINDS, focal_lines, focal_panels, windows_axis
 from workbench.figures.loss_windows import windows_grid
 from workbench.losses.focal import Focal
 from workbench.training import Run
@@ -61,7 +61,7 @@ class FocalLossExplorer(Explorer):
     detector = traitlets.Unicode()
     gamma = traitlets.Float(2.0, min=0, max=MOST_GAMMA)
     alpha = traitlets.Float(0.25, min=0.01, max=0.99)
-    kind = traitlets.Enum(KINDS, KINDS[1])
+    kind = traitlets.Enum(WINDOW_KINDS, WINDOW_KINDS[1])
     place = traitlets.Float(1.0, min=0, max=1)
     magnified = traitlets.Bool(False)
 
@@ -142,7 +142,7 @@ class FocalLossExplorer(Explorer):
         """Kind → the chosen detector's windows ranked by the loss, or by that of another gamma."""
         self._gather()
         loss = self.loss if gamma is None else Focal(gamma=gamma, alpha=self.alpha)
-        return {kind: self._ranked(self.detector, kind, loss) for kind in KINDS}
+        return {kind: self._ranked(self.detector, kind, loss) for kind in WINDOW_KINDS}
 
     def _on_slider(self, change: dict[str, Any]) -> None:
         self.place = 1 - change["new"]
@@ -162,7 +162,7 @@ class FocalLossExplorer(Explorer):
             lines = focal_lines(self.loss, rankings, plain, **view)
             for trace, line in zip(self.figure.data, lines, strict=True):
                 trace.x, trace.y, trace.text = line.x, line.y, line.text
-            for axis, kind in zip(("xaxis2", "xaxis3"), KINDS, strict=True):
+            for axis, kind in zip(("xaxis2", "xaxis3"), WINDOW_KINDS, strict=True):
                 self.figure.layout[axis].update(windows_axis(len(rankings[kind]), magnified=self.magnified))
         if losses or self.shares.empty:
             self.shares = self._shares(rankings)
@@ -212,7 +212,7 @@ class FocalLossExplorer(Explorer):
         self.figure = plot(focal_panels(self.loss, self.rankings(), self.rankings(0.0)))
         for trace in self.figure.data:
             if trace.text is not None:  # a distribution
-                kind = KINDS[0] if trace.xaxis == "x2" else KINDS[1]
+                kind = WINDOW_KINDS[0] if trace.xaxis == "x2" else WINDOW_KINDS[1]
                 trace.on_hover(point_handler(kind, self._on_hover))
         self._picture = picture()
         top = [controls[name] for name in ("detector", "gamma", "alpha", "magnified")]
@@ -240,7 +240,7 @@ class FocalLossExplorer(Explorer):
             "gamma": ipywidgets.FloatSlider(max=MOST_GAMMA, step=0.1, description="γ", **number),
             "alpha": ipywidgets.FloatSlider(min=0.01, max=0.99, step=0.01, description="α", **number),
             "magnified": ipywidgets.Checkbox(description="magnify the hardest", indent=False, **narrow),
-            "kind": ipywidgets.ToggleButtons(options=KINDS, description="Windows of", **tight),
+            "kind": ipywidgets.ToggleButtons(options=WINDOW_KINDS, description="Windows of", **tight),
             "hardest": ipywidgets.FloatLogSlider(value=1e-6, description="from the hardest on", **log, **wide),
         }
         controls["hardest"].tooltip = "Which fraction of the windows is harder than those that are shown"

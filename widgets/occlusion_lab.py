@@ -23,9 +23,9 @@ from widgets.parts.javascript import script, style
 from widgets.parts.objects import largest
 from widgets.parts.pictures import as_image, encode
 from widgets.parts.state import HasState
-from workbench.analysis.occlusion_probe import Occluder, OcclusionProbe
+from workbench.analysis.occlusion_probe import OcclusionProbe, PlacedOccluder
 from workbench.analysis.occlusion_response import OcclusionResponse
-from workbench.data.drawing.occluders import KINDS, OUTLINES
+from workbench.data.drawing.occluders import FILLS, OUTLINES
 from workbench.detectors.base import Detector
 from workbench.errors import DataError
 from workbench.figures.drawing.colours import BRIGHT, CHOSEN, SCORES
@@ -59,7 +59,7 @@ class OcclusionLab(HasState, anywidget.AnyWidget):
     STATE = ("chosen", "box", "texture", "outline", "min_score")
 
     box = traitlets.List(traitlets.Int(), help="occluder, xyxy pixels")
-    texture = traitlets.Enum(KINDS, "brick")
+    texture = traitlets.Enum(FILLS, "brick")
     outline = traitlets.Enum(OUTLINES, "rectangle")
     chosen = traitlets.Int(None, allow_none=True, help="position in `objects`")
     min_score = traitlets.Float(0.5, min=0, max=1, help="detections below it are not drawn, nor count as found")
@@ -128,8 +128,8 @@ class OcclusionLab(HasState, anywidget.AnyWidget):
         return proposal["value"]
 
     @property
-    def _occluder(self) -> Occluder:
-        return Occluder(tuple(self.box), self.texture, self.outline)
+    def _occluder(self) -> PlacedOccluder:
+        return PlacedOccluder(tuple(self.box), self.texture, self.outline)
 
     def _answer(self, seq: int | None = None) -> None:
         """Compute everything for the present state, publish it and send it to the browser."""
@@ -221,7 +221,7 @@ class OcclusionLab(HasState, anywidget.AnyWidget):
 
     def _send_setup(self) -> None:
         height, width = self.image.shape[-2:]
-        choices = {"textures": KINDS, "outlines": OUTLINES, "grids": list(GRIDS), "smallest": SMALLEST}
+        choices = {"textures": FILLS, "outlines": OUTLINES, "grids": list(GRIDS), "smallest": SMALLEST}
         content = {"width": width, "height": height, "detectors": list(self.detectors), **choices}
         self.send({"kind": "setup", "objects": self.objects, **content}, [encode(self.image)])
 

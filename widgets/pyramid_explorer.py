@@ -18,7 +18,7 @@ from widgets.parts.pictures import picture, png
 from widgets.parts.region_explorer import RegionExplorer
 from widgets.parts.sources import COLUMNS, LAST, thinned
 from workbench.analysis.occlusion_probe import Thing
-from workbench.analysis.pyramid import KINDS, AnchorMatch, PyramidView, look, object_table
+from workbench.analysis.pyramid import MATCH_KINDS, AnchorMatch, PyramidView, look, object_table
 from workbench.detectors.proposal_network import ProposalNetwork
 from workbench.detectors.retinanet import RetinaNet
 from workbench.figures.pyramid import anchors_figure, assignment_figure, levels_figure
@@ -127,7 +127,7 @@ class PyramidExplorer(RegionExplorer):
             size = self.view.pool.canonical_size
             goes = f"4 + log₂({row['side']:.1f} / {size:g}) = {row['exact level']:.2f}, so {goes}"
         best = "" if math.isnan(row["best IoU"]) else f" (best IoU {row['best IoU']:.2f})"
-        return f"{name}: √(wh) is {row['side']:.1f} pixels; {goes}. It {KINDS[row['anchors say']]}{best}."
+        return f"{name}: √(wh) is {row['side']:.1f} pixels; {goes}. It {MATCH_KINDS[row['anchors say']]}{best}."
 
     def _as_html(self) -> str:
         """The table of objects; names are text."""

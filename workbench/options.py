@@ -98,7 +98,7 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, range) else str(value)
 
 
-def _words(error: dict[str, Any]) -> str:
+def _words(error: Mapping[str, Any]) -> str:
     """Such as "a valid integer" or "at least 1"."""
     limits = {"greater_than_equal": ("at least", "ge"), "greater_than": ("more than", "gt")}
     limits |= {"less_than_equal": ("at most", "le"), "less_than": ("less than", "lt")}

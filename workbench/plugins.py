@@ -79,6 +79,8 @@ def _load(name: str) -> None:
         module = _execute(Path(name)) if name.endswith(".py") else importlib.import_module(name)
         if name in _loaded and not name.endswith(".py"):
             module = importlib.reload(module)
+        if module.__file__ is None:
+            raise ImportError("it has no file")
         _loaded[name] = Path(module.__file__)
     except Exception as error:  # whatever the user's code raises; built-in modules and bare folders have no file
         raise RecipeError(f"plug-in {name} cannot be imported ({type(error).__name__}: {error})") from error
@@ -87,6 +89,8 @@ def _load(name: str) -> None:
 def _execute(path: Path) -> ModuleType:
     place = hashlib.sha256(str(path).encode()).hexdigest()[:8]  # files of one name in several folders
     spec = importlib.util.spec_from_file_location(f"workbench_plugin_{path.stem}_{place}", path)
+    if spec is None:
+        raise ImportError(f"{path} is no file of Python")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # where dataclasses and pickle look for it
     exec(compile(path.read_bytes(), path, "exec"), module.__dict__)  # always as it is now, and no cache beside it

@@ -66,11 +66,11 @@ class Registry:
     def __contains__(self, kind: object) -> bool:
         return kind in self.homes or kind in self._made
 
-    def __getitem__(self, kind: str) -> Callable[..., Any]:
+    def __getitem__(self, kind: str) -> Any:
         """The class or function of a kind. Raises the registry's error for one that does not exist."""
         return self.find(kind, self.place)
 
-    def find(self, kind: object, place: str | None = None) -> Callable[..., Any]:
+    def find(self, kind: object, place: str | None = None) -> Any:
         """As `registry[kind]`, with the key of the thing that is said in the message."""
         if not isinstance(kind, str) or kind not in self:
             key = f"{place}.kind" if place else "kind"
@@ -80,9 +80,9 @@ class Registry:
             import_module(self.homes[kind])
         return self._made[kind]
 
-    def class_of(self, kind: str) -> type:
+    def class_of(self, kind: object) -> Any:
         """The class of what a kind makes: itself, or what a function says that it returns. It says what it can do."""
-        made = self[kind]
+        made = self.find(kind, self.place)
         return made if inspect.isclass(made) else get_type_hints(inspect.unwrap(made))["return"]
 
     def options(self, kind: str) -> list[str]:
@@ -143,9 +143,9 @@ class Registry:
         return maker(*arguments, **given, **options)
 
 
-def constructor(made: Callable[..., Any]) -> Callable[..., Any]:
+def constructor(made: Any) -> Callable[..., Any]:
     """What makes one from options: a class's `build` where it has one, else the class or function itself."""
-    build = getattr(made, "build", None) if inspect.isclass(made) else None
+    build: Any = getattr(made, "build", None) if inspect.isclass(made) else None
     return build if inspect.ismethod(build) else made  # a method of the class, not of its instances
 
 
@@ -167,10 +167,11 @@ def _checked(made: Any, place: str, error: type[WorkbenchError]) -> Any:
         return _checking(made, made, place, error, first=())
     if isinstance(vars(made).get("build"), classmethod):
         build = vars(made)["build"].__func__
-        made.build = classmethod(_building(_checking(build, build, place, error, first=("cls", "classes"))))
+        checked = _building(_checking(build, build, place, error, first=("cls", "classes")))
+        setattr(made, "build", classmethod(checked))  # noqa: B010, the checker knows no class that has it
     elif constructor(made) is made and "__init__" in vars(made):
         init = vars(made)["__init__"]
-        made.__init__ = _checking(init, init, place, error, first=("self",))
+        made.__init__ = _checking(init, init, place, error, first=("self",))  # type: ignore[method-assign]
     return made
 
 

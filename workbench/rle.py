@@ -102,7 +102,7 @@ def checked(value: object) -> RLE:
     sides = size if isinstance(size, list | tuple) else ()
     if len(sides) != 2 or not all(type(side) is int and 0 < side < _MOST for side in sides):
         raise ValueError(f"RLE has size {size!r}; expected [height, width] in pixels")
-    height, width = sides
+    height, width = sides = (sides[0], sides[1])
     if isinstance(counts, list):
         lengths = _listed(counts, height * width)
     elif isinstance(counts, str | bytes):

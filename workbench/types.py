@@ -213,7 +213,7 @@ class Score:
     A subclass may know a cheaper way to the pooled gradient of its own head, or to features without some cells.
     """
 
-    def __init__(self, logits):
+    def __init__(self, logits: Callable[[Tensor], Tensor]):
         self._logits = logits
 
     def __call__(self, features: Tensor) -> Tensor:

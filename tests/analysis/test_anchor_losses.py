@@ -171,6 +171,6 @@ def test_windows_around_a_place(windows):
 
 
 def test_gathering_tells_how_far_it_is(detector, data):
-    told = []
-    gather_windows(detector, data, batch_size=2, watch=told.append)
-    assert told == [0.4, 0.8, 1.0]
+    shares = []
+    gather_windows(detector, data, batch_size=2, watch=shares.append)
+    assert shares == [0.4, 0.8, 1.0]

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from workbench.analysis.deep_vectors import PairVectors
-from workbench.analysis.embedding import KINDS, NONE, Embedding, embed, embed_differences, place, tsne
+from workbench.analysis.embedding import NONE, POINT_KINDS, Embedding, embed, embed_differences, place, tsne
 from workbench.errors import DataError
 
 
@@ -31,7 +31,7 @@ def embedding(vectors) -> Embedding:
 
 def test_what_is_on_the_map(vectors, embedding):
     assert len(embedding) == 18 + 36 + 18 * 4 + 36
-    assert [len(embedding.rows(kind)) for kind in KINDS] == [18, 36, 72, 36]
+    assert [len(embedding.rows(kind)) for kind in POINT_KINDS] == [18, 36, 72, 36]
     pseudo = embedding.rows("pseudo-DFV")
     expected = vectors.clean[embedding.base[pseudo]] + 0.5 * vectors.differences[embedding.pair[pseudo]]
     assert torch.equal(embedding.vectors[pseudo], expected)
@@ -75,7 +75,7 @@ def test_place_by_hand(embedding):
         embedding,
         points=np.array([[0, 0], [10, 0], [50, 50]], np.float32),
         vectors=torch.tensor([[0.0], [4], [1]]),
-        kinds=np.array([0, 1, KINDS.index("DV")]),
+        kinds=np.array([0, 1, POINT_KINDS.index("DV")]),
     )
     placed = place(tiny, torch.tensor([[1.0]]), neighbours=2)
     assert placed.points[0].tolist() == pytest.approx([10 * (1 / 9) / (1 + 1 / 9), 0])

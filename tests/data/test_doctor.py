@@ -72,13 +72,13 @@ def test_images_are_opened(tmp_path: Path) -> None:
     picture(images / "grown.jpg", 80, 120)
     (images / "text.jpg").write_text("hello")
     report = check_data(data)
-    told = lines(report)
+    reported = lines(report)
     assert not report.ok
-    assert len(told) == 4
-    assert "cut.jpg: this image cannot be read (image file is truncated" in told[0]
-    assert "gone.jpg: this image does not exist" in told[1]
-    assert "grown.jpg: the image is 80 × 120 pixels, its annotation says 40 × 60" in told[2]
-    assert "text.jpg: this image cannot be read" in told[3]
+    assert len(reported) == 4
+    assert "cut.jpg: this image cannot be read (image file is truncated" in reported[0]
+    assert "gone.jpg: this image does not exist" in reported[1]
+    assert "grown.jpg: the image is 80 × 120 pixels, its annotation says 40 × 60" in reported[2]
+    assert "text.jpg: this image cannot be read" in reported[3]
     assert check_data(data, images=False).problems == []
     assert len(check_data(data, limit=2).problems) == 2
 
@@ -125,9 +125,9 @@ def test_bad_boxes_of_any_data_set(boxes: list, words: str) -> None:
 
 
 def test_labels_ids_and_nothing_at_all() -> None:
-    told = lines(check_data(Given([[0, 0, 9, 9], [0, 0, 9, 9]], labels=[3], ids=[4, 4])))
-    assert ["label 3" in line for line in told] == [True, True, False]
-    assert "image_id 4 occurs 2 times" in told[2]
+    reported = lines(check_data(Given([[0, 0, 9, 9], [0, 0, 9, 9]], labels=[3], ids=[4, 4])))
+    assert ["label 3" in line for line in reported] == [True, True, False]
+    assert "image_id 4 occurs 2 times" in reported[2]
     assert "label 0" in str(check_data(Given([[0, 0, 9, 9]], labels=[0])))
     assert "1 boxes, but 2 labels" in str(check_data(Given([[0, 0, 9, 9]], labels=[1, 1])))
     assert "there are no images" in str(check_data(Given([])))

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.data import load_data
-from workbench.data.drawing.patterns import lay
+from workbench.data.drawing.patterns import paste_pattern
 from workbench.data.drawing.pixels import digit_indices
 from workbench.data.pairs import OcclusionPlan, PairSet, training_data
 from workbench.data.pairs import test_data as make_test_data
@@ -62,7 +62,7 @@ def test_a_pair_is_an_image_and_the_same_image_under_its_pattern() -> None:
     pairs = digits(pair_classes=3).pairs
     for clean, occluded in pairs.index[[0, 30, 111]]:
         pattern = pairs.patterns[pairs.occluded.target(occluded)["pattern"] - 1]
-        expected, hidden = lay(pairs.clean.image(clean), pattern)
+        expected, hidden = paste_pattern(pairs.clean.image(clean), pattern)
         assert torch.equal(pairs.occluded.image(occluded), expected)
         share = float(hidden.float().mean())
         assert pairs.occluded.target(occluded)["occlusion"].item() == pytest.approx(share, rel=0.01)

@@ -97,10 +97,10 @@ def test_boxes_at_the_edge(tmp_path: Path) -> None:
     data = load(write_voc(tmp_path, {"a": voc_xml(DOG, far, empty, DOG, DOG, DOG)}))
     assert data.target(0)["boxes"][1].tolist() == [29, 4, 60, 20]
     assert len(data.target(0)["boxes"]) == 5
-    told = [str(problem) for problem in data.problems]
-    assert len(told) == 2
-    assert "a.xml: object 2 (dog): bndbox 30 5 66.5 20 reaches 6.5 px outside" in told[0]
-    assert "object 3 (dog): bndbox 30 20 25 25 is empty" in told[1]
+    reported = [str(problem) for problem in data.problems]
+    assert len(reported) == 2
+    assert "a.xml: object 2 (dog): bndbox 30 5 66.5 20 reaches 6.5 px outside" in reported[0]
+    assert "object 3 (dog): bndbox 30 20 25 25 is empty" in reported[1]
 
 
 def test_extents_in_place_of_corners_are_noticed(tmp_path: Path) -> None:

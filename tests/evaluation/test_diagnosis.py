@@ -5,7 +5,7 @@ import pytest
 
 from workbench.errors import DataError
 from workbench.evaluation import evaluate_detections
-from workbench.evaluation.diagnosis import KINDS, missed_only_in, only_in
+from workbench.evaluation.diagnosis import ERROR_KINDS, missed_only_in, only_in
 
 CLASSES = ("cat", "dog", "car")
 CAT, DOG, CAR = (0, 0, 20, 20), (30, 0, 50, 20), (60, 0, 80, 20)
@@ -65,7 +65,7 @@ def test_a_difficult_object_is_no_background_and_need_not_be_found(make):
 def test_the_top_are_as_many_as_the_class_has_objects(make):
     made = make(all_mistakes())
     assert made.top()["rank"].tolist() == [1]
-    assert made.kinds(4).loc["cat"].to_dict() == dict(zip(KINDS, [2, 1, 1, 0], strict=True))
+    assert made.kinds(4).loc["cat"].to_dict() == dict(zip(ERROR_KINDS, [2, 1, 1, 0], strict=True))
     assert made.kinds(4).loc["dog"].sum() == 0
     shares = made.kinds_by_rank([2, 5])
     assert shares.loc[2].tolist() == [1, 0, 0, 0]

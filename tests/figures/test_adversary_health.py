@@ -15,7 +15,7 @@ from workbench.figures.adversary_health import (
     hardener_warnings,
     watches_adversary,
 )
-from workbench.hardeners.asdn import spread
+from workbench.hardeners.asdn import mask_entropy
 from workbench.hardeners.astn import BINS
 from workbench.training import Recipe
 
@@ -102,7 +102,7 @@ def test_the_entropy_of_a_fixed_mask_is_that_of_its_samples():
     """Many draws of 13 of the same 21 cells of 36."""
     draws = torch.rand(4000, 21, generator=torch.Generator().manual_seed(0)).topk(13).indices
     dropped = torch.zeros(4000, 36).scatter_(1, draws, 1.0)
-    assert fixed_mask_entropy(recipe()) == pytest.approx(float(spread(dropped)), abs=1e-3)
+    assert fixed_mask_entropy(recipe()) == pytest.approx(float(mask_entropy(dropped)), abs=1e-3)
     assert fixed_mask_entropy(recipe(hardener=[{"kind": "astn"}])) is None
 
 

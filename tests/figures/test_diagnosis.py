@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 from workbench.data.dataset import Dataset
 from workbench.errors import DataError
 from workbench.evaluation import difference_by_class, evaluate_detections
-from workbench.evaluation.diagnosis import KINDS
+from workbench.evaluation.diagnosis import ERROR_KINDS
 from workbench.figures.diagnosis import (
     PANEL,
     change_by_class,
@@ -81,9 +81,9 @@ def test_kinds_of_errors(one):
     left, right = figure.axes
     counts = [[bar.get_width() for bar in bars] for bars in left.containers]
     assert counts == [[1, 1], [0, 0], [0, 0], [0, 0]]  # cat has one object, so only its best error counts
-    cost = diagnosis.cost().loc["mean", list(KINDS)]
+    cost = diagnosis.cost().loc["mean", list(ERROR_KINDS)]
     assert [bars[0].get_width() for bars in right.containers] == pytest.approx(cost.tolist())
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == list(KINDS)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == list(ERROR_KINDS)
     with pytest.raises(DataError, match="no diagnoses"):
         kinds_of_errors({})
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from workbench.analysis.embedding import KINDS, Embedding
+from workbench.analysis.embedding import POINT_KINDS, Embedding
 from workbench.errors import DataError
 from workbench.figures.embedding import (
     ARROWS,
     CHOSEN,
     COLOUR_BY,
+    PSEUDO,
     ROLES,
-    SPREAD,
     STILL,
     colour_key,
     describe,
@@ -47,14 +47,14 @@ def trace(figure, name):
 
 def test_each_kind_has_its_points(embedding):
     figure = embedding_figure(embedding, key=False)
-    assert [one.name for one in figure.data] == [*ROLES, *KINDS], "points, then what their forms mean"
-    for kind in KINDS:
+    assert [one.name for one in figure.data] == [*ROLES, *POINT_KINDS], "points, then what their forms mean"
+    for kind in POINT_KINDS:
         assert [one.showlegend for one in figure.data if one.legendgroup == kind] == [False, None]
         rows = embedding.rows(kind)
         assert list(trace(figure, kind).customdata) == rows.tolist()
         np.testing.assert_array_equal(trace(figure, kind).y, 10 * rows)
-    assert len({trace(figure, kind).marker.symbol for kind in KINDS}) == 4
-    assert len(trace(figure, SPREAD).x) == len(trace(figure, CHOSEN).x) == len(trace(figure, ARROWS).x) == 0
+    assert len({trace(figure, kind).marker.symbol for kind in POINT_KINDS}) == 4
+    assert len(trace(figure, PSEUDO).x) == len(trace(figure, CHOSEN).x) == len(trace(figure, ARROWS).x) == 0
 
 
 def test_colours_tell_what_was_asked_for(embedding):
@@ -66,9 +66,9 @@ def test_colours_tell_what_was_asked_for(embedding):
     names = ("clean", "cup", "coin")
     assert point_colours(embedding, "pattern").tolist() == [key[names[k]] for k in embedding.patterns]
     key = colour_key(embedding, "kind")
-    assert point_colours(embedding, "kind").tolist() == [key[KINDS[k]] for k in embedding.kinds]
+    assert point_colours(embedding, "kind").tolist() == [key[POINT_KINDS[k]] for k in embedding.kinds]
     for by in COLOUR_BY:
-        keyed = embedding_figure(embedding, colour_by=by).data[len(ROLES) + len(KINDS) :]
+        keyed = embedding_figure(embedding, colour_by=by).data[len(ROLES) + len(POINT_KINDS) :]
         assert [one.marker.color for one in keyed] == list(colour_key(embedding, by).values())
     with pytest.raises(DataError, match="colour_by 'shape' does not exist; there are class, pattern, kind"):
         embedding_figure(embedding, colour_by="shape")
@@ -76,7 +76,7 @@ def test_colours_tell_what_was_asked_for(embedding):
 
 def test_names_are_text(embedding):
     figure = embedding_figure(embedding)
-    assert figure.data[len(ROLES) + len(KINDS)].name == "&lt;b&gt;a&lt;/b&gt;"
+    assert figure.data[len(ROLES) + len(POINT_KINDS)].name == "&lt;b&gt;a&lt;/b&gt;"
     assert trace(figure, "occluded").text[1] == "occluded &lt;b&gt;a&lt;/b&gt;, coin"
     assert describe(embedding, 1) == "clean c"
 
@@ -107,9 +107,9 @@ def test_arrows_go_from_clean_to_occluded(embedding):
 
 
 def test_an_image_and_its_pseudo_dfvs(embedding):
-    spread = np.array([[1.0, 2.0], [3, 4]])
-    figure = embedding_figure(embedding, spread=spread, chosen=1)
-    assert list(trace(figure, SPREAD).y) == [2, 4]
+    pseudo = np.array([[1.0, 2.0], [3, 4]])
+    figure = embedding_figure(embedding, pseudo=pseudo, chosen=1)
+    assert list(trace(figure, PSEUDO).y) == [2, 4]
     assert (trace(figure, CHOSEN).x[0], trace(figure, CHOSEN).y[0]) == (1, 10)
     assert len(trace(figure, CHOSEN).x) == 1
-    assert trace(figure, SPREAD).hoverinfo == "none", "with skip it could not be pointed at"
+    assert trace(figure, PSEUDO).hoverinfo == "none", "with skip it could not be pointed at"

@@ -11,7 +11,7 @@ import pytest
 import torch
 from matplotlib.colors import to_hex
 
-from workbench.analysis.embedding import KINDS, Embedding
+from workbench.analysis.embedding import POINT_KINDS, Embedding
 from workbench.errors import DataError
 from workbench.figures.embedding import colour_key
 from workbench.figures.embedding_panels import embedding_panels
@@ -68,6 +68,6 @@ def test_an_arrow_leads_from_the_clean_image_to_the_occluded_one(embedding):
 def test_arrows_end_at_occluded_vectors_only(embedding):
     with pytest.raises(DataError, match="rows that are no occluded DFVs"):
         embedding_panels(embedding, arrows=embedding.rows("clean"))
-    assert KINDS[embedding.kinds[5]] == "pseudo-DFV"
+    assert POINT_KINDS[embedding.kinds[5]] == "pseudo-DFV"
     with pytest.raises(DataError, match="rows that are no occluded DFVs"):
         embedding_panels(embedding, arrows=np.array([5]))

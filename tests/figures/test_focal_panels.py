@@ -10,7 +10,7 @@ from workbench.analysis.anchor_losses import Ranking, gather_windows, hardest_wi
 from workbench.data import load_data
 from workbench.detectors import build_detector
 from workbench.errors import DataError
-from workbench.figures.focal_panels import CURVES, KINDS, PLACE, focal_lines, focal_panels
+from workbench.figures.focal_panels import CURVES, PLACE, WINDOW_KINDS, focal_lines, focal_panels
 from workbench.figures.loss_windows import loss_on_image, square_around, windows_grid
 from workbench.losses.focal import CrossEntropy, Focal
 
@@ -34,7 +34,9 @@ def windows(data):
 
 
 def rankings(windows, loss):
-    return dict(zip(KINDS, (Ranking.of(some, loss) for some in (windows.positives, windows.negatives)), strict=True))
+    return dict(
+        zip(WINDOW_KINDS, (Ranking.of(some, loss) for some in (windows.positives, windows.negatives)), strict=True)
+    )
 
 
 def test_lines_are_the_loss_and_its_distributions(windows):

@@ -107,7 +107,7 @@ def test_differences_are_drawn_with_their_intervals():
     interval, point, other, _, _ = panels[0].lines
     assert point.get_xdata()[0] == pytest.approx(0.1)  # 0.10, 0.11, 0.09
     assert interval.get_xdata() == pytest.approx([0.1 - 0.0248414, 0.1 + 0.0248414], abs=1e-6)
-    assert interval.get_color() != other.get_color()  # a is told from the first, b is not
+    assert interval.get_color() != other.get_color()  # a is distinct from the first, b is not
 
 
 def test_one_seed_has_a_point_and_no_interval():

@@ -12,7 +12,7 @@ from workbench.detectors import build_detector
 from workbench.detectors.layers.head_score import TwoLayerScore
 from workbench.errors import WorkbenchError
 from workbench.hardeners import ASDN, build_hardener
-from workbench.hardeners.asdn import HeatNet, spread
+from workbench.hardeners.asdn import HeatNet, mask_entropy
 from workbench.hardeners.layers.window_search import hardest_windows
 from workbench.types import HeadLayout, RoIBatch, Score
 
@@ -184,13 +184,13 @@ def test_without_linear_layers_it_has_its_own():
     assert asdn.heat(torch.rand(3, 4, 14, 14)).shape == (3, 14, 14)
 
 
-def test_spread():
+def test_mask_entropy():
     same = torch.zeros(10, 9)
     same[:, :3] = 1
-    assert float(spread(same)) == pytest.approx(0, abs=1e-6)
+    assert float(mask_entropy(same)) == pytest.approx(0, abs=1e-6)
     apart = torch.eye(9).repeat(2, 1)
-    assert float(spread(apart)) == pytest.approx(1)
-    assert torch.isfinite(spread(torch.zeros(3, 9)))
+    assert float(mask_entropy(apart)) == pytest.approx(1)
+    assert torch.isfinite(mask_entropy(torch.zeros(3, 9)))
 
 
 def test_without_a_network_it_says_how_to_get_one(head):

@@ -1,4 +1,4 @@
-"""The doctor for recipes: each known trap is told, and a sound recipe is left in peace."""
+"""The doctor for recipes: each known trap is reported, and a sound recipe is left in peace."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def tiny_data(monkeypatch):
     monkeypatch.setattr(preflight, "load_spec", load)
 
 
-def told(overrides: dict) -> dict[str, tuple[str, str]]:
+def reported(overrides: dict) -> dict[str, tuple[str, str]]:
     """place → (level, what) of all problems but the anchors'."""
     problems = doctor(tiny_recipe(overrides)).problems
     return {p.where: (p.level, p.what) for p in problems if "anchors" not in p.where}
@@ -47,12 +47,12 @@ def test_a_sound_recipe_passes():
 def test_the_learning_rate_of_eight_gpus_on_two_images():
     eight = {"optimizer.kind": "sgd", "schedule": {"kind": "step", "warmup": 100}, "stages.0.lr": 0.02}
     scaled = eight | {"lr_batch_size": 16, "batch_size": 2}
-    assert "stages.0.lr" not in told(scaled)
-    level, what = told(eight | {"lr_batch_size": 2, "batch_size": 2})["stages.0.lr"]
+    assert "stages.0.lr" not in reported(scaled)
+    level, what = reported(eight | {"lr_batch_size": 2, "batch_size": 2})["stages.0.lr"]
     assert level == "warning"
     assert "learning rate 0.02 for 2 images" in what
     assert "8 times the highest usual one" in what
-    assert told(eight | {"lr_batch_size": 1, "batch_size": 2, "stages.0.lr": 0.08})["stages.0.lr"][0] == "error"
+    assert reported(eight | {"lr_batch_size": 1, "batch_size": 2, "stages.0.lr": 0.08})["stages.0.lr"][0] == "error"
 
 
 @pytest.mark.parametrize(
@@ -79,8 +79,8 @@ def test_the_learning_rate_of_eight_gpus_on_two_images():
         ({"processes": 4, "threads": 1000}, "processes", "warning", "4 processes of 1000 threads"),
     ],
 )  # fmt: skip
-def test_traps_are_told(overrides, where, level, what):
-    found = told(overrides)
+def test_traps_are_reported(overrides, where, level, what):
+    found = reported(overrides)
     assert found[where][0] == level
     assert what in found[where][1]
 
@@ -109,7 +109,7 @@ def test_weights_that_are_not_there_are_told_before_the_training(scenes, tmp_pat
     assert "w.pt" in found
 
 
-def test_a_start_that_does_not_fit_is_told(scenes, tmp_path):
+def test_a_start_that_does_not_fit_is_reported(scenes, tmp_path):
     assert any("cannot be the start" in text for text in real(SMALL, start="digit-scenes/faster-rcnn"))
     (tmp_path / "photo.jpg").write_bytes(b"x")
     assert any("photo.jpg is not a readable" in text for text in real(SMALL, start=str(tmp_path / "photo.jpg")))
@@ -161,7 +161,7 @@ def test_anchors_need_not_fit_what_is_not_learned(monkeypatch):
     assert not [p for p in doctor(tiny_recipe()).problems if "anchors" in p.where]
 
 
-def test_images_without_objects_are_told(monkeypatch):
+def test_images_without_objects_are_reported(monkeypatch):
     def target(self, index):
         known = plain(self, index)
         return known if index else {**known, "boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}

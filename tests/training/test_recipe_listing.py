@@ -1,4 +1,4 @@
-"""Recipes as text: loadable YAML, marks that tell where values come from, lists of names."""
+"""Recipes as text: loadable YAML, marks that say where values come from, lists of names."""
 
 from __future__ import annotations
 

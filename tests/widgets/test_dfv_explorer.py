@@ -12,11 +12,11 @@ from PIL import Image
 
 from widgets import DFVExplorer
 from workbench.analysis.deep_vectors import coverage, pair_vectors, some_pairs
-from workbench.analysis.embedding import KINDS, NONE
+from workbench.analysis.embedding import NONE, POINT_KINDS
 from workbench.data import load_data
 from workbench.detectors import build_detector, load_detector
 from workbench.errors import DataError
-from workbench.figures.embedding import ARROWS, CHOSEN, POINTED, ROLES, SPREAD, colour_key
+from workbench.figures.embedding import ARROWS, CHOSEN, POINTED, PSEUDO, ROLES, colour_key
 
 TINY = {"kind": "classifier", "backbone": {"name": "small", "widths": [8, 12], "stem": 8}}
 OCCLUSION = {"occluders": ["cup", "coin"], "random_places": 0, "pair_classes": 3, "pair_images": 3}
@@ -77,13 +77,13 @@ def test_what_is_on_the_map(explorer, models, pairs):
     assert len(trace(explorer, "DV").x) == 0
     assert torch.equal(explorer.differences.vectors, expected.occluded - expected.clean[expected.source])
     assert len(explorer.pseudo.vectors) == 10, "all DVs but the image's own two"
-    np.testing.assert_allclose(trace(explorer, SPREAD).y, explorer.placed.points[:, 1])
+    np.testing.assert_allclose(trace(explorer, PSEUDO).y, explorer.placed.points[:, 1])
 
 
 def test_maps_are_linked(explorer):
     """A vector that is pointed at is marked on both maps, and the DVs of the chosen image are."""
     dvs, dfvs = explorer.differences.points, explorer.embedding.points
-    np.testing.assert_allclose(points(difference(explorer, SPREAD)), dvs[explorer.vectors.source == 0])
+    np.testing.assert_allclose(points(difference(explorer, PSEUDO)), dvs[explorer.vectors.source == 0])
     explorer._on_hover("occluded", 7)
     np.testing.assert_allclose(points(trace(explorer, POINTED)), dfvs[[6 + 7]])
     np.testing.assert_allclose(points(difference(explorer, POINTED)), dvs[[7]])
@@ -94,13 +94,13 @@ def test_maps_are_linked(explorer):
     explorer._on_hover("clean", 2)
     np.testing.assert_allclose(points(trace(explorer, POINTED)), dfvs[[2]])
     assert len(points(difference(explorer, POINTED))) == 0, "no DV belongs to a clean image"
-    explorer._on_hover(SPREAD, 3)
+    explorer._on_hover(PSEUDO, 3)
     np.testing.assert_allclose(points(trace(explorer, POINTED)), explorer.placed.points[[3]])
     np.testing.assert_allclose(points(difference(explorer, POINTED)), dvs[[explorer.pseudo.pair[3]]])
     explorer._on_difference("DV", 9, choose=True)
     assert explorer.image == explorer.vectors.source[9] != 0
-    np.testing.assert_allclose(points(difference(explorer, SPREAD)), dvs[explorer.vectors.source == explorer.image])
-    explorer._on_difference(SPREAD, 1)
+    np.testing.assert_allclose(points(difference(explorer, PSEUDO)), dvs[explorer.vectors.source == explorer.image])
+    explorer._on_difference(PSEUDO, 1)
     own = np.flatnonzero(explorer.vectors.source == explorer.image)
     assert explorer.point == 6 + own[1]
     assert explorer.error == ""
@@ -110,11 +110,11 @@ def test_pseudo_dfvs_move_with_beta(explorer):
     explorer.beta = 0.0
     clean = explorer.embedding.points[explorer.image]
     np.testing.assert_allclose(explorer.placed.points, np.tile(clean, (10, 1)), rtol=1e-5)
-    np.testing.assert_allclose(trace(explorer, SPREAD).x, np.full(10, clean[0]), rtol=1e-5)
+    np.testing.assert_allclose(trace(explorer, PSEUDO).x, np.full(10, clean[0]), rtol=1e-5)
     explorer._controls["beta"].value = 1.5
     expected = explorer.vectors.clean[0] + 1.5 * explorer.vectors.differences[explorer.pseudo.pair]
     assert torch.equal(explorer.pseudo.vectors, expected)
-    assert trace(explorer, SPREAD).x.std() > 0
+    assert trace(explorer, PSEUDO).x.std() > 0
     assert "β = 1.50: of the 10 pseudo-DFVs of this" in explorer._facts.value
     assert explorer.error == ""
 
@@ -136,7 +136,7 @@ def test_another_image(explorer):
     assert not np.array_equal(picture(explorer), before)
     explorer._on_click("occluded", 3)
     assert explorer.image == explorer.vectors.source[3] != 4
-    explorer._on_click(SPREAD, 0)
+    explorer._on_click(PSEUDO, 0)
     assert explorer.image == explorer.vectors.source[3], "those are of this image anyway"
 
 
@@ -149,7 +149,7 @@ def test_colours(explorer):
     assert len(set(trace(explorer, "occluded").marker.color)) == 2
     assert list(trace(explorer, "occluded").marker.color) != first
     explorer.colour = "kind"
-    assert [text in explorer._key.value for text in KINDS] == [True] * 4
+    assert [text in explorer._key.value for text in POINT_KINDS] == [True] * 4
     assert len(set(trace(explorer, "occluded").marker.color)) == 1
     assert set(difference(explorer, "DV").marker.line.color) == {colour_key(explorer.differences, "kind")["DV"]}
 
@@ -175,7 +175,7 @@ def test_what_is_pointed_at(explorer, decoder, monkeypatch):
     assert torch.equal(seen[-1][0], clean)
     torch.testing.assert_close(seen[-1][1], explorer.vectors.occluded[7])
     explorer.beta = 2.0
-    explorer._on_hover(SPREAD, 3)
+    explorer._on_hover(PSEUDO, 3)
     assert explorer.point == -4
     torch.testing.assert_close(seen[-1][1], explorer.pseudo.vectors[3])
     assert "pseudo-DFV" in explorer._words.value

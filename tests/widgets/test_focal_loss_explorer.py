@@ -88,7 +88,7 @@ def test_alpha_weighs_objects_against_background(explorer):
     objects = explorer.shares.loc["objects", "of all loss"]
     explorer.alpha = 0.75
     assert explorer.shares.loc["objects", "of all loss"] > objects
-    of_objects, of_background = (np.array(line(explorer, f"focal loss, {kind}", 1).y) for kind in home.KINDS)
+    of_objects, of_background = (np.array(line(explorer, f"focal loss, {kind}", 1).y) for kind in home.WINDOW_KINDS)
     assert of_objects / of_background == pytest.approx(3)
 
 

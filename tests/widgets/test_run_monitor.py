@@ -205,7 +205,7 @@ def test_closing_ends_the_thread_and_leaves_the_run(make_run, monitor_of):
     monitor.close()
     monitor._thread.join(5)
     assert not monitor._thread.is_alive()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("monitor ")]
+    assert monitor._thread.name not in {thread.name for thread in threading.enumerate()}
     assert run.alive
 
 

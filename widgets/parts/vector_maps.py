@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.analysis.deep_vectors import PairVectors, PseudoVectors, pair_vectors, tightness
-from workbench.analysis.embedding import KINDS, Embedding, Placed, embed, embed_differences
+from workbench.analysis.embedding import POINT_KINDS, Embedding, Placed, embed, embed_differences
 from workbench.data.pairs import PairSet
 from workbench.detectors.classifier import Classifier
 
@@ -47,7 +47,7 @@ class VectorMaps:
         """In HTML: what the pseudo-DFVs of an image are taken for, and what they lie nearest to."""
         label = self.vectors.clean_labels[image]
         said = self.classifier.logits_of(pseudo.vectors).argmax(dim=1).cpu().numpy() + 1
-        near = self.embedding.kinds[placed.nearest] != KINDS.index("clean")
+        near = self.embedding.kinds[placed.nearest] != POINT_KINDS.index("clean")
         own = self.embedding.labels[placed.nearest] == label
         name = html.escape(self.vectors.classes[label - 1])
         return (

@@ -211,9 +211,11 @@ def spread(maps: Tensor) -> Tensor:
 def spread_table(detector: Detector, data: Dataset, indices: Iterable[int] | None = None) -> pd.DataFrame:
     """Spread of the attention and score for the true class of every object at its true box, one row each.
 
-    indices: positions of the images in `data`; None: all. Columns: image, object, label, occlusion (NaN where
-    unknown), score, spread. Crowds and difficult objects are left out. For comparing detectors: the mean of the
-    difference in `spread` between two tables.
+    Columns: image, object, label, occlusion (NaN where unknown), score, spread. Crowds and difficult objects are left
+    out. For comparing detectors: the mean of the difference in `spread` between two tables.
+
+    Args:
+        indices: positions of the images in `data`; None: all.
     """
     rows: list[dict[str, float]] = []
     for index in range(len(data)) if indices is None else indices:
@@ -237,7 +239,11 @@ def spread_table(detector: Detector, data: Dataset, indices: Iterable[int] | Non
 def cell_importance(head: Score, features: Tensor, labels: Tensor) -> Tensor:
     """How far the logit of each RoI's class falls when one cell is zeroed in all channels, [R, h, w].
 
-    What attention stands for, measured: one pass of the head per cell. features: [R, C, h, w]; labels: [R], 0..K.
+    What attention stands for, measured: one pass of the head per cell.
+
+    Args:
+        features: [R, C, h, w].
+        labels: [R], 0..K.
     """
     with torch.no_grad():
         own = head(features).gather(1, labels[:, None])[:, 0]

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -82,7 +83,8 @@ class PseudoVectors:
 def pairs_of(data: PairSet | Dataset) -> PairSet:
     """The pairs of a data set: its I_op, or else its occluded images with the clean ones that they are made from.
 
-    Raises DataError if it has none.
+    Raises:
+        DataError: it has none.
     """
     if isinstance(data, PairSet):
         return data
@@ -91,7 +93,7 @@ def pairs_of(data: PairSet | Dataset) -> PairSet:
     if isinstance(data, OccludedImages):
         hidden = np.flatnonzero(data.numbers > 0)
         rows, place = np.unique(data.rows[hidden], return_inverse=True)
-        options = {"patterns": data.patterns, "classes": data.classes}
+        options: dict[str, Any] = {"patterns": data.patterns, "classes": data.classes}
         clean = OccludedImages(data.clean, rows, np.zeros_like(rows), **options)
         occluded = OccludedImages(data.clean, data.rows[hidden], data.numbers[hidden], **options)
         if len(hidden):
@@ -104,7 +106,10 @@ def pairs_of(data: PairSet | Dataset) -> PairSet:
 def some_pairs(pairs: PairSet, *, images: int | None = None, patterns: tuple[int, ...] | None = None) -> PairSet:
     """Fewer pairs: of the first `images` clean images of each class, and under these patterns (numbers from 1 on).
 
-    The paper's Fig. 2 has 4 classes of 10 images under 3 patterns. Raises DataError if none are left.
+    The paper's Fig. 2 has 4 classes of 10 images under 3 patterns.
+
+    Raises:
+        DataError: none are left.
     """
     keep = np.ones(len(pairs), bool)
     if patterns is not None:
@@ -144,7 +149,9 @@ def pseudo_vectors(
     In AR each clean face of a person is paired with each occluded one of that person: the DV of another clean face
     added to this one would be nearly the occluded face itself.
 
-    bases: rows of the clean images; None: all. each: how many of every image, drawn at random; None: with all DVs.
+    Args:
+        bases: rows of the clean images; None: all.
+        each: how many of every image, drawn at random; None: with all DVs.
     """
     rng = np.random.default_rng(seed)
     chosen = []
@@ -164,7 +171,10 @@ def tightness(vectors: PairVectors, *, metric: str = "euclidean") -> pd.DataFram
     Rows: DVs, and for contrast occluded DFVs. Columns: `pattern` and `class`, silhouettes in -1..1 (0: no groups at
     all; NaN where there is one group only), and `same_pattern`, `same_class` and `neither`: the mean cosine of two
     vectors of different images that share only the pattern, only the class, or neither. An occluded image that is in
-    several pairs counts once, its DVs each. metric: of the silhouette.
+    several pairs counts once, its DVs each.
+
+    Args:
+        metric: of the silhouette.
     """
     once, rows = vectors.chosen(vectors.distinct), {}
     if len(once.hidden) < len(vectors.hidden):  # of images of their own, not made from the clean ones

@@ -1,6 +1,6 @@
 """DFVs, DVs and pseudo-DFVs on a plane by t-SNE (Cen et al. 2021, Figs. 2, 3 and S1).
 
-t-SNE has no place for a vector that it was not given. A new vector is laid at the mean of its nearest embedded DFVs,
+t-SNE has no place for a vector that it was not given. A new vector is put at the mean of its nearest embedded DFVs,
 weighted by 1 / distance²: exactly onto one that it equals, never outside of them. So the map stays fixed while beta
 moves, for any beta, at the cost that a pseudo-DFV unlike all embedded ones is drawn amid them all the same; how far
 it really is, `Placed.distance` says.
@@ -22,7 +22,7 @@ from torch import Tensor
 from workbench.analysis.deep_vectors import PairVectors, nearest, pseudo_vectors
 from workbench.errors import DataError
 
-KINDS = ("clean", "occluded", "pseudo-DFV", "DV")
+POINT_KINDS = ("clean", "occluded", "pseudo-DFV", "DV")
 NONE = -1  #: in place of a row that there is not
 
 
@@ -32,7 +32,7 @@ class Embedding:
 
     points: np.ndarray  #: [N, 2] float32
     vectors: Tensor  #: [N, d] float32, what was embedded
-    kinds: np.ndarray  #: [N] int64, positions in `KINDS`
+    kinds: np.ndarray  #: [N] int64, positions in `POINT_KINDS`
     labels: np.ndarray  #: [N] int64, 1..K; of a DV, the class of its image
     patterns: np.ndarray  #: [N] int64, from 1 on; 0 for clean DFVs
     base: np.ndarray  #: [N] int64, row of the clean image; of a pseudo-DFV, of the one that was added to
@@ -45,10 +45,14 @@ class Embedding:
         return len(self.points)
 
     def rows(self, kind: str) -> np.ndarray:
-        """Rows [n] of one kind. Raises DataError if it does not exist."""
-        if kind not in KINDS:
-            raise DataError(f"kind {kind!r} does not exist; there are {', '.join(KINDS)}")
-        return np.flatnonzero(self.kinds == KINDS.index(kind))
+        """Rows [n] of one kind.
+
+        Raises:
+            DataError: it does not exist.
+        """
+        if kind not in POINT_KINDS:
+            raise DataError(f"kind {kind!r} does not exist; there are {', '.join(POINT_KINDS)}")
+        return np.flatnonzero(self.kinds == POINT_KINDS.index(kind))
 
 
 class Placed(NamedTuple):
@@ -62,9 +66,11 @@ class Placed(NamedTuple):
 def tsne(vectors: Tensor, *, perplexity: float = 30.0, seed: int = 0) -> np.ndarray:
     """Vectors [N, d] on a plane [N, 2], the same for the same seed.
 
-    perplexity: about how many neighbours count; lowered to (N - 1) / 3.
+    Args:
+        perplexity: about how many neighbours count; lowered to (N - 1) / 3.
 
-    Raises DataError for fewer than four vectors, or if all are the same.
+    Raises:
+        DataError: fewer than four vectors, or all the same.
     """
     if len(vectors) < 4:
         raise DataError(f"t-SNE got {len(vectors)} vectors; expected at least 4, so take more pairs")
@@ -128,7 +134,7 @@ def embed_differences(vectors: PairVectors, *, perplexity: float = 30.0, seed: i
     return Embedding(
         points=points,
         vectors=vectors.differences,
-        kinds=np.full(len(vectors.differences), KINDS.index("DV")),
+        kinds=np.full(len(vectors.differences), POINT_KINDS.index("DV")),
         labels=vectors.clean_labels[vectors.source],
         patterns=vectors.patterns,
         base=vectors.source,
@@ -140,7 +146,7 @@ def embed_differences(vectors: PairVectors, *, perplexity: float = 30.0, seed: i
 
 def place(embedding: Embedding, vectors: Tensor, *, neighbours: int = 5) -> Placed:
     """Where vectors [Q, d] that were not embedded lie among its DFVs; see the module. DVs do not attract them."""
-    dfvs = np.flatnonzero(embedding.kinds != KINDS.index("DV"))
+    dfvs = np.flatnonzero(embedding.kinds != POINT_KINDS.index("DV"))
     distance, index = (found.numpy() for found in nearest(vectors, embedding.vectors[dfvs], neighbours))
     there = distance == 0
     weights = np.where(there.any(axis=1, keepdims=True), there, 1 / np.maximum(distance, 1e-12) ** 2)

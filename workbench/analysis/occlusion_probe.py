@@ -29,7 +29,7 @@ SAME = 0.5  # IoU from which two boxes are the same object
 
 
 @dataclass(frozen=True)
-class Occluder:
+class PlacedOccluder:
     """What lies over the image."""
 
     box: tuple[float, float, float, float]  #: xyxy pixels
@@ -64,9 +64,12 @@ class Thing:
 class OcclusionProbe:
     """Asks `detectors` (name → detector) about one image uint8 [3, H, W] under an occluder.
 
-    `objects` are the target's objects and then the clean detections of at least `min_score` that match none of
-    those before. classes: names of the target's labels 1..K, where they are not the first detector's. Detectors that
-    need proposals get them by selective search, anew for every picture: 0.05 s for 112 pixels, 1 s for 500.
+    `objects` are the target's objects and then the clean detections of at least `min_score` that match none of those
+    before. Detectors that need proposals get them by selective search, anew for every picture: 0.05 s for 112 pixels,
+    1 s for 500.
+
+    Args:
+        classes: names of the target's labels 1..K, where they are not the first detector's.
     """
 
     def __init__(
@@ -86,7 +89,7 @@ class OcclusionProbe:
         self.objects = list(self._find_objects(min_score))
         self._before: dict[tuple[str, int], float | None] = {}
 
-    def answer(self, occluder: Occluder, chosen: int | None) -> tuple[dict[str, Any], Tensor]:
+    def answer(self, occluder: PlacedOccluder, chosen: int | None) -> tuple[dict[str, Any], Tensor]:
         """What every detector says, as plain values for JSON, and the occluded image uint8 [3, H, W].
 
         Keys: `hidden` (0..1 or None) of the chosen object, `hidden_of` ("object", "visible pixels" or "box"; see
@@ -104,13 +107,19 @@ class OcclusionProbe:
         thing = None if chosen is None else asdict(self.objects[chosen])
         return {"object": thing, **shares, "detectors": answers}, occluded
 
-    def response_steps(self, occluder: Occluder, chosen: int, stride: int) -> Iterator[dict[str, OcclusionResponse]]:
+    def response_steps(
+        self, occluder: PlacedOccluder, chosen: int, stride: int
+    ) -> Iterator[dict[str, OcclusionResponse]]:
         """Response maps of the chosen object as they grow, coarse ones first; the detectors take turns.
 
         Detectors that do not know the object's class have no map. See `analysis.occlusion_response`.
         """
         thing, maps = self.objects[chosen], {}
-        options = {"occluder_size": occluder.size, "texture": occluder.texture, "outline": occluder.outline}
+        options: dict[str, Any] = {
+            "occluder_size": occluder.size,
+            "texture": occluder.texture,
+            "outline": occluder.outline,
+        }
         options |= {"stride": stride, "coarse_first": True, "batch_size": BATCH}
         growing = {
             name: response_steps(self.detectors[name], self.image, thing.tensor, label, **options)

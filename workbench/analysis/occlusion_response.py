@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -76,7 +77,9 @@ def response_steps(
 ) -> Iterator[OcclusionResponse]:
     """The map of `occlusion_response` as it grows: one value per batch, positions near the object first.
 
-    coarse_first: every fourth row and column of the whole map comes before every second, and these before the rest.
+    Args:
+        coarse_first: every fourth row and column of the whole map comes before every second, and these before the
+            rest.
     """
     size = (occluder_size, occluder_size) if isinstance(occluder_size, int) else tuple(occluder_size)
     _check(image, size, stride, label, len(detector.classes))
@@ -112,14 +115,27 @@ def occlusion_response(
     """The score of one object for an occluder at every position (occlusion sensitivity, Zeiler & Fergus
     2014).
 
-    image: uint8 [3, H, W]. box: [4], xyxy pixels of the object; label: its class, 1..K. occluder_size: side,
-    or (height, width), in pixels; stride: pixels between positions, which is also the side of a cell of the
-    map; texture and outline: as for `paste`. Each position costs one pass of the detector over the image;
-    `batch_size` of them run at once. generator: a new patch of the texture at each position; None: always the
-    same. progress: called with the share done, 0..1. Raises DataError for impossible sizes, strides and
-    labels.
+    Each position costs one pass of the detector over the image; `batch_size` of them run at once.
+
+    Args:
+        image: uint8 [3, H, W].
+        box: [4], xyxy pixels of the object.
+        label: its class, 1..K.
+        occluder_size: side, or (height, width), in pixels.
+        stride: pixels between positions, which is also the side of a cell of the map.
+        texture, outline: as for `paste`.
+        generator: a new patch of the texture at each position; None: always the same.
+        progress: called with the share done, 0..1.
+
+    Raises:
+        DataError: impossible sizes, strides and labels.
     """
-    options = {"occluder_size": occluder_size, "stride": stride, "texture": texture, "outline": outline}
+    options: dict[str, Any] = {
+        "occluder_size": occluder_size,
+        "stride": stride,
+        "texture": texture,
+        "outline": outline,
+    }
     steps = response_steps(detector, image, box, label, **options, batch_size=batch_size, generator=generator)
     for response in steps:
         if progress is not None:

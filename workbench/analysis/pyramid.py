@@ -35,7 +35,7 @@ from workbench.types import Target, learnable
 
 MATCHED, BEST_ONLY, MISSED, LEFT_OUT = "matched", "best only", "missed", "left out"
 #: What anchors can make of an object, and what it means.
-KINDS = {
+MATCH_KINDS = {
     MATCHED: "has anchors at or above the positive threshold",
     BEST_ONLY: "is matched by its best anchor only, which is below the threshold",
     MISSED: "has no anchor",
@@ -72,7 +72,7 @@ class AnchorMatch:
     objects: Tensor  #: [A] int64, the object that it is matched to or overlaps most; -1 where there is none
     best_iou: Tensor  #: [N] of each object with any anchor; NaN where it is left out
     best_level: Tensor  #: [N] int64, where that anchor is; -1 where it is left out
-    kinds: tuple[str, ...]  #: N of `KINDS`
+    kinds: tuple[str, ...]  #: N of `MATCH_KINDS`
     positive_iou: float
     negative_iou: float
 

@@ -68,7 +68,11 @@ class CocoFile:
 
     @classmethod
     def open(cls, path: str | PathLike[str]) -> CocoFile:
-        """Read a file. Raises DataError naming it if it cannot be read or is no COCO file of objects."""
+        """Read a file.
+
+        Raises:
+            DataError: the file cannot be read, or is no COCO file of objects; it is named.
+        """
         place = user_path(path, DataError)
         try:
             content = json.loads(place.read_bytes().decode("utf-8-sig"), parse_constant=_no_number)
@@ -99,7 +103,11 @@ class CocoFile:
         return [self._entries["annotation"][identity] for identity in self._of_image.get(image, {})]
 
     def add_image(self, file_name: str, *, height: int, width: int, id: Id | None = None, **more: Any) -> Id:
-        """A new image of so many pixels; its id, a free one unless it is given. Raises DataError."""
+        """A new image of so many pixels; its id, a free one unless it is given.
+
+        Raises:
+            DataError: the id is taken.
+        """
         return self._add("image", id, {"file_name": file_name, "height": height, "width": width, **more})
 
     def add_category(self, name: str, *, id: Id | None = None, **more: Any) -> Id:
@@ -268,13 +276,13 @@ class CocoFile:
 
     def _measured(self, entry: dict[str, Any]) -> dict[str, Any]:
         """An annotation with the `bbox` and `area` of its segmentation, where it has none of its own."""
-        image = self._entry("image", entry.get("image_id"))
+        image = self._entry("image", entry["image_id"])
         where = f"{self._name}: an annotation of image {entry['image_id']}"
-        size = image.get("height"), image.get("width")
+        height, width = image.get("height"), image.get("width")
         if entry.get("segmentation") is not None:
-            if not all(isinstance(side, int) for side in size):
+            if not isinstance(height, int) or not isinstance(width, int):
                 raise DataError(f"{where} has a segmentation, but the image has no height and width")
-            box, area = _extent(where, entry["segmentation"], size)
+            box, area = _extent(where, entry["segmentation"], (height, width))
             return {**entry, "bbox": entry.get("bbox", box), "area": entry.get("area", area)}
         if "area" not in entry and entry.get("bbox") is not None:
             _check_box(where, entry["bbox"])

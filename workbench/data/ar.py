@@ -28,7 +28,7 @@ from workbench.types import Target
 NAME = re.compile(r"([mw])-?(\d{1,3})-(\d{1,2})", re.IGNORECASE)
 SPLITS = ("train", "test")
 #: `pattern` of the numbers of an image within its session; 0 = not occluded.
-KINDS = {8: 1, 9: 2, 10: 2, 11: 3, 12: 4, 13: 4}
+PATTERN_NUMBERS = {8: 1, 9: 2, 10: 2, 11: 3, 12: 4, 13: 4}
 COLUMNS = {
     "clean": (0,), "sunglasses_neutral": (1,), "sunglasses": (1, 2), "scarf_neutral": (3,), "scarf": (3, 4),
     "occluded": (1, 2, 3, 4),
@@ -39,15 +39,17 @@ class _Face(NamedTuple):
     path: Path
     subject: str
     session: int  #: 1 or 2
-    kind: int  #: see `KINDS`
+    pattern: int  #: see `PATTERN_NUMBERS`
 
 
 @DATASETS.register("ar")
 class ArFaces(Photographs):
     """Faces of AR at 112 x 112 pixels.
 
-    training_set: "C" trains on faces that are not occluded, "F" also on the occluded ones of the pairs.
-    pair_subjects: how many of each sex. seed: which ones.
+    Args:
+        training_set: "C" trains on faces that are not occluded, "F" also on the occluded ones of the pairs.
+        pair_subjects: how many of each sex.
+        seed: which ones.
     """
 
     takes_occlusion_plan = False
@@ -74,9 +76,9 @@ class ArFaces(Photographs):
         paired = _draw(subjects, pair_subjects, seed)
         if split == "train":
             also = paired if training_set == "F" else set()
-            chosen = [f for f in faces if f.session == 1 and (not f.kind or f.subject in also)]
+            chosen = [f for f in faces if f.session == 1 and (not f.pattern or f.subject in also)]
         else:
-            chosen = [f for f in faces if f.kind and (f.session == 2 or f.subject not in paired)]
+            chosen = [f for f in faces if f.pattern and (f.session == 2 or f.subject not in paired)]
         self._take(split, subjects, chosen, size)
         if split == "train":
             self.pairs = _pairs([f for f in faces if f.session == 1 and f.subject in paired], subjects, size)
@@ -84,13 +86,13 @@ class ArFaces(Photographs):
     def _take(self, split: str, subjects: list[str], faces: list[_Face], size: int) -> None:
         labels = [subjects.index(face.subject) + 1 for face in faces]
         super().__init__("ar", split, subjects, [face.path for face in faces], labels, size=size)
-        self.kinds = np.array([face.kind for face in faces], dtype=np.int64)
+        self.pattern_numbers = np.array([face.pattern for face in faces], dtype=np.int64)
 
     def target(self, index: int) -> Target:
         index = self._position(index)
         return whole_image_target(
-            image_id=index, size=self.size(index), label=int(self.labels[index]), pattern=int(self.kinds[index]),
-            hidden=float("nan") if self.kinds[index] else 0.0,
+            image_id=index, size=self.size(index), label=int(self.labels[index]),
+            pattern=int(self.pattern_numbers[index]), hidden=float("nan") if self.pattern_numbers[index] else 0.0,
         )  # fmt: skip
 
 
@@ -101,10 +103,10 @@ def _of(split: str, subjects: list[str], faces: list[_Face], size: int) -> ArFac
 
 
 def _pairs(faces: list[_Face], subjects: list[str], size: int) -> PairSet:
-    clean, hidden = ([f for f in faces if bool(f.kind) is occluded] for occluded in (False, True))
+    clean, hidden = ([f for f in faces if bool(f.pattern) is occluded] for occluded in (False, True))
     index = [(i, j) for i, one in enumerate(clean) for j, two in enumerate(hidden) if one.subject == two.subject]
-    sides = [_of("pairs", subjects, side, size) for side in (clean, hidden)]
-    return PairSet(*sides, np.array(index, dtype=np.int64).reshape(-1, 2))
+    plain, occluded = (_of("pairs", subjects, side, size) for side in (clean, hidden))
+    return PairSet(plain, occluded, np.array(index, dtype=np.int64).reshape(-1, 2))
 
 
 def _read(folder: Path) -> list[_Face]:
@@ -114,7 +116,7 @@ def _read(folder: Path) -> list[_Face]:
         if match and path.is_file() and 1 <= int(match[3]) <= 26:
             session, number = divmod(int(match[3]) - 1, 13)
             subject = f"{match[1].lower()}-{int(match[2]):03d}"
-            faces.append(_Face(path, subject, session + 1, KINDS.get(number + 1, 0)))
+            faces.append(_Face(path, subject, session + 1, PATTERN_NUMBERS.get(number + 1, 0)))
     if not faces:
         raise DataError(f"{folder}: no faces named like m-001-08.bmp or w-001-08.bmp were found; expected AR's files")
     return faces

@@ -35,7 +35,11 @@ def image_folder(
     per_class: int | None = None,
     seed: int = 0,
 ) -> Photographs:
-    """`root/split/class/image.jpg`. per_class: only so many images of each class, by a shuffle with `seed`."""
+    """`root/split/class/image.jpg`.
+
+    Args:
+        per_class: only so many images of each class, by a shuffle with `seed`.
+    """
     folder = existing_folder(root, "image-folder")
     classes, paths, labels = _folder_of_classes(path_inside(folder, split), folder, split)
     whole = Photographs("image-folder", split, classes, paths, labels, size=size, resize=resize)
@@ -66,7 +70,8 @@ def caltech101(
 ) -> Photographs:
     """Caltech-101 without the background class: `root/caltech101/101_ObjectCategories/class/image_0001.jpg`.
 
-    train_per_class: None takes all images, also those of the test split, as for the paper's decoder.
+    Args:
+        train_per_class: None takes all images, also those of the test split, as for the paper's decoder.
     """
     folder = existing_folder(root, "caltech101")
     _split(split, ("train", "test"), "caltech101")
@@ -78,7 +83,7 @@ def caltech101(
     labels = np.array(found.y, dtype=np.int64) + 1
     if split == "test" and train_per_class is None:
         raise DataError("train_per_class is null, which leaves no images to test; give a number")
-    skip, number = (0, train_per_class) if split == "train" else (train_per_class, test_per_class)
+    skip, number = (0, train_per_class) if split == "train" else (train_per_class or 0, test_per_class)
     whole = Photographs("caltech101", split, found.categories, paths, labels, size=size)
     return whole.chosen(draw_per_class(labels, number, seed, skip=skip))
 

@@ -119,7 +119,7 @@ class Coco(Dataset):
         if not self._given:
             del target["occlusion"]
             later["occlusion"] = partial(self._estimate, index)
-        return LazyTarget(target, later)
+        return LazyTarget(target, later)  # type: ignore[return-value]  # to its readers an ordinary dict
 
     def _read(self) -> Table:
         """The content of the file; of a large one from the user's cache, if it is there."""

@@ -103,8 +103,11 @@ class Dataset(torch.utils.data.Dataset):
     def export_coco(self, path: str | PathLike[str] | None = None, *, masks: bool = True) -> dict[str, Any]:
         """The annotations as COCO JSON (a dict), also written to `path` if one is given.
 
-        Keys beyond COCO's: `occlusion` (0..1, or None where unknown) and `difficult` of each annotation.
-        masks: False leaves the segmentations out. The file appears whole or not at all.
+        Keys beyond COCO's: `occlusion` (0..1, or None where unknown) and `difficult` of each annotation. The file
+        appears whole or not at all.
+
+        Args:
+            masks: False leaves the segmentations out.
         """
         from workbench.data.export import coco_dict  # which needs this class
         from workbench.files import write_json

@@ -51,12 +51,17 @@ _CARD_LAYOUTS = (
 class DigitScenes(Dataset):
     """Scenes made on demand, each from (seed, split, index) alone, in any order.
 
-    size: height and width in pixels, 64 or more. length: number of scenes. family: one of `FAMILIES`.
-    occlusion_rate: share of the objects that get an occluder, 0..1; None for the split's own.
-    occluders: which of `OCCLUDERS` occur: patches of brick, grass or gravel; other objects; strips.
-    aim: "strong" lets the occluders of `parts` prefer the strong digit; `parts_hidden` measures the outcome.
-    cache: keep scenes once made, as far as they fit into 512 MiB.
-    Raises DataError for any other value.
+    Args:
+        size: height and width in pixels, 64 or more.
+        length: number of scenes.
+        family: one of `FAMILIES`.
+        occlusion_rate: share of the objects that get an occluder, 0..1; None for the split's own.
+        occluders: which of `OCCLUDERS` occur: patches of brick, grass or gravel; other objects; strips.
+        aim: "strong" lets the occluders of `parts` prefer the strong digit; `parts_hidden` measures the outcome.
+        cache: keep scenes once made, as far as they fit into 512 MiB.
+
+    Raises:
+        DataError: any other value.
     """
 
     mirrors = False

@@ -26,7 +26,9 @@ GROUNDS = ("plain", "photograph")
 class Digits(LabelledImages):
     """The digits of a split, each made from (seed, split, index) alone.
 
-    ground: "plain", an even colour with a little grain; or "photograph". seed: of sizes, places and colours.
+    Args:
+        ground: "plain", an even colour with a little grain; or "photograph".
+        seed: of sizes, places and colours.
     """
 
     mirrors = False

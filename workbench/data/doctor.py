@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from workbench.data.doctor_images import check_labelled_images
 from workbench.data.reading.boxes import SLACK, look_like_fractions, look_like_xywh
 from workbench.data.reading.lazy_target import at_hand
 from workbench.data.reading.picture_problems import picture_problems, size_problems
-from workbench.data.reading.problems import Problem, Report
+from workbench.data.reading.problems import Level, Problem, Report
 from workbench.errors import DataError
 from workbench.types import Target
 
@@ -29,10 +30,13 @@ __all__ = ["Problem", "Report", "check_anchors", "check_data"]
 def check_data(data: Dataset, *, images: bool = True, limit: int | None = None) -> Report:
     """Look for what is wrong in a data set.
 
-    images: decode every image, too, which takes most of the time. limit: look at the first so many images only.
     Finds what the annotation files' reader found (unknown categories, duplicate ids, mixed-up formats, boxes
-    outside); unreadable or truncated images, sizes other than annotated, boxes that are empty, outside or not
-    finite, labels outside 1..K, duplicate image ids, images without objects. Raises nothing for bad data.
+    outside); unreadable or truncated images, sizes other than annotated, boxes that are empty, outside or not finite,
+    labels outside 1..K, duplicate image ids, images without objects. Raises nothing for bad data.
+
+    Args:
+        images: decode every image, too, which takes most of the time.
+        limit: look at the first so many images only.
     """
     if data.columns is not None:
         return check_labelled_images(data, images=images, limit=limit)
@@ -55,7 +59,7 @@ def check_data(data: Dataset, *, images: bool = True, limit: int | None = None) 
         boxes = target["boxes"].numpy().reshape(-1, 4).astype(float)
         all_boxes.append(boxes)
         all_sizes.append(size)
-        problems += _target_problems(target, boxes, size, len(data.classes), lambda at=index: data.where(at))
+        problems += _target_problems(target, boxes, size, len(data.classes), partial(data.where, index))
         if images:
             problems += _image_problems(data, index)
     problems += _id_problems(ids, data) + _empty_problems(empty, number, data)
@@ -70,10 +74,13 @@ def check_anchors(
 ) -> list[Problem]:
     """Whether anchors fit the objects.
 
-    boxes: [N, 4] and anchors: [A, 4], both xyxy pixels of the image as the detector sees it (after resizing); to
-    compare shapes alone, centre both at the origin. An object is missed if no anchor reaches IoU `threshold`.
-    Gives a warning if more than 10 % are missed, an error if more than 10 % do not even reach `lowest`: those
-    objects are learned as background, or from one poor anchor each.
+    An object is missed if no anchor reaches IoU `threshold`. Gives a warning if more than 10 % are missed, an error
+    if more than 10 % do not even reach `lowest`: those objects are learned as background, or from one poor anchor
+    each.
+
+    Args:
+        boxes: [N, 4], xyxy pixels of the image as the detector sees it (after resizing).
+        anchors: [A, 4], likewise; to compare shapes alone, centre both at the origin.
     """
     if len(boxes) == 0:
         return []
@@ -81,7 +88,8 @@ def check_anchors(
     if len(anchors) == 0:
         return [Problem("error", where, "there are no anchors", fix)]
     best = torch.cat([box_iou(part.float(), anchors.float()).amax(1) for part in boxes.split(1024)])
-    for level, limit in (("error", lowest), ("warning", threshold)):
+    limits: tuple[tuple[Level, float], ...] = (("error", lowest), ("warning", threshold))
+    for level, limit in limits:
         missed = best < limit
         if missed.float().mean() > 0.1:
             sides = (boxes[missed, 2:] - boxes[missed, :2]).prod(1).clamp(min=0).sqrt()

@@ -17,8 +17,11 @@ LEAST = 2  #: images that a class needs to learn anything from
 def check_labelled_images(data: Dataset, *, images: bool = True, limit: int | None = None) -> Report:
     """What is wrong with images of one class each.
 
-    images: decode the clean ones, too, at most `limit` of them, evenly spread. Finds unreadable images, classes
-    without or with hardly any images, labels outside 1..K. Raises nothing for bad data.
+    Finds unreadable images, classes without or with hardly any images, labels outside 1..K. Raises nothing for bad
+    data.
+
+    Args:
+        images: decode the clean ones, too, at most `limit` of them, evenly spread.
     """
     if len(data) == 0:
         return Report(str(data), [Problem("error", str(data), "there are no images", "Check root and split.")])
@@ -33,7 +36,7 @@ def check_labelled_images(data: Dataset, *, images: bool = True, limit: int | No
         if target["pattern"] == 0:
             clean.append(index)
     problems += _class_problems(data, labels)
-    for index in _spread(clean, limit) if images else ():
+    for index in _evenly_spaced(clean, limit) if images else ():
         problems += _image_problems(data, index)
     return Report(str(data), problems)
 
@@ -80,6 +83,6 @@ def _identity(data: Dataset, index: int) -> object:
     return data.image(index).numpy().tobytes() if path is None else path.resolve()
 
 
-def _spread(indices: list[int], limit: int | None) -> list[int]:
+def _evenly_spaced(indices: list[int], limit: int | None) -> list[int]:
     number = len(indices) if limit is None else min(limit, len(indices))
     return [indices[round(i * (len(indices) - 1) / max(1, number - 1))] for i in range(number)]

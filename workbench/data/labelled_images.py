@@ -33,7 +33,11 @@ def whole_image_target(
     source: int | None = None,
     hidden: float = 0.0,
 ) -> Target:
-    """The target of an image of one class; see the module. hidden: share of the image's pixels."""
+    """The target of an image of one class; see the module.
+
+    Args:
+        hidden: share of the image's pixels.
+    """
     height, width = size
     target = make_target(
         image_id=image_id,
@@ -68,9 +72,12 @@ class LabelledImages(Dataset):
 class Photographs(LabelledImages):
     """Image files of one class each, all shown at `size` x `size` pixels.
 
-    paths: [N] files. labels: [N] in 1..K. boxes: [N, 4] xyxy pixels of the files to crop to first. resize: "squash"
-    resizes to the square directly (the paper on Caltech-101), "crop" resizes the short side to 8/7 of the size and
-    takes the middle (256 and 224 pixels: the paper on ILSVRC2012).
+    Args:
+        paths: [N] files.
+        labels: [N] in 1..K.
+        boxes: [N, 4] xyxy pixels of the files to crop to first.
+        resize: "squash" resizes to the square directly (the paper on Caltech-101), "crop" resizes the short side to
+            8/7 of the size and takes the middle (256 and 224 pixels: the paper on ILSVRC2012).
     """
 
     def __init__(
@@ -144,7 +151,8 @@ def _cropped(image: Tensor, box: np.ndarray, path: Path) -> Tensor:
 def draw_per_class(labels: np.ndarray, number: int | None, seed: int, *, skip: int = 0) -> np.ndarray:
     """Rows [n], ascending, of at most `number` images of each class, after `skip` others of a seeded shuffle.
 
-    number: None takes all that are left.
+    Args:
+        number: None takes all that are left.
     """
     rows = []
     for label in np.unique(labels):

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -26,7 +27,7 @@ from torchvision import tv_tensors
 
 from workbench.data.dataset import Dataset
 from workbench.data.drawing.cut_outs import Occluder, load_occluders
-from workbench.data.drawing.patterns import CENTRE, RATIOS, Pattern, columns_of, lay, make_patterns
+from workbench.data.drawing.patterns import CENTRE, RATIOS, Pattern, columns_of, make_patterns, paste_pattern
 from workbench.data.labelled_images import LabelledImages, draw_per_class, whole_image_target
 from workbench.errors import DataError, did_you_mean
 from workbench.types import Target
@@ -39,8 +40,10 @@ PAIR_PATTERNS = ("full", "10C", "20C")
 class OccludedImages(Dataset):
     """Images of a clean data set, some of them under a pattern.
 
-    rows: [N] which clean image. numbers: [N] 0 = as it is, k = under `patterns[k - 1]`. classes: those of the labels;
-    None: the clean data set's.
+    Args:
+        rows: [N] which clean image.
+        numbers: [N] 0 = as it is, k = under `patterns[k - 1]`.
+        classes: those of the labels; None: the clean data set's.
     """
 
     def __init__(
@@ -77,11 +80,11 @@ class OccludedImages(Dataset):
         row, number = int(self.rows[index]), int(self.numbers[index])
         if self._latest[0] != row:  # an image is followed by itself under all patterns
             self._latest = row, self.clean.image(row)
-        image = self._latest[1]
-        return tv_tensors.Image(lay(image, self.patterns[number - 1])[0] if number else image.clone())
+        image: Any = self._latest[1]
+        return tv_tensors.Image(paste_pattern(image, self.patterns[number - 1])[0] if number else image.clone())
 
     def full_image(self, index: int) -> tv_tensors.Image:
-        """Of a clean image all of its file; a pattern is laid on what `image` shows of it."""
+        """Of a clean image all of its file; a pattern is pasted on what `image` shows of it."""
         index = self._position(index)
         return self.image(index) if self.numbers[index] else self.clean.full_image(int(self.rows[index]))
 
@@ -175,14 +178,18 @@ class OcclusionPlan:
         self.left_out, self.left_out_choice = left_out, left_out_choice
         self.pair_classes, self.pair_images, self.seed = pair_classes, pair_images, seed
         self.no_pairs = set(no_pairs)
-        how = {"ratios": ratios, "random_places": random_places, "seed": pattern_seed}
+        how: dict[str, Any] = {"ratios": ratios, "random_places": random_places, "seed": pattern_seed}
         own = load_occluders(occluders)
         self.patterns = self.test_patterns = make_patterns(own, **how)
         if test_occluders is not None:  # others, in places of their own
             self.test_patterns = make_patterns(load_occluders(test_occluders), first=len(own), **how)
 
     def divided(self, classes: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The classes of the task, and those left out. Raises DataError."""
+        """The classes of the task, and those left out.
+
+        Raises:
+            DataError: a class to leave out does not exist, or there are fewer.
+        """
         if isinstance(self.left_out, int):
             if not 0 <= self.left_out < len(classes):
                 raise DataError(f"occlusion.left_out is {self.left_out} of {len(classes)} classes; expected fewer")
@@ -198,7 +205,11 @@ class OcclusionPlan:
         return tuple(n for n in classes if n not in out), tuple(n for n in classes if n in out)
 
     def pairs(self, clean: LabelledImages) -> PairSet:
-        """I_op from the clean training images of all classes. Raises DataError."""
+        """I_op from the clean training images of all classes.
+
+        Raises:
+            DataError: `no_pairs` names no class, or there are too few classes or patterns to draw from.
+        """
         task, out = self.divided(clean.classes)
         for name in self.no_pairs - set(clean.classes):
             close = did_you_mean(name, list(clean.classes))
@@ -251,7 +262,7 @@ def test_data(clean: LabelledImages, plan: OcclusionPlan) -> OccludedImages:
     return OccludedImages(clean, rows, numbers, plan.test_patterns, classes=task)
 
 
-test_data.__test__ = False  # pytest takes every test_* for a test
+test_data.__test__ = False  # type: ignore[attr-defined]  # pytest takes every test_* for a test
 
 
 def _rows_of(clean: LabelledImages, classes: Sequence[str]) -> np.ndarray:

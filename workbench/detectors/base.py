@@ -40,7 +40,7 @@ class Detector(nn.Module):
     as given. `hardener` acts in `losses` only.
 
     What a kind can do stands on its class, and is asked there by recipes, doctor, command line and notebooks. What
-    only some can do beyond it are the protocols of this module; `asked` tells what a detector lacks.
+    only some can do beyond it are the protocols of this module; `asked` says what a detector lacks.
     """
 
     kind: ClassVar[str] = ""  #: its name in recipes
@@ -48,7 +48,7 @@ class Detector(nn.Module):
     hardens: ClassVar[str | None] = None  #: what hardeners may act on: "maps" of RoIs, or "vectors"; None: nothing
     gives_detections: ClassVar[bool] = True
     gives_masks: ClassVar[bool] = False
-    needs_start: ClassVar[bool] = False  #: whether it must begin from a trained detector
+    needs_start: ClassVar[bool] = False  #: whether it must start from a trained detector
 
     classes: tuple[str, ...]  #: names of labels 1..K
     hardener: nn.Module | None  #: acts in `losses`
@@ -138,7 +138,7 @@ class HasAnchors(Protocol):
 
 @runtime_checkable
 class HasDifferences(Protocol):
-    """A detector with deep feature vectors, so that those of pairs can be told apart."""
+    """A detector with deep feature vectors, so that those of pairs can be distinguished."""
 
     def differences(self, pairs: PairSet) -> Tensor:
         """What occlusion adds to the features of pairs of images [M, C, h, w], in evaluation mode, no gradients."""

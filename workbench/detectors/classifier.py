@@ -190,7 +190,7 @@ class Classifier(Detector):
 
     def _vectors(self, batch: Tensor, *, remember: bool) -> Tensor:
         """[N, 3, size, size] → [N, d]."""
-        if self._parts is None or not remember:
+        if self._parts is None or self.cache is None or not remember:
             vectors = self.network(batch)
         else:
             frozen, rest = self._parts

@@ -9,6 +9,7 @@ losses can be had in evaluation mode as well.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -107,7 +108,7 @@ def build_rpn(
     options: dict | None,
 ) -> RegionProposalNetwork:
     """The region proposal network on all levels of a trunk; see `FasterRCNN.build`. Raises RecipeError."""
-    fixed = {"channels": trunk.channels, "aspect_ratios": tuple(aspect_ratios)}
+    fixed: dict[str, Any] = {"channels": trunk.channels, "aspect_ratios": tuple(aspect_ratios)}
     checked = check_options("detector.rpn", RegionProposalNetwork, options or {}, given=(*fixed, "anchor_sizes"))
     return RegionProposalNetwork(anchor_sizes=_anchors(anchor_sizes, trunk), **fixed, **checked)
 
@@ -117,7 +118,7 @@ def _anchors(given: Sequence[Sequence[float]] | None, trunk: Trunk) -> tuple:
     levels = len(trunk.strides) + trunk.extra_levels
     if given is None and trunk.name == "small":
         given = [(4.0 * stride, 6.0 * stride) for stride in ((4, 8, 16) if levels == 1 else trunk.strides)]
-        given = [sum(given, ())] if levels == 1 else given
+        given = [[size for sizes in given for size in sizes]] if levels == 1 else given
     elif given is None:
         given = [(8.0 * 4 * 2**i,) for i in range(levels)] if levels > 1 else [(32, 64, 128, 256, 512)]
     if len(given) != levels:

@@ -1,4 +1,4 @@
-"""Where saved detectors lie. Apart from `load`, so that a misspelt name is told before torch is imported."""
+"""Where saved detectors lie. Apart from `load`, so that a misspelt name is reported before torch is imported."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ the paper's branch shares conv5 with the box branch; here it always has convolut
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -50,7 +50,7 @@ class MaskRCNN(FasterRCNN):
 
     @classmethod
     @with_options_of(FasterRCNN.build)
-    def build(cls, classes: Sequence[str], *, mask: dict | None = None, **options: object) -> MaskRCNN:
+    def build(cls, classes: Sequence[str], *, mask: dict | None = None, **options: Any) -> MaskRCNN:
         """A Mask R-CNN from plain values, as a recipe gives them; the other options are those of `FasterRCNN.build`.
 
         Args:

@@ -31,7 +31,7 @@ class ProposalNetwork(Proposing, Detector):
         backbone: images → list of maps, fine to coarse.
         rpn: proposes boxes on all maps.
         transform: resizes, normalises and batches the images.
-        classes: names of labels 1..K, which it does not tell apart.
+        classes: names of labels 1..K, which it does not distinguish.
     """
 
     gives_detections = False

@@ -111,8 +111,8 @@ class RCNN(HoldsBranches[ImageBranch], Detector):
                 detections.boxes = resize_boxes(detections.boxes, seen, size)
             for branch in self.roi_heads.branches:
                 branch.extend(found, features, boxes, sizes)
-            for branch in self.branches:
-                branch.extend(found, batch, features, sizes)
+            for of_image in self.branches:
+                of_image.extend(found, batch, features, sizes)
         return found
 
     def score_boxes(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> list[Tensor]:

@@ -9,6 +9,7 @@ Hardeners need RoIs, and here there are none.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -149,7 +150,12 @@ class RetinaNet(HoldsBranches[ImageBranch], Detector):
         Raises:
             RecipeError: options that do not exist or do not fit together.
         """
-        values = {"normaliser": normaliser, "box_loss": box_loss, "p6_from": p6_from, "exact_anchors": exact_anchors}
+        values: dict[str, Any] = {
+            "normaliser": normaliser,
+            "box_loss": box_loss,
+            "p6_from": p6_from,
+            "exact_anchors": exact_anchors,
+        }
         values |= {"background_logit": background_logit, "head_norm": head_norm, "max_detections": max_detections}
         said = with_form(form, values | {"min_size": min_size, "max_size": max_size})
         trunk = {"name": "resnet50"} | (backbone or {})
@@ -163,7 +169,7 @@ class RetinaNet(HoldsBranches[ImageBranch], Detector):
                 "<= the second <= 1"
             )
         logits, per_place = len(classes) + int(said["background_logit"]), anchors.num_anchors_per_location()[0]
-        keep = {"score_threshold": score_threshold, "candidates": candidates, "nms_iou": nms_iou}
+        keep: dict[str, Any] = {"score_threshold": score_threshold, "candidates": candidates, "nms_iou": nms_iou}
         detector = cls(
             pyramid,
             Subnets(width, per_place, logits, prior=prior, norm=said["head_norm"]),
@@ -292,12 +298,13 @@ class RetinaNet(HoldsBranches[ImageBranch], Detector):
     @torch.no_grad()
     def _mine(self, logits: list[Tensor], deltas: Tensor, anchors: Tensor, assigned: Assignment) -> Tensor:
         """The labels [B, A], -1 where `mining` leaves an anchor out."""
+        mining: Any = self.mining
         logits, kept = torch.cat(logits, dim=1), torch.full_like(assigned.labels, -1)
         for row, label in enumerate(assigned.labels):
             each = anchor_losses(logits[row], self._columns(label), self.loss)
             objects = torch.where(label > 0)[0]
             goals = assigned.goals(torch.full_like(objects, row), objects)
             each[objects] += self.box_loss(CODER, deltas[row, objects], anchors[objects], goals)
-            rows = self.mining(anchors, label, each)
+            rows = mining(anchors, label, each)
             kept[row, rows] = label[rows]
         return kept

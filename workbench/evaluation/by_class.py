@@ -27,9 +27,14 @@ def difference_by_class(
 ) -> pd.DataFrame:
     """How much better `b` is than `a` in each class, by a paired bootstrap over images.
 
-    measure: COCO's "AP" or "AP50", or VOC's AP of 2007 (11 points) or 2012 (area). One row per class: n objects, a,
-    b, difference (b - a) and its 95 % interval low, high; NaN for classes without objects. Raises DataError for
-    another measure, and for results on different images.
+    One row per class: n objects, a, b, difference (b - a) and its 95 % interval low, high; NaN for classes without
+    objects.
+
+    Args:
+        measure: COCO's "AP" or "AP50", or VOC's AP of 2007 (11 points) or 2012 (area).
+
+    Raises:
+        DataError: another measure, or results on different images.
     """
     check_comparable(a, b)
     if measure not in MEASURES:

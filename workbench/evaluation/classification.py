@@ -199,7 +199,10 @@ def _finite(value: float) -> float | None:
 def accuracy_difference(a: ImageResult, b: ImageResult, *, seed: int | np.random.Generator = 0) -> pd.DataFrame:
     """How much better `b` is than `a`, by a paired bootstrap: both see the same resampled clean images.
 
-    One row per figure: a, b, difference (b - a) and its 95 % interval low, high. Raises DataError for other images.
+    One row per figure: a, b, difference (b - a) and its 95 % interval low, high.
+
+    Raises:
+        DataError: the results are on different images.
     """
     differ = [n for n in ("data", "split", "classes", "measure", "columns") if getattr(a, n) != getattr(b, n)]
     if not a.sees_images_of(b):

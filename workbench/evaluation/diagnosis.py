@@ -26,7 +26,7 @@ from workbench.evaluation.counting.matching import IGNORED, RIGHT, WRONG
 from workbench.evaluation.counting.tables import Found, Objects, box_iou
 from workbench.evaluation.voc import VocMatches, voc_ap
 
-KINDS = ("localisation", "similar", "other", "background")
+ERROR_KINDS = ("localisation", "similar", "other", "background")
 NEAR = 0.1  #: IoU from which a detection has to do with an object
 SAME = 0.5  #: IoU from which two detectors' boxes are the same error
 
@@ -76,32 +76,38 @@ class Diagnosis:
         """How many of the top false positives are of each kind, by class."""
         table = self.top(number)
         counts = pd.crosstab(table["class"], table["kind"])
-        return counts.reindex(index=list(self.classes), columns=list(KINDS), fill_value=0)
+        return counts.reindex(index=list(self.classes), columns=list(ERROR_KINDS), fill_value=0)
 
     def kinds_by_rank(self, ranks: Iterable[int] | None = None) -> pd.DataFrame:
         """Share of each kind among the best false positives of each class up to a rank, all classes together.
 
-        ranks: None takes 1, 2, 4 … up to the longest list. A class with fewer gives all that it has.
+        A class with fewer gives all that it has.
+
+        Args:
+            ranks: None takes 1, 2, 4 … up to the longest list.
         """
         table = self.false_positives
         if ranks is None:
             longest = int(table["rank"].max()) if len(table) else 1
             ranks = [*(2**power for power in range(longest.bit_length()) if 2**power < longest), longest]
         shares = {rank: table.loc[table["rank"] <= rank, "kind"].value_counts(normalize=True) for rank in ranks}
-        out = pd.DataFrame.from_dict(shares, orient="index").reindex(columns=list(KINDS))
+        out = pd.DataFrame.from_dict(shares, orient="index").reindex(columns=list(ERROR_KINDS))
         return out.fillna(0.0).rename_axis("rank") if len(table) else out.rename_axis("rank")
 
     def cost(self, year: int = 2007) -> pd.DataFrame:
         """AP by class and mean, and how much higher it would be without the false positives of each kind.
 
-        year: of VOC's rules for AP. A kind may cost little by itself where another one remains.
+        A kind may cost little by itself where another one remains.
+
+        Args:
+            year: of VOC's rules for AP.
         """
         kind = np.full(len(self.found), "", dtype=object)
         kind[self.false_positives["detection"]] = self.false_positives["kind"]
         kind = kind[self.matches.order]
         ap = _with_mean(voc_ap(self.matches, year)[0])
         columns = {"AP": ap}
-        for name in KINDS:
+        for name in ERROR_KINDS:
             status = np.where(kind == name, IGNORED, self.matches.status)
             columns[name] = _with_mean(voc_ap(replace(self.matches, status=status), year)[0]) - ap
         return pd.DataFrame(columns, index=pd.Index([*self.classes, "mean"], name="class"))
@@ -123,8 +129,11 @@ def diagnose(
 ) -> Diagnosis:
     """Name the kind of each error; `Result.diagnosis` is the short way here.
 
-    similar: groups of similar classes by name; None: VOC's, as far as there are classes of these names. Raises
-    DataError for a name that is none of `classes`.
+    Args:
+        similar: groups of similar classes by name; None: VOC's, as far as there are classes of these names.
+
+    Raises:
+        DataError: a name that is none of `classes`.
     """
     alike = _alike(classes, similar)
     wrong = np.flatnonzero(matches.status == WRONG)
@@ -138,7 +147,7 @@ def diagnose(
         "image": found.images[detections],
         "class": names[labels],
         "score": found.scores[detections],
-        "kind": np.array(KINDS, dtype=object)[kind],
+        "kind": np.array(ERROR_KINDS, dtype=object)[kind],
         "duplicate": overlap >= SAME,
         "rank": pd.Series(labels).groupby(labels).cumcount().to_numpy() + 1,
         "overlap": overlap,
@@ -154,8 +163,13 @@ def diagnose(
 def only_in(a: Diagnosis, b: Diagnosis, number: int | None = None) -> pd.DataFrame:
     """Top false positives of `a` that are not among those of `b` (Fig. 6).
 
-    Two are the same error if they are of one class and image and overlap by IoU 0.5 or more. number: of each class,
-    as in `Diagnosis.top`. Raises DataError if the two are about different data.
+    Two are the same error if they are of one class and image and overlap by IoU 0.5 or more.
+
+    Args:
+        number: of each class, as in `Diagnosis.top`.
+
+    Raises:
+        DataError: the two are about different data.
     """
     check_same_objects(a, b)
     ours, theirs = a.top(number), b.top(number)
@@ -197,8 +211,8 @@ def _alike(classes: tuple[str, ...], similar: Iterable[Collection[str]] | None) 
 def _explain(
     objects: Objects, found: Found, detections: np.ndarray, alike: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Kind (place in KINDS), object (-1: none) and IoU with it, [F] each, of the false positives `detections`."""
-    kind = np.full(len(detections), len(KINDS) - 1)
+    """Kind (place in ERROR_KINDS), object (-1: none), IoU with it, [F] each, of the false positives `detections`."""
+    kind = np.full(len(detections), len(ERROR_KINDS) - 1)
     nearest, iou = np.full(len(detections), -1), np.zeros(len(detections))
     for rows, theirs in _by_image(found.images[detections], objects.images):
         ious = box_iou(found.boxes[detections[rows]], objects.boxes[theirs])

@@ -12,7 +12,11 @@ from workbench.evaluation.result import Result
 
 
 def load_result(path: str | os.PathLike[str]) -> Result | ImageResult:
-    """What `save` of a result wrote, of objects or of whole images. Raises DataError."""
+    """What `save` of a result wrote, of objects or of whole images.
+
+    Raises:
+        DataError: the file cannot be read, or is no result.
+    """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:

@@ -79,7 +79,11 @@ def match_voc(objects: Objects, found: Found, num_classes: int, *, threshold: fl
 def voc_ap(matches: VocMatches, year: int = 2007, weights: np.ndarray | None = None) -> np.ndarray:
     """AP [B, K] by the rules of a year of VOC; NaN for classes without objects.
 
-    weights: how often each image counts, [B, I]; None: once, B = 1. Raises DataError for a year without a VOC.
+    Args:
+        weights: how often each image counts, [B, I]; None: once, B = 1.
+
+    Raises:
+        DataError: a year without a VOC.
     """
     if year not in YEARS:
         raise DataError(f"there is no VOC {year}; choose 2007 (11 points) or 2012 (area), or a year between")

@@ -1,4 +1,4 @@
-"""What the adversaries of A-Fast-RCNN do to an object, laid over its patch, and what that does to its classes.
+"""What the adversaries of A-Fast-RCNN do to an object, drawn over its patch, and what that does to its classes.
 
 `hardest_windows_of_objects` is Fig. 3 of Wang et al. 2017: (a) the windows that the search finds and (b) what ASDN
 makes of them. The others show one object: every window of the search, ASDN's heat map with masks sampled from it,
@@ -33,7 +33,10 @@ def search_map(
 ) -> Figure:
     """The exhaustive search: the object, every window, the cells they cover, and the worst window (Fig. 3a).
 
-    classes: names of labels 1..K. side: inches of a panel. dpi: pixels per inch.
+    Args:
+        classes: names of labels 1..K.
+        side: inches of a panel.
+        dpi: pixels per inch.
     """
     sheet = Sheet.blank(1, 4, side, dpi, above=2, labels=GAP)
     patch, search = sheet.sized(seen.patch), seen.search
@@ -94,7 +97,10 @@ def rotated_blocks(seen: RoIAdversary, *, side: float = 1.5, dpi: int = 150) -> 
 def class_scores(seen: RoIAdversary, classes: Sequence[str] | None = None, *, width: float = 7.0) -> Figure:
     """The probabilities of the true class, of background and of the strongest rival, before and after each player.
 
-    A dot for each sampled mask shows its score of the true class; the bars are means. width: inches.
+    A dot for each sampled mask shows its score of the true class; the bars are means.
+
+    Args:
+        width: inches.
     """
     answers, label = seen.answers, seen.label
     means = {name: rows.mean(dim=0) for name, rows in answers.items()}
@@ -141,9 +147,12 @@ def hardest_windows_of_objects(
 ) -> Figure:
     """Fig. 3: the worst window of several objects, and beneath it ASDN's heat map and a mask sampled from it.
 
-    objects: as `roi_adversary` gives them; a mapping names the columns, as for one object at several checkpoints,
-    else the names of their classes do. marked: a column whose name is printed in bold. Without ASDN only the search
-    is shown.
+    Without ASDN only the search is shown.
+
+    Args:
+        objects: as `roi_adversary` gives them; a mapping names the columns, as for one object at several checkpoints,
+            else the names of their classes do.
+        marked: a column whose name is printed in bold.
     """
     if not objects:
         raise DataError("there is no object to draw")

@@ -84,7 +84,9 @@ def adversary_health(
 def angle_histogram(metrics: pd.DataFrame, *, height: int = 220) -> go.Figure | None:
     """How far ASTN turned over the last logged steps; None where nothing is known of angles.
 
-    metrics: as `Run.metrics()` gives them. height: pixels.
+    Args:
+        metrics: as `Run.metrics()` gives them.
+        height: pixels.
     """
     train = rows_of(metrics, "train")
     known = train.dropna(subset=ANGLES) if set(ANGLES) <= set(train) else train[:0]
@@ -103,8 +105,10 @@ def angle_histogram(metrics: pd.DataFrame, *, height: int = 220) -> go.Figure | 
 def hardener_warnings(metrics: pd.DataFrame, recipe: Recipe) -> list[str]:
     """What is wrong with the hardener over the last logged steps of the present stage; empty if nothing is.
 
-    metrics: as `Run.metrics()` gives them. It says nothing before a stage has logged 5 times, nor of a stage that
-    the hardener sits out.
+    It says nothing before a stage has logged 5 times, nor of a stage that the hardener sits out.
+
+    Args:
+        metrics: as `Run.metrics()` gives them.
     """
     train = rows_of(metrics, "train")
     if "stage" not in train or train.empty:

@@ -1,7 +1,7 @@
 """Attention on the patch it belongs to: channels and inversions, four strategies, detectors and checkpoints.
 
 These are Figs. 1, 2, 5 and 6 of Huang et al. 2019 ("Improving Object Detection with Inverted Attention"). A map of
-7 × 7 cells is interpolated linearly and laid over the object's box at 224 × 224. Where we depart: their colours run
+7 × 7 cells is interpolated linearly and drawn over the object's box at 224 × 224. Where we depart: their colours run
 over the range of each map, so that even a map without any attention glows somewhere; ours run from 0 (and below:
 what speaks against the class) to the map's highest value. Their rainbow is replaced by colours that rise in
 brightness, for every kind of eye and for print.
@@ -27,9 +27,12 @@ def attention_on_patch(
 ) -> Figure:
     """Overall attention and that of the most sensitive channels, one row each (Fig. 1).
 
-    rows: name → attention (of one or of several detectors), or an inversion, whose row shows the patch through what
-    it keeps (overall: of the average channel). classes: names of labels 1..K. side: inches of a panel.
-    dpi: pixels per inch.
+    Args:
+        rows: name → attention (of one or of several detectors), or an inversion, whose row shows the patch through
+            what it keeps (overall: of the average channel).
+        classes: names of labels 1..K.
+        side: inches of a panel.
+        dpi: pixels per inch.
     """
     if not rows:
         raise DataError("there is no attention to draw")
@@ -58,7 +61,8 @@ def four_strategies(
 ) -> Figure:
     """What each inversion strategy keeps of one region, and the score before → after (Fig. 6).
 
-    inverted: strategy → inversion, as `workbench.analysis.attention.inversions` gives them.
+    Args:
+        inverted: strategy → inversion, as `workbench.analysis.attention.inversions` gives them.
     """
     if not inverted:
         raise DataError("there is no inversion to draw")
@@ -81,7 +85,9 @@ def attention_over_training(
 ) -> Figure:
     """How the attention on one object changes as training goes on, one row per run (Fig. 5).
 
-    runs: name → step → attention; a step that a run does not have stays empty. marked: a step to print in bold.
+    Args:
+        runs: name → step → attention; a step that a run does not have stays empty.
+        marked: a step to print in bold.
     """
     steps = sorted({step for row in runs.values() for step in row})
     rows = {name: [row.get(step) for step in steps] for name, row in runs.items()}

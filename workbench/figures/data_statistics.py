@@ -16,8 +16,10 @@ def statistics_figure(
 ) -> Figure:
     """Objects per class, and a histogram of their hidden fractions.
 
-    counts: class → objects, in the order of the labels. occlusion: hidden fractions 0..1, NaN where unknown.
-    width: inches.
+    Args:
+        counts: class → objects, in the order of the labels.
+        occlusion: hidden fractions 0..1, NaN where unknown.
+        width: inches.
     """
     figure, axes = new_figure(1, 2, (width, 2.4))
     left, right = axes[0]

@@ -54,7 +54,11 @@ def detections_figure(
     min_score: float = 0.5,
     side: float = 4.5,
 ) -> Figure:
-    """One image [3, H, W] with what was found in it; true boxes are dashed. side: inches."""
+    """One image [3, H, W] with what was found in it; true boxes are dashed.
+
+    Args:
+        side: inches.
+    """
     figure, axes = image_axes(1, 1, image.shape[-2:], side, titles=0)
     _panel(axes[0, 0], image, detections, classes, target, min_score)
     return figure
@@ -69,8 +73,12 @@ def scene_grid(
     titles: Sequence[str] | None = None,
     side: float = 2.6,
 ) -> Figure:
-    """Images of a data set with their objects, `columns` in a row. titles: one per scene. side: inches
-    each."""
+    """Images of a data set with their objects, `columns` in a row.
+
+    Args:
+        titles: one per scene.
+        side: inches each.
+    """
     if not len(scenes):
         raise DataError("there is no scene to draw")
     columns = min(columns, len(scenes))

@@ -26,7 +26,11 @@ MEASURES = {"accuracy_clean": "clean images", "accuracy_occluded": "occluded ima
 def beta_means(results: pd.DataFrame, measure: str) -> pd.DataFrame:
     """A row for each alpha and beta: `mean`, and the half width `half` of its 95 % interval (0 with one seed).
 
-    results: a row for each run, with columns alpha, beta and `measure`. Raises DataError if one is missing.
+    Args:
+        results: a row for each run, with columns alpha, beta and `measure`.
+
+    Raises:
+        DataError: one is missing.
     """
     if missing := {"alpha", "beta", measure} - set(results.columns):
         raise DataError(f"results has no {sorted(missing)}; expected a row per run with alpha, beta and {measure}")
@@ -39,8 +43,10 @@ def beta_means(results: pd.DataFrame, measure: str) -> pd.DataFrame:
 def beta_figure(results: pd.DataFrame, *, measures: Mapping[str, str] = MEASURES, width: float = 8.0) -> Figure:
     """Accuracy against beta, a line for each alpha and a panel for each measure (Fig. 6).
 
-    results: a row for each run, with columns alpha, beta and the measures, 0..1. measures: column → title.
-    width: inches.
+    Args:
+        results: a row for each run, with columns alpha, beta and the measures, 0..1.
+        measures: column → title.
+        width: inches.
     """
     figure, axes = new_figure(1, len(measures), (width, 0.42 * width))
     for panel, (measure, title) in zip(axes[0], measures.items(), strict=True):
@@ -61,8 +67,13 @@ def reconstructions_figure(rows: Mapping[str, Sequence[Tensor | None]], columns:
                            *, side: float = 1.1) -> Figure:  # fmt: skip
     """Pictures side by side: a row for each image, such as clean, occluded, decoded DFV, decoded pseudo-DFV.
 
-    rows: name → pictures, uint8 or float (0..1) [3, H, W]; None: no picture. columns: what they are. side: inches.
-    Raises DataError if a row has another number of pictures than there are columns.
+    Args:
+        rows: name → pictures, uint8 or float (0..1) [3, H, W]; None: no picture.
+        columns: what they are.
+        side: inches.
+
+    Raises:
+        DataError: a row has another number of pictures than there are columns.
     """
     for name, pictures in rows.items():
         if len(pictures) != len(columns):

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from workbench.data import Dataset
 from workbench.errors import DataError
-from workbench.evaluation.diagnosis import KINDS, Diagnosis
+from workbench.evaluation.diagnosis import ERROR_KINDS, Diagnosis
 from workbench.figures.drawing.canvas import draw_box, image_axes, new_figure, show_image
 from workbench.figures.drawing.colours import ON_WHITE, colour
 from workbench.figures.evaluation import _plain
@@ -30,8 +30,10 @@ PANEL = 192  #: pixels of a picture of the grid
 def change_by_class(table: pd.DataFrame, *, a: str = "a", b: str = "b", measure: str = "AP") -> Figure:
     """Change of each class with its 95 % interval, the largest gain first (Fig. 5).
 
-    table: as `workbench.evaluation.difference_by_class` gives it. Bars whose interval holds 0 are grey. `a` and `b`
-    are the names to show, `measure` what was compared.
+    Bars whose interval holds 0 are grey. `a` and `b` are the names to show, `measure` what was compared.
+
+    Args:
+        table: as `workbench.evaluation.difference_by_class` gives it.
     """
     table = table.dropna(subset=["difference"]).sort_values("difference", ascending=False)
     if not len(table):
@@ -55,15 +57,17 @@ def change_by_class(table: pd.DataFrame, *, a: str = "a", b: str = "b", measure:
 def kinds_of_errors(diagnoses: Mapping[str, Diagnosis], *, year: int = 2007) -> Figure:
     """Left: how many of each detector's top false positives are of each kind. Right: what each kind costs in AP.
 
-    diagnoses: name to show → `Result.diagnosis()`. year: of VOC's rules for AP.
+    Args:
+        diagnoses: name to show → `Result.diagnosis()`.
+        year: of VOC's rules for AP.
     """
     if not diagnoses:
         raise DataError("no diagnoses to show; give a mapping from names to them")
     figure, panels = new_figure(1, 2, (9.0, 1.6 + 0.42 * len(diagnoses)))
     left, right = panels[0]
     places, starts = np.arange(len(diagnoses)), np.zeros(len(diagnoses))
-    costs = pd.DataFrame({name: one.cost(year).loc["mean", list(KINDS)] for name, one in diagnoses.items()})
-    for index, kind in enumerate(KINDS):
+    costs = pd.DataFrame({name: one.cost(year).loc["mean", list(ERROR_KINDS)] for name, one in diagnoses.items()})
+    for index, kind in enumerate(ERROR_KINDS):
         counts = np.array([one.kinds()[kind].sum() for one in diagnoses.values()], dtype=float)
         left.barh(places, counts, 0.7, left=starts, color=ON_WHITE[index], label=kind)
         for place, start, count in zip(places, starts, counts, strict=True):
@@ -71,7 +75,7 @@ def kinds_of_errors(diagnoses: Mapping[str, Diagnosis], *, year: int = 2007) -> 
                 text = f"{count:.0f}"
                 left.text(start + count / 2, place, text, ha="center", va="center", color="white", fontsize="small")
         starts += counts
-        height = 0.8 / len(KINDS)
+        height = 0.8 / len(ERROR_KINDS)
         right.barh(places + (index - 1.5) * height, costs.loc[kind], height, color=ON_WHITE[index])
     left.set_xlabel("top false positives (as many per class as it has objects)", fontsize="small")
     right.set_xlabel(f"AP (VOC {year}) gained without them", fontsize="small")
@@ -81,7 +85,9 @@ def kinds_of_errors(diagnoses: Mapping[str, Diagnosis], *, year: int = 2007) -> 
         axes.invert_yaxis()
         axes.grid(axis="x", color="0.9")
         _dress(axes)
-    figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=len(KINDS), frameon=False)
+    figure.legend(
+        *left.get_legend_handles_labels(), loc="outside upper center", ncols=len(ERROR_KINDS), frameon=False
+    )
     return figure
 
 
@@ -111,8 +117,9 @@ def missed_grid(
 ) -> Figure:
     """The first missed objects of a table, each cut out of its image: the object dashed, and the nearest detection.
 
-    table: rows of `diagnosis.objects_found`, as `missed` and `missed_only_in` give them; the rest is as in
-    `false_positives_grid`.
+    Args:
+        table: rows of `diagnosis.objects_found`, as `missed` and `missed_only_in` give them; the rest is as in
+            `false_positives_grid`.
     """
     cards = []
     for _, row in table.head(number).iterrows():

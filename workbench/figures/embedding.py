@@ -13,14 +13,14 @@ from html import escape
 import numpy as np
 import plotly.graph_objects as go
 
-from workbench.analysis.embedding import KINDS, Embedding
+from workbench.analysis.embedding import POINT_KINDS, Embedding
 from workbench.errors import DataError
 from workbench.figures.drawing.colours import CLEAR, FAINT, INK, palette
 from workbench.figures.training import page_layout
 
 COLOUR_BY = ("class", "pattern", "kind")
-ARROWS, SPREAD, CHOSEN, POINTED = "DVs as arrows", "pseudo-DFVs of the image", "chosen image", "pointed at"
-ROLES = (*KINDS, ARROWS, SPREAD, CHOSEN, POINTED)
+ARROWS, PSEUDO, CHOSEN, POINTED = "DVs as arrows", "pseudo-DFVs of the image", "chosen image", "pointed at"
+ROLES = (*POINT_KINDS, ARROWS, PSEUDO, CHOSEN, POINTED)
 FORMS = {"clean": "circle", "occluded": "diamond", "pseudo-DFV": "circle-open", "DV": "x-thin"}
 SIZES = {"clean": 10, "occluded": 7, "pseudo-DFV": 5, "DV": 6}  #: pixels
 STILL = FAINT  #: colour of clean DFVs where patterns are coloured: they have none
@@ -32,7 +32,7 @@ def embedding_figure(
     *,
     colour_by: str = "class",
     arrows: np.ndarray | None = None,
-    spread: np.ndarray | None = None,
+    pseudo: np.ndarray | None = None,
     chosen: int | None = None,
     pointed: np.ndarray | None = None,
     key: bool = True,
@@ -44,18 +44,18 @@ def embedding_figure(
         embedding: what is drawn.
         colour_by: one of `COLOUR_BY`.
         arrows: rows [n] of occluded DFVs to which an arrow is drawn from the clean one; None: none.
-        spread: points [Q, 2] to draw above all others.
+        pseudo: points [Q, 2] to draw above all others.
         chosen: row of the clean image that they belong to.
         pointed: points [Q, 2] that get a ring.
         key: whether the colours are explained beside the map.
         height: pixels.
     """
     figure = go.Figure()
-    highlights = {"arrows": arrows, "spread": spread, "chosen": chosen, "pointed": pointed}
+    highlights = {"arrows": arrows, "pseudo": pseudo, "chosen": chosen, "pointed": pointed}
     for name, trace in map_traces(embedding, colour_by, **highlights).items():
         figure.add_trace(trace.update(name=name))
     for kind in np.unique(embedding.kinds):
-        figure.add_trace(_form_key(KINDS[kind]))
+        figure.add_trace(_form_key(POINT_KINDS[kind]))
     if key:
         for name, colour in colour_key(embedding, colour_by).items():
             marker = {"color": colour, "size": 10, "symbol": "square"}
@@ -75,17 +75,17 @@ def map_traces(
     colour_by: str = "class",
     *,
     arrows: np.ndarray | None = None,
-    spread: np.ndarray | None = None,
+    pseudo: np.ndarray | None = None,
     chosen: int | None = None,
     pointed: np.ndarray | None = None,
 ) -> dict[str, go.Scatter]:
     """A trace for each of `ROLES`; arguments as for `embedding_figure`."""
     colours = point_colours(embedding, colour_by)
-    traces = {kind: _points(embedding, kind, colours) for kind in KINDS}
+    traces = {kind: _points(embedding, kind, colours) for kind in POINT_KINDS}
     traces[ARROWS] = _arrows(embedding, arrows)
-    points = np.zeros((0, 2)) if spread is None else spread
+    points = np.zeros((0, 2)) if pseudo is None else pseudo
     ring = {"color": HIGHLIGHT, "size": 6, "symbol": "circle", "line": {"color": EDGE, "width": 0.8}}
-    traces[SPREAD] = _marks(points, ring, hover="none")  # no words, but it can be pointed at
+    traces[PSEUDO] = _marks(points, ring, hover="none")  # no words, but it can be pointed at
     own = np.zeros(0, int) if chosen is None else np.flatnonzero((embedding.kinds == 0) & (embedding.base == chosen))
     star = {"color": HIGHLIGHT, "size": 17, "symbol": "star", "line": {"color": EDGE, "width": 1}}
     traces[CHOSEN] = _marks(embedding.points[own], star)
@@ -97,11 +97,16 @@ def map_traces(
 def colour_key(embedding: Embedding, colour_by: str) -> dict[str, str]:
     """Names and colours of the classes, patterns or kinds that are on the map, by ascending number.
 
-    A name that was there before gets a count, as "cup (2)". Raises DataError for another colour_by.
+    A name that was there before gets a count, as "cup (2)".
+
+    Raises:
+        DataError: another colour_by.
     """
     if colour_by == "kind":
         there = np.unique(embedding.kinds)
-        return {KINDS[kind]: colour for kind, colour in zip(there, palette(len(KINDS))[there], strict=True)}
+        return {
+            POINT_KINDS[kind]: colour for kind, colour in zip(there, palette(len(POINT_KINDS))[there], strict=True)
+        }
     if colour_by not in COLOUR_BY:
         raise DataError(f"colour_by {colour_by!r} does not exist; there are {', '.join(COLOUR_BY)}")
     numbers = embedding.labels if colour_by == "class" else embedding.patterns
@@ -124,7 +129,7 @@ def point_colours(embedding: Embedding, colour_by: str) -> np.ndarray:
 
 def describe(embedding: Embedding, row: int) -> str:
     """A vector in words, such as "occluded 3, cup 20 % centre"."""
-    kind, pattern = KINDS[embedding.kinds[row]], embedding.patterns[row]
+    kind, pattern = POINT_KINDS[embedding.kinds[row]], embedding.patterns[row]
     text = f"{kind} {embedding.classes[embedding.labels[row] - 1]}"
     return text + (f", {_name(embedding.pattern_names, pattern, 'pattern')}" if pattern else "")
 
@@ -173,10 +178,11 @@ def _form_key(kind: str) -> go.Scatter:
 def arrow_ends(embedding: Embedding, rows: np.ndarray | None) -> list[tuple[np.ndarray, np.ndarray]]:
     """From where to where, [2] each, the arrows of these rows [n] of occluded DFVs go; None: no rows.
 
-    Raises DataError for rows of other kinds.
+    Raises:
+        DataError: rows of other kinds.
     """
     rows = np.zeros(0, int) if rows is None else np.asarray(rows)
-    if (embedding.kinds[rows] != KINDS.index("occluded")).any():
+    if (embedding.kinds[rows] != POINT_KINDS.index("occluded")).any():
         raise DataError("arrows holds rows that are no occluded DFVs; take some of embedding.rows('occluded')")
     start = {int(embedding.base[row]): embedding.points[row] for row in embedding.rows("clean")}
     return [(start[int(embedding.base[row])], embedding.points[row]) for row in rows]

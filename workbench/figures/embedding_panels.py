@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from workbench.analysis.embedding import KINDS, Embedding
+from workbench.analysis.embedding import POINT_KINDS, Embedding
 from workbench.figures.drawing.canvas import new_figure
 from workbench.figures.drawing.colours import INK
 from workbench.figures.embedding import arrow_ends, colour_key, point_colours
@@ -48,7 +48,7 @@ def embedding_panels(
         panel.set_title(f"coloured by {by}", fontsize=10)
         panel.set_axis_off()  # t-SNE's axes have no unit
         _explain(panel, colour_key(embedding, by), 72 * width / len(colour_by))
-    marks = [_mark(FORMS[kind], INK, kind, kind == "pseudo-DFV") for kind in KINDS if len(embedding.rows(kind))]
+    marks = [_mark(FORMS[kind], INK, kind, kind == "pseudo-DFV") for kind in POINT_KINDS if len(embedding.rows(kind))]
     figure.legend(handles=marks, loc="outside upper center", ncols=len(marks), fontsize=9, frameon=False)
     return figure
 

@@ -46,7 +46,11 @@ def ap_by_occlusion(results: Results) -> Figure:
 
 
 def ap_by_class(results: Results) -> Figure:
-    """AP of each class as bars with 95 % intervals. Raises DataError if the results know other classes."""
+    """AP of each class as bars with 95 % intervals.
+
+    Raises:
+        DataError: the results know other classes.
+    """
     named = _named(results)
     classes = next(iter(named.values())).classes
     if any(result.classes != classes for result in named.values()):

@@ -26,8 +26,9 @@ TOP = 5.0  #: loss at the upper edge of the curves
 def loss_curves(losses: Mapping[str, AnchorLoss] | Sequence[float] = GAMMAS, *, present: bool = True) -> Figure:
     """Loss of one example against the probability of what is right, p_gt (Fig. 5.1).
 
-    losses: by the name to show, or the gammas of focal losses without alpha.
-    present: whether the class is there, so that alpha counts; else 1 - alpha.
+    Args:
+        losses: by the name to show, or the gammas of focal losses without alpha.
+        present: whether the class is there, so that alpha counts; else 1 - alpha.
     """
     named = _by_gamma(losses, alpha=None)
     figure, panels = new_figure(1, 1, (5.6, 4.0))
@@ -54,8 +55,11 @@ def loss_cdfs(
 ) -> Figure:
     """Cumulative normalised loss against windows, easiest first, positives and negatives apart (Fig. 5.3).
 
-    losses: by the name to show, or the gammas of focal losses with `alpha` (which does not matter for negatives, and
-    hardly for positives). The legend has the share of the loss that the hardest 1 % carry.
+    The legend has the share of the loss that the hardest 1 % carry.
+
+    Args:
+        losses: by the name to show, or the gammas of focal losses with `alpha` (which does not matter for negatives,
+            and hardly for positives).
     """
     named = _by_gamma(losses, alpha=alpha)
     figure, panels = new_figure(1, 2, (9.2, 3.9))

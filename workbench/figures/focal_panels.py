@@ -21,8 +21,8 @@ from workbench.figures.training import page_layout
 from workbench.losses import AnchorLoss
 from workbench.losses.focal import Focal
 
-KINDS = ("objects", "background")  #: of windows; each has a panel and a colour
-COLOUR = dict(zip(KINDS, ON_PAGE, strict=False))
+WINDOW_KINDS = ("objects", "background")  #: of windows; each has a panel and a colour
+COLOUR = dict(zip(WINDOW_KINDS, ON_PAGE, strict=False))
 POINTS = 300  #: of a curve
 CURVES, PLAIN, PLACE = "loss", "cross entropy", "place"  #: roles of lines
 
@@ -53,14 +53,14 @@ def focal_panels(
 
     Args:
         loss: its gamma and alpha are shown.
-        rankings: kind (one of `KINDS`) → windows ranked by this loss.
+        rankings: kind (one of `WINDOW_KINDS`) → windows ranked by this loss.
         plain: the same ranked by cross entropy with this alpha.
         kind, place: where the mark is, 0 (easiest) to 1 (hardest window).
         magnified: the axis of windows is logarithmic, counted from the hardest.
         height: pixels.
     """
     sizes = {name: f"{len(ranking):,} windows of {name}" for name, ranking in rankings.items()}
-    titles = ("one class of one window", *(sizes[name] for name in KINDS))
+    titles = ("one class of one window", *(sizes[name] for name in WINDOW_KINDS))
     figure = make_subplots(1, 3, horizontal_spacing=0.085, subplot_titles=titles)
     for line in focal_lines(loss, rankings, plain, kind=kind, place=place, magnified=magnified):
         figure.add_trace(_scatter(line), row=1, col=line.panel)
@@ -75,7 +75,7 @@ def focal_panels(
     figure.update_xaxes(title_text="probability of what is right, p_gt", range=[0, 1], row=1, col=1)
     figure.update_yaxes(title_text="loss", range=[0, TOP], row=1, col=1)
     figure.update_yaxes(title_text="cumulative share of the loss", row=1, col=2)
-    for column, name in enumerate(KINDS, start=2):
+    for column, name in enumerate(WINDOW_KINDS, start=2):
         figure.update_xaxes(windows_axis(len(rankings[name]), magnified=magnified), row=1, col=column)
     return figure
 
@@ -93,10 +93,10 @@ def focal_lines(
     right = torch.linspace(0.002, 0.998, 250, dtype=torch.double)
     cross_entropy = Focal(gamma=0.0, alpha=loss.alpha)
     lines = []
-    for which, name in enumerate(KINDS):  # in the order of the weights
+    for which, name in enumerate(WINDOW_KINDS):  # in the order of the weights
         lines.append(Line(1, PLAIN, name, right.numpy(), _cost(cross_entropy, right, which)))
         lines.append(Line(1, CURVES, name, right.numpy(), _cost(loss, right, which)))
-    for panel, name in enumerate(KINDS, start=2):
+    for panel, name in enumerate(WINDOW_KINDS, start=2):
         lines.append(_distribution(panel, PLAIN, name, plain[name], magnified=magnified))
         lines.append(_distribution(panel, CURVES, name, rankings[name], magnified=magnified))
         lines.append(_mark(panel, name, rankings[name], place if name == kind else None, magnified=magnified))

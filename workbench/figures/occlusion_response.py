@@ -30,8 +30,11 @@ def response_figure(
     """The response map of each detector (name → response) over the grey image [3, H, W], on one colour scale of
     0 to 1.
 
-    classes: names of labels 1..K, for the title. The solid box is the object; the dashed one is the occluder, at
-    the place where the score is lowest. side: inches of each picture.
+    The solid box is the object; the dashed one is the occluder, at the place where the score is lowest.
+
+    Args:
+        classes: names of labels 1..K, for the title.
+        side: inches of each picture.
     """
     if not responses:
         raise DataError("there is no response map to draw")

@@ -24,8 +24,9 @@ def proposal_recall_figure(recalls: Recalls, *, size: str = "all") -> Figure:
 
     The axes say whether boxes or masks overlap; of both in one figure each name does.
 
-    recalls: one, or several as a mapping from the name to show. size: objects of "all" sizes, or "small", "medium",
-    "large" ones.
+    Args:
+        recalls: one, or several as a mapping from the name to show.
+        size: objects of "all" sizes, or "small", "medium", "large" ones.
     """
     named = {"": recalls} if isinstance(recalls, ProposalRecall) else dict(recalls)
     if not named:

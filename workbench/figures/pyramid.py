@@ -44,8 +44,11 @@ def levels_figure(
 ) -> Figure:
     """The energy of each level over the image [3, H, W], a row for each name, a column for each stride.
 
-    Every map has a colour scale of its own, from its lowest to its highest value. boxes: [N, 4] to outline in the
-    first picture. side: inches of a picture.
+    Every map has a colour scale of its own, from its lowest to its highest value.
+
+    Args:
+        boxes: [N, 4] to outline in the first picture.
+        side: inches of a picture.
     """
     if not rows:
         raise DataError("there are no levels to show; give a mapping from a name to levels")
@@ -77,7 +80,10 @@ def assignment_figure(
 ) -> Figure:
     """Objects [N, 4] and proposals [P, 4] in the colours of their levels, and their sizes against the levels.
 
-    region: one more box [4], in yellow. what: the name of the proposals. side: inches of the image.
+    Args:
+        region: one more box [4], in yellow.
+        what: the name of the proposals.
+        side: inches of the image.
     """
     height, width = image.shape[-2:]
     inches = side * height / max(height, width), side * width / max(height, width)
@@ -114,7 +120,10 @@ def anchors_figure(
 ) -> Figure:
     """The matched (solid) and ignored (dashed) anchors of each level, and the best IoU of each object.
 
-    boxes: [N, 4] of the objects. chosen: only the anchors of this object; None: of all. side: inches of a picture.
+    Args:
+        boxes: [N, 4] of the objects.
+        chosen: only the anchors of this object; None: of all.
+        side: inches of a picture.
     """
     height, width = image.shape[-2:]
     inches = side * height / max(height, width), side * width / max(height, width)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -53,8 +53,10 @@ def learning_curves(
 def two_panels(curves: Iterable[Curve], right: str, *, alone: bool = True, height: int = 320) -> go.Figure:
     """Losses on the left and shares (0..1) on the right, over the training steps.
 
-    right: title of the right axis. alone: a run's curves are named beside their own panel; several runs have one
-    name for both panels. height: pixels.
+    Args:
+        right: title of the right axis.
+        alone: a run's curves are named beside their own panel; several runs have one name for both panels.
+        height: pixels.
     """
     figure = make_subplots(1, 2, horizontal_spacing=0.3 if alone else 0.1)  # room for the names of the losses
     for curve in curves:
@@ -174,7 +176,7 @@ def rows_of(metrics: pd.DataFrame, kind: str) -> pd.DataFrame:
     return metrics[metrics["kind"] == kind].dropna(axis=1, how="all")
 
 
-def curve_of(name: str, panel: str, rows: pd.DataFrame, column: str, points: int, **style: object) -> Iterator[Curve]:
+def curve_of(name: str, panel: str, rows: pd.DataFrame, column: str, points: int, **style: Any) -> Iterator[Curve]:
     """The curve of one column, if there is one and it holds numbers."""
     if column not in rows:
         return

@@ -38,5 +38,5 @@ def build_hardener(config: dict | list | str | None) -> Hardener | None:
     if config is None:
         return None
     if isinstance(config, list):
-        return Chain(*[build_hardener(part) for part in config])
+        return Chain(*[hardener for part in config if (hardener := build_hardener(part)) is not None])
     return HARDENERS.build(config)

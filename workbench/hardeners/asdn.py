@@ -70,7 +70,7 @@ class ASDN(Adversary):
     """Learn which cells hurt the detector most, and drop some of them.
 
     `health`: hardened (share of foreground RoIs), masks_passed (share of masks that lower the probability enough to
-    be learned from) and mask_entropy (`spread`) while masking; in pre-training window_found, the share of the
+    be learned from) and mask_entropy (the function) while masking; in pre-training window_found, the share of the
     searched window's cells among as many top cells of A, where 4 / 49 is chance for 2 x 2 of 7 x 7.
 
     Args:
@@ -148,7 +148,7 @@ class ASDN(Adversary):
         if self.learning == "both":
             loss = self._joint_loss(batch, rows, logits, mask)
         else:
-            self.note(batch, rows, mask_entropy=spread(1 - kept))
+            self.note(batch, rows, mask_entropy=mask_entropy(1 - kept))
         return MaskDecision(mask, rows, adversary_loss=loss)
 
     def _search_loss(self, batch: RoIBatch, rows: Tensor, logits: Tensor) -> Tensor:
@@ -168,13 +168,13 @@ class ASDN(Adversary):
             before, after = batch.score.true_class(both, labels.repeat(2)).chunk(2)
             hard = (before - after > self.fall).float()
         dropped = 1 - mask.flatten(1)
-        self.note(batch, rows, masks_passed=hard.mean(), mask_entropy=spread(dropped))
+        self.note(batch, rows, masks_passed=hard.mean(), mask_entropy=mask_entropy(dropped))
         cells = F.binary_cross_entropy_with_logits(logits, dropped, reduction="none")
         number = len(batch.labels) * logits.shape[1] if self.average else hard.sum().clamp(min=1)
         return self.weight * (cells.sum(1) * hard).sum() / number
 
 
-def spread(dropped: Tensor) -> Tensor:
+def mask_entropy(dropped: Tensor) -> Tensor:
     """How differently the RoIs lose their cells: 0 if all lose the same, 1 if as evenly as random ones.
 
     It is the entropy of where cells are lost, scaled between log k and log n. An A that is the same for every RoI

@@ -22,10 +22,10 @@ every sample lies exactly on a cell, where bilinear interpolation has a kink and
 The four rotations are one `grid_sample` on [4 R, C / 4]; they are bit-equal to four.
 
 Where it does not help: an adversary that can only rotate soon sits at its limit. One angle for all channels always
-does (the paper's reason for four blocks); `health` tells the share of angles there. On 7 x 7 cells 10 degrees move
+does (the paper's reason for four blocks); `health` gives the share of angles there. On 7 x 7 cells 10 degrees move
 the outermost cells by half a cell, so objects that fill few cells hardly change: on digit scenes the full angle costs
 the score of an object 0.015. With a rate as low as ASDN's it hardly turns at all, and on photographs the detector
-soon was surer of turned features than of others, so that the worst angle was 0 again; `RunMonitor` tells both.
+soon was surer of turned features than of others, so that the worst angle was 0 again; `RunMonitor` shows both.
 """
 
 from __future__ import annotations

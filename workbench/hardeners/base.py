@@ -90,9 +90,9 @@ class Hardener(nn.Module):
     """
 
     kind: ClassVar[str] = ""  #: its name in recipes
-    acts_on = "maps"  #: "maps" of RoIs, or the "vectors" that a classifier's last layer sees
-    needs_pairs: ClassVar[bool] = False  #: whether the training data must have pairs of clean and occluded images
-    pretrains: ClassVar[bool] = False  #: whether it must have learned in a stage of its own first
+    acts_on: str = "maps"  #: "maps" of RoIs, or the "vectors" that a classifier's last layer sees
+    needs_pairs: bool = False  #: whether the training data must have pairs of clean and occluded images
+    pretrains: bool = False  #: whether it must have learned in a stage of its own first
     presets: ClassVar[dict[str, dict[str, Any]]] = {}  #: name → options: "paper", "released"
     active = True  #: False while a stage of the training is to run without it
 
@@ -116,7 +116,7 @@ class Hardener(nn.Module):
 
     @property
     def health(self) -> dict[str, float]:
-        """Figures of the last step that tell whether it does its work; reading them waits for the device."""
+        """Figures of the last step that show whether it does its work; reading them waits for the device."""
         return {}
 
     def bind_head(self, layout: HeadLayout) -> None:
@@ -161,17 +161,17 @@ class Chain(Hardener):
         self.hardeners = nn.ModuleList(hardeners)
 
     @property
-    def acts_on(self) -> str:
+    def acts_on(self) -> str:  # type: ignore[override]
         """What its parts act on, joined by "and" where they differ."""
         return " and ".join(sorted({one for hardener in self.hardeners for one in hardener.acts_on.split(" and ")}))
 
     @property
-    def needs_pairs(self) -> bool:
+    def needs_pairs(self) -> bool:  # type: ignore[override]
         """Whether one of its parts does."""
         return any(hardener.needs_pairs for hardener in self.hardeners)
 
     @property
-    def pretrains(self) -> bool:
+    def pretrains(self) -> bool:  # type: ignore[override]
         """Whether one of its parts does."""
         return any(hardener.pretrains for hardener in self.hardeners)
 

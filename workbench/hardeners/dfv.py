@@ -24,7 +24,7 @@ with the same mean. Draws are with replacement and independent of the image's ow
 
 When it does not help: on a network that is not trained yet, whose DVs say nothing (the paper fine-tunes); where
 the test occluders are unlike those of the pairs (cross-pattern: in the paper two fifths of the gain); where occlusion
-hides the very part that tells classes apart, as no vector can bring that back; and where the vectors hold little but
+hides the very part that separates classes, as no vector can bring that back; and where the vectors hold little but
 the class, as a small network's mean over a digit does: DVs then lie together by class and not by pattern. And it goes
 wrong where nothing holds the length of the vectors, as with frozen BatchNorm and a high learning rate: they and their
 DVs make each other longer. Watch `dv_length`.

@@ -17,8 +17,8 @@ masked; for a head of two linear layers in closed form (`TwoLayerScore`).
 
 On CPUs with matrix tiles the gradient is computed in bfloat16, in float32 training too: it only ranks.
 
-It does not always help. On digit scenes and on `parts` (five seeds each) it changes AP by nothing that could be told
-from chance, while occluders in the training images add 0.07: zeroed features cost even a plain head little, and an
+It does not always help. On digit scenes and on `parts` (five seeds each) it changes AP by no more than
+chance does, while occluders in the training images add 0.07: zeroed features cost even a plain head little, and an
 occluder also adds evidence. Besides, the masked channels depend on the label, so a head can learn to read the class
 off the mask; and for a head with weights of its own for every cell M says little about what a cell is worth.
 `score_of: prediction` and `cam: hires-cam` (Draelos and Carin 2020) are ours against these two; strongly used they do

@@ -15,7 +15,9 @@ from workbench.registry import HARDENERS
 from workbench.types import RoIBatch
 
 
-def random_cells(num_rois: int, height: int, width: int, drop: float, like: Tensor, generator) -> Tensor:
+def random_cells(
+    num_rois: int, height: int, width: int, drop: float, like: Tensor, generator: torch.Generator
+) -> Tensor:
     """Masks [R, 1, h, w] with the nearest whole number of `drop` * h * w cells dropped at random."""
     scores = uniform((num_rois, height * width), like, generator)
     count = round(drop * height * width)
@@ -24,7 +26,9 @@ def random_cells(num_rois: int, height: int, width: int, drop: float, like: Tens
     return mask.view(num_rois, 1, height, width)
 
 
-def random_blocks(num_rois: int, height: int, width: int, side: int, like: Tensor, generator) -> Tensor:
+def random_blocks(
+    num_rois: int, height: int, width: int, side: int, like: Tensor, generator: torch.Generator
+) -> Tensor:
     """Masks [R, 1, h, w] with one side x side block dropped at a random place inside the map."""
     draws = uniform((num_rois, 2), like, generator)
     top = (draws[:, 0] * (height - side + 1)).long()

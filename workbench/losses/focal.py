@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -195,13 +195,13 @@ class _WeightedSum(torch.autograd.Function):
     """sum_a weights[a] * loss[a], with the gradient written in the forward pass."""
 
     @staticmethod
-    def forward(ctx, logits: Tensor, labels: Tensor, weights: Tensor, loss: AnchorLoss) -> Tensor:
+    def forward(ctx: Any, logits: Tensor, labels: Tensor, weights: Tensor, loss: AnchorLoss) -> Tensor:
         ctx.gradient = torch.empty_like(logits) if ctx.needs_input_grad[0] else None
         each = _rows(logits, labels, loss, weights, ctx.gradient)
         return torch.dot(each.double(), weights.double()).to(torch.promote_types(logits.dtype, torch.float32))
 
     @staticmethod
-    def backward(ctx, above: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, above: Tensor) -> tuple[Tensor, None, None, None]:
         same = float(above) == 1.0  # as in training, where losses are summed: no copy
         return ctx.gradient if same else ctx.gradient * above.to(ctx.gradient.dtype), None, None, None
 

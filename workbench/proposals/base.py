@@ -155,6 +155,7 @@ class Computed:
             content = as_bytes(Proposals.of(self.propose(data.image(index).as_subclass(Tensor))))
             self._write(path, content)
             found = from_bytes(content)
+        assert found is not None  # what was written a moment ago
         return found
 
     def _write(self, path: Path, content: bytes) -> None:

@@ -130,7 +130,7 @@ class FileProposals:
             )
 
     def _check(self, data: Dataset) -> tuple[Problem, ...]:
-        """Look at some images, evenly spread: refuse a file about others, tell how many have no proposals."""
+        """Look at some images, evenly spread: refuse a file about others, say how many have no proposals."""
         number = min(SAMPLE, len(data))
         some = [round(i * (len(data) - 1) / max(1, number - 1)) for i in range(number)]
         counts = {index: len(self(data, index, int(data.target(index)["image_id"]))) for index in some}

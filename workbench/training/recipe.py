@@ -72,7 +72,7 @@ class Recipe(Section):
     test: TestSpec | None = None
     detector: dict[str, Any]
     hardener: dict[str, Any] | list[dict[str, Any]] | None = None
-    start: str | None = Field(default=None, description="detector to begin from: a name, file or folder of a run")
+    start: str | None = Field(default=None, description="detector to start from: a name, file or folder of a run")
     stages: Annotated[list[Stage], Field(min_length=1)]
     optimizer: OptimizerSpec = Field(default_factory=OptimizerSpec)
     schedule: ScheduleSpec = Field(default_factory=ScheduleSpec)
@@ -204,7 +204,7 @@ def _detector_misfits(recipe: Recipe, kind: type[Detector]) -> Iterator[str]:
         if stage.positive_fraction is not None and (kind.hardens != "maps" or mines):
             yield f"stages.{number}.positive_fraction: no RoIs are drawn; leave it out"
     if kind.needs_start and recipe.start is None:
-        yield f"start: a {kind.kind} begins from a trained detector; name one, its file or run"
+        yield f"start: a {kind.kind} starts from a trained detector; name one, its file or run"
     for key in ("validation", "test"):
         if kind.task == "detection" and not kind.gives_detections and getattr(recipe, key) is not None:
             yield f"{key}: {kind.kind} gives no detections; leave it out and use proposal_recall"

@@ -95,7 +95,8 @@ def recipe_layers(values: dict[str, Any], source: str, folder: Path = Path()) ->
     Raises:
         RecipeError: A base does not exist, is no recipe, or leads back to itself; or there are too many.
     """
-    layers, files = [], []
+    layers: list[Layer] = []
+    files: list[Path] = []
     while True:
         base = values.get("base")
         layers.insert(0, Layer(source, {key: value for key, value in values.items() if key != "base"}))
@@ -145,8 +146,9 @@ def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in changes.items():
         before = base.get(key)
-        alike = isinstance(before, dict) and isinstance(value, dict) and not _of_another_kind(before, value)
-        merged[key] = merge(before, value) if alike else value
+        merged[key] = value
+        if isinstance(before, dict) and isinstance(value, dict) and not _of_another_kind(before, value):
+            merged[key] = merge(before, value)
     return merged
 
 

@@ -112,4 +112,4 @@ class AugmentSpec(Section):
     crop: CropSpec | None = None
     affine: AffineSpec | None = None
     erase: Chance | None = Field(default=None, description="chance of random erasing (Zhong et al. 2020)")
-    paste: Chance | None = Field(default=None, description="chance of a pattern of the pairs, laid over the image")
+    paste: Chance | None = Field(default=None, description="chance of a pattern of the pairs, pasted on the image")

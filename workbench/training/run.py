@@ -387,7 +387,7 @@ def training_fingerprint(recipe: Recipe) -> str:
     with suppress(WeightsError):
         start = hashlib.sha256(locate(recipe.start).read_bytes()).hexdigest()
         return hashlib.sha256(f"{own} {start}".encode()).hexdigest()[:16]
-    return own  # the run will say that there is nothing to begin from
+    return own  # the run will say that there is nothing to start from
 
 
 class _JsonLines:

@@ -35,7 +35,15 @@ from workbench.training.recipe_sections import Stage
 from workbench.training.recording import checkpoint, records
 from workbench.training.recording.environment import describe_environment
 from workbench.training.recording.failures import NonFiniteError, errors_recorded, non_finite
-from workbench.training.recording.records import Journal, Meter, Progress, log, log_to, mean_of_dicts, progress_bar
+from workbench.training.recording.records import (
+    Journal,
+    Meter,
+    MetricsCallback,
+    log,
+    log_to,
+    mean_of_dicts,
+    progress_bar,
+)
 from workbench.training.stepping import optimisation
 from workbench.training.stepping.allocator import keep_memory
 from workbench.training.stepping.batches import (
@@ -51,7 +59,9 @@ from workbench.training.stepping.stages import Span, select_players, spans
 from workbench.types import Target
 
 
-def train(recipe: Recipe, folder: str | Path, *, resume: bool = True, progress: Progress | None = None) -> bool:
+def train(
+    recipe: Recipe, folder: str | Path, *, resume: bool = True, progress: MetricsCallback | None = None
+) -> bool:
     """Train `recipe` in this process and write everything into `folder`; True when it was finished.
 
     Args:
@@ -78,7 +88,7 @@ def train(recipe: Recipe, folder: str | Path, *, resume: bool = True, progress: 
 class Training:
     """A run as one process has it: the detector, and what else a checkpoint keeps."""
 
-    def __init__(self, recipe: Recipe, folder: Path, world: World, progress: Progress | None):
+    def __init__(self, recipe: Recipe, folder: Path, world: World, progress: MetricsCallback | None):
         self.recipe, self.folder, self.world = recipe, folder, world
         self.precision = choose_precision(recipe.precision, world.device)
         self.spans = spans(recipe)
@@ -92,7 +102,7 @@ class Training:
             raise RunError(f"{recipe.detector['kind']} leaves its hardener out: the run would be a baseline")
         if not fresh and not checkpoint.checkpoints(folder):
             fresh_layers = start_from(detector, recipe.start)
-            log.info("begins from %s; layers for other classes start anew: %s", recipe.start, fresh_layers)
+            log.info("starts from %s; layers for other classes start anew: %s", recipe.start, fresh_layers)
         self.detector: Detector = detector.to(world.device)
         self.learns = {name for name, parameter in detector.named_parameters() if parameter.requires_grad}
         self.ema = None if recipe.ema is None else optimisation.RunningMean(detector, decay=recipe.ema)
@@ -226,7 +236,12 @@ class Training:
 
     def _non_finite(self, what: str, values: dict[str, float], targets: list[Target]) -> NonFiniteError:
         step = self.step + 1
-        place = {"step": step, "stage": self._stage_of(step), "world": self.world, "folder": self.folder}
+        place: dict[str, Any] = {
+            "step": step,
+            "stage": self._stage_of(step),
+            "world": self.world,
+            "folder": self.folder,
+        }
         return non_finite(what, losses=values, targets=targets, **place)
 
     def _log(self, lr: float, mark: tuple[float, int]) -> None:

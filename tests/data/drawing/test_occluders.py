@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.data.drawing import occluders
-from workbench.data.drawing.occluders import KINDS, Shapes, paste, patch_shapes, strip_shapes, texture
+from workbench.data.drawing.occluders import FILLS, Shapes, paste, patch_shapes, strip_shapes, texture
 from workbench.errors import DataError
 
 
@@ -19,7 +19,7 @@ def shapes(**values: float) -> Shapes:
     return Shapes(**{key: np.array([value]) for key, value in defaults.items()})
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", FILLS)
 def test_textures_repeat_for_the_same_generator(name: str) -> None:
     first, second = (texture(name, 9, 14, torch.Generator().manual_seed(3)) for _ in range(2))
     assert first.shape == (3, 9, 14)

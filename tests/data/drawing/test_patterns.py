@@ -11,7 +11,7 @@ from PIL import Image, PngImagePlugin
 
 from workbench.data.dataset import Dataset, make_target
 from workbench.data.drawing.cut_outs import SHIPPED, Occluder, cut_out, load_occluders, read_occluder, shipped
-from workbench.data.drawing.patterns import Pattern, columns_of, fitted, lay, make_patterns
+from workbench.data.drawing.patterns import Pattern, columns_of, fitted, make_patterns, paste_pattern
 from workbench.data.labelled_images import LabelledImages
 from workbench.errors import DataError
 
@@ -25,7 +25,7 @@ def square(side: int = 4, name: str = "square") -> Occluder:
 
 def test_a_square_at_the_centre_by_hand() -> None:
     image = torch.zeros(3, 10, 10, dtype=torch.uint8)
-    occluded, hidden = lay(image, Pattern(square(), 0.16, "centre"))
+    occluded, hidden = paste_pattern(image, Pattern(square(), 0.16, "centre"))
     expected = torch.zeros(10, 10, dtype=torch.bool)
     expected[3:7, 3:7] = True
     assert torch.equal(hidden, expected)
@@ -46,7 +46,7 @@ def test_the_hidden_area_is_the_ratio_to_1_percent_wherever_it_lies(name, ratio,
     width = round(height * aspect)
     image = torch.full((3, height, width), 7, dtype=torch.uint8)
     for pattern in make_patterns([shipped(name)], ratios=[ratio], seed=seed):
-        occluded, hidden = lay(image, pattern)
+        occluded, hidden = paste_pattern(image, pattern)
         assert int(hidden.sum()) / (height * width) == pytest.approx(ratio, rel=0.01)
         assert (occluded[:, ~hidden] == 7).all()
 
@@ -88,7 +88,7 @@ def test_shipped_occluders_are_compact_and_of_one_piece(name: str) -> None:
 def test_a_long_occluder_does_not_fit() -> None:
     rgba = np.full((2, 60, 4), 255, np.uint8)
     with pytest.raises(DataError, match="use one that is less long"):
-        lay(torch.zeros(3, 20, 20, dtype=torch.uint8), Pattern(Occluder("stick", rgba), 0.2, "centre"))
+        paste_pattern(torch.zeros(3, 20, 20, dtype=torch.uint8), Pattern(Occluder("stick", rgba), 0.2, "centre"))
 
 
 def test_png_there_and_back(tmp_path) -> None:

@@ -1,4 +1,4 @@
-"""Box formats: clipping and telling mix-ups."""
+"""Box formats: clipping and recognising mix-ups."""
 
 import numpy as np
 import pytest

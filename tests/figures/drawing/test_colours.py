@@ -1,4 +1,4 @@
-"""Colours that can be told apart, and read where they are drawn."""
+"""Colours that can be distinguished, and read where they are drawn."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ def test_losses_by_hand():
 
 
 def test_hard_dropout_drops_what_the_head_needs():
-    """Each RoI's class is told by one cell alone."""
+    """Each RoI's class is given by one cell alone."""
     features = torch.zeros(6, 1, 7, 7)
     place = [(0, 0), (3, 3), (6, 6), (0, 6), (2, 5), (4, 1)]
     for roi, (y, x) in enumerate(place):

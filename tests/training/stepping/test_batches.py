@@ -1,4 +1,4 @@
-"""Proposals are there before the first step, and the log tells how far they are."""
+"""Proposals are there before the first step, and the log says how far they are."""
 
 from __future__ import annotations
 

@@ -92,7 +92,11 @@ SHIPPED = ("cup", "flower", "coin", "cat", "wheel", "helmet")
 
 @cache
 def shipped(name: str) -> Occluder:
-    """An occluder cut from a photograph inside the packages; one of `SHIPPED`. Raises DataError."""
+    """An occluder cut from a photograph inside the packages; one of `SHIPPED`.
+
+    Raises:
+        DataError: there is none of this name.
+    """
     if name not in SHIPPED:
         raise DataError(f"occluder {name!r} does not exist{did_you_mean(name, SHIPPED)}; or name a PNG with alpha")
     photograph, outline = _DRAWN[name] if name in _DRAWN else (_BRIGHT[name][0], None)
@@ -124,7 +128,11 @@ def _bright(pixels: np.ndarray, inside: tuple[int, int], channel: int, least: in
 
 
 def read_occluder(path: str | PathLike[str]) -> Occluder:
-    """An occluder from a picture with alpha. Raises DataError naming the file."""
+    """An occluder from a picture with alpha.
+
+    Raises:
+        DataError: the file cannot be read; it is named.
+    """
     path = user_path(path, DataError)
     with open_picture(path) as image:
         if "A" not in image.getbands() and "transparency" not in image.info:
@@ -135,7 +143,12 @@ def read_occluder(path: str | PathLike[str]) -> Occluder:
 def cut_out(data: Dataset, index: int, position: int, *, name: str | None = None) -> Occluder:
     """The visible pixels of one object of an image, by its mask.
 
-    data: has masks, as "coco" does. position: which object of the image. Raises DataError if there is no such mask.
+    Args:
+        data: has masks, as "coco" does.
+        position: which object of the image.
+
+    Raises:
+        DataError: there is no such mask.
     """
     image, target = data[index]
     masks = target.get("masks")
@@ -149,7 +162,11 @@ def cut_out(data: Dataset, index: int, position: int, *, name: str | None = None
 
 
 def load_occluders(names: Sequence[str | Occluder] | str | Occluder) -> tuple[Occluder, ...]:
-    """Occluders by shipped name, file or folder (all its PNGs in order of their names). Raises DataError."""
+    """Occluders by shipped name, file or folder (all its PNGs in order of their names).
+
+    Raises:
+        DataError: a name, file or folder that holds no occluder.
+    """
     names = [names] if isinstance(names, str | Occluder) else names
     found: list[Occluder] = []
     for name in names:
@@ -165,7 +182,7 @@ def load_occluders(names: Sequence[str | Occluder] | str | Occluder) -> tuple[Oc
         elif path.suffix:
             found.append(read_occluder(path))
         else:
-            found.append(shipped(name))  # tells which there are
+            found.append(shipped(name))  # says which there are
     if not found:
         raise DataError(f"occluders: expected at least one of {', '.join(SHIPPED)}, or PNG files with alpha")
     return tuple(found)

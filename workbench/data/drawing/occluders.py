@@ -15,7 +15,7 @@ from torch import Tensor
 from workbench.data.drawing.pixels import TEXTURES, crop, texture_image
 from workbench.errors import DataError
 
-KINDS = (*TEXTURES, "grey", "noise")  #: what an occluder can be filled with
+FILLS = (*TEXTURES, "grey", "noise")  #: what an occluder can be filled with
 OUTLINES = ("rectangle", "ellipse")
 
 
@@ -29,10 +29,15 @@ def texture(
 ) -> Tensor:
     """A patch uint8 [3, height, width]: a piece of a photographed texture, even grey, or noise.
 
-    name: one of `KINDS`. split: use only that split's region of the photograph. Raises DataError.
+    Args:
+        name: one of `FILLS`.
+        split: use only that split's region of the photograph.
+
+    Raises:
+        DataError: an unknown name, or a patch without pixels.
     """
-    if name not in KINDS:
-        raise DataError(f"texture {name!r} does not exist; there are {', '.join(KINDS)}")
+    if name not in FILLS:
+        raise DataError(f"texture {name!r} does not exist; there are {', '.join(FILLS)}")
     if height < 1 or width < 1:
         raise DataError(f"a texture needs at least 1 × 1 pixels, not {height} × {width}")
     rng = _numpy_generator(generator)
@@ -57,12 +62,19 @@ def paste(
     outline: str = "rectangle",
     generator: torch.Generator | np.random.Generator | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Lay an occluder over an image.
+    """Paste an occluder on an image.
 
-    image: uint8 [3, H, W]. box: xyxy in pixels, may reach outside the image; a pixel is hidden where its
-    centre lies inside. kind: one of `KINDS`; outline: one of `OUTLINES`.
-    Returns the new image and the hidden pixels, bool [H, W]. The pattern moves with the box: the same box
-    size and generator state give the same patch anywhere. Raises DataError for unknown kinds and outlines.
+    Returns the new image and the hidden pixels, bool [H, W]. The pattern moves with the box: the same box size and
+    generator state give the same patch anywhere.
+
+    Args:
+        image: uint8 [3, H, W].
+        box: xyxy in pixels, may reach outside the image; a pixel is hidden where its centre lies inside.
+        kind: one of `FILLS`.
+        outline: one of `OUTLINES`.
+
+    Raises:
+        DataError: unknown kinds and outlines.
     """
     if outline not in OUTLINES:
         raise DataError(f"outline {outline!r} does not exist; there are {', '.join(OUTLINES)}")

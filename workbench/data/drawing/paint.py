@@ -53,7 +53,9 @@ def _paint_card(image: np.ndarray, piece: Piece, rng: np.random.Generator, split
         _blend(part, glyph(split, ink.position, ink.size), ink_colour, ink.strength, rng)
 
 
-def _blend(window: np.ndarray, alpha: np.ndarray, colour: np.ndarray, strength: float, rng) -> None:
+def _blend(
+    window: np.ndarray, alpha: np.ndarray, colour: np.ndarray, strength: float, rng: np.random.Generator
+) -> None:
     grain = 0.05 * rng.standard_normal((*alpha.shape, 1), dtype=np.float32)
     alpha = alpha[..., None] * np.float32(strength)
     window += alpha * (colour + grain - window)

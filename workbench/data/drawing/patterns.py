@@ -1,7 +1,7 @@
 """Occlusion patterns: occluder x ratio x position, after "Deep feature augmentation for occluded image
 classification" (Cen et al. 2021, section 4.1).
 
-An occluder is scaled until it hides the ratio of the whole image's area and laid at the image's centre or at a random
+An occluder is scaled until it hides the ratio of the whole image's area and put at the image's centre or at a random
 position that is drawn once per pattern. It always lies inside the image. The number of hidden pixels is the ratio of
 the image's pixels rounded to a whole one: an occluder is scaled to nearly that size, and of its pixels those of
 highest alpha are taken. *Here:* each occluder and ratio has random positions of its own, which the paper says of
@@ -71,7 +71,10 @@ def make_patterns(
 ) -> tuple[Pattern, ...]:
     """All patterns: for each occluder and ratio the centre and `random_places` random ones.
 
-    The places of an occluder depend on the seed and on its number, counted from `first`. Raises DataError.
+    The places of an occluder depend on the seed and on its number, counted from `first`.
+
+    Raises:
+        DataError: a ratio outside 0..1, or a negative number of places.
     """
     if random_places < 0:
         raise DataError(f"occlusion.random_places is {random_places}; expected a number of positions of at least 0")
@@ -104,8 +107,12 @@ def columns_of(patterns: Sequence[Pattern]) -> dict[str, tuple[int, ...]]:
     return columns | ({"occluded": tuple(range(1, len(patterns) + 1))} if patterns else {})
 
 
-def lay(image: Tensor, pattern: Pattern) -> tuple[Tensor, Tensor]:
-    """The image uint8 [3, H, W] under a pattern, and the hidden pixels, bool [H, W]. Raises DataError."""
+def paste_pattern(image: Tensor, pattern: Pattern) -> tuple[Tensor, Tensor]:
+    """The image uint8 [3, H, W] under a pattern, and the hidden pixels, bool [H, W].
+
+    Raises:
+        DataError: the occluder at its size is longer than the image.
+    """
     height, width = image.shape[-2:]
     patch = fitted(pattern.occluder, round(pattern.ratio * height * width))
     room_y, room_x = height - patch.size[0], width - patch.size[1]

@@ -42,7 +42,11 @@ _FIRST_DIGIT = {"train": 0, "val": 1200, "test": 1400}  # of a fixed shuffle of 
 
 
 def check_split(split: str) -> str:
-    """`split` itself if it exists. Raises DataError."""
+    """`split` itself if it exists.
+
+    Raises:
+        DataError: it does not.
+    """
     if split not in SPLITS:
         raise DataError(f"split {split!r} does not exist; digit-scenes has {', '.join(SPLITS)}")
     return split
@@ -71,7 +75,11 @@ def photographs(split: str) -> tuple[Image.Image, ...]:
 
 @cache
 def texture_image(name: str, split: str | None = None) -> Image.Image:
-    """A texture in grey, the whole photograph or only the region of a split. Raises DataError."""
+    """A texture in grey, the whole photograph or only the region of a split.
+
+    Raises:
+        DataError: there is no texture or split of this name.
+    """
     if name not in TEXTURES:
         raise DataError(f"texture {name!r} does not exist; there are {', '.join(TEXTURES)}")
     image = open_photograph(f"skimage/data/{name}.png", "L")
@@ -122,7 +130,8 @@ def crop(
 ) -> np.ndarray:
     """A random part of a photograph at [height, width] or [height, width, 3], uint8.
 
-    zoom: range of photograph pixels per output pixel; lowered where the photograph is too small.
+    Args:
+        zoom: range of photograph pixels per output pixel; lowered where the photograph is too small.
     """
     factor = min(rng.uniform(*zoom), image.width / width, image.height / height)
     part_width, part_height = factor * width, factor * height

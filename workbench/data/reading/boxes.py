@@ -1,4 +1,4 @@
-"""Boxes as annotation files give them: clipping, and telling one format from another."""
+"""Boxes as annotation files give them: clipping, and distinguishing one format from another."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def finite_box(values: object) -> tuple[float, float, float, float] | None:
     if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         return None
     try:
-        box = tuple(float(value) for value in values)
+        x, y, width, height = (float(value) for value in values)
     except OverflowError:
         return None
-    return box if all(math.isfinite(value) for value in box) else None
+    return (x, y, width, height) if all(map(math.isfinite, (x, y, width, height))) else None
 
 
 def clip(
@@ -43,8 +43,10 @@ def _between(value: float, most: int) -> float:
 def look_like_xyxy(boxes_xywh: np.ndarray, sizes: np.ndarray) -> bool:
     """Whether boxes [N, 4] given as x, y, width, height are corners in truth.
 
-    sizes: height and width of each box's image [N, 2]. True where many boxes reach outside their images as they
-    stand, and nearly all make sense as corners.
+    True where many boxes reach outside their images as they stand, and nearly all make sense as corners.
+
+    Args:
+        sizes: height and width of each box's image [N, 2].
     """
     low, extent = boxes_xywh[:, :2], boxes_xywh[:, 2:]
     most = sizes[:, ::-1] + SLACK
@@ -62,10 +64,10 @@ def look_like_xywh(boxes: np.ndarray, sizes: np.ndarray) -> bool:
 
 def _mixed_up(fit: np.ndarray, fit_otherwise: np.ndarray) -> bool:
     """Whether another format explains the boxes better than theirs; those that fit neither are flaws of their own."""
-    telling = fit | fit_otherwise
-    if telling.sum() < max(_FEWEST, len(fit) / 2):
+    decisive = fit | fit_otherwise
+    if decisive.sum() < max(_FEWEST, len(fit) / 2):
         return False
-    return bool((~fit[telling]).mean() >= _SHARE_WRONG and fit_otherwise[telling].mean() >= _SHARE_RIGHT)
+    return bool((~fit[decisive]).mean() >= _SHARE_WRONG and fit_otherwise[decisive].mean() >= _SHARE_RIGHT)
 
 
 def look_like_fractions(boxes: np.ndarray, sizes: np.ndarray) -> bool:

@@ -42,9 +42,10 @@ class Gatherer:
         for place, item in codes.items():
             self._keep_aside(place, item)
         rest = [(p, item) for p, item in zip(places, chunk, strict=True) if p not in codes] if codes else None
-        places, chunk = ([p for p, _ in rest], [item for _, item in rest]) if rest is not None else (places, chunk)
+        if rest is not None:
+            chunk = [item for _, item in rest]
         if chunk:
-            self._add(chunk, places)
+            self._add(chunk, places if rest is None else [p for p, _ in rest])
 
     def _add(self, chunk: list[Any], places: Sequence[int]) -> None:
         try:
@@ -75,7 +76,9 @@ class Gatherer:
 
     def entry(self, columns: dict[str, np.ndarray], row: int) -> dict[str, Any]:
         """A plain entry as the file had it, but for the keys that nobody looks at."""
-        entry = {key: int(columns[key][row]) for key in ("id", "image_id", "category_id", "iscrowd", "difficult")}
+        entry: dict[str, Any] = {
+            key: int(columns[key][row]) for key in ("id", "image_id", "category_id", "iscrowd", "difficult")
+        }
         entry["bbox"] = columns["bbox"][row].tolist()
         if columns["has_area"][row]:
             entry["area"] = float(columns["area"][row])

@@ -11,7 +11,7 @@ import numpy as np
 from workbench.data.reading import boxes as box_formats
 from workbench.data.reading.masks import checked_segmentation
 from workbench.data.reading.paths import PathsInside
-from workbench.data.reading.problems import Problem
+from workbench.data.reading.problems import Level, Problem
 from workbench.errors import DataError
 
 MOST_PIXELS = 2**29  #: of one image; a wrong size would make masks that fill the memory
@@ -43,7 +43,7 @@ class ImageEntry(NamedTuple):
 class _Leave(Exception):
     """An entry that must be left out: what is wrong, and what to do."""
 
-    def __init__(self, what: str, fix: str, level: str = "error"):
+    def __init__(self, what: str, fix: str, level: Level = "error"):
         super().__init__(what)
         self.problem = (what, fix, level)
 
@@ -71,9 +71,10 @@ class EntryReader:
         """Ids and checked contents of all items that can be used."""
         seen: set[int] = set()
         for position, item in enumerate(items):
-            identity = item.get("id") if isinstance(item, dict) else None
+            identity: Any = item.get("id") if isinstance(item, dict) else None
             twice = type(identity) is int and identity in seen
-            seen.add(identity) if type(identity) is int else None
+            if type(identity) is int:
+                seen.add(identity)
             found = self.read_one(item, noun, check, position, twice=twice)
             if found is not None:
                 yield identity, found

@@ -97,7 +97,11 @@ def read_sized(path: Path, size: tuple[int, int], file: Path) -> tv_tensors.Imag
 
 
 def read_header(path: str | PathLike[str]) -> Header:
-    """What a picture says of itself; nothing is decoded. Raises DataError."""
+    """What a picture says of itself; nothing is decoded.
+
+    Raises:
+        DataError: the file is missing, or is no picture.
+    """
     with open_picture(path) as picture:
         size = _upright_size(picture)
         orientation = _orientation(picture)
@@ -106,7 +110,11 @@ def read_header(path: str | PathLike[str]) -> Header:
 
 
 def image_size(path: str | PathLike[str]) -> tuple[int, int]:
-    """Height and width in pixels of the upright picture, by the file's header. Raises DataError."""
+    """Height and width in pixels of the upright picture, by the file's header.
+
+    Raises:
+        DataError: the file is missing, or is no picture.
+    """
     with open_picture(path) as picture:
         return _upright_size(picture)
 
@@ -170,7 +178,7 @@ def _fast_jpeg(picture: Image.Image, *, upright: bool) -> Tensor | None:
         return None
     if upright and _orientation(picture) != 1:
         return None
-    data = torch.frombuffer(bytearray(picture.fp.getbuffer()), dtype=torch.uint8)  # type: ignore[union-attr]
+    data = torch.frombuffer(bytearray(picture.fp.getbuffer()), dtype=torch.uint8)  # type: ignore[attr-defined]
     try:
         return _decode_jpeg(data, mode=torchvision.io.ImageReadMode.RGB)
     except RuntimeError:

@@ -36,7 +36,8 @@ class JsonStream:
     def peek(self) -> str:
         """The next character that is no space, or "" at the end."""
         while True:
-            self._place = _SPACE.match(self._text, self._place).end()
+            spaces = _SPACE.match(self._text, self._place)
+            self._place = self._place if spaces is None else spaces.end()
             if self._place < len(self._text):
                 return self._text[self._place]
             if not self._more():

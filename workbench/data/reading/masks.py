@@ -1,4 +1,4 @@
-"""Segmentations of COCO files: checking, decoding, and what they tell about occlusion.
+"""Segmentations of COCO files: checking, decoding, and what they say about occlusion.
 
 pycocotools trusts what it is given (too few runs leave memory unset, four numbers count as a box), so
 segmentations are checked here first.
@@ -18,7 +18,10 @@ Polygons = list[list[float]]
 def checked_segmentation(value: object, size: tuple[int, int]) -> Polygons | dict[str, Any] | None:
     """A segmentation that can be decoded for an image of `size` (height, width); None if there is none.
 
-    Polygons of fewer than three points are left out. Raises ValueError saying what is wrong.
+    Polygons of fewer than three points are left out.
+
+    Raises:
+        ValueError: it cannot be decoded; the message says what is wrong.
     """
     if value is None or value == []:
         return None
@@ -65,10 +68,13 @@ def compressed_rle(segmentation: dict[str, Any]) -> bytes:
 
 
 def rle_counts(text: str) -> list[int]:
-    """Run lengths of COCO's compressed RLE. Raises ValueError if the text is broken.
+    """Run lengths of COCO's compressed RLE.
 
     Each number is written in groups of five bits, lowest first, as the characters from "0" on; the sixth bit says
     that more follow. From the fourth number on, the difference to the last but one is written.
+
+    Raises:
+        ValueError: the text is broken.
     """
     counts: list[int] = []
     value, shift = 0, 0

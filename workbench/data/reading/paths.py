@@ -16,7 +16,11 @@ _PLAIN = re.compile(r"(?:(?!\.\.?/)[^/\\:\0]{1,200}/){0,20}(?!\.\.?$)[^/\\:\0]{1
 
 
 def existing_folder(root: str | PathLike[str] | None, name: str) -> Path:
-    """`root` as a Path, ~ and ${VARIABLES} replaced. Raises DataError if it is None or no folder."""
+    """`root` as a Path, ~ and ${VARIABLES} replaced.
+
+    Raises:
+        DataError: it is None or no folder.
+    """
     if root is None:
         raise DataError(f'{name} lies in a folder: load_data("{name}", root=FOLDER)')
     folder = user_path(root, DataError)
@@ -28,7 +32,8 @@ def existing_folder(root: str | PathLike[str] | None, name: str) -> Path:
 def path_inside(folder: Path, name: object) -> Path:
     """`folder / name`, where `name` comes from a file and must not lead out of `folder`, not by a link either.
 
-    Raises DataError.
+    Raises:
+        DataError: it leads out, or is no name of a file.
     """
     if not isinstance(name, str) or not name or "\0" in name:
         raise DataError(f"{name!r} is no file name")
@@ -46,7 +51,11 @@ def path_inside(folder: Path, name: object) -> Path:
 
 
 def read_json(path: Path) -> Any:
-    """The content of a JSON file. Raises DataError naming the file."""
+    """The content of a JSON file.
+
+    Raises:
+        DataError: the file cannot be read; it is named.
+    """
     try:
         with path.open(encoding="utf-8") as file:
             return json.load(file)

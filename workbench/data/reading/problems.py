@@ -14,12 +14,14 @@ from workbench.errors import DataError
 
 MOST_OF_A_KIND = 20  #: how many problems of one kind a report lists before it only counts them
 
+Level = Literal["error", "warning"]
+
 
 @dataclass(frozen=True)
 class Problem:
     """One thing that is wrong."""
 
-    level: Literal["error", "warning"]  #: an error spoils results or stops a run, a warning may be meant
+    level: Level  #: an error spoils results or stops a run, a warning may be meant
     where: str  #: file and object, or key of the recipe
     what: str
     fix: str  #: what to do about it; the same text for all problems of a kind
@@ -73,7 +75,7 @@ def raise_first(problems: Iterable[Problem], *, hint: str) -> None:
 
 
 def _shorten(problems: list[Problem]) -> list[Problem]:
-    seen: Counter[tuple[str, str]] = Counter()
+    seen: Counter[tuple[Level, str]] = Counter()
     kept = []
     for problem in sorted(problems, key=lambda problem: problem.level):
         kind = problem.level, problem.fix

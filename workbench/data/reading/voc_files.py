@@ -124,7 +124,11 @@ def _images(table: Table) -> list[VocImage | None]:
 
 
 def image_path(folder: Path, identity: str) -> Path:
-    """The image of a VOC id; with the ending .jpg if there is none. Raises DataError for ids that lead out."""
+    """The image of a VOC id; with the ending .jpg if there is none.
+
+    Raises:
+        DataError: ids that lead out.
+    """
     for ending in ENDINGS:
         path = path_inside(folder / "JPEGImages", identity + ending)
         if os.path.exists(path):  # Path.exists would raise for names that are too long
@@ -161,7 +165,11 @@ class _Reader:
         self.looked_at_images = False  #: whether some size was taken from an image, as its file states none
 
     def ids(self, split: str) -> list[str]:
-        """The ids in ImageSets/Main/split.txt, in its order. Raises DataError if there is no such file."""
+        """The ids in ImageSets/Main/split.txt, in its order.
+
+        Raises:
+            DataError: there is no such file.
+        """
         file = path_inside(self.folder / "ImageSets" / "Main", f"{split}.txt")
         try:
             lines = file.read_text(encoding="utf-8").splitlines()
@@ -243,10 +251,10 @@ def _corners(element: Element | None) -> tuple[float, float, float, float] | Non
     if element is None:
         return None
     try:
-        values = tuple(float(element.findtext(key) or "nan") for key in ("xmin", "ymin", "xmax", "ymax"))
+        x1, y1, x2, y2 = (float(element.findtext(key) or "nan") for key in ("xmin", "ymin", "xmax", "ymax"))
     except ValueError:
         return None
-    return values if all(math.isfinite(value) for value in values) else None
+    return (x1, y1, x2, y2) if all(map(math.isfinite, (x1, y1, x2, y2))) else None
 
 
 def _size(root: Element) -> tuple[int, int] | None:

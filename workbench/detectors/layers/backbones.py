@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 import torchvision
@@ -231,7 +233,7 @@ PLAIN = {"vgg16": VGG16Backbone, "alexnet": AlexNetBackbone}  #: networks whose 
 
 def check_backbone(name: str, options: dict, *, plain: bool = False) -> dict:
     """`options`, if there is such a backbone that takes them; of `PLAIN`, too, where `plain`. Raises RecipeError."""
-    made = {"small": SmallBackbone, **dict.fromkeys(RESNETS, resnet_body)}
+    made: dict[str, Callable[..., Any]] = {"small": SmallBackbone, **dict.fromkeys(RESNETS, resnet_body)}
     made |= PLAIN if plain else {}
     if name not in made:
         raise RecipeError(f"detector.backbone.name {name!r} does not exist; choose one of {list(made)}")

@@ -121,5 +121,5 @@ class HoldsBranches(Generic[Kind]):
             what = f"a {type(branch).__name__} has a part {taken[0]!r}"
             raise WorkbenchError(f"{what}, and {type(self).__name__} has that name already; give the part another")
         for name, part in branch.parts.items():
-            self.add_module(name, part)
+            self.add_module(name, part)  # type: ignore[attr-defined]  # of nn.Module, which all holders are
         self.branches = (*self.branches, branch)

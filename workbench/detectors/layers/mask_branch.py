@@ -40,7 +40,8 @@ class MaskBranch(RoIBranch):
         rois = rois.objects()
         logits = self.logits(features, rois.boxes, rois.labels)
         parts = zip(targets, rois.boxes, rois.owners, strict=True)
-        goals = torch.cat([project(target[self.key], *part, logits.shape[-1]) for target, *part in parts])
+        side = logits.shape[-1]
+        goals = torch.cat([project(target[self.key], boxes, owners, side) for target, boxes, owners in parts])
         total = F.binary_cross_entropy_with_logits(logits, goals, reduction="sum")
         return {"mask": total / max(1, logits.numel())}
 

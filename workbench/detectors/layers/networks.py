@@ -7,7 +7,7 @@ dicts of torchvision fit, but lets vectors pass: the network gives vectors, and 
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torchvision
 from torch import Tensor, nn
@@ -98,7 +98,7 @@ def build_network(
     return network
 
 
-def _bare(name: str, options: dict[str, object]) -> nn.Module:
+def _bare(name: str, options: dict[str, Any]) -> nn.Module:
     if name == "small":
         try:
             return SmallNetwork(**options)
@@ -120,7 +120,7 @@ def _set_apart(module: nn.Module, last: str | None, num_classes: int) -> str:
     """Put a `LastLinear` for K classes in place of the last linear layer; its name."""
     linear = [name for name, part in module.named_modules() if isinstance(part, nn.Linear)]
     last = linear[-1] if last is None and linear else last
-    if last not in linear:
+    if last is None or last not in linear:
         raise RecipeError(f"detector.backbone.last {last!r} is no linear layer{did_you_mean(str(last), linear)}")
     parent, _, child = last.rpartition(".")
     old = module.get_submodule(last)

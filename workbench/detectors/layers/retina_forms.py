@@ -17,12 +17,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-BY_FORM = "by form"  #: the value of an option that its form decides
 Form = Literal["thesis", "released", "torchvision", "torchvision-v2"]
 ByForm = Literal["by form"]
-THESIS = {
+BY_FORM: ByForm = "by form"  #: the value of an option that its form decides
+THESIS: dict[str, Any] = {
     "normaliser": "image",
     "box_loss": {"kind": "smooth-l1", "beta": 0.11},
     "p6_from": "c5",
@@ -52,7 +52,7 @@ FORMS = {
 }
 
 
-def with_form(form: Form, given: dict[str, object]) -> dict[str, object]:
+def with_form(form: Form, given: dict[str, Any]) -> dict[str, Any]:
     """`given`, with what is left to the form filled in."""
     said = {name: value for name, value in given.items() if not (isinstance(value, str) and value == BY_FORM)}
     return FORMS[form] | said

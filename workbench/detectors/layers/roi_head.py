@@ -7,6 +7,8 @@ features as they are, and jitter of the proposals before that. Module and parame
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -178,7 +180,8 @@ class RoIHead(HoldsBranches[RoIBranch], nn.Module):
         """Rows of the RoIs of each image that `mining` keeps; no dropout, no hardener."""
         logits, deltas = self.box_predictor(self.box_head(self.pool(features, rois)))
         each = sum(self.roi_losses(logits, deltas, rois, labels, truth)).split([len(boxes) for boxes in rois])
-        return [self.mining(*image) for image in zip(rois, labels, each, strict=True)]
+        mining: Any = self.mining
+        return [mining(*image) for image in zip(rois, labels, each, strict=True)]
 
     def batch(
         self,

@@ -10,6 +10,7 @@ Both give the same numbers (`aligned=False`, as torchvision's detectors use it).
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -223,7 +224,7 @@ class RoIAlign(PyramidPool):
     samples: per cell and axis; 0 lets torchvision choose by the size of the RoI.
     """
 
-    def __init__(self, strides: tuple[int, ...], *, samples: int = 2, **options: float):
+    def __init__(self, strides: tuple[int, ...], *, samples: int = 2, **options: Any):
         super().__init__(strides, **options)
         self.samples = samples
 

@@ -76,9 +76,9 @@ class RegionProposalNetwork(nn.Module):
         per_level = [level[0].numel() for level in logits]
         logits, deltas = concat_box_prediction_layers(logits, deltas)
         logits, deltas = logits.float(), deltas.float()
-        counts = counts or (self.test_proposals if targets is None else self.train_proposals)
+        before, after = counts or (self.test_proposals if targets is None else self.train_proposals)
         scores = logits.detach().view(len(anchors), -1)
-        proposals = self._best(anchors, deltas.detach(), scores, images.image_sizes, per_level, counts)
+        proposals = self._best(anchors, deltas.detach(), scores, images.image_sizes, per_level, (before, after))
         if targets is None:
             return proposals, {}
         return proposals, self._losses(logits.flatten(), deltas, anchors, targets, generator)

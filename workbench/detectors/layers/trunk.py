@@ -81,7 +81,7 @@ class Trunk(NamedTuple):
         return self.name in PLAIN
 
 
-def build_transform(min_size: int | list[int] | None, max_size: int | None) -> GeneralizedRCNNTransform:
+def build_transform(min_size: int | Sequence[int] | None, max_size: int | None) -> GeneralizedRCNNTransform:
     """Resizes, normalises and batches images; see `FasterRCNN.build`."""
     resize = KeepSize if min_size is None else Resize
     return resize(min_size or 0, max_size or 10**6, IMAGENET_MEAN, IMAGENET_STD)

@@ -90,8 +90,12 @@ def match_all(objects: Objects, found: Found, num_classes: int) -> Matches:
 def match(ious: np.ndarray, crowd: np.ndarray, ignored: np.ndarray) -> np.ndarray:
     """Match the detections of one image and class.
 
-    ious: [d, G], detections in order of falling score. crowd: [G] bool. ignored: [A, G] bool.
     Returns the status [A, T, d] of each detection.
+
+    Args:
+        ious: [d, G], detections in order of falling score.
+        crowd: [G] bool.
+        ignored: [A, G] bool.
     """
     thresholds = np.minimum(THRESHOLDS, 1 - 1e-10)[:, None]  # [T, 1]; a perfect overlap must pass rounding
     status = np.full((len(ignored), len(thresholds), len(ious)), WRONG, dtype=np.uint8)

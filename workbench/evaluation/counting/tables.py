@@ -100,7 +100,9 @@ def gather_objects(
 ) -> Objects:
     """The objects of `targets`; `sizes` are (height, width) of the images.
 
-    masks: the key of the masks to gather as well, as codes. first: index of the first image in its data set.
+    Args:
+        masks: the key of the masks to gather as well, as codes.
+        first: index of the first image in its data set.
     """
     counts = [len(target["labels"]) for target in targets]
     boxes = _stack([_numpy(target["boxes"], np.float64).reshape(-1, 4) for target in targets], (0, 4))

@@ -23,10 +23,13 @@ OUTLINE = [patheffects.Stroke(linewidth=3.2, foreground="#000000a0"), patheffect
 
 
 def new_figure(rows: int, columns: int, size: tuple[float, float], **options: object) -> tuple[Figure, np.ndarray]:
-    """A figure of (width, height) inches and its axes [rows, columns]; options: of `Figure.subplots`.
+    """A figure of (width, height) inches and its axes [rows, columns].
 
     Made by pyplot, so that a notebook knows how to show it, and forgotten by it at once: shown exactly once, and
     no memory is held.
+
+    Args:
+        options: of `Figure.subplots`.
     """
     figure, axes = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False, **options)
     plt.close(figure)
@@ -39,7 +42,8 @@ def image_axes(
     """A figure with [rows, columns] axes for pictures of (height, width) `sizes`, `side` inches the longer
     one.
 
-    titles: how many lines of text there will be above each other.
+    Args:
+        titles: how many lines of text there will be above each other.
     """
     height, width = sizes
     inches = side / max(height, width)

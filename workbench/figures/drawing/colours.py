@@ -1,4 +1,4 @@
-"""Colours of all figures and widgets, and the markers and dashes that tell the same once more."""
+"""Colours of all figures and widgets, and the markers and dashes that say the same once more."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CHOSEN = "#ffd400"  #: of the object or region that is looked at
 # Of lines and bars.
 INK, FAINT, GRID = "#6e7781", "#8c959f", "rgba(128,128,128,0.25)"  #: read on a light and on a dark page
 CLEAR = "rgba(0,0,0,0)"
-#: Okabe and Ito's colours, which people with any colour vision can tell apart.
+#: Okabe and Ito's colours, which people with any colour vision can distinguish.
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 ON_WHITE = (*OKABE_ITO, "#000000")  #: of figures that bring their own white ground
 ON_PAGE = (*OKABE_ITO, INK)  #: of figures on the page's own ground, light or dark

@@ -1,6 +1,6 @@
-"""Small maps laid over the patch that they belong to, in rows and columns of panels on one sheet.
+"""Small maps drawn over the patch that they belong to, in rows and columns of panels on one sheet.
 
-A map of 7 × 7 cells is interpolated linearly and laid over the object's box, with colours that rise in brightness,
+A map of 7 × 7 cells is interpolated linearly and drawn over the object's box, with colours that rise in brightness,
 for every kind of eye and for print.
 """
 

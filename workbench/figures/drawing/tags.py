@@ -10,9 +10,12 @@ Box = tuple[float, float, float, float]  #: x1, y1, x2, y2; y grows downwards
 def place_tags(boxes: Sequence[Box], sizes: Sequence[tuple[float, float]], frame: tuple[float, float]) -> list[Box]:
     """A place for the tag of each box, xyxy in the boxes' units, the first boxes choosing first.
 
-    sizes: (width, height) of each tag. frame: (width, height) of the picture; tags stay inside it, unless they are
-    larger than it. A tag goes above its box where that is free, or else below, inside or beside it, or else to the
-    nearest free place; only where there is none at all does it cover others, as little as it can.
+    A tag goes above its box where that is free, or else below, inside or beside it, or else to the nearest free
+    place; only where there is none at all does it cover others, as little as it can.
+
+    Args:
+        sizes: (width, height) of each tag.
+        frame: (width, height) of the picture; tags stay inside it, unless they are larger than it.
     """
     placed: list[Box] = []
     for box, size in zip(boxes, sizes, strict=True):

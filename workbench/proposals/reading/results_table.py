@@ -163,7 +163,7 @@ def _rows(path: Path, masks: MaskWriter) -> Iterator[tuple[int, float, tuple[flo
                 yield _row(entry, where, code)
                 done += 1
                 if done % CHUNK == 0:
-                    bar.update(file.buffer.tell() - bar.n)
+                    bar.update(file.buffer.tell() - bar.n)  # type: ignore[attr-defined]
         except (_NotAList, UnicodeDecodeError, RecursionError) as error:
             raise DataError(f"{path}: a JSON list was expected; after {done:,} entries {error}") from error
 

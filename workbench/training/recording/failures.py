@@ -15,7 +15,7 @@ from workbench.training.recording.checkpoint import DiskError, last_checkpoint, 
 from workbench.training.recording.records import log
 from workbench.types import Target
 
-KINDS = {DiskError: "disk"}
+FAILURE_KINDS = {DiskError: "disk"}
 
 
 class NonFiniteError(RunError):
@@ -70,7 +70,11 @@ def errors_recorded(folder: Path) -> Iterator[None]:
 
 def _write_error(folder: Path, error: Exception) -> None:
     details = error.details if isinstance(error, NonFiniteError) else {}
-    kind = "non-finite-loss" if isinstance(error, NonFiniteError) else KINDS.get(type(error), type(error).__name__)
+    kind = (
+        "non-finite-loss"
+        if isinstance(error, NonFiniteError)
+        else FAILURE_KINDS.get(type(error), type(error).__name__)
+    )
     log.error("%s: %s", kind, error)
     try:
         write_json(folder / "error.json", {"kind": kind, "message": str(error), "time": time.time(), **details})

@@ -20,7 +20,7 @@ from workbench.training.recipe import Recipe
 from workbench.training.recording.checkpoint import disk_error, write_atomically
 
 log = logging.getLogger("workbench.training")
-Progress = Callable[[dict[str, Any]], None]  #: called with every row of metrics
+MetricsCallback = Callable[[dict[str, Any]], None]  #: called with every row of metrics
 IN_LOG = ("loss", "AP", "AP_unoccluded", "AP_occluded", "accuracy_clean", "accuracy_occluded", "lr", "steps_per_s")
 
 
@@ -53,7 +53,9 @@ class Journal:
     Rows go to the log and to `progress` as well. Only the first process of a run is `active`.
     """
 
-    def __init__(self, folder: Path, *, after_step: int, progress: Progress | None = None, active: bool = True):
+    def __init__(
+        self, folder: Path, *, after_step: int, progress: MetricsCallback | None = None, active: bool = True
+    ):
         self.path, self.progress, self.active = folder / "metrics.jsonl", progress, active
         if active:
             _drop_rows_after(self.path, after_step)

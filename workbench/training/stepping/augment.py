@@ -1,7 +1,7 @@
 """Random changes of training images of one class: where the object lies, and what hides it in the image.
 
 Erasing is Zhong et al. 2020 with torchvision's values: a rectangle of 2-33 % of the image (their code: 2-40 %),
-aspect 0.3-3.3, filled with noise. Pasting lays one of the patterns of the pairs over the image: occlusion in image
+aspect 0.3-3.3, filled with noise. Pasting puts one of the patterns of the pairs over the image: occlusion in image
 space by what DFV augmentation adds in feature space, its upper control. Moving and cropping are not stated in numbers
 by Cen et al. 2021: *here* the values of `AffineSpec` and torchvision's of `CropSpec`.
 """
@@ -14,7 +14,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as V
 
 from workbench.data import Dataset
-from workbench.data.drawing.patterns import Pattern, lay
+from workbench.data.drawing.patterns import Pattern, paste_pattern
 from workbench.data.pairs import PairSet
 from workbench.errors import RunError
 from workbench.training.recipe_sections import AffineSpec, AugmentSpec, CropSpec
@@ -44,7 +44,7 @@ class ImageChanges:
         """Paste, erase."""
         image = image.as_subclass(Tensor)
         if self.augment.paste is not None and rng.random() < self.augment.paste:
-            image = lay(image, self.patterns[rng.integers(len(self.patterns))])[0]
+            image = paste_pattern(image, self.patterns[rng.integers(len(self.patterns))])[0]
         if self.augment.erase is not None and rng.random() < self.augment.erase:
             image = erased(image, rng)
         return image
