@@ -171,3 +171,9 @@ def test_a_flag_that_is_absent_leaves_no_object_out(flags, known):
     target.update({name: torch.tensor(columns[name], dtype=torch.bool) for name in known})
     wanted = [not any(columns[name][row] for name in known) for row in range(len(flags))]
     assert learnable(target).tolist() == wanted
+
+
+def test_code_that_knows_bare_boxes_takes_proposals_as_such():
+    some = Proposals.ranked(torch.tensor([[0.0, 0, 4, 4], [2, 2, 6, 6]]))
+    assert torch.equal(some.as_subclass(torch.Tensor), some.boxes)
+    assert np.asarray(some).tolist() == some.boxes.tolist()

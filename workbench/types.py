@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypedDict
+from typing import Any, Literal, Protocol, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -91,7 +91,8 @@ class Detections:
 class Proposals:
     """Where objects of one image may be, whatever their class, best first.
 
-    Masks stay run-length codes, as a thousand of them would be 300 MB of pixels.
+    Masks stay run-length codes, as a thousand of them would be 300 MB of pixels. Code that knows bare boxes alone may
+    use them as such: numpy and `as_subclass(Tensor)` take the boxes [P, 4].
     """
 
     boxes: Tensor  #: [P, 4] float32, xyxy pixels of the image
@@ -121,6 +122,13 @@ class Proposals:
 
     def __len__(self) -> int:
         return len(self.boxes)
+
+    def as_subclass(self, kind: type[Tensor]) -> Tensor:
+        """The boxes [P, 4] alone."""
+        return self.boxes.as_subclass(kind)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        return self.boxes.numpy() if dtype is None else self.boxes.numpy().astype(dtype)
 
     def __getitem__(self, keep: Tensor | slice) -> Proposals:
         masks = self.masks
