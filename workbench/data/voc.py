@@ -18,7 +18,7 @@ from workbench.data.dataset import Dataset, make_target
 from workbench.data.reading.images import read_sized
 from workbench.data.reading.paths import existing_folder
 from workbench.data.reading.problems import raise_first
-from workbench.data.reading.voc_files import CLASSES, VocImage, image_path, read_split, xml_path, xml_root
+from workbench.data.reading.voc_files import CLASSES, VocImage, image_path, names_of_all, read_split, xml_path
 from workbench.errors import DataError
 from workbench.registry import DATASETS
 from workbench.types import Target
@@ -129,11 +129,7 @@ def _class_names(folder: Path, images: Iterable[VocImage | None], merge: Mapping
     found = {thing.name for image in images if image is not None for thing in image.objects}
     if found <= set(CLASSES) and not merge and folder.resolve().name in OWN:
         return list(CLASSES)
-    for file in sorted((folder / "Annotations").glob("*.xml")):
-        try:
-            found |= {name.strip() for thing in xml_root(file).findall("object") if (name := thing.findtext("name"))}
-        except DataError:
-            continue  # told when its own split is read
+    found |= names_of_all(folder)
     if found <= set(CLASSES) and not merge:
         return list(CLASSES)
     return sorted({merge.get(name, name) for name in found})

@@ -8,7 +8,7 @@ import pytest
 from folders import picture, voc_object, voc_xml, write_voc
 
 from workbench.data.reading import tables, voc_files
-from workbench.data.reading.voc_files import VocImage, VocObject, read_split
+from workbench.data.reading.voc_files import VocImage, VocObject, names_of_all, read_split
 
 CAT, DOG = voc_object("cat", 11, 21, 40, 50), voc_object("dog", 2, 2, 9, 9, difficult=1)
 
@@ -82,3 +82,12 @@ def test_a_damaged_table_is_made_anew(folder, parsed):
     column.write_bytes(column.read_bytes()[:-1] + b"\xff")
     assert read_split(folder, "train") == first
     assert parsed == [*"abc", *"abc"]
+
+
+def test_names_of_all_files_are_read_once(folder, parsed):
+    assert names_of_all(folder) == names_of_all(folder) == {"cat", "dog"}
+    assert parsed == ["a", "b", "c"]
+    (folder / "Annotations" / "d.xml").write_text(voc_xml(voc_object("owl", 1, 1, 9, 9)))
+    assert names_of_all(folder) == {"cat", "dog", "owl"}
+    (folder / "Annotations" / "a.xml").write_text("<annotation>")
+    assert names_of_all(folder) == {"dog", "owl"}

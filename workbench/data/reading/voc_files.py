@@ -72,6 +72,28 @@ def read_split(folder: Path, split: str) -> VocSplit:
     return VocSplit(ids, _images(table), [*listed, *(Problem(*each) for each in table.about["problems"])])
 
 
+def names_of_all(folder: Path) -> set[str]:
+    """The names of objects in all XML files, of whatever split; files that cannot be read are left out."""
+    ids = sorted(path.stem for path in (folder / "Annotations").glob("*.xml"))
+
+    def read() -> Table:
+        names: set[str] = set()
+        whole = True
+        for identity in ids:
+            try:
+                things = xml_root(folder / "Annotations" / f"{identity}.xml").findall("object")
+            except DataError:
+                whole = False  # said when its own split is read
+                continue
+            names |= {name.strip() for thing in things if (name := thing.findtext("name"))}
+        return Table({}, {"names": sorted(names)}, keep=whole)
+
+    if len(ids) < FEW:
+        return set(read().about["names"])
+    source, changed_ns = _source(folder, "all", ids)
+    return set(kept_table("voc-names", source, read, changed_ns=changed_ns).about["names"])
+
+
 def _source(folder: Path, split: str, ids: list[str]) -> tuple[Source, int]:
     """What tells one state of the files from another: sizes and times of changes; and the last of these times."""
     digest, latest = hashlib.blake2b(digest_size=16), 0
