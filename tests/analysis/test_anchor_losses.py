@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from small_detectors import RETINANET
 
 from workbench.analysis.anchor_losses import (
     LossWindows,
@@ -22,12 +23,6 @@ from workbench.losses import anchor_losses
 from workbench.losses.focal import CrossEntropy, Focal
 
 LOSSES = torch.tensor([4.0, 1, 1, 1, 1, 0, 0, 0, 2, 0])
-TINY = {
-    "kind": "retinanet",
-    "backbone": {"name": "small", "widths": [8, 12, 16], "blocks": 1, "stem": 8},
-    "channels": 16,
-    "min_size": None,
-}
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +33,7 @@ def data():
 @pytest.fixture(scope="module")
 def detector(data):
     torch.manual_seed(0)
-    return build_detector(TINY, data.classes)
+    return build_detector(RETINANET, data.classes)
 
 
 @pytest.fixture(scope="module")
@@ -141,11 +136,11 @@ def test_shares_concentrate_as_gamma_grows():
 
 
 def test_other_detectors_and_other_classes_are_refused(detector, data):
-    faster = build_detector(TINY | {"kind": "faster-rcnn"}, data.classes)
+    faster = build_detector(RETINANET | {"kind": "faster-rcnn"}, data.classes)
     with pytest.raises(DataError, match="FasterRCNN has no dense anchors"):
         gather_windows(faster, data)
     with pytest.raises(DataError, match="different classes"):
-        gather_windows(build_detector(TINY, ("one",)), data)
+        gather_windows(build_detector(RETINANET, ("one",)), data)
 
 
 def test_a_ranking_says_the_same_as_the_functions(windows):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from small_detectors import BACKBONE, FAST_RCNN
 from torchvision.models.detection._utils import Matcher
 
 from workbench import load_data, with_proposals
@@ -16,17 +17,8 @@ from workbench.hardeners import RandomDropout
 from workbench.types import Proposals
 
 CLASSES = ("cat", "dog")
-TINY = {
-    "kind": "fast-rcnn",
-    "backbone": {"name": "small", "widths": [8, 12, 16], "blocks": 1, "stem": 8},
-    "pyramid": True,
-    "channels": 16,
-    "min_size": None,
-    "head": {"width": 32},
-    "roi": {"samples": 16},
-}
 NETWORKS = {
-    "small": TINY,
+    "small": FAST_RCNN,
     "vgg16": {"kind": "fast-rcnn", "backbone": {"name": "vgg16"}, "head": {"width": 16}, "min_size": 96},
     "alexnet": {"kind": "fast-rcnn", "backbone": {"name": "alexnet"}, "head": {"width": 16}, "min_size": 96},
     "resnet18-c4": {"kind": "fast-rcnn", "backbone": {"name": "resnet18"}, "min_size": 96},
@@ -85,7 +77,7 @@ def test_every_network_learns_and_detects(name):
 def test_detections_are_the_head_on_the_proposals():
     """With a head that never moves boxes the detections are proposals, scaled there and back."""
     torch.manual_seed(0)
-    detector = build_detector(TINY | {"min_size": 190, "roi": {"score_threshold": 0.0, "nms_iou": 1.0}}, CLASSES)
+    detector = build_detector(FAST_RCNN | {"min_size": 190, "roi": {"score_threshold": 0.0, "nms_iou": 1.0}}, CLASSES)
     predictor = detector.roi_heads.box_predictor.bbox_pred
     torch.nn.init.zeros_(predictor.weight)
     torch.nn.init.zeros_(predictor.bias)
@@ -103,7 +95,7 @@ def test_detections_are_the_head_on_the_proposals():
 
 
 def test_proposals_and_bare_boxes_are_the_same_to_it():
-    detector = build_detector(TINY, CLASSES).eval()
+    detector = build_detector(FAST_RCNN, CLASSES).eval()
     images, targets = sample()
     boxes = [target["proposals"] for target in targets]
     given = [Proposals.ranked(some) for some in boxes]
@@ -117,7 +109,7 @@ def test_proposals_and_bare_boxes_are_the_same_to_it():
 
 def test_images_without_proposals_or_objects():
     """Nothing to learn from: losses of 0 that still reach every parameter, as processes in parallel need it."""
-    detector = build_detector(TINY, CLASSES, RandomDropout())
+    detector = build_detector(FAST_RCNN, CLASSES, RandomDropout())
     image, empty = torch.rand(3, 64, 64), torch.zeros(0, 4)
     target = {"boxes": empty, "labels": torch.zeros(0, dtype=torch.long), "proposals": empty}
     losses = detector.losses([image], [target])
@@ -130,7 +122,7 @@ def test_images_without_proposals_or_objects():
 
 
 def test_missing_or_wrong_proposals_are_named():
-    detector = build_detector(TINY, CLASSES)
+    detector = build_detector(FAST_RCNN, CLASSES)
     images, targets = sample()
     with pytest.raises(DataError, match=r"image 0 of the batch has no proposals.*with_proposals"):
         detector.detect(images)
@@ -150,10 +142,10 @@ def test_missing_or_wrong_proposals_are_named():
 
 def test_other_detectors_ignore_proposals():
     torch.manual_seed(0)
-    detector = FasterRCNN.build(CLASSES, backbone=TINY["backbone"], channels=16, head={"width": 32}, min_size=None)
+    detector = FasterRCNN.build(CLASSES, backbone=BACKBONE, channels=16, head={"width": 32}, min_size=None)
     image = torch.rand(3, 64, 64)
     assert not detector.needs_proposals
-    assert build_detector(TINY, CLASSES).needs_proposals
+    assert build_detector(FAST_RCNN, CLASSES).needs_proposals
     one, two = detector.detect([image])[0], detector.detect([image], [torch.zeros(0, 4)])[0]
     assert torch.equal(one.boxes, two.boxes)
 
@@ -170,12 +162,12 @@ def test_background_has_a_lower_end():
 
 
 def test_published_defaults_and_their_change():
-    head = build_detector(TINY, CLASSES).roi_heads
+    head = build_detector(FAST_RCNN, CLASSES).roi_heads
     numbers = head.samples, head.positive_fraction, head.background_from, head.box_beta, head.nms_iou
     assert numbers == (16, 0.25, 0.1, 1.0, 0.3)
-    released = build_detector(TINY | {"roi": {"background_from": 0.0}}, CLASSES).roi_heads
+    released = build_detector(FAST_RCNN | {"roi": {"background_from": 0.0}}, CLASSES).roi_heads
     assert released.background_from == 0
-    mining = build_detector(TINY | {"roi": {"mining": {"kind": "ohem"}}}, CLASSES).roi_heads
+    mining = build_detector(FAST_RCNN | {"roi": {"mining": {"kind": "ohem"}}}, CLASSES).roi_heads
     assert mining.background_from == 0, "OHEM looks at all background"
     assert released.samples == 128
 
@@ -183,7 +175,7 @@ def test_published_defaults_and_their_change():
 def test_box_loss_is_the_originals():
     """Smooth L1 with beta 1 on deltas divided by 0.1, 0.1, 0.2, 0.2, summed over coordinates, mean over all RoIs."""
     torch.manual_seed(0)
-    detector = build_detector(TINY | {"roi": {"samples": 2, "positive_fraction": 1.0}}, CLASSES)
+    detector = build_detector(FAST_RCNN | {"roi": {"samples": 2, "positive_fraction": 1.0}}, CLASSES)
     predictor = detector.roi_heads.box_predictor.bbox_pred
     torch.nn.init.zeros_(predictor.weight)
     torch.nn.init.zeros_(predictor.bias)
@@ -196,7 +188,7 @@ def test_box_loss_is_the_originals():
 
 def test_dropout_is_in_the_losses_only_and_drawn_from_the_generator():
     torch.manual_seed(0)
-    detector = build_detector(TINY | {"head": {"width": 64, "dropout": 0.5}}, CLASSES).eval()
+    detector = build_detector(FAST_RCNN | {"head": {"width": 64, "dropout": 0.5}}, CLASSES).eval()
     images, targets = sample()
     assert isinstance(detector.roi_heads.box_head, DropoutHead)
 
@@ -246,12 +238,12 @@ def test_dropout_keeps_its_share_and_the_mean():
 )
 def test_bad_configurations_say_what_exists(change, message):
     with pytest.raises(RecipeError, match=message):
-        build_detector(TINY | change, CLASSES)
+        build_detector(FAST_RCNN | change, CLASSES)
 
 
 def test_saved_detector_comes_back(tmp_path):
     torch.manual_seed(0)
-    detector = build_detector(TINY, CLASSES)
+    detector = build_detector(FAST_RCNN, CLASSES)
     again = load_detector(save_detector(detector, tmp_path / "a.safetensors"))
     images, targets = sample()
     proposals = [target["proposals"] for target in targets]
@@ -264,7 +256,7 @@ def test_a_few_steps_on_proposals_of_the_shipped_rpn(tmp_path):
     torch.manual_seed(0)
     scenes = load_data("digit-scenes", split="train").subset(range(4))
     data = with_proposals(scenes, kind="detector", name="digit-scenes/faster-rcnn", top=60, cache=tmp_path)
-    config = {**TINY, "canonical_size": 112, "pooling": "align", "roi": {"samples": 16}}
+    config = {**FAST_RCNN, "canonical_size": 112, "pooling": "align", "roi": {"samples": 16}}
     detector = build_detector(config, data.classes)
     images, targets = zip(*data, strict=True)
     optimiser = torch.optim.AdamW(detector.parameters(), lr=3e-3)

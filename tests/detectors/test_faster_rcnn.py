@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from safetensors.torch import save_file
+from small_detectors import FASTER_RCNN
 from torch import nn
 from torchvision.models.detection import fasterrcnn_resnet50_fpn
 
@@ -13,15 +14,6 @@ from workbench.errors import DataError, RecipeError, WeightsError
 from workbench.hardeners import RandomDropout
 
 CLASSES = tuple(f"class {i}" for i in range(6))
-TINY = {
-    "kind": "faster-rcnn",
-    "backbone": {"name": "small", "widths": [8, 12, 16], "blocks": 1, "stem": 8},
-    "channels": 16,
-    "min_size": None,
-    "head": {"width": 32},
-    "rpn": {"samples": 32, "train_proposals": [50, 30], "test_proposals": [50, 20]},
-    "roi": {"samples": 16},
-}
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +109,7 @@ def test_score_boxes_is_the_head_on_those_boxes(pair, batch):
 
 @pytest.mark.parametrize("training", [True, False])
 def test_losses_and_detections_in_either_mode(training):
-    detector = build_detector(TINY, CLASSES).train(training)
+    detector = build_detector(FASTER_RCNN, CLASSES).train(training)
     image = torch.rand(3, 96, 128)
     target = {"boxes": torch.tensor([[10.0, 10, 60, 60]]), "labels": torch.tensor([2])}
     losses = detector([image], [target], torch.Generator().manual_seed(0))
@@ -132,7 +124,7 @@ def test_losses_and_detections_in_either_mode(training):
 
 
 def test_mode_is_restored_when_detect_fails():
-    detector = build_detector(TINY, CLASSES).train()
+    detector = build_detector(FASTER_RCNN, CLASSES).train()
     with pytest.raises(DataError, match=r"shape \(1, 8, 8\)"):
         detector.detect([torch.zeros(1, 8, 8)])
     assert detector.training
@@ -140,7 +132,7 @@ def test_mode_is_restored_when_detect_fails():
 
 def test_losses_are_decided_by_the_generator():
     torch.manual_seed(0)
-    detector = build_detector(TINY, CLASSES, RandomDropout(share=1.0)).eval()
+    detector = build_detector(FASTER_RCNN, CLASSES, RandomDropout(share=1.0)).eval()
     image = torch.rand(3, 96, 128)
     target = {"boxes": torch.tensor([[10.0, 10, 60, 60]]), "labels": torch.tensor([2])}
 
@@ -155,7 +147,7 @@ def test_losses_are_decided_by_the_generator():
 def test_the_hardener_acts_in_losses_and_not_in_detect():
     torch.manual_seed(0)
     hardener = RandomDropout(share=1.0, drop=1.0)
-    detector = build_detector(TINY, CLASSES, hardener).eval()
+    detector = build_detector(FASTER_RCNN, CLASSES, hardener).eval()
     assert detector.hardener is hardener
     image = torch.rand(3, 96, 128)
     target = {"boxes": torch.tensor([[10.0, 10, 60, 60]]), "labels": torch.tensor([2])}
@@ -171,7 +163,7 @@ def test_the_hardener_acts_in_losses_and_not_in_detect():
 
 
 def test_uint8_and_float_images_agree():
-    detector = build_detector(TINY, CLASSES)
+    detector = build_detector(FASTER_RCNN, CLASSES)
     pixels = torch.randint(0, 256, (3, 64, 64), dtype=torch.uint8)
     a = detector.score_boxes([pixels], [torch.tensor([[0.0, 0, 30, 30]])])[0]
     b = detector.score_boxes([pixels.float() / 255], [torch.tensor([[0.0, 0, 30, 30]])])[0]
@@ -180,7 +172,7 @@ def test_uint8_and_float_images_agree():
 
 def test_crowds_and_difficult_objects_are_not_learned():
     torch.manual_seed(0)
-    detector = build_detector(TINY, CLASSES).eval()
+    detector = build_detector(FASTER_RCNN, CLASSES).eval()
     image = torch.rand(3, 96, 128)
     empty = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.long)}
     crowd = {
@@ -204,7 +196,7 @@ def test_crowds_and_difficult_objects_are_not_learned():
     ],
 )
 def test_bad_targets_are_named(boxes, labels, message):
-    detector = build_detector(TINY, CLASSES)
+    detector = build_detector(FASTER_RCNN, CLASSES)
     target = {"boxes": torch.tensor(boxes), "labels": torch.tensor(labels), "image_id": 42}
     with pytest.raises(DataError, match=message) as error:
         detector.losses([torch.rand(3, 64, 64)], [target])
@@ -226,7 +218,7 @@ def test_bad_targets_are_named(boxes, labels, message):
 )
 def test_bad_configurations_say_what_exists(change, message):
     with pytest.raises(RecipeError, match=message):
-        build_detector(TINY | change, CLASSES)
+        build_detector(FASTER_RCNN | change, CLASSES)
 
 
 @pytest.mark.parametrize("head", [{"kind": "conv5"}, {"kind": "two-fc", "width": 32}])
@@ -248,7 +240,7 @@ def test_single_map_c4(head):
 
 
 def test_anchors_are_in_image_pixels():
-    detector = build_detector(TINY | {"min_size": 64}, CLASSES)
+    detector = build_detector(FASTER_RCNN | {"min_size": 64}, CLASSES)
     anchors = detector.anchors_for(128, 128)
     sides = (anchors[:, 2:] - anchors[:, :2]).prod(1).sqrt()
     assert sides.min().item() == pytest.approx(32, rel=0.05), "16 px at half size are 32 px of the image"
@@ -256,12 +248,12 @@ def test_anchors_are_in_image_pixels():
 
 def test_saved_detector_comes_back(tmp_path):
     torch.manual_seed(0)
-    detector = build_detector(TINY, CLASSES, RandomDropout())
+    detector = build_detector(FASTER_RCNN, CLASSES, RandomDropout())
     image = torch.rand(3, 96, 128)
     path = save_detector(detector, tmp_path / "a.safetensors", about={"recipe": "tiny"})
     again = load_detector(path)
     assert again.classes == CLASSES
-    assert again.config == TINY
+    assert again.config == FASTER_RCNN
     box = [torch.tensor([[5.0, 5, 40, 40]])]
     assert torch.equal(again.score_boxes([image], box)[0], detector.score_boxes([image], box)[0])
     half = load_detector(save_detector(detector, tmp_path / "b.safetensors", half=True))
@@ -274,9 +266,9 @@ def test_saved_detector_comes_back(tmp_path):
 
 def test_start_from_copies_all_but_layers_for_other_classes(tmp_path):
     torch.manual_seed(0)
-    path = save_detector(build_detector(TINY, CLASSES), tmp_path / "a.safetensors")
+    path = save_detector(build_detector(FASTER_RCNN, CLASSES), tmp_path / "a.safetensors")
     source = load_detector(path).state_dict()
-    same, other = (build_detector(TINY, classes, RandomDropout()) for classes in (CLASSES, (*CLASSES, "more")))
+    same, other = (build_detector(FASTER_RCNN, classes, RandomDropout()) for classes in (CLASSES, (*CLASSES, "more")))
     fresh = {name: value.clone() for name, value in other.state_dict().items()}
     assert start_from(same, path) == []
     assert all(torch.equal(value, source[name]) for name, value in same.state_dict().items())
@@ -288,14 +280,14 @@ def test_start_from_copies_all_but_layers_for_other_classes(tmp_path):
     for name, value in other.state_dict().items():
         assert torch.equal(value, fresh[name] if name in kept else source[name]), name
     with pytest.raises(WeightsError, match="cannot be the start"):
-        start_from(build_detector(TINY | {"channels": 24}, CLASSES), path)
+        start_from(build_detector(FASTER_RCNN | {"channels": 24}, CLASSES), path)
 
 
 def test_what_a_file_says_of_itself_goes_on_into_copies(tmp_path):
-    detector, about = build_detector(TINY, CLASSES), {"recipe": "mine", "seed": 0}
+    detector, about = build_detector(FASTER_RCNN, CLASSES), {"recipe": "mine", "seed": 0}
     first = load_detector(save_detector(detector, tmp_path / "a.safetensors", about=about))
     assert load_detector(save_detector(first, tmp_path / "b.safetensors", half=True)).about == about
-    assert build_detector(TINY, CLASSES).about == {}
+    assert build_detector(FASTER_RCNN, CLASSES).about == {}
 
 
 @pytest.mark.parametrize("name", ["digit-scenes/faster-rcnn", "dfv/digits-decoder", "a-fast-rcnn/digits+ohem"])

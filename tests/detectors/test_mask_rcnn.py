@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from small_detectors import MASK_RCNN
 from torch import nn
 from torchvision.models.detection import (
     fasterrcnn_resnet50_fpn_v2,
@@ -22,16 +23,6 @@ from workbench.hardeners import build_hardener
 from workbench.registry import HARDENERS
 
 CLASSES = tuple(f"class {i}" for i in range(6))
-TINY = {
-    "kind": "mask-rcnn",
-    "backbone": {"name": "small", "widths": [8, 12, 16], "blocks": 1, "stem": 8},
-    "channels": 16,
-    "min_size": None,
-    "head": {"width": 32},
-    "mask": {"layers": [16, 16], "width": 16},
-    "rpn": {"samples": 32, "train_proposals": [50, 30], "test_proposals": [50, 20]},
-    "roi": {"samples": 16},
-}
 V1 = {"backbone": {"name": "resnet50", "norm": "batch"}}
 PEERS = {"v1": (maskrcnn_resnet50_fpn, V1), "v2": (maskrcnn_resnet50_fpn_v2, V2)}
 LOSSES = {"classifier": "loss_classifier", "box": "loss_box_reg", "objectness": "loss_objectness"}
@@ -183,7 +174,7 @@ def digits(count: int = 2):
 def test_it_learns_the_masks_of_digit_scenes(training):
     torch.manual_seed(0)
     images, targets = digits()
-    detector = build_detector(TINY, tuple("0123456789")).train(training)
+    detector = build_detector(MASK_RCNN, tuple("0123456789")).train(training)
     detector(images, targets, torch.Generator().manual_seed(0)).total.backward()
     assert all(p.grad is not None for p in detector.parameters())
     for image, found in zip(images, detector.detect(images), strict=True):
@@ -193,7 +184,7 @@ def test_it_learns_the_masks_of_digit_scenes(training):
 
 @pytest.mark.parametrize("norm", [None, "batch"])
 def test_without_objects_the_mask_loss_is_zero_and_has_a_gradient(norm):
-    detector = build_detector(TINY | {"mask": TINY["mask"] | {"norm": norm}}, CLASSES)
+    detector = build_detector(MASK_RCNN | {"mask": MASK_RCNN["mask"] | {"norm": norm}}, CLASSES)
     empty = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.long), "masks": torch.zeros(0, 64, 64)}
     losses = detector.losses([torch.rand(3, 64, 64)], [empty])
     assert float(losses["mask"].detach()) == 0
@@ -207,7 +198,8 @@ def test_visible_or_amodal_masks():
     losses = {}
     for learn in ("visible", "amodal"):
         torch.manual_seed(0)
-        detector = build_detector(TINY | {"mask": TINY["mask"] | {"learn": learn}}, tuple("0123456789")).eval()
+        mask = MASK_RCNN["mask"] | {"learn": learn}
+        detector = build_detector(MASK_RCNN | {"mask": mask}, tuple("0123456789")).eval()
         given = [dict(target) for target in targets]
         for target in given:
             target["masks" if learn == "amodal" else "masks_amodal"] = torch.zeros(1)  # must not be looked at
@@ -222,7 +214,7 @@ def test_every_hardener_acts_on_the_boxes_and_not_on_the_masks(kind):
     torch.manual_seed(0)
     images, targets = digits(4)
     options = {"random-dropout": {"share": 1.0}, "inverted-attention": {"share": 1.0}}.get(kind, {})
-    detector = build_detector(TINY, tuple("0123456789"), build_hardener({"kind": kind, **options})).eval()
+    detector = build_detector(MASK_RCNN, tuple("0123456789"), build_hardener({"kind": kind, **options})).eval()
     nn.init.normal_(detector.roi_heads.box_predictor.cls_score.weight, std=0.5)
     losses = [detector.losses(images, targets, torch.Generator().manual_seed(0))]
     learned = detector.hardener
@@ -241,7 +233,7 @@ def test_mining_and_jitter_keep_each_roi_with_its_mask():
     masks[1] = True
     target = {"boxes": box, "labels": torch.tensor([1, 2]), "masks": masks}
     roi = {"mining": {"kind": "ohem", "kept": 16}, "jitter": {}, "foreground_iou": 0.5}
-    detector = build_detector(TINY | {"roi": roi}, CLASSES).eval()
+    detector = build_detector(MASK_RCNN | {"roi": roi}, CLASSES).eval()
     nn.init.zeros_(detector.roi_heads.mask_predictor.mask_fcn_logits.weight)
     bias = detector.roi_heads.mask_predictor.mask_fcn_logits.bias
     with torch.no_grad():
@@ -256,14 +248,14 @@ def test_mining_and_jitter_keep_each_roi_with_its_mask():
 
 def test_saved_and_loaded(tmp_path):
     torch.manual_seed(0)
-    detector = build_detector(TINY, CLASSES)
+    detector = build_detector(MASK_RCNN, CLASSES)
     again = load_detector(save_detector(detector, tmp_path / "a.safetensors"))
     given = ([torch.rand(3, 64, 64)], [torch.tensor([[5.0, 5, 40, 40]])], [torch.tensor([3])])
     assert torch.equal(again.mask_boxes(*given)[0], detector.mask_boxes(*given)[0])
 
 
 def test_missing_masks_are_named():
-    detector = build_detector(TINY, CLASSES)
+    detector = build_detector(MASK_RCNN, CLASSES)
     target = {"boxes": torch.tensor([[5.0, 5, 40, 40]]), "labels": torch.tensor([3]), "image_id": 7}
     with pytest.raises(DataError, match=r'image 7 has no target\["masks"\], and the detector learns masks'):
         detector.losses([torch.rand(3, 64, 64)], [target])
@@ -286,4 +278,4 @@ def test_missing_masks_are_named():
 )
 def test_bad_configurations_say_what_exists(change, message):
     with pytest.raises(RecipeError, match=message):
-        build_detector(TINY | change, CLASSES)
+        build_detector(MASK_RCNN | change, CLASSES)

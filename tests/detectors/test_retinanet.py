@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from small_detectors import RETINANET
 from torch import nn
 from torchvision.models.detection import retinanet_resnet50_fpn, retinanet_resnet50_fpn_v2
 from torchvision.ops import box_iou
@@ -15,12 +16,6 @@ from workbench.errors import RecipeError
 from workbench.hardeners import RandomDropout
 
 CLASSES = tuple(f"class {i}" for i in range(6))
-TINY = {
-    "kind": "retinanet",
-    "backbone": {"name": "small", "widths": [8, 12, 16], "blocks": 1, "stem": 8},
-    "channels": 16,
-    "min_size": None,
-}
 PEERS = {"torchvision": retinanet_resnet50_fpn, "torchvision-v2": retinanet_resnet50_fpn_v2}
 NOTHING = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.long)}
 
@@ -102,7 +97,7 @@ def test_losses_equal_torchvision(pair, batch):
 
 def test_old_checkpoints_of_torchvision_load():
     """Published ones call the convolutions of the subnets conv.0, conv.2, ..."""
-    detector = build_detector(TINY, CLASSES)
+    detector = build_detector(RETINANET, CLASSES)
     old = {}
     for name, value in detector.state_dict().items():
         parts = name.split(".")
@@ -133,14 +128,14 @@ def test_the_thesis_s_network():
 @pytest.mark.parametrize("prior", [0.01, 0.5])
 def test_every_class_begins_at_the_prior(prior):
     torch.manual_seed(0)
-    detector = build_detector(TINY | {"prior": prior}, CLASSES).eval()
+    detector = build_detector(RETINANET | {"prior": prior}, CLASSES).eval()
     scores = detector.anchor_scores([torch.rand(3, 64, 64)], [NOTHING])[0].logits.sigmoid()
     torch.testing.assert_close(scores, torch.full_like(scores, prior), atol=0, rtol=0.1)
 
 
 def test_anchors_are_exact_in_size_and_place():
     """Of an image whose sides 64 does not divide, too; torchvision's stand closer there."""
-    detector = build_detector(TINY | {"aspect_ratios": [1.0]}, CLASSES)
+    detector = build_detector(RETINANET | {"aspect_ratios": [1.0]}, CLASSES)
     anchors = detector.anchors_for(96, 96)
     sides = anchors[:, 2] - anchors[:, 0]
     expected = sorted(4 * stride * 2 ** (i / 3) for stride in (8, 16, 32, 64) for i in range(3))
@@ -148,12 +143,12 @@ def test_anchors_are_exact_in_size_and_place():
     coarsest = anchors[-12::3]
     centres = (coarsest[:, :2] + coarsest[:, 2:]) / 2
     assert centres.tolist() == [[0, 0], [64, 0], [0, 64], [64, 64]]
-    other = build_detector(TINY | {"aspect_ratios": [1.0], "exact_anchors": False}, CLASSES).anchors_for(96, 96)
+    other = build_detector(RETINANET | {"aspect_ratios": [1.0], "exact_anchors": False}, CLASSES).anchors_for(96, 96)
     assert other[-1].tolist() != anchors[-1].tolist()
 
 
 def test_anchors_are_in_image_pixels():
-    detector = build_detector(TINY | {"min_size": 64, "max_size": 64}, CLASSES)
+    detector = build_detector(RETINANET | {"min_size": 64, "max_size": 64}, CLASSES)
     anchors = detector.anchors_for(128, 128)
     sides = (anchors[:, 2:] - anchors[:, :2]).prod(1).sqrt()
     assert sides.min().item() == pytest.approx(64, rel=0.01), "32 px at half size are 64 px of the image"
@@ -163,7 +158,7 @@ def test_anchors_are_in_image_pixels():
 @pytest.mark.parametrize("mining", [None, {"kind": "ohem", "kept": 16}, {"kind": "ohem-1:3", "kept": 16}])
 def test_losses_and_detections_in_either_mode(training, mining):
     torch.manual_seed(0)
-    detector = build_detector(TINY | {"mining": mining}, CLASSES).train(training)
+    detector = build_detector(RETINANET | {"mining": mining}, CLASSES).train(training)
     images = [torch.rand(3, 96, 128), torch.rand(3, 128, 64)]
     target = {"boxes": torch.tensor([[10.0, 10, 60, 60]]), "labels": torch.tensor([2])}
     losses = detector(images, [target, NOTHING])
@@ -180,7 +175,7 @@ def test_losses_and_detections_in_either_mode(training, mining):
 def test_mining_takes_the_mean_over_the_hardest():
     torch.manual_seed(0)
     options = {"loss": {"kind": "cross-entropy"}, "mining": {"kind": "ohem", "kept": 8, "nms_iou": 1.0}}
-    detector = build_detector(TINY | options, CLASSES).eval()
+    detector = build_detector(RETINANET | options, CLASSES).eval()
     image, target = torch.rand(3, 64, 64), {"boxes": torch.tensor([[10.0, 10, 50, 50]]), "labels": torch.tensor([2])}
     seen = detector.anchor_scores([image], [NOTHING])[0]
     hardest = nn.functional.softplus(seen.logits).sum(dim=1).topk(8).values.mean()
@@ -191,7 +186,7 @@ def test_mining_takes_the_mean_over_the_hardest():
 
 def test_the_normaliser_and_the_loss_are_those_of_the_recipe():
     torch.manual_seed(0)
-    detector = build_detector(TINY, CLASSES).eval()
+    detector = build_detector(RETINANET, CLASSES).eval()
     images = [torch.rand(3, 96, 96)] * 2
     targets = [{"boxes": torch.tensor([[8.0, 8, 60, 60]]), "labels": torch.tensor([2])}, NOTHING]
     scores = detector.anchor_scores(images, targets)
@@ -199,7 +194,8 @@ def test_the_normaliser_and_the_loss_are_those_of_the_recipe():
     assert positives > 1
     losses = {}
     for kind in ("image", "batch", "moving-average"):
-        other = build_detector(TINY | {"normaliser": kind, "loss": {"kind": "focal", "gamma": 0}}, CLASSES).eval()
+        options = {"normaliser": kind, "loss": {"kind": "focal", "gamma": 0}}
+        other = build_detector(RETINANET | options, CLASSES).eval()
         other.load_state_dict(detector.state_dict(), strict=False)
         losses[kind] = float(other.losses(images, targets)["classifier"].detach())
         assert ("normaliser.mean" in other.state_dict()) is (kind == "moving-average")
@@ -209,7 +205,7 @@ def test_the_normaliser_and_the_loss_are_those_of_the_recipe():
 
 def test_scores_of_boxes_are_those_of_the_detections_there():
     torch.manual_seed(0)
-    detector = build_detector(TINY | {"score_threshold": 0.0, "prior": 0.3, "nms_iou": 0.99}, CLASSES).eval()
+    detector = build_detector(RETINANET | {"score_threshold": 0.0, "prior": 0.3, "nms_iou": 0.99}, CLASSES).eval()
     nn.init.normal_(detector.head.classification_head.cls_logits.weight, std=1.0)
     image = torch.rand(3, 96, 96)
     found = detector.detect([image])[0]
@@ -224,7 +220,7 @@ def test_scores_of_boxes_are_those_of_the_detections_there():
 
 
 def test_a_box_that_nothing_reaches_is_scored_by_what_is_nearest():
-    detector = build_detector(TINY, CLASSES).eval()
+    detector = build_detector(RETINANET, CLASSES).eval()
     tiny = torch.tensor([[1.0, 1, 3, 3]])
     scores = detector.score_boxes([torch.rand(3, 64, 64)], [tiny])[0]
     assert torch.isfinite(scores).all()
@@ -233,7 +229,7 @@ def test_a_box_that_nothing_reaches_is_scored_by_what_is_nearest():
 
 def test_labels_are_those_of_training(batch):
     """An anchor equal to an object has its label; by the thresholds others are background or ignored."""
-    detector = build_detector(TINY, CLASSES)
+    detector = build_detector(RETINANET, CLASSES)
     image = torch.rand(3, 96, 96)
     anchors = detector.anchors_for(96, 96)
     box = anchors[(anchors >= 0).all(1) & (anchors <= 96).all(1)][:1]
@@ -247,7 +243,7 @@ def test_labels_are_those_of_training(batch):
 
 def test_bfloat16_losses_are_near_those_of_float32():
     torch.manual_seed(0)
-    detector = build_detector(TINY, CLASSES).eval()
+    detector = build_detector(RETINANET, CLASSES).eval()
     image, target = torch.rand(3, 96, 96), {"boxes": torch.tensor([[8.0, 8, 60, 60]]), "labels": torch.tensor([2])}
     exact = detector.losses([image], [target])
     with torch.autocast("cpu", torch.bfloat16):
@@ -261,11 +257,11 @@ def test_bfloat16_losses_are_near_those_of_float32():
 
 def test_a_hardener_is_refused():
     with pytest.raises(RecipeError, match="retinanet has no RoIs"):
-        build_detector(TINY, CLASSES, RandomDropout())
+        build_detector(RETINANET, CLASSES, RandomDropout())
 
 
 def test_saved_detector_comes_back(tmp_path):
-    detector = build_detector(TINY, CLASSES)
+    detector = build_detector(RETINANET, CLASSES)
     image, box = torch.rand(3, 96, 128), [torch.tensor([[5.0, 5, 40, 40]])]
     again = load_detector(save_detector(detector, tmp_path / "a.safetensors"))
     assert torch.equal(again.score_boxes([image], box)[0], detector.score_boxes([image], box)[0])
@@ -293,11 +289,11 @@ def test_saved_detector_comes_back(tmp_path):
 )
 def test_bad_configurations_say_what_exists(change, message):
     with pytest.raises(RecipeError, match=message):
-        build_detector(TINY | change, CLASSES)
+        build_detector(RETINANET | change, CLASSES)
 
 
 def test_equal_widths_do_not_take_p6_from_p5():
     """torchvision guesses from the widths; 16 channels are those of the last map here."""
-    detector = build_detector(TINY, CLASSES)
+    detector = build_detector(RETINANET, CLASSES)
     assert not detector.backbone.fpn.extra_blocks.use_P5
     assert math.isclose(detector.selection._least, math.log(0.05 / 0.95))

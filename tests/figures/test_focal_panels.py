@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from small_detectors import RETINANET
 
 from workbench.analysis.anchor_losses import Ranking, gather_windows, hardest_windows
 from workbench.data import load_data
@@ -13,13 +14,6 @@ from workbench.errors import DataError
 from workbench.figures.focal_panels import CURVES, PLACE, WINDOW_KINDS, focal_lines, focal_panels
 from workbench.figures.loss_windows import loss_on_image, square_around, windows_grid
 from workbench.losses.focal import CrossEntropy, Focal
-
-TINY = {
-    "kind": "retinanet",
-    "backbone": {"name": "small", "widths": [8, 12, 16], "blocks": 1, "stem": 8},
-    "channels": 16,
-    "min_size": None,
-}
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +24,7 @@ def data():
 @pytest.fixture(scope="module")
 def windows(data):
     torch.manual_seed(0)
-    return gather_windows(build_detector(TINY, data.classes), data)
+    return gather_windows(build_detector(RETINANET, data.classes), data)
 
 
 def rankings(windows, loss):

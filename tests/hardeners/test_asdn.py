@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from small_detectors import FASTER_RCNN
 from stages import stage
 from torch.nn import functional as F
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
@@ -198,17 +199,6 @@ def test_without_a_network_it_says_how_to_get_one(head):
         ASDN()(batch_of(head, *world(8, 0)))
 
 
-CONFIG = {
-    "kind": "faster-rcnn",
-    "backbone": {"name": "small", "widths": [8, 12, 16], "blocks": 1, "stem": 8},
-    "channels": 16,
-    "min_size": None,
-    "head": {"width": 32},
-    "rpn": {"samples": 32, "train_proposals": [50, 30], "test_proposals": [50, 20]},
-    "roi": {"samples": 16},
-}
-
-
 @pytest.mark.parametrize(
     "hardener",
     [
@@ -221,7 +211,7 @@ CONFIG = {
 def test_its_loss_is_real_in_a_detector_with_a_pyramid(hardener):
     """Users of the released code saw `loss_asdn = 0`."""
     torch.manual_seed(0)
-    detector = build_detector(CONFIG, ("a", "b", "c"), build_hardener(hardener))
+    detector = build_detector(FASTER_RCNN, ("a", "b", "c"), build_hardener(hardener))
     images = [torch.rand(3, 96, 128) for _ in range(2)]
     target = {"boxes": torch.tensor([[10.0, 10, 60, 60]]), "labels": torch.tensor([2])}
     detector.hardener.begin_stage(stage("hardener"))

@@ -11,6 +11,7 @@ import pytest
 import torch
 import traitlets
 from PIL import Image
+from small_detectors import RETINANET
 
 import widgets.focal_loss_explorer as home
 from widgets import FocalLossExplorer
@@ -20,12 +21,6 @@ from workbench.detectors import build_detector
 from workbench.errors import DataError
 from workbench.losses.focal import Focal
 
-TINY = {
-    "kind": "retinanet",
-    "backbone": {"name": "small", "widths": [8, 12, 16], "blocks": 1, "stem": 8},
-    "channels": 16,
-    "min_size": None,
-}
 NAME = "<i>one</i>"
 
 
@@ -39,7 +34,7 @@ def detectors(data):
     made = []
     for seed in (0, 1):
         torch.manual_seed(seed)
-        made.append(build_detector(TINY, data.classes))
+        made.append(build_detector(RETINANET, data.classes))
         for parameter in made[-1].head.parameters():
             parameter.data *= 3  # scores that differ
     return dict(zip((NAME, "two"), made, strict=True))
@@ -167,7 +162,7 @@ def test_what_does_not_fit(explorer, detectors, data):
         explorer.show(delta=1)
     with pytest.raises(traitlets.TraitError, match="detector is 'three'"):
         explorer.detector = "three"
-    faster = build_detector(TINY | {"kind": "faster-rcnn"}, data.classes)
+    faster = build_detector(RETINANET | {"kind": "faster-rcnn"}, data.classes)
     with pytest.raises(DataError, match="FasterRCNN has no dense anchors"):
         FocalLossExplorer(faster, data, progress=False)
     mixed = FocalLossExplorer({**detectors, "faster": faster}, data, images=2, progress=False)

@@ -17,7 +17,7 @@ from torchvision.ops import box_iou
 
 from workbench.data.dataset import Dataset
 from workbench.data.doctor_images import check_labelled_images
-from workbench.data.reading.boxes import SLACK, look_like_fractions, look_like_xywh
+from workbench.data.reading.boxes import SLACK, XYXY, format_problems
 from workbench.data.reading.lazy_target import at_hand
 from workbench.data.reading.picture_problems import picture_problems, size_problems
 from workbench.data.reading.problems import Level, Problem, Report
@@ -65,7 +65,7 @@ def check_data(data: Dataset, *, images: bool = True, limit: int | None = None) 
     problems += _id_problems(ids, data) + _empty_problems(empty, number, data)
     if all_boxes and not data.problems:
         sizes = np.repeat(np.array(all_sizes, float), list(map(len, all_boxes)), axis=0)
-        problems += _format_problems(np.concatenate(all_boxes), sizes, data)
+        problems += format_problems(np.concatenate(all_boxes), sizes, str(data), "boxes", XYXY)
     return Report(str(data), problems)
 
 
@@ -163,18 +163,6 @@ def _empty_problems(empty: list[int], number: int, data: Dataset) -> list[Proble
         return []
     what = f"{len(empty)} of {number} images have no objects, the first is {data.where(empty[0])}"
     return [Problem("warning", str(data), what, "Fine if they are meant as background.")]
-
-
-def _format_problems(boxes: np.ndarray, sizes: np.ndarray, data: Dataset) -> list[Problem]:
-    found = {
-        "x, y, width, height": look_like_xywh(boxes, sizes),
-        "fractions of the image": look_like_fractions(boxes, sizes),
-    }
-    return [
-        Problem("error", str(data), f"boxes look like {words}, not like corners in pixels", "Convert the boxes.")
-        for words, true in found.items()
-        if true
-    ]
 
 
 def _from_error(error: DataError, fix: str) -> Problem:

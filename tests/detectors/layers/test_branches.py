@@ -7,6 +7,7 @@ import inspect
 
 import pytest
 import torch
+from small_detectors import FASTER_RCNN, MASK_RCNN, RETINANET
 from torch import nn
 from torch.nn import functional as F
 from torchvision.models.detection.roi_heads import expand_boxes
@@ -18,18 +19,9 @@ from workbench.detectors.layers.branches import ImageBranch, RoIBranch, RoISampl
 from workbench.errors import DataError, WorkbenchError
 from workbench.training.stepping.batches import flip_horizontally
 
-BACKBONE = {"name": "small", "widths": [8, 12, 16], "blocks": 1, "stem": 8}
-RETINA = {"kind": "retinanet", "backbone": BACKBONE, "channels": 16, "min_size": None, "score_threshold": 0.0}
-TWO_STAGE = {
-    "kind": "faster-rcnn",
-    "backbone": BACKBONE,
-    "channels": 16,
-    "min_size": None,
-    "head": {"width": 32},
-    "rpn": {"samples": 32, "train_proposals": [50, 30], "test_proposals": [50, 20]},
-    "roi": {"samples": 16, "score_threshold": 0.0},
-}
-MASKED = TWO_STAGE | {"kind": "mask-rcnn", "mask": {"layers": [16, 16], "width": 16}}
+RETINA = RETINANET | {"score_threshold": 0.0}
+TWO_STAGE = FASTER_RCNN | {"roi": {"samples": 16, "score_threshold": 0.0}}
+MASKED = MASK_RCNN | {"roi": TWO_STAGE["roi"]}
 ENLARGED = 1.5
 
 

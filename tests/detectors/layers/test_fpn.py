@@ -6,6 +6,7 @@ from collections import OrderedDict
 
 import pytest
 import torch
+from small_detectors import BACKBONE, FASTER_RCNN
 from torch import nn
 from torch.nn import functional as F
 from torchvision.ops import FeaturePyramidNetwork
@@ -21,15 +22,6 @@ from workbench.training.recipe import Recipe
 
 CLASSES = ("one", "two")
 WIDTHS, CHANNELS = (3, 4, 5), 6
-SMALL = {
-    "kind": "faster-rcnn",
-    "backbone": {"name": "small", "widths": [8, 12, 16], "blocks": 1, "stem": 8},
-    "channels": 16,
-    "min_size": None,
-    "head": {"width": 32},
-    "rpn": {"samples": 32, "train_proposals": [50, 30], "test_proposals": [50, 20]},
-    "roi": {"samples": 16},
-}
 ROWS = {
     "c3": ({"pyramid": False, "stage": 3}, 1),
     "c4": ({"pyramid": False}, 1),
@@ -42,8 +34,8 @@ ROWS = {
 
 def config(row: str, kind: str = "faster-rcnn") -> dict:
     change = dict(ROWS[row][0])
-    backbone = SMALL["backbone"] | ({"stage": change.pop("stage")} if "stage" in change else {})
-    made = SMALL | change | {"kind": kind, "backbone": backbone}
+    backbone = BACKBONE | ({"stage": change.pop("stage")} if "stage" in change else {})
+    made = FASTER_RCNN | change | {"kind": kind, "backbone": backbone}
     return {key: value for key, value in made.items() if kind == "faster-rcnn" or key != "rpn"}
 
 
@@ -144,7 +136,7 @@ def test_as_many_anchors_as_table_4_1_says(change, anchors, stride):
 
 
 def test_batch_norm_behind_the_convolutions():
-    made = build_detector(SMALL | {"pyramid": {"norm": "batch"}}, CLASSES)
+    made = build_detector(FASTER_RCNN | {"pyramid": {"norm": "batch"}}, CLASSES)
     norms = [name for name, m in made.backbone.fpn.named_modules() if isinstance(m, nn.BatchNorm2d)]
     assert len(norms) == 6
     assert made.backbone.fpn.inner_blocks[0][0].bias is None
@@ -166,14 +158,14 @@ def test_batch_norm_behind_the_convolutions():
 )
 def test_what_makes_no_sense_is_refused(change, message):
     with pytest.raises(RecipeError, match=message), torch.device("meta"):
-        build_detector(SMALL | change, CLASSES)
+        build_detector(FASTER_RCNN | change, CLASSES)
 
 
 def test_a_proposal_network_by_itself(tmp_path):
     """It learns and proposes as the first stage of the whole detector does, and says that it does not detect."""
     torch.manual_seed(0)
-    whole = build_detector(SMALL | {"pyramid": {"top_down": False}}, CLASSES).eval()
-    kept = {key: SMALL[key] for key in ("backbone", "channels", "min_size", "rpn")}
+    whole = build_detector(FASTER_RCNN | {"pyramid": {"top_down": False}}, CLASSES).eval()
+    kept = {key: FASTER_RCNN[key] for key in ("backbone", "channels", "min_size", "rpn")}
     alone = build_detector(kept | {"kind": "rpn", "pyramid": {"top_down": False}}, CLASSES).eval()
     state = {name: value for name, value in whole.state_dict().items() if not name.startswith("roi_heads.")}
     alone.load_state_dict(state)

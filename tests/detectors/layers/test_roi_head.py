@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from small_detectors import FASTER_RCNN
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.ops import box_iou
 
@@ -83,14 +84,6 @@ def test_mining_raises_the_mean_loss_and_needs_no_foreground():
     assert float(losses["classifier"].detach()) > 0
 
 
-TINY = {
-    "kind": "faster-rcnn",
-    "backbone": {"name": "small", "widths": [8, 12, 16], "blocks": 1, "stem": 8},
-    "channels": 16,
-    "min_size": None,
-    "head": {"width": 32},
-    "rpn": {"samples": 32, "train_proposals": [50, 30], "test_proposals": [50, 20]},
-}
 HARDENERS = [
     None,
     {"kind": "random-dropout", "share": 1.0},
@@ -106,7 +99,7 @@ HARDENERS = [
 @pytest.mark.parametrize("roi", [{"mining": {"kind": "ohem", "kept": 16}}, {"samples": 16, "jitter": {}}], ids=str)
 def test_mining_and_jitter_go_with_every_hardener(roi, hardener):
     torch.manual_seed(0)
-    detector = build_detector(TINY | {"roi": roi}, ("a", "b", "c"), build_hardener(hardener))
+    detector = build_detector(FASTER_RCNN | {"roi": roi}, ("a", "b", "c"), build_hardener(hardener))
     images = [torch.rand(3, 96, 128) for _ in range(2)]
     target = {"boxes": torch.tensor([[10.0, 10, 60, 60]]), "labels": torch.tensor([2])}
     losses = detector.losses(images, [target, target], torch.Generator().manual_seed(0))

@@ -6,6 +6,9 @@ import math
 
 import numpy as np
 
+from workbench.data.reading.problems import Problem
+
+XYXY, XYWH = "corners", "x, y, width, height"  #: formats of boxes, as messages name them
 SLACK = 1.0  #: pixels that a box may reach outside its image without a word
 _SHARE_WRONG = 0.2  # of the boxes that make no sense as they stand, before a mix-up is suspected
 _SHARE_RIGHT = 0.95  # of the boxes that make sense in the other format
@@ -38,6 +41,22 @@ def clip(
 
 def _between(value: float, most: int) -> float:
     return min(max(value, 0.0), float(most))
+
+
+def format_problems(boxes: np.ndarray, sizes: np.ndarray, where: str, what: str, meant: str) -> list[Problem]:
+    """Errors about boxes that are in another format than theirs, in truth.
+
+    Args:
+        boxes: [N, 4] as they are given.
+        sizes: height and width of each box's image [N, 2].
+        where: file, folder or data set of the boxes.
+        what: the words for the boxes.
+        meant: the format that they should have, XYXY or XYWH, in pixels.
+    """
+    other, mixed_up = (XYWH, look_like_xywh) if meant == XYXY else (f"{XYXY} (xyxy)", look_like_xyxy)
+    found = {other: mixed_up(boxes, sizes), "fractions of the image": look_like_fractions(boxes, sizes)}
+    wrong = [f"{what} look like {words}, not like {meant} in pixels" for words, true in found.items() if true]
+    return [Problem("error", where, words, "Convert the boxes.") for words in wrong]
 
 
 def look_like_xyxy(boxes_xywh: np.ndarray, sizes: np.ndarray) -> bool:

@@ -155,14 +155,8 @@ class EntryReader:
         """
         boxes = np.concatenate([boxes, np.array(self.raw_boxes, float).reshape(-1, 4)])
         sizes = np.concatenate([sizes, np.array(self.raw_sizes, float).reshape(-1, 2)])
-        found = {
-            "corners (xyxy)": box_formats.look_like_xyxy(boxes, sizes),
-            "fractions of the image": box_formats.look_like_fractions(boxes, sizes),
-        }
-        for words, true in found.items():
-            if true:
-                what = f"the bbox values look like {words}, not like x, y, width, height in pixels"
-                self.problems.insert(0, Problem("error", str(self.file), what, "Convert the boxes."))
+        what = "the bbox values"
+        self.problems[:0] = box_formats.format_problems(boxes, sizes, str(self.file), what, box_formats.XYWH)
 
 
 def _whole(item: dict, key: str, *, default: int | None = None) -> int:

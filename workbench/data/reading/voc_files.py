@@ -256,17 +256,11 @@ class _Reader:
         return box
 
     def look_at_formats(self) -> None:
-        """Tell of boxes that seem to be in another format than corners in pixels."""
+        """Report boxes that seem to be in another format than corners in pixels."""
         boxes = np.array(self.raw_boxes, float).reshape(-1, 4)
         sizes = np.array(self.raw_sizes, float).reshape(-1, 2)
-        found = {
-            "x, y, width, height": box_formats.look_like_xywh(boxes, sizes),
-            "fractions of the image": box_formats.look_like_fractions(boxes, sizes),
-        }
-        for words, true in found.items():
-            if true:
-                what = f"the bndbox values look like {words}, not like corners in pixels"
-                self.problems.insert(0, Problem("error", str(self.folder), what, "Convert the boxes."))
+        what = "the bndbox values"
+        self.problems[:0] = box_formats.format_problems(boxes, sizes, str(self.folder), what, box_formats.XYXY)
 
 
 def _corners(element: Element | None) -> tuple[float, float, float, float] | None:
