@@ -8,10 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from workbench.data.reading.boxes import xywh
 from workbench.evaluation.coco import FIGURES, coco_figures
 from workbench.evaluation.counting.bootstrap import RECALLS, average_precision, mean_over_classes, precision_at_recall
 from workbench.evaluation.counting.matching import match_all
-from workbench.evaluation.counting.tables import Found, Objects, gather_found, gather_objects, xywh
+from workbench.evaluation.counting.tables import Found, Objects, gather_found, gather_objects
 from workbench.evaluation.occlusion import SUBSETS, members
 
 NUM_CLASSES = 3

@@ -12,10 +12,10 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from workbench.data import load_data
-from workbench.data.export import encode_mask
 from workbench.errors import DataError
 from workbench.evaluation import difference, evaluate_detections
 from workbench.evaluation.coco import FIGURES
+from workbench.rle import encode_masks, for_json
 from workbench.types import Detections
 
 
@@ -82,7 +82,7 @@ def test_mask_figures_are_those_of_pycocotools_on_the_exported_file(kind, tmp_pa
     data.export_coco(tmp_path / "truth.json")
     truth = json.loads((tmp_path / "truth.json").read_text())
     if kind == "segm-amodal":
-        codes = [encode_mask(mask) for i in range(len(data)) for mask in data.target(i)["masks_amodal"]]
+        codes = [for_json(code) for i in range(len(data)) for code in encode_masks(data.target(i)["masks_amodal"])]
         for entry, code in zip(truth["annotations"], codes, strict=True):
             entry["segmentation"] = code
         (tmp_path / "truth.json").write_text(json.dumps(truth))

@@ -12,10 +12,10 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from workbench.data import Dataset, load_data
+from workbench.data.reading.boxes import xywh
 from workbench.detectors import build_detector, save_detector
 from workbench.errors import DataError
 from workbench.evaluation import evaluate
-from workbench.evaluation.counting.tables import xywh
 from workbench.evaluation.proposal_recall import LIMITS, SIZES, proposal_problems, proposal_recall
 from workbench.figures.proposal_recall import proposal_recall_figure
 from workbench.proposals import with_proposals

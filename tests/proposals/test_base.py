@@ -209,7 +209,7 @@ def test_coco_results_come_best_first(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"annotations": []}, "a JSON list was expected; after 0 entries it begins with"),
+        ({"annotations": []}, "a JSON list was expected; after 0 entries there is '\\{"),
         (["x"], "entry 0 is not a result"),
         ([{"image_id": "5", "bbox": [0, 0, 9, 9]}], "entry 0 is not a result with a whole number"),
         ([{"image_id": 5, "bbox": [0, 0, 9]}], r"entry 0 \(image 5\): bbox is \[0, 0, 9\]"),

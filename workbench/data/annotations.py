@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from pycocotools import mask as coco_mask
 
-from workbench.data.reading.masks import checked_segmentation
+from workbench.data.reading.masks import checked_segmentation, code_of
 from workbench.errors import DataError, nearest
 from workbench.files import user_path, whole_file
 
@@ -304,8 +304,7 @@ def _extent(where: str, segmentation: Any, size: tuple[int, int]) -> tuple[list[
         raise DataError(f"{where}: {error}") from error
     if checked is None:
         raise DataError(f"{where} has a segmentation without an area; expected polygons of three points or more")
-    codes = coco_mask.frPyObjects(checked, *size)
-    code = coco_mask.merge(codes) if isinstance(codes, list) else codes
+    code = code_of(checked, size)
     area = int(coco_mask.area(code))
     if area == 0:
         raise DataError(

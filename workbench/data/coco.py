@@ -7,7 +7,7 @@ holds is kept as a table in the user's cache, which later loads and other proces
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
 from os import PathLike
@@ -23,12 +23,13 @@ from workbench.data.dataset import Dataset, make_target
 from workbench.data.reading.coco_table import CODE, REVISION, WITHOUT, read_coco
 from workbench.data.reading.images import read_sized
 from workbench.data.reading.lazy_target import LazyTarget
-from workbench.data.reading.masks import decode_all, estimate_occlusion
+from workbench.data.reading.masks import code_of, estimate_occlusion
 from workbench.data.reading.paths import existing_folder, path_inside
 from workbench.data.reading.problems import Problem, raise_first
 from workbench.data.reading.tables import SMALLEST, Table, file_source, kept_table
 from workbench.errors import DataError, did_you_mean
 from workbench.registry import DATASETS
+from workbench.rle import RLE, decode_masks
 from workbench.types import Target
 
 
@@ -134,15 +135,15 @@ class Coco(Dataset):
         return slice(*self._table["starts"][position : position + 2].tolist())
 
     def _decode(self, index: int, target: Target) -> tv_tensors.Mask:
-        rows, table = self._rows(index), self._table
-        segmentations: list[Sequence[np.ndarray] | bytes] = []
+        rows, table, size = self._rows(index), self._table, self.size(index)
+        codes: list[RLE] = []
         for shape, (first, end) in zip(table["shape"][rows].tolist(), table["parts"][rows].tolist(), strict=True):
             if shape == CODE:
-                segmentations.append(table["codes"][first:end].tobytes())
+                codes.append({"size": list(size), "counts": table["codes"][first:end].tobytes()})
             else:
                 places = table["point_starts"][first : end + 1].tolist()
-                segmentations.append([table["points"][start:stop] for start, stop in pairwise(places)])
-        return tv_tensors.Mask(torch.from_numpy(decode_all(segmentations, self.size(index))))
+                codes.append(code_of([table["points"][start:stop] for start, stop in pairwise(places)], size))
+        return tv_tensors.Mask(decode_masks(codes, size))
 
     def _estimate(self, index: int, target: Target) -> Tensor:
         """The hidden fraction of each object [N]; NaN for crowds."""

@@ -1,15 +1,16 @@
-"""Any data set as COCO JSON."""
+"""Any data set, and what was found in it, as COCO JSON."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from pycocotools import mask as coco_mask
-from torch import Tensor
 
 from workbench.data.dataset import Dataset
+from workbench.data.reading.boxes import xywh
+from workbench.rle import RLE, encode_masks, for_json
 from workbench.types import Target
 
 
@@ -20,7 +21,10 @@ def coco_dict(data: Dataset, *, masks: bool = True) -> dict[str, Any]:
     taken twice.
     `bbox` is the target's box (the amodal one where that is known) as x, y, width, height; `segmentation` is the
     visible mask as compressed RLE. Beyond COCO: `occlusion` (0..1 or None) and `difficult` (0 or 1).
-    masks: leave `segmentation` out if False.
+
+    Args:
+        data: of any kind.
+        masks: False leaves `segmentation` out.
     """
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
@@ -50,10 +54,31 @@ def coco_dict(data: Dataset, *, masks: bool = True) -> dict[str, Any]:
     }
 
 
-def encode_mask(mask: Tensor) -> dict[str, Any]:
-    """A mask [H, W] as compressed RLE that fits into JSON."""
-    encoded = coco_mask.encode(np.asfortranarray(mask.numpy(), dtype=np.uint8))
-    return {"size": [int(side) for side in encoded["size"]], "counts": encoded["counts"].decode("ascii")}
+def result_entries(
+    image_ids: Iterable[int],
+    category_ids: Iterable[int],
+    boxes: np.ndarray,
+    scores: np.ndarray,
+    masks: Iterable[RLE] | None = None,
+) -> list[dict[str, Any]]:
+    """Detections or proposals as entries of COCO's results format, plain values for JSON.
+
+    Args:
+        image_ids: one for each box.
+        category_ids: one for each box.
+        boxes: [N, 4] xyxy in pixels.
+        scores: [N].
+        masks: their codes, or None.
+    """
+    columns = (image_ids, category_ids, xywh(boxes).tolist(), scores.tolist())
+    entries = [
+        {"image_id": image, "category_id": category, "bbox": box, "score": score}
+        for image, category, box, score in zip(*columns, strict=True)
+    ]
+    if masks is not None:
+        for entry, code in zip(entries, masks, strict=True):
+            entry["segmentation"] = for_json(code)
+    return entries
 
 
 def _annotations(target: Target, category_ids: tuple[int, ...], *, masks: bool) -> list[dict[str, Any]]:
@@ -70,6 +95,6 @@ def _annotations(target: Target, category_ids: tuple[int, ...], *, masks: bool) 
             "occlusion": None if math.isnan(occlusion) else occlusion,
         }
         if masks and "masks" in target:
-            entry["segmentation"] = encode_mask(target["masks"][row])
+            entry["segmentation"] = for_json(encode_masks(target["masks"][row, None])[0])
         entries.append(entry)
     return entries

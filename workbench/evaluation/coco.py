@@ -19,7 +19,8 @@ from typing import Any, Literal
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from workbench.evaluation.counting.tables import RLE, Found, Objects, xywh
+from workbench.data.reading.boxes import xywh
+from workbench.evaluation.counting.tables import RLE, Found, Objects
 
 FIGURES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
 

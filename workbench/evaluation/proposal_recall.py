@@ -15,10 +15,11 @@ import pandas as pd
 from pycocotools import mask as coco_mask
 from tqdm.auto import tqdm
 
+from workbench.data.reading.boxes import xywh
 from workbench.data.reading.problems import Problem
 from workbench.errors import DataError
 from workbench.evaluation.counting.matching import RIGHT, THRESHOLDS, match
-from workbench.evaluation.counting.tables import Objects, gather_objects, xywh
+from workbench.evaluation.counting.tables import Objects, gather_objects
 from workbench.evaluation.evaluate import MASKS, IoUType
 from workbench.types import Proposals, Target
 

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from workbench.data.export import result_entries
 from workbench.errors import DataError
 from workbench.evaluation import occlusion
 from workbench.evaluation.counting import bootstrap
 from workbench.evaluation.counting.matching import THRESHOLDS, Matches
-from workbench.evaluation.counting.results_file import results_content
 from workbench.evaluation.counting.tables import RLE, Found, Objects
 from workbench.evaluation.diagnosis import Diagnosis, diagnose
 from workbench.evaluation.voc import VocMatches, match_voc, voc_ap
@@ -220,7 +220,10 @@ class Result:
             raise DataError("Results that were saved have no masks. Call save_coco on what evaluate returns.")
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        content = results_content(self.found, self.masks, self.image_ids, self.category_ids)
+        found = self.found
+        images = [self.image_ids[index] for index in found.images.tolist()]
+        categories = [self.category_ids[label - 1] for label in found.labels.tolist()]
+        content = result_entries(images, categories, found.boxes, found.scores, self.masks)
         if self.iou_type != "bbox":
             for entry in content:
                 del entry["bbox"]

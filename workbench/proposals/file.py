@@ -17,6 +17,7 @@ from scipy.io import loadmat
 from tqdm.auto import tqdm
 
 from workbench.data.dataset import Dataset
+from workbench.data.export import result_entries
 from workbench.data.reading.boxes import SLACK
 from workbench.data.reading.problems import Problem
 from workbench.errors import DataError
@@ -59,23 +60,13 @@ def _write_image(file: IO[bytes], data: Dataset, index: int) -> None:
     target = data.target(index)
     if "proposals" not in target:
         raise DataError(f"{data.where(index)}: there are no proposals; give them by with_proposals(data, ...)")
-    entries = results_of(Proposals.of(target["proposals"]), int(target["image_id"]))
-    if entries:
+    given, image_id = Proposals.of(target["proposals"]), int(target["image_id"])
+    if len(given):
+        boxes = given.boxes.double().numpy()  # so that x + width is the right edge again
+        owner, category = [image_id] * len(given), [1] * len(given)
+        entries = result_entries(owner, category, boxes, given.scores.numpy(), given.masks)
         file.write(b",\n" if file.tell() > 1 else b"\n")
         file.write(",\n".join(map(json.dumps, entries)).encode())
-
-
-def results_of(proposals: Proposals, image_id: int) -> list[dict[str, Any]]:
-    """Proposals of one image as entries of COCO's result format, plain values for JSON."""
-    boxes = proposals.boxes.double()  # so that x + width is the right edge again
-    boxes = torch.cat([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], dim=1).tolist()
-    entries = [
-        {"image_id": image_id, "category_id": 1, "bbox": box, "score": score}
-        for box, score in zip(boxes, proposals.scores.tolist(), strict=True)
-    ]
-    for entry, code in zip(entries, proposals.masks or (), strict=False):
-        entry["segmentation"] = {"size": list(code["size"]), "counts": code["counts"].decode()}
-    return entries
 
 
 class FileProposals:

@@ -3,49 +3,32 @@
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from pycocotools import mask as coco_mask
 from skimage.morphology import convex_hull_image
 
-from workbench.data.reading.masks import checked_segmentation, convex_hull, decode, estimate_occlusion, rle_counts
+from workbench.data.reading.masks import checked_segmentation, code_of, convex_hull, estimate_occlusion
+from workbench.rle import run_lengths
 
 MASKS = arrays(bool, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=24))
 
 
 @given(MASKS)
 @settings(max_examples=100, deadline=None)
-def test_compressed_rle_as_pycocotools_writes_it(mask: np.ndarray) -> None:
-    encoded = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
-    text = encoded["counts"].decode()
-    assert sum(rle_counts(text)) == mask.size
-    size = mask.shape
-    checked = checked_segmentation({"size": list(size), "counts": text}, size)
-    assert np.array_equal(decode(checked, size), mask)
+def test_text_and_lists_of_lengths_are_one_code(mask: np.ndarray) -> None:
+    code, size = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8)), mask.shape
+    for counts in (code["counts"].decode(), run_lengths(code["counts"]).tolist()):
+        checked = checked_segmentation({"size": list(size), "counts": counts}, size)
+        assert checked == code
+        assert code_of(checked, size) == code
 
 
-def test_long_runs_need_several_characters() -> None:
-    mask = np.zeros((600, 700), bool)
-    mask[100:500, 40:] = True
-    encoded = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
-    assert rle_counts(encoded["counts"].decode())[:2] == [600 * 40 + 100, 400]
-
-
-@pytest.mark.parametrize("text", ["\x10", "é", "o", "oooooooooooooooo1", "no"])
-def test_broken_compressed_rle(text: str) -> None:
-    with pytest.raises(ValueError, match="compressed RLE"):
-        rle_counts(text)
-
-
-@given(st.text(max_size=30))
-@settings(max_examples=200, deadline=None)
-def test_no_text_leads_to_a_wrong_mask(text: str) -> None:
-    try:
-        checked = checked_segmentation({"size": [10, 10], "counts": text}, (10, 10))
-    except ValueError:
-        return
-    assert decode(checked, (10, 10)).shape == (10, 10)
-    assert sum(checked["counts"]) == 100
+@pytest.mark.parametrize("parts", [1, 2])
+def test_polygons_are_one_code(parts: int) -> None:
+    triangle, box = [1.0, 1.0, 8.0, 1.0, 8.0, 8.0], [2.0, 5.0, 6.0, 5.0, 6.0, 9.0, 2.0, 9.0]
+    code = code_of([np.array(triangle), box][:parts], (10, 12))
+    expected = [coco_mask.decode(coco_mask.frPyObjects([one], 10, 12))[..., 0] for one in (triangle, box)][:parts]
+    assert np.array_equal(coco_mask.decode(code), np.maximum.reduce(expected))
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pytest
 
+from workbench.data.reading.boxes import xywh
 from workbench.evaluation.counting.bootstrap import (
     average_precision,
     interval,
@@ -12,7 +13,7 @@ from workbench.evaluation.counting.bootstrap import (
     resample_images,
 )
 from workbench.evaluation.counting.matching import match_all
-from workbench.evaluation.counting.tables import Found, Objects, xywh
+from workbench.evaluation.counting.tables import Found, Objects
 
 
 def random_tables(num_images, num_classes, seed, *, answers=10, crowds=0.0):

@@ -12,6 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from workbench.data.reading import json_stream
 from workbench.errors import DataError
 from workbench.proposals.reading import mask_column, results_table
 from workbench.proposals.reading.results_table import ResultsTable, table_of
@@ -54,7 +55,7 @@ def test_like_sorting_lists(tmp_path_factory, entries):
 
 @pytest.mark.parametrize("block", [80, 81, 150, 1000])
 def test_blocks_and_chunks_join(tmp_path, monkeypatch, block):
-    monkeypatch.setattr(results_table, "BLOCK", block)
+    monkeypatch.setattr(json_stream, "BLOCK", block)
     monkeypatch.setattr(results_table, "CHUNK", 3)
     entries = [entry(number % 2, [number, 0, 5, 5], number) for number in range(10)]
     table = table_of(write(tmp_path / "r.json", entries), tmp_path / "cache")
@@ -65,7 +66,7 @@ def test_blocks_and_chunks_join(tmp_path, monkeypatch, block):
 @pytest.mark.parametrize("after", ["", "\n", " \n\n", "\n" * 200])
 @pytest.mark.parametrize("block", [len(f"[{entry(1, [0, 0, 5, 5], 1)}]"), 81, 1000])
 def test_what_follows_the_list_may_be_blank(tmp_path, monkeypatch, block, after):
-    monkeypatch.setattr(results_table, "BLOCK", block)
+    monkeypatch.setattr(json_stream, "BLOCK", block)
     path = tmp_path / "r.json"
     path.write_text("\ufeff" + json.dumps([entry(1, [0, 0, 5, 5], 1)]) + after, encoding="utf-8")
     assert len(table_of(path, tmp_path / "cache").proposals(1).boxes) == 1
@@ -91,12 +92,25 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
 
 
 def test_an_entry_that_does_not_end_is_not_read_to_the_end_of_the_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(results_table, "BLOCK", 100)
+    monkeypatch.setattr(json_stream, "BLOCK", 100)
+    monkeypatch.setattr(results_table, "LONGEST", 1000)
     path = write(tmp_path / "r.json", '["' + "x" * 100_000)
-    with path.open() as file:
-        with pytest.raises(results_table._NotAList, match="Unterminated string"):
-            next(results_table._entries(file))
-        assert len(file.read()) > 99_000
+    read = []
+    monkeypatch.setattr(json_stream.JsonStream, "_more", counted(json_stream.JsonStream._more, read))
+    with pytest.raises(DataError, match=r"after 0 entries there is .*Unterminated string"):
+        table_of(path, tmp_path / "cache")
+    assert max(read) < 3000
+
+
+def counted(more, read):
+    """`JsonStream._more`, which also notes in `read` how many characters are in memory."""
+
+    def wrapped(stream):
+        found = more(stream)
+        read.append(len(stream._text))
+        return found
+
+    return wrapped
 
 
 def test_made_once_until_the_file_changes(tmp_path, monkeypatch):
@@ -126,16 +140,16 @@ def test_a_broken_table_is_made_anew(tmp_path, part):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "a JSON list was expected; after 0 entries it begins with ''"),
-        ("[", "a JSON list was expected; after 0 entries there is ','"),
+        ("", "a JSON list was expected; after 0 entries it ends"),
+        ("[", "a JSON list was expected; after 0 entries it ends"),
         (f"[{ENTRY}, {{'image", r"a JSON list was expected; after 1 entries there is .*property name"),
-        (f"[{ENTRY}, ", r"a JSON list was expected; after 1 entries there is ','"),
+        (f"[{ENTRY}, ", "a JSON list was expected; after 1 entries it ends"),
         (f"[{ENTRY}", "a JSON list was expected; after 1 entries it ends"),
         (f"[{ENTRY} {ENTRY}]", r"a JSON list was expected; after 1 entries there is '\{\"image"),
         ('[{"image_id": 1, "bbox": [0, 0, 1e39, 1]}]', r"entry 0 \(image 1\): bbox is \[0, 0, 1e\+39, 1\]"),
-        (f"[{ENTRY}] x", "a JSON list was expected; after 1 entries the list ends, but there is 'x'"),
+        (f"[{ENTRY}] x", "a JSON list was expected; after 1 entries there is 'x' after the end"),
         (f'[{ENTRY}, {{"image_id": {"9" * 5000}}}]', "a JSON list was expected; after 1 entries there is .*digits"),
-        ('{"images": []}', r"a JSON list was expected; after 0 entries it begins with '\{"),
+        ('{"images": []}', r"a JSON list was expected; after 0 entries there is '\{"),
         ('[{"image_id": 1, "bbox": [0, 0, 1, NaN]}]', r"entry 0 \(image 1\): bbox is \[0, 0, 1, nan\]"),
         ('[{"image_id": true, "bbox": [0, 0, 1, 1]}]', "entry 0 is not a result with a whole number"),
         ('[{"image_id": 9223372036854775808, "bbox": [0, 0, 1, 1]}]', "entry 0 is not a result with a whole number"),
@@ -202,7 +216,7 @@ def test_of_several_processes_one_makes_it(tmp_path):
 def test_little_memory(tmp_path, monkeypatch):
     """Making a table takes less than the Python objects of its file would: 4 floats alone are 96 bytes."""
     monkeypatch.setattr(results_table, "CHUNK", 1000)
-    monkeypatch.setattr(results_table, "BLOCK", 10_000)
+    monkeypatch.setattr(json_stream, "BLOCK", 10_000)
     number = 50_000
     rows = [entry(place // 100, [place / 7, 1.5, 2.5, 3.5], 1 / (place + 1)) for place in range(number)]
     path = write(tmp_path / "r.json", rows)

@@ -43,6 +43,11 @@ def _between(value: float, most: int) -> float:
     return min(max(value, 0.0), float(most))
 
 
+def xywh(boxes: np.ndarray) -> np.ndarray:
+    """Boxes [N, 4] xyxy as x, y, width, height; a box turned inside out has size 0 and overlaps nothing."""
+    return np.concatenate([boxes[:, :2], (boxes[:, 2:] - boxes[:, :2]).clip(min=0)], axis=1)
+
+
 def format_problems(boxes: np.ndarray, sizes: np.ndarray, where: str, what: str, meant: str) -> list[Problem]:
     """Errors about boxes that are in another format than theirs, in truth.
 

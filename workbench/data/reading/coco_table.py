@@ -22,7 +22,6 @@ from workbench.data.reading import boxes as box_formats
 from workbench.data.reading.coco_columns import Gatherer
 from workbench.data.reading.coco_entries import Entry, EntryReader, ImageEntry
 from workbench.data.reading.json_stream import JsonStream, NotJson
-from workbench.data.reading.masks import compressed_rle
 from workbench.data.reading.paths import read_json
 from workbench.data.reading.tables import Table
 from workbench.errors import DataError
@@ -251,7 +250,7 @@ def _entry_columns(
             shapes.append(POLYGONS)
             parts.append((begin, first + len(polygons)))
         else:
-            codes.append(compressed_rle(entry.segmentation))
+            codes.append(entry.segmentation["counts"])
             shapes.append(CODE)
             parts.append((bytes_so_far, bytes_so_far + len(codes[-1])))
             bytes_so_far = parts[-1][1]

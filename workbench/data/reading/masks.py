@@ -1,4 +1,4 @@
-"""Segmentations of COCO files: checking, decoding, and what they say about occlusion.
+"""Segmentations of COCO files: checking them, and what they say about occlusion.
 
 pycocotools trusts what it is given (too few runs leave memory unset, four numbers count as a box), so
 segmentations are checked here first.
@@ -7,15 +7,16 @@ segmentations are checked here first.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from workbench.rle import RLE, checked
+
 Polygons = list[list[float]]
 
 
-def checked_segmentation(value: object, size: tuple[int, int]) -> Polygons | dict[str, Any] | None:
+def checked_segmentation(value: object, size: tuple[int, int]) -> Polygons | RLE | None:
     """A segmentation that can be decoded for an image of `size` (height, width); None if there is none.
 
     Polygons of fewer than three points are left out.
@@ -32,68 +33,12 @@ def checked_segmentation(value: object, size: tuple[int, int]) -> Polygons | dic
     raise ValueError(f"segmentation is neither polygons nor RLE but {type(value).__name__}")
 
 
-def decode(segmentation: Polygons | dict[str, Any], size: tuple[int, int]) -> np.ndarray:
-    """A checked segmentation as a mask, bool [H, W]."""
-    height, width = size
-    if isinstance(segmentation, list):
-        rle = coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
-    else:
-        rle = coco_mask.frPyObjects(segmentation, height, width)
-    return coco_mask.decode(rle).astype(bool)
-
-
-def decode_all(segmentations: Sequence[Sequence[np.ndarray] | bytes], size: tuple[int, int]) -> np.ndarray:
-    """Checked segmentations as masks, bool [N, H, W].
-
-    Args:
-        segmentations: polygons float64 [2 P] each, or compressed RLE.
-        size: height and width.
-    """
-    masks = np.zeros((len(segmentations), *size), bool)
-    for mask, segmentation in zip(masks, segmentations, strict=True):
-        if isinstance(segmentation, bytes):
-            code = {"size": list(size), "counts": segmentation}
-        else:
-            codes = coco_mask.frPyObjects(segmentation, *size)
-            code = codes[0] if len(codes) == 1 else coco_mask.merge(codes)
-        x, y, width, height = coco_mask.toBbox(code).astype(int).tolist()
-        window = slice(y, y + height), slice(x, x + width)
-        mask[window] = coco_mask.decode(code)[window]  # whose columns are contiguous: all of it takes longer
-    return masks
-
-
-def compressed_rle(segmentation: dict[str, Any]) -> bytes:
-    """The compressed counts of a checked RLE."""
-    return coco_mask.frPyObjects(segmentation, *segmentation["size"])["counts"]
-
-
-def rle_counts(text: str) -> list[int]:
-    """Run lengths of COCO's compressed RLE.
-
-    Each number is written in groups of five bits, lowest first, as the characters from "0" on; the sixth bit says
-    that more follow. From the fourth number on, the difference to the last but one is written.
-
-    Raises:
-        ValueError: the text is broken.
-    """
-    counts: list[int] = []
-    value, shift = 0, 0
-    for character in text:
-        code = ord(character) - 48
-        if not 0 <= code < 64:
-            raise ValueError(f"compressed RLE holds the character {character!r}")
-        value |= (code & 31) << shift
-        shift += 5
-        if not code & 32:
-            if code & 16:
-                value -= 1 << shift
-            counts.append(value + (counts[-2] if len(counts) > 2 else 0))
-            value, shift = 0, 0
-        elif shift > 40:
-            raise ValueError("compressed RLE holds a number of more than 40 bits")
-    if shift:
-        raise ValueError("compressed RLE ends within a number")
-    return counts
+def code_of(segmentation: Sequence[Sequence[float] | np.ndarray] | RLE, size: tuple[int, int]) -> RLE:
+    """A checked segmentation as one code for an image of `size` (height, width)."""
+    if isinstance(segmentation, dict):
+        return segmentation
+    codes = coco_mask.frPyObjects(segmentation, *size)
+    return codes[0] if len(codes) == 1 else coco_mask.merge(codes)
 
 
 def estimate_occlusion(masks: np.ndarray) -> np.ndarray:
@@ -167,15 +112,7 @@ def _checked_polygons(value: list, size: tuple[int, int]) -> Polygons:
     return polygons
 
 
-def _checked_rle(value: dict, size: tuple[int, int]) -> dict[str, Any]:
-    height, width = size
-    if value.get("size") != [height, width]:
-        raise ValueError(f"RLE of size {value.get('size')!r} in an image of {[height, width]}")
-    counts = value.get("counts")
-    if isinstance(counts, str):
-        counts = rle_counts(counts)
-    if not isinstance(counts, list) or not all(type(count) is int and count >= 0 for count in counts):
-        raise ValueError("RLE counts are no list of whole numbers")
-    if sum(counts) != height * width:
-        raise ValueError(f"RLE counts add up to {sum(counts)} instead of {height} × {width}")
-    return {"size": [height, width], "counts": counts}
+def _checked_rle(value: dict, size: tuple[int, int]) -> RLE:
+    if value.get("size") != list(size):
+        raise ValueError(f"RLE of size {value.get('size')!r} in an image of {list(size)}")
+    return checked(value)

@@ -21,7 +21,8 @@ from dataclasses import dataclass
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from workbench.evaluation.counting.tables import Found, Objects, xywh
+from workbench.data.reading.boxes import xywh
+from workbench.evaluation.counting.tables import Found, Objects
 from workbench.evaluation.occlusion import SUBSETS, members
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)  #: [T], COCO's IoU thresholds

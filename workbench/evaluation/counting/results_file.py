@@ -1,4 +1,4 @@
-"""Detections in COCO's results format, read and written: a JSON list of boxes (or masks) with scores.
+"""Detections from files in COCO's results format: a JSON list of boxes (or masks) with scores.
 
 Each entry is {"image_id", "category_id", "bbox" as x, y, width, height in pixels, "score"}, in the ids of the data
 set, and has a `segmentation` (RLE or polygons) where masks were found; `bbox` may then be absent.
@@ -7,25 +7,22 @@ set, and has a `segmentation` (RLE or polygons) where masks were found; `bbox` m
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
-from pycocotools import mask as coco_mask
 
 from workbench.data.reading.boxes import finite_box
-from workbench.data.reading.masks import Polygons, checked_segmentation, compressed_rle, decode_all
+from workbench.data.reading.masks import checked_segmentation, code_of
 from workbench.data.reading.paths import read_json
 from workbench.errors import DataError
-from workbench.evaluation.counting.tables import RLE, Found, xywh
+from workbench.rle import RLE, decode_masks, mask_box
 from workbench.types import Detections
 
 if TYPE_CHECKING:
     from workbench.data import Dataset
 
-_ROW = tuple[int, tuple[float, ...], float, Any]  # label, xyxy box, score, checked segmentation
+_ROW = tuple[int, tuple[float, ...], float, RLE | None]  # label, xyxy box, score, mask
 
 
 class ResultsFile:
@@ -58,7 +55,7 @@ class ResultsFile:
         rows = self._rows.get(index, [])
         masks = None
         if self.has_masks:
-            masks = torch.from_numpy(decode_all([_decodable(row[3]) for row in rows], self.data.size(index)))
+            masks = decode_masks([row[3] for row in rows], self.data.size(index))
         boxes = torch.tensor([row[1] for row in rows], dtype=torch.float64).reshape(-1, 4)
         labels = torch.tensor([row[0] for row in rows], dtype=torch.int64)
         scores = torch.tensor([row[2] for row in rows], dtype=torch.float64)
@@ -77,11 +74,13 @@ class ResultsFile:
         score = entry.get("score")
         if finite_box([score] * 4) is None:
             raise DataError(f"{where}: score is {reprlib.repr(score)}, expected a finite number")
+        size = self.data.size(index)
         try:
-            segmentation = checked_segmentation(entry.get("segmentation"), self.data.size(index))
+            segmentation = checked_segmentation(entry.get("segmentation"), size)
         except ValueError as error:
             raise DataError(f"{where}: {error}") from None
-        return index, (label, self._box(entry, segmentation, index, where), float(score), segmentation)
+        code = None if segmentation is None else code_of(segmentation, size)
+        return index, (label, _box(entry, code, where), float(score), code)
 
     def _place(self, entry: dict[str, Any], where: str) -> int:
         image_id = _number(entry, "image_id", where)
@@ -92,41 +91,6 @@ class ResultsFile:
             )
         return self._places[image_id]
 
-    def _box(self, entry: dict[str, Any], segmentation: Any, index: int, where: str) -> tuple[float, ...]:
-        given = entry.get("bbox")
-        if given is None and segmentation is not None:
-            mask = decode_all([_decodable(segmentation)], self.data.size(index))[0]
-            given = coco_mask.toBbox(coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))).tolist()
-        box = finite_box(given)
-        if box is None or min(box[2:]) < 0:
-            what = "four finite numbers x, y, width, height in pixels"
-            raise DataError(f"{where}: bbox is {reprlib.repr(given)}, expected {what}")
-        return box[0], box[1], box[0] + box[2], box[1] + box[3]
-
-
-def results_content(
-    found: Found, masks: list[RLE] | None, image_ids: Iterable[int], category_ids: Iterable[int]
-) -> list[dict[str, Any]]:
-    """Detections as the entries of a file.
-
-    Args:
-        found: the detections.
-        masks: their codes, one each, or None.
-        image_ids: of all images by index.
-        category_ids: of all labels from 1 on.
-    """
-    image_ids, category_ids = list(image_ids), list(category_ids)
-    columns = (values.tolist() for values in (found.images, found.labels, xywh(found.boxes), found.scores))
-    entries = [
-        {"image_id": image_ids[image], "category_id": category_ids[label - 1], "bbox": box, "score": score}
-        for image, label, box, score in zip(*columns, strict=True)
-    ]
-    if masks is not None:
-        for entry, code in zip(entries, masks, strict=True):
-            size = [int(side) for side in code["size"]]
-            entry["segmentation"] = {"size": size, "counts": code["counts"].decode("ascii")}
-    return entries
-
 
 def _number(entry: dict[str, Any], key: str, where: str) -> int:
     value = entry.get(key)
@@ -135,7 +99,12 @@ def _number(entry: dict[str, Any], key: str, where: str) -> int:
     return value
 
 
-def _decodable(segmentation: Polygons | dict[str, Any]) -> list[np.ndarray] | bytes:
-    if isinstance(segmentation, dict):
-        return compressed_rle(segmentation)
-    return [np.array(polygon) for polygon in segmentation]
+def _box(entry: dict[str, Any], code: RLE | None, where: str) -> tuple[float, ...]:
+    given = entry.get("bbox")
+    if given is None and code is not None:
+        given = list(mask_box(code))
+    box = finite_box(given)
+    if box is None or min(box[2:]) < 0:
+        what = "four finite numbers x, y, width, height in pixels"
+        raise DataError(f"{where}: bbox is {reprlib.repr(given)}, expected {what}")
+    return box[0], box[1], box[0] + box[2], box[1] + box[3]

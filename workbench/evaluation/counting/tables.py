@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 from torch import Tensor
 
+from workbench.data.reading.boxes import xywh
 from workbench.rle import RLE, encode_masks
 from workbench.types import Detections, Target
 
@@ -62,11 +63,6 @@ class Found:
 
     def __len__(self) -> int:
         return len(self.images)
-
-
-def xywh(boxes: np.ndarray) -> np.ndarray:
-    """Boxes [N, 4] xyxy as x, y, width, height; a box turned inside out has size 0 and overlaps nothing."""
-    return np.concatenate([boxes[:, :2], (boxes[:, 2:] - boxes[:, :2]).clip(min=0)], axis=1)
 
 
 def box_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:

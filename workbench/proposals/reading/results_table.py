@@ -9,18 +9,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import reprlib
 from collections.abc import Iterator
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 import torch
 from tqdm.auto import tqdm
 
 from workbench.data.reading.boxes import finite_box
+from workbench.data.reading.json_stream import JsonStream, NotJson
 from workbench.data.reading.tables import alone, whole_folder
 from workbench.errors import DataError
 from workbench.proposals.reading.mask_column import MaskColumn, MaskWriter
@@ -29,8 +29,7 @@ from workbench.types import Proposals
 
 REVISION = 2  #: of the table's layout; another one is made anew
 CHUNK = 50_000  #: entries that are Python objects at a time
-BLOCK = 2**20  #: characters that are read at a time; no entry is longer
-MARK = re.compile(r"\s*([,\]])\s*")
+LONGEST = 2**20  #: characters of an entry
 PATIENCE = 2.0  #: seconds before a bar shows how far the reading is
 LARGEST = float(np.finfo(np.float32).max)
 ROW = np.dtype([("image", np.int64), ("score", np.float64), ("box", np.float32, 4)])
@@ -155,7 +154,8 @@ def _rows(path: Path, masks: MaskWriter) -> Iterator[tuple[int, float, tuple[flo
     bar = tqdm(desc=f"reading {path.name}", total=size, unit="B", unit_scale=True, delay=PATIENCE, leave=False)
     with path.open(encoding="utf-8-sig") as file, bar:
         try:
-            for entry in _entries(file):
+            stream = JsonStream(file, longest=LONGEST)
+            for entry in stream.entries():
                 where, code = f"{path}: entry {done}", None
                 if isinstance(entry, dict) and isinstance(entry.get("segmentation"), dict):
                     code = _code(entry, where)
@@ -164,41 +164,9 @@ def _rows(path: Path, masks: MaskWriter) -> Iterator[tuple[int, float, tuple[flo
                 done += 1
                 if done % CHUNK == 0:
                     bar.update(file.buffer.tell() - bar.n)  # type: ignore[attr-defined]
-        except (_NotAList, UnicodeDecodeError, RecursionError) as error:
+            stream.end()
+        except (NotJson, UnicodeDecodeError, RecursionError) as error:
             raise DataError(f"{path}: a JSON list was expected; after {done:,} entries {error}") from error
-
-
-class _NotAList(Exception):
-    """What a text has in place of a list, or of its next entry."""
-
-
-def _entries(file: TextIO) -> Iterator[Any]:
-    """The entries of a JSON list, of which a block of text is in memory at a time."""
-    decode = json.JSONDecoder().raw_decode
-    text = file.read(BLOCK).lstrip()
-    if not text.startswith("["):
-        raise _NotAList(f"it begins with {reprlib.repr(text)}")
-    text, place = text[1:].lstrip(), 0
-    text = text if text.startswith("]") else f",{text}"  # so that a comma is before each entry
-    while True:
-        why = ""
-        while mark := MARK.match(text, place):
-            if mark[1] == "]":
-                rest = (text[mark.end() :] + file.read(BLOCK)).strip()
-                if rest:
-                    raise _NotAList(f"the list ends, but there is {reprlib.repr(rest)}")
-                return
-            try:
-                entry, place = decode(text, mark.end())
-            except ValueError as error:  # also of a number with thousands of digits
-                why = f" ({getattr(error, 'msg', error)})"
-                break
-            yield entry
-        more = file.read(BLOCK)
-        if not more or len(text) - place > BLOCK:
-            left = reprlib.repr(text[place:].strip())
-            raise _NotAList(f"there is {left}{why}" if text[place:].strip() else "it ends")
-        text, place = text[place:] + more, 0
 
 
 def _row(entry: Any, where: str, code: RLE | None) -> tuple[int, float, tuple[float, ...]]:
