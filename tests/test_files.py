@@ -1,14 +1,15 @@
-"""Paths with variables in them."""
+"""Paths with variables in them, and files that appear whole or not at all."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from workbench.data import load_data
 from workbench.errors import DataError, WeightsError
-from workbench.files import user_path
+from workbench.files import user_path, write_json
 
 
 def test_variables_and_home_are_replaced(monkeypatch):
@@ -29,3 +30,16 @@ def test_unset_variables_are_named(monkeypatch):
         user_path("${NOWHERE}/a", WeightsError)
     with pytest.raises(DataError, match="NOWHERE is not set"):
         load_data("voc", root="$NOWHERE")
+
+
+def test_json_is_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "x.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(path, {"a": [0.0] * 10_000 + [float("nan")]})
+    with pytest.raises(TypeError):
+        write_json(path, {"a": object()})
+    assert json.loads(path.read_text()) == {"a": 1}
+    assert [entry.name for entry in tmp_path.iterdir()] == ["x.json"]
+    with pytest.raises(FileNotFoundError):
+        write_json(tmp_path / "nowhere" / "x.json", {})

@@ -50,7 +50,7 @@ def whole_file(path: str | PathLike[str]) -> Iterator[IO[bytes]]:
         raise
 
 
-def write_json(content: Any, path: str | PathLike[str], *, indent: int | None = None) -> None:
+def write_json(path: str | PathLike[str], content: Any, *, indent: int | None = None) -> None:
     """Write JSON so that the file appears whole or not at all. Raises OSError if it cannot be written."""
     text = json.dumps(content, allow_nan=False, indent=indent)
     with whole_file(path) as file:

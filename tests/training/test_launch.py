@@ -182,7 +182,7 @@ def test_a_full_disk_does_not_keep_a_run_from_being_stopped(tmp_path, monkeypatc
     def full(*_: object) -> None:
         raise RunError("the disk is full")
 
-    monkeypatch.setattr("workbench.training.run.write_json", full)
+    monkeypatch.setattr("workbench.training.run.write_record", full)
     run.stop()
     assert not run.alive
 
@@ -247,7 +247,7 @@ def test_a_process_that_cannot_be_recorded_is_not_left_running(tmp_path, monkeyp
         started.append(content["pid"])
         raise RunError("the disk is full")
 
-    monkeypatch.setattr(detached, "write_json", fail)
+    monkeypatch.setattr(detached, "write_record", fail)
     with pytest.raises(RunError, match="disk is full"):
         launch(recipe_of(1000, step=0.05), tmp_path / "run")
     assert until(lambda: not psutil.pid_exists(started[0]), 5)

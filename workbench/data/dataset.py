@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 from torchvision import tv_tensors
 
+from workbench.data.export import coco_dict
 from workbench.data.reading.problems import Problem
+from workbench.files import write_json
 from workbench.types import Target
 
 if TYPE_CHECKING:
@@ -109,12 +111,9 @@ class Dataset(torch.utils.data.Dataset):
         Args:
             masks: False leaves the segmentations out.
         """
-        from workbench.data.export import coco_dict  # which needs this class
-        from workbench.files import write_json
-
         content = coco_dict(self, masks=masks)
         if path is not None:
-            write_json(content, path)
+            write_json(path, content)
         return content
 
     def _position(self, index: int) -> int:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.data.dataset import Dataset
 from workbench.data.reading.boxes import xywh
 from workbench.rle import RLE, encode_masks, for_json
 from workbench.types import Target
+
+if TYPE_CHECKING:
+    from workbench.data.dataset import Dataset
 
 
 def coco_dict(data: Dataset, *, masks: bool = True) -> dict[str, Any]:

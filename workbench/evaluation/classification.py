@@ -26,6 +26,7 @@ from tqdm.auto import tqdm
 from workbench.detectors.base import evaluating
 from workbench.errors import DataError
 from workbench.evaluation.counting import bootstrap
+from workbench.files import write_json
 from workbench.types import Target
 
 if TYPE_CHECKING:
@@ -155,9 +156,7 @@ class ImageResult:
             content["losses"] = {name: _finite(float(value)) for name, value in self.losses.items()}
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        part.write_text(json.dumps(content, ensure_ascii=False, allow_nan=False), encoding="utf-8")
-        part.replace(path)
+        write_json(path, content)
         return path
 
     @classmethod

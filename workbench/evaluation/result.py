@@ -197,7 +197,7 @@ class Result:
         del content["masks"]
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(content, path, indent=1)
+        write_json(path, content, indent=1)
         return path
 
     def save_coco(self, path: str | os.PathLike[str]) -> Path:
@@ -227,7 +227,7 @@ class Result:
         if self.iou_type != "bbox":
             for entry in content:
                 del entry["bbox"]
-        write_json(content, path)
+        write_json(path, content)
         return path
 
     @classmethod

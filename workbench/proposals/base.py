@@ -23,7 +23,7 @@ from workbench.data.dataset import Dataset, Subset
 from workbench.data.reading.problems import Problem
 from workbench.data.reading.tables import cache_base
 from workbench.errors import DataError
-from workbench.files import user_path, whole_file
+from workbench.files import user_path, whole_file, write_json
 from workbench.proposals.reading.stored import as_bytes, from_bytes
 from workbench.types import Proposals, Target
 
@@ -153,9 +153,10 @@ class Computed:
             found = None
         if found is None:
             content = as_bytes(Proposals.of(self.propose(data.image(index).as_subclass(Tensor))))
-            self._write(path, content)
             found = from_bytes(content)
-        assert found is not None  # what was written a moment ago
+            if found is None:
+                raise DataError(f"{data.where(index)}: a box or score of its proposals is not finite")
+            self._write(path, content)
         return found
 
     def _write(self, path: Path, content: bytes) -> None:
@@ -163,7 +164,7 @@ class Computed:
             path.parent.mkdir(parents=True, exist_ok=True)
             options = self.folder / "options.json"
             if not options.is_file():
-                options.write_text(json.dumps(self.options, indent=1), encoding="utf-8")
+                write_json(options, self.options, indent=1)
             with whole_file(path) as file:
                 file.write(content)
         except OSError as error:

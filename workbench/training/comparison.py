@@ -21,7 +21,7 @@ from scipy.special import stdtrit
 from tqdm.auto import tqdm
 
 from workbench.errors import RunError
-from workbench.training.recording.checkpoint import write_json
+from workbench.training.recording.checkpoint import write_record
 
 if TYPE_CHECKING:
     from workbench.data import Dataset
@@ -151,7 +151,7 @@ class Comparison:
         """Write JSON, atomically; of the runs' folders only the names, so that the file can be given away."""
         path = Path(path)
         runs = self.runs.assign(folder=[Path(folder).name for folder in self.runs["folder"]])
-        write_json(path, json.loads(runs.to_json(orient="table", index=False, double_precision=15)))
+        write_record(path, json.loads(runs.to_json(orient="table", index=False, double_precision=15)))
         return path
 
     @classmethod

@@ -26,7 +26,7 @@ from tqdm.auto import tqdm
 from workbench.errors import RunError, WeightsError
 from workbench.training.processes import detached
 from workbench.training.recipe import Recipe
-from workbench.training.recording.checkpoint import checkpoint_step, checkpoints, load_checkpoint, write_json
+from workbench.training.recording.checkpoint import checkpoint_step, checkpoints, load_checkpoint, write_record
 from workbench.training.recording.fingerprint import EVALUATION, code_fingerprint
 from workbench.training.recording.records import bars_are_seen
 
@@ -229,7 +229,7 @@ class Run:
         record = detached.Record.read(self.folder)
         if detached.find(record) is not None:
             with suppress(RunError):  # a full disk is no reason to let it go on
-                write_json(self.folder / "stop.json", {"time": time.time()})
+                write_record(self.folder / "stop.json", {"time": time.time()})
         if record is not None:
             detached.terminate(record, grace=grace)
         return self.status

@@ -10,7 +10,7 @@ import sys
 
 from workbench.errors import WorkbenchError
 from workbench.training.recipe_sections import TestSpec
-from workbench.training.recording.checkpoint import write_json
+from workbench.training.recording.checkpoint import write_record
 from workbench.training.recording.fingerprint import EVALUATION, code_fingerprint
 from workbench.training.run import Run
 
@@ -33,7 +33,7 @@ def score(run: Run, test: TestSpec) -> None:
     source = run.folder / SOURCE
     source.unlink(missing_ok=True)  # a kill between the two writes must not pair them wrongly
     result.save(run.folder / "result.json")
-    write_json(source, _source(test, code_fingerprint(EVALUATION)))
+    write_record(source, _source(test, code_fingerprint(EVALUATION)))
 
 
 def _source(test: TestSpec, code: str) -> dict:

@@ -114,7 +114,9 @@ class Training:
     def run(self, stop: StopSignal) -> bool:
         """All stages from the present step on; False if a signal stopped it."""
         if self.world.first:
-            checkpoint.write_json(self.folder / "environment.json", describe_environment(self.world, self.precision))
+            checkpoint.write_record(
+                self.folder / "environment.json", describe_environment(self.world, self.precision)
+            )
         part = (self.world.rank, self.world.size)
         for data in filter(None, (self.data, self.validation, self.test)):
             prepare_proposals(data, workers=self.recipe.workers, part=part, stop=stop)
@@ -312,7 +314,7 @@ class Training:
         log.info("stopped at step %d", self.step)
         if self.world.first and not (self.folder / "stop.json").exists():
             record = {"time": time.time(), "step": self.step, "signal": stop.name}
-            checkpoint.write_json(self.folder / "stop.json", record)
+            checkpoint.write_record(self.folder / "stop.json", record)
         return False
 
     def _finish(self) -> None:
@@ -331,7 +333,7 @@ class Training:
             evaluation.save(self.folder / "result.json")
             result = records.without_nan(evaluation.summary)
         seconds = time.monotonic() - self.began
-        checkpoint.write_json(self.folder / "done.json", {"step": self.step, "seconds": seconds, "result": result})
+        checkpoint.write_record(self.folder / "done.json", {"step": self.step, "seconds": seconds, "result": result})
         log.info("done: %d steps in %.0f s", self.step, seconds)
 
 

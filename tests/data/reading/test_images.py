@@ -1,6 +1,5 @@
 """Images of odd kinds, and JSON that is whole or not there."""
 
-import json
 import os
 import subprocess
 import sys
@@ -14,7 +13,6 @@ from PIL import Image
 from workbench.data.reading import images as files
 from workbench.data.reading.images import image_size, read_header, read_image, read_sized
 from workbench.errors import DataError
-from workbench.files import write_json
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (12, 17, 3), dtype=np.uint8)
 
@@ -188,16 +186,3 @@ for _ in range(150):
 """
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / f"a.{ending}")], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
-
-
-def test_json_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    path = tmp_path / "x.json"
-    write_json({"a": 1}, path)
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        write_json({"a": [0.0] * 10_000 + [float("nan")]}, path)
-    with pytest.raises(TypeError):
-        write_json({"a": object()}, path)
-    assert json.loads(path.read_text()) == {"a": 1}
-    assert [entry.name for entry in tmp_path.iterdir()] == ["x.json"]
-    with pytest.raises(FileNotFoundError):
-        write_json({}, tmp_path / "nowhere" / "x.json")

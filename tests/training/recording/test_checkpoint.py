@@ -20,7 +20,7 @@ from workbench.training.recording.checkpoint import (
     prepare_folder,
     save_checkpoint,
     write_atomically,
-    write_json,
+    write_record,
 )
 
 
@@ -111,14 +111,14 @@ def test_a_full_device_gives_a_clear_error(tmp_path, monkeypatch):
     ("number", "advice"), [(errno.EROFS, "may not be written to"), (errno.ENOSPC, "make room"), (errno.EIO, "mend")]
 )
 def test_a_disk_that_refuses_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, number, advice):
-    write_json(tmp_path / "latest.json", {"step": 1})
+    write_record(tmp_path / "latest.json", {"step": 1})
 
     def refuse(*_):
         raise OSError(number, "refused")
 
     monkeypatch.setattr(files.os, "replace", refuse)
     with pytest.raises(RunError, match=advice):
-        write_json(tmp_path / "latest.json", {"step": 2})
+        write_record(tmp_path / "latest.json", {"step": 2})
     assert json.loads((tmp_path / "latest.json").read_text()) == {"step": 1}
     assert [path.name for path in tmp_path.iterdir()] == ["latest.json"]
 

@@ -24,7 +24,7 @@ from pathlib import Path
 import psutil
 
 from workbench.errors import RunError
-from workbench.training.recording.checkpoint import write_json
+from workbench.training.recording.checkpoint import write_record
 
 RECORD = "proc.json"
 EXIT = "exit.json"  #: how the process ended, if who started it was there to see it
@@ -139,7 +139,7 @@ def start(
         fingerprints=dict(fingerprints),
     )
     try:
-        write_json(folder / RECORD, asdict(record))
+        write_record(folder / RECORD, asdict(record))
     except RunError:
         child.kill()  # unrecorded, nobody could ever find or stop it
         child.wait()
@@ -154,7 +154,7 @@ def _await(child: subprocess.Popen, folder: Path) -> None:
     status = child.wait()
     if status != 0 and folder.is_dir():
         with suppress(RunError):  # the disk may be full, which the process has reported then
-            write_json(folder / EXIT, {"pid": child.pid, "status": status})
+            write_record(folder / EXIT, {"pid": child.pid, "status": status})
 
 
 def ending(folder: Path) -> str:

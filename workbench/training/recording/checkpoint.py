@@ -39,8 +39,8 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         raise disk_error(path, error) from error
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON atomically."""
+def write_record(path: Path, value: Any) -> None:
+    """Write JSON that appears whole or not at all; what has no form in JSON as text. RunError if the disk refuses."""
     write_atomically(path, lambda file: file.write(json.dumps(value, indent=1, default=str).encode()))
 
 
@@ -85,7 +85,7 @@ def save_checkpoint(folder: Path, state: dict[str, Any], *, keep: int | None, st
     except OSError as error:
         raise disk_error(path.parent, error) from error
     write_atomically(path, lambda file: torch.save({"version": VERSION, **state}, file))
-    write_json(path.parent / "latest.json", {"file": path.name, "step": state["step"]})
+    write_record(path.parent / "latest.json", {"file": path.name, "step": state["step"]})
     older = [p for p in checkpoints(folder) if checkpoint_step(p) < state["step"]]
     for spare in older[: len(older) + 1 - keep] if keep is not None else []:
         if checkpoint_step(spare) not in stage_ends:

@@ -11,7 +11,7 @@ from typing import Any
 
 from workbench.errors import RunError
 from workbench.training.processes.world import World
-from workbench.training.recording.checkpoint import DiskError, last_checkpoint, write_json
+from workbench.training.recording.checkpoint import DiskError, last_checkpoint, write_record
 from workbench.training.recording.records import log
 from workbench.types import Target
 
@@ -77,6 +77,6 @@ def _write_error(folder: Path, error: Exception) -> None:
     )
     log.error("%s: %s", kind, error)
     try:
-        write_json(folder / "error.json", {"kind": kind, "message": str(error), "time": time.time(), **details})
+        write_record(folder / "error.json", {"kind": kind, "message": str(error), "time": time.time(), **details})
     except DiskError as second:  # the first error matters more
         log.error("%s", second)
