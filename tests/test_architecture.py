@@ -22,7 +22,7 @@ ALLOWED = {
     "files": {"errors"},
     "options": {"errors"},
     "registry": {"errors", "options"},
-    "plugins": {"errors", "files"},
+    "plugins": {"errors", "files", "registry"},
     "data": BASE,
     "losses": BASE,
     "hardeners": BASE,

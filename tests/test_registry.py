@@ -10,7 +10,11 @@ import sys
 import pytest
 
 from workbench import Recipe, launch, load_data, plug_in, plugins, registry
+from workbench.data.coco import Coco
+from workbench.data.digits import Digits
 from workbench.errors import DataError, RecipeError
+from workbench.hardeners import ASDN, Hardener, RandomDropout
+from workbench.options import Share
 from workbench.registry import DATASETS, DETECTORS, HARDENERS, LOSSES, Registry
 
 REGISTRIES = {name: one for name, one in vars(registry).items() if isinstance(one, Registry)}
@@ -101,6 +105,8 @@ def test_names_are_known_before_torch_is_imported():
         ({"kind": "focal", "gama": 1}, "loss.gama is not an option of focal (did you mean 'gamma'?); choose from"),
         ({"kind": "focal", "preset": "paper"}, "loss.preset 'paper' does not exist for focal; it has none"),
         ({"kind": ["focal"]}, "loss.kind ['focal'] does not exist"),
+        ({"kind": "cross-entropy", "gamma": 2}, "loss.gamma is not an option of cross-entropy; choose from"),
+        ({"kind": "focal", "preset": ["x"]}, "loss.preset ['x'] does not exist for focal"),
         ({}, "loss.kind None does not exist"),
         (3, "loss is 3; expected a section of options"),
     ],
@@ -119,6 +125,11 @@ def test_options_are_checked_whoever_makes_one():
         load_data("digits", grund="plain")
 
 
+def test_a_kind_without_options_says_so():
+    with pytest.raises(RecipeError, match=r"normaliser\.decay is not an option of batch; it has none"):
+        registry.NORMALISERS.build({"kind": "batch", "decay": 0.9})
+
+
 def test_a_mask_rcnn_says_the_options_of_its_parent_too():
     assert {"mask", "backbone", "roi"} <= set(DETECTORS.options("mask-rcnn"))
     with pytest.raises(RecipeError, match=r"detector.channels is 0; expected at least 1"):
@@ -127,8 +138,86 @@ def test_a_mask_rcnn_says_the_options_of_its_parent_too():
 
 def test_a_plug_in_cannot_take_the_place_of_what_is_there(plugged):
     plugged.write_text(PLUG_IN.replace('"edge-drop"', '"asdn"'))
-    with pytest.raises(RecipeError, match=r"there is a kind 'asdn' in workbench.hardeners already"):
+    with pytest.raises(RecipeError, match=r"hardener.kind 'asdn' exists already"):
         plug_in(plugged)
+
+
+def test_a_class_is_one_kind(plugged):
+    """Else it would say the last name of both, and could take the place of what is there by a class of the room."""
+    for kind in ("asdn", "other"):
+        with pytest.raises(RecipeError, match="RandomDropout is the kind 'random-dropout' already"):
+            HARDENERS.register(kind)(RandomDropout)
+    assert RandomDropout.kind == "random-dropout"
+    assert HARDENERS["asdn"] is ASDN
+    assert "other" not in HARDENERS
+
+
+def test_a_plug_in_that_fails_leaves_no_kind_behind(plugged):
+    plugged.write_text(PLUG_IN.replace('"edge-drop"', '"new-drop"') + "\n1 / 0\n")
+    with pytest.raises(RecipeError, match="division by zero"):
+        plug_in(plugged)
+    assert "new-drop" not in HARDENERS
+    assert "edge-drop" in HARDENERS, "as it was before"
+    plugged.write_text(PLUG_IN.replace('"edge-drop"', '"new-drop"'))
+    plug_in(plugged)
+    assert "new-drop" in HARDENERS
+    assert "edge-drop" not in HARDENERS, "which the file has no more"
+
+
+def test_a_file_may_be_plugged_in_by_its_name_as_well(plugged, monkeypatch):
+    monkeypatch.syspath_prepend(plugged.parent)
+    plug_in("my_kinds")
+    assert "edge-drop" in HARDENERS
+    sys.modules.pop("my_kinds")
+
+
+def test_a_function_says_what_it_returns(plugged):
+    @DATASETS.register("nameless")
+    def nameless(split="train"):
+        return load_data("digits", split)
+
+    with pytest.raises(DataError, match="nameless does not say which class it returns; annotate it, as -> Dataset"):
+        load_data("nameless")
+
+
+def test_options_by_position_are_checked_too(plugged):
+    @HARDENERS.register("by-position")
+    class ByPosition(Hardener):
+        def __init__(self, needed: int, rate: Share = 0.5):
+            super().__init__()
+
+    for make in (
+        lambda: ByPosition(1, 7),
+        lambda: ByPosition(1, rate=7),
+        lambda: HARDENERS.build({"kind": "by-position", "needed": 1, "rate": 7}),
+    ):
+        with pytest.raises(RecipeError, match=r"hardener\.rate is 7; expected at most 1"):
+            make()
+    with pytest.raises(RecipeError, match=r"hardener\.needed is missing; by-position needs it"):
+        HARDENERS.build("by-position")
+    assert HARDENERS.options("by-position") == ["rate"]
+
+
+def test_options_handed_on_to_the_parent_are_known(plugged):
+    @DATASETS.register("half-coco")
+    class HalfCoco(Coco):
+        def __init__(self, root, split="train", *, share: Share = 0.5, **options):
+            super().__init__(root, split, **options)
+
+    assert DATASETS.options("half-coco") == ["share", "masks", "strict"]
+    with pytest.raises(DataError, match=re.escape("half-coco.stric does not exist")) as caught:
+        DATASETS.check({"kind": "half-coco", "stric": True})
+    assert "did you mean 'strict'?" in str(caught.value)
+
+
+def test_arguments_have_names(plugged):
+    @DATASETS.register("part")
+    class Part(Digits):
+        def __init__(self, part="train"):
+            super().__init__(part)
+
+    with pytest.raises(DataError, match="Part takes no 'split'; give it a parameter of that name"):
+        load_data("part")
 
 
 def recipe_of_ones_own(**more):

@@ -28,12 +28,16 @@ class WeightsError(WorkbenchError):
 
 def nearest(word: object, known: Sequence[str]) -> str:
     """ " (did you mean 'x'?)", if a known word is near the misspelt one."""
-    close = difflib.get_close_matches(str(word), known, n=1, cutoff=0.5)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+    close = _close(word, known)
+    return f" (did you mean {close!r}?)" if close else ""
 
 
-def did_you_mean(word: str, known: Sequence[str]) -> str:
+def did_you_mean(word: object, known: Sequence[str]) -> str:
     """The end of a message about a misspelt word: the nearest known one, and all that are known."""
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
+    close = _close(word, known)
+    hint = f"; did you mean {close!r}?" if close else ""
     return f"{hint} (known: {', '.join(known)})" if known else hint
+
+
+def _close(word: object, known: Sequence[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(str(word), known, n=1, cutoff=0.5)), None)

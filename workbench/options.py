@@ -28,6 +28,12 @@ Number = Annotated[int, Field(ge=0)]  #: of things that may be none
 VARIABLE = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
 
 
+def has_options(function: Callable[..., Any]) -> bool:
+    """Whether it takes `**options` of any name; one that takes any arguments says nothing of its own."""
+    shapes = {one.kind for one in inspect.signature(function).parameters.values()}
+    return inspect.Parameter.VAR_KEYWORD in shapes and inspect.Parameter.VAR_POSITIONAL not in shapes
+
+
 def check_options(
     place: str,
     function: Callable[..., Any],
@@ -52,15 +58,14 @@ def check_options(
     if not isinstance(options, Mapping):
         raise error(f"{place} is {_short(options)}; expected a section of options, as {{name: value}}")
     parameters = inspect.signature(function).parameters
-    shapes = {one.kind for one in parameters.values()}
-    open_ended = inspect.Parameter.VAR_KEYWORD in shapes and inspect.Parameter.VAR_POSITIONAL not in shapes
     known = [name for name, one in parameters.items() if one.kind not in VARIABLE and name not in given]
     for name, value in options.items():
         if name in known:
             check_value(f"{place}.{name}", function, name, value, error=error)
-        elif not open_ended:
+        elif not has_options(function):
             no = f"is not an option of {kind}" if kind not in (None, place) else "does not exist"
-            raise error(f"{place}.{name} {no}{nearest(name, known)}; choose from {', '.join(known)}")
+            there = f"choose from {', '.join(known)}" if known else "it has none"
+            raise error(f"{place}.{name} {no}{nearest(name, known)}; {there}")
     return dict(options)
 
 
@@ -121,7 +126,11 @@ def with_options_of(parent: Callable[..., Any]) -> Callable[[Callable[..., Any]]
         own = inspect.signature(function).parameters
         more = inspect.signature(parent).parameters
         kept = [one for one in own.values() if one.kind is not one.VAR_KEYWORD]
-        added = [one for name, one in more.items() if one.kind is one.KEYWORD_ONLY and name not in own]
+        added = [
+            one.replace(kind=one.KEYWORD_ONLY)
+            for name, one in more.items()
+            if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY) and name not in own
+        ]
         function.__signature__ = inspect.Signature([*kept, *added])  # type: ignore[attr-defined]
         hints = get_type_hints(inspect.unwrap(getattr(parent, "__func__", parent)), include_extras=True)
         function.__annotations__ |= {one.name: hints[one.name] for one in added if one.name in hints}

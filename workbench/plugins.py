@@ -16,6 +16,7 @@ from types import ModuleType
 
 from workbench.errors import RecipeError
 from workbench.files import user_path
+from workbench.registry import all_or_none, forget
 
 VARIABLE = "WORKBENCH_PLUGINS"
 _loaded: dict[str, Path] = {}  # what was given → its file
@@ -76,14 +77,20 @@ def _resolved(name: str | Path) -> str:
 
 def _load(name: str) -> None:
     try:
-        module = _execute(Path(name)) if name.endswith(".py") else importlib.import_module(name)
-        if name in _loaded and not name.endswith(".py"):
-            module = importlib.reload(module)
-        if module.__file__ is None:
-            raise ImportError("it has no file")
+        with all_or_none():
+            module = _execute(Path(name)) if name.endswith(".py") else _import(name)
+            if module.__file__ is None:
+                raise ImportError("it has no file")
         _loaded[name] = Path(module.__file__)
     except Exception as error:  # whatever the user's code raises; built-in modules and bare folders have no file
         raise RecipeError(f"plug-in {name} cannot be imported ({type(error).__name__}: {error})") from error
+
+
+def _import(name: str) -> ModuleType:
+    if name not in _loaded:
+        return importlib.import_module(name)
+    forget(name)
+    return importlib.reload(sys.modules[name])
 
 
 def _execute(path: Path) -> ModuleType:
@@ -93,5 +100,6 @@ def _execute(path: Path) -> ModuleType:
         raise ImportError(f"{path} is no file of Python")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # where dataclasses and pickle look for it
+    forget(spec.name)
     exec(compile(path.read_bytes(), path, "exec"), module.__dict__)  # always as it is now, and no cache beside it
     return module

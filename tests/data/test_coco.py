@@ -260,7 +260,7 @@ def test_missing_folders(tmp_path: Path) -> None:
         load_data("coco", "val", tmp_path)
     with pytest.raises(DataError, match="leads out"):
         load_data("coco", "../train", tmp_path)
-    with pytest.raises(DataError, match=r"coco\.colour does not exist; choose from root"):
+    with pytest.raises(DataError, match=r"coco\.colour does not exist; choose from masks, strict"):
         load(tmp_path, colour=1)
 
 

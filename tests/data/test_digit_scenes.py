@@ -228,7 +228,9 @@ def test_wrong_options_are_named(options: dict) -> None:
 def test_wrong_split_and_name() -> None:
     with pytest.raises(DataError, match="split 'dev'"):
         scenes("dev")
-    with pytest.raises(DataError, match=r"known: ar, .*coco, .*digit-scenes"):
+    with pytest.raises(
+        DataError, match=r"data set 'mnist' does not exist; choose one of \['ar', .*'coco', .*'digit-scenes'"
+    ):
         load_data("mnist")
 
 

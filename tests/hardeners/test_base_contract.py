@@ -286,9 +286,11 @@ def test_presets_are_options_and_can_be_changed(method):
     for name, options in method.presets.items():
         made_so = getattr(method, name)()
         assert {key: getattr(made_so, {"net": "net_kind"}.get(key, key)) for key in options} == options
-    with pytest.raises(RecipeError, match=rf"'mine' does not exist for {method.__name__}; there is 'paper' or 'rele"):
+    with pytest.raises(
+        RecipeError, match=rf"preset 'mine' does not exist for {method.kind}; choose one of \['paper', 'rele"
+    ):
         method.preset("mine")
-    with pytest.raises(RecipeError, match="'released' does not exist for RandomDropout; there is none"):
+    with pytest.raises(RecipeError, match="'released' does not exist for random-dropout; it has none"):
         RandomDropout.released()
 
 

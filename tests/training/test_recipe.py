@@ -41,7 +41,9 @@ def test_there_are_recipes():
     batch=st.integers(1, 512),
     ema=st.none() | st.floats(0, 1, exclude_min=True, exclude_max=True),
     milestones=st.lists(st.floats(0, 1e6, exclude_min=True), max_size=3),
-    options=st.dictionaries(st.text(max_size=8), st.none() | st.booleans() | st.text(max_size=8), max_size=3),
+    options=st.fixed_dictionaries(
+        {}, optional={"occlusion_rate": st.none() | st.floats(0, 1), "cache": st.booleans()}
+    ),
     notes=st.none() | st.text(),
 )
 @settings(max_examples=25, deadline=None)

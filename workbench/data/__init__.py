@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import DataError, did_you_mean
+from workbench.errors import DataError
 from workbench.lazy import on_demand
 from workbench.options import check_options
 from workbench.registry import DATASETS
@@ -22,6 +22,7 @@ __all__ = [
     "Report",
     "check_anchors",
     "check_data",
+    "check_loading",
     "load_data",
 ]
 
@@ -61,26 +62,41 @@ def load_data(name: str, split: str = "train", root: str | PathLike[str] | None 
         >>> tuple(image.shape), len(target["boxes"])
         ((3, 128, 128), 5)
     """
-    if name not in DATASETS:
-        raise DataError(f"there is no data set {name!r}{did_you_mean(str(name), DATASETS.names())}")
-    make, kind = DATASETS[name], DATASETS.class_of(name)
-    if "root" in inspect.signature(make).parameters:
-        arguments: tuple[Any, ...] = (root, split)
-    elif root is None:
-        arguments = (split,)
-    else:
+    made, kind = DATASETS.find(name), DATASETS.class_of(name)
+    arguments: dict[str, Any] = {"split": split}
+    if "root" in inspect.signature(made).parameters:
+        arguments["root"] = root
+    elif root is not None:
         raise DataError(f"{name} is made from pixels inside installed packages: leave root out")
     plan = options.pop("occlusion", None) if kind.takes_occlusion_plan else None
-    data = make(*arguments, **options)
+    data = DATASETS.build({**options, "kind": name}, **arguments)
     return data if plan is None else _with_occlusion(data, plan)
+
+
+def check_loading(name: str, options: Mapping[str, Any], *, key: str = "data") -> None:
+    """Raise a DataError unless `load_data` takes these options; nothing is read.
+
+    Args:
+        name: of the data set.
+        options: as for `load_data`.
+        key: of the recipe that they stand under, as `name` and `options`.
+    """
+    DATASETS.find(name, f"{key}.name")
+    own, place = dict(options), f"{key}.options"
+    if DATASETS.class_of(name).takes_occlusion_plan and (plan := own.pop("occlusion", None)) is not None:
+        _checked_plan(plan, f"{place}.occlusion")
+    DATASETS.check({**own, "kind": name}, place=place)
 
 
 def _with_occlusion(clean: Dataset, plan: object) -> Dataset:
     """Labelled images, and what a plan (options of `pairs.OcclusionPlan`) makes of them for their split."""
     from workbench.data.pairs import OcclusionPlan, test_data, training_data
 
-    if not isinstance(plan, Mapping):
-        what = "expected options of workbench.data.pairs.OcclusionPlan"
-        raise DataError(f"{clean.name}: occlusion is {plan!r}; {what}")
-    made = OcclusionPlan(**check_options("occlusion", OcclusionPlan, plan, error=DataError))
+    made = OcclusionPlan(**_checked_plan(plan, "occlusion"))
     return training_data(clean, made) if clean.split == "train" else test_data(clean, made)
+
+
+def _checked_plan(plan: object, place: str) -> dict[str, Any]:
+    from workbench.data.pairs import OcclusionPlan
+
+    return check_options(place, OcclusionPlan, plan, error=DataError)

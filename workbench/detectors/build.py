@@ -13,12 +13,12 @@ from workbench.registry import DETECTORS
 
 
 def build_detector(
-    config: dict, classes: Sequence[str], hardener: nn.Module | None = None, *, pretrained: bool = True
+    config: dict | str, classes: Sequence[str], hardener: nn.Module | None = None, *, pretrained: bool = True
 ) -> Detector:
     """The detector that `config` describes, with random or ImageNet weights as it says.
 
     Args:
-        config: {"kind": ..., and the options of that kind}.
+        config: {"kind": ..., and the options of that kind}, or the kind alone.
         classes: names of labels 1..K.
         hardener: acts in `losses`.
         pretrained: False leaves out the ImageNet weights that `config` names, since others will be loaded.
@@ -26,11 +26,12 @@ def build_detector(
     Raises:
         RecipeError: a kind or option that does not exist; the message lists what does.
     """
-    used = copy.deepcopy(config)
-    if not pretrained and isinstance(used, dict) and "weights" in (used.get("backbone") or {}):
-        used["backbone"]["weights"] = None
+    config = {"kind": config} if isinstance(config, str) else copy.deepcopy(config)
+    used, backbone = config, config.get("backbone") if isinstance(config, dict) else None
+    if not pretrained and isinstance(backbone, dict) and "weights" in backbone:
+        used = config | {"backbone": backbone | {"weights": None}}
     detector = DETECTORS.build(used, tuple(classes))
     speed_up(detector)
-    detector.config = copy.deepcopy(config)
+    detector.config = config
     detector.take_hardener(hardener)
     return detector

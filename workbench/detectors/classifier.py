@@ -22,7 +22,7 @@ from workbench.detectors.layers.networks import Network, build_network, norms, s
 from workbench.detectors.layers.trunk import IMAGENET_MEAN, IMAGENET_STD
 from workbench.errors import DataError, RecipeError
 from workbench.hardeners import Hardener
-from workbench.options import Count
+from workbench.options import Count, check_options
 from workbench.registry import DETECTORS
 from workbench.types import Detections, HeadLayout, Losses, Proposals, RoIBatch, Score, Target
 
@@ -75,6 +75,7 @@ class Classifier(Detector):
             raise RecipeError("detector.backbone.name is missing; choose 'small' or a classifier of torchvision")
         if not classes:
             raise RecipeError("detector: a classifier needs at least one class")
+        options = check_options("detector.backbone", build_network, options, given=("num_classes",))
         network = build_network(len(classes), **options)
         parts = split_resnet(network, options["name"]) if cached else None
         size = size or (32 if options["name"] == "small" else 224)

@@ -26,6 +26,7 @@ from workbench.data.pairs import PairSet
 from workbench.detectors.base import Detector, as_float, evaluating
 from workbench.detectors.classifier import Classifier
 from workbench.errors import RecipeError
+from workbench.options import Count
 from workbench.registry import DETECTORS
 from workbench.types import Losses, Target
 
@@ -81,16 +82,17 @@ class DFVDecoder(Detector):
         self.config: dict = {}
 
     @classmethod
-    def build(cls, classes: Sequence[str], *, classifier: dict, size: int = 256, width: int = 512) -> DFVDecoder:
+    def build(cls, classes: Sequence[str], *, classifier: dict, size: Count = 256, width: Count = 512) -> DFVDecoder:
         """A decoder from plain values.
 
         Args:
             classifier: the section of the classifier that the recipe's `start` names; its weights come from there.
             size, width: see the class.
         """
-        options = {key: value for key, value in classifier.items() if key != "kind"}
-        options["backbone"] = {**options.get("backbone", {}), "weights": None}
-        return cls(Classifier.build(classes, **options), size=size, width=width)
+        maker, options = DETECTORS.check(classifier, place="detector.classifier", default=Classifier.kind)
+        if isinstance(options.get("backbone"), dict):
+            options["backbone"] |= {"weights": None}  # they come from the file
+        return cls(maker(classes, **options), size=size, width=width)
 
     def start_module(self) -> nn.Module:
         """The classifier: a decoder starts from a trained one."""

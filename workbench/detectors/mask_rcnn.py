@@ -26,7 +26,7 @@ from workbench.detectors.faster_rcnn import FasterRCNN
 from workbench.detectors.layers.fpn import norm_layer
 from workbench.detectors.layers.mask_branch import MaskBranch
 from workbench.detectors.layers.roi_pool import RoIAlign
-from workbench.options import Count, Share, check_options, with_options_of
+from workbench.options import Count, Share, check_options
 from workbench.registry import DETECTORS
 
 LEARN = {"visible": "masks", "amodal": "masks_amodal"}  #: what a mask shows → where targets have it
@@ -49,7 +49,6 @@ class MaskRCNN(FasterRCNN):
     mask_branch: MaskBranch  #: one of the branches of its RoI head
 
     @classmethod
-    @with_options_of(FasterRCNN.build)
     def build(cls, classes: Sequence[str], *, mask: dict | None = None, **options: Any) -> MaskRCNN:
         """A Mask R-CNN from plain values, as a recipe gives them; the other options are those of `FasterRCNN.build`.
 

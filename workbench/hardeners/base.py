@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
-from workbench.errors import RecipeError
+from workbench.registry import with_preset
 from workbench.types import Hardened, HeadLayout, RoIBatch, TrainingStage
 
 
@@ -98,11 +98,12 @@ class Hardener(nn.Module):
 
     @classmethod
     def preset(cls, name: str, **options: Any) -> Self:
-        """With the options that a preset names, but for `options`. Raises RecipeError for one that it has not."""
-        if name not in cls.presets:
-            known = " or ".join(map(repr, cls.presets)) or "none, so leave preset out"
-            raise RecipeError(f"hardener.preset {name!r} does not exist for {cls.__name__}; there is {known}")
-        return cls(**(cls.presets[name] | options))
+        """With the options that a preset names, but for `options`.
+
+        Raises:
+            RecipeError: it has no such preset.
+        """
+        return cls(**with_preset(cls, {"preset": name, **options}, "hardener"))
 
     @classmethod
     def paper(cls, **options: Any) -> Self:

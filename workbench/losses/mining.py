@@ -125,13 +125,13 @@ def hardest(boxes: Tensor, losses: Tensor, groups: Tensor, *, nms_iou: float, ke
         looked_at *= 4
 
 
-def build_mining(config: dict | None, place: str = "roi.mining") -> OHEM | None:
+def build_mining(config: dict | None) -> OHEM | None:
     """The mining of RoIs that a recipe describes ({"kind": "ohem", and its options}); None is none.
 
     Raises:
         RecipeError: a kind or option that does not exist.
     """
-    return None if config is None else MINING.build(config, place=place)
+    return None if config is None else MINING.build(config)
 
 
 def build_anchor_mining(config: dict | None) -> AnchorOHEM | None:

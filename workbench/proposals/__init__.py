@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from workbench.data.dataset import Dataset
-from workbench.errors import DataError
 from workbench.proposals.base import TOP, Computed, Source, WithProposals, prepare
 from workbench.proposals.detector import DetectorProposals
 from workbench.proposals.file import FileProposals, save_proposals
@@ -45,7 +44,5 @@ def with_proposals(data: Dataset, *, kind: str | None = None, top: int = TOP, **
         >>> len(data.target(0)["proposals"])
         50
     """
-    if not isinstance(top, int) or top < 1:
-        raise DataError(f"proposals: top is {top!r}; expected a number of proposals of at least 1")
-    source = PROPOSALS.build({"kind": kind, **options}, data, top)
+    source = PROPOSALS.build({**options, "kind": kind, "top": top}, data)
     return WithProposals(data, source, top=top)

@@ -13,6 +13,7 @@ from workbench.data.dataset import Dataset
 from workbench.detectors.base import Detector
 from workbench.detectors.load import load_detector
 from workbench.detectors.locate import locate
+from workbench.options import Count
 from workbench.proposals.base import Computed, Source
 from workbench.registry import PROPOSALS
 from workbench.types import Proposals
@@ -20,7 +21,7 @@ from workbench.types import Proposals
 
 @PROPOSALS.register("detector")
 def make(
-    data: Dataset, top: int, *, name: str | Path, device: str = "cpu", cache: str | Path | None = None
+    data: Dataset, top: Count, *, name: str | Path, device: str = "cpu", cache: str | Path | None = None
 ) -> Source:
     """What the detector called `name` proposes for `data`, kept in `cache`."""
     propose = DetectorProposals(name, top=top, device=device)

@@ -22,6 +22,7 @@ from workbench.data.reading.boxes import SLACK
 from workbench.data.reading.problems import Problem
 from workbench.errors import DataError
 from workbench.files import user_path, whole_file
+from workbench.options import Count
 from workbench.proposals.base import Source, cache_folder
 from workbench.proposals.reading.results_table import ResultsTable, table_of
 from workbench.registry import PROPOSALS
@@ -32,7 +33,7 @@ OUTSIDE = 0.5  #: share of an image's boxes that reach outside it, above which t
 
 
 @PROPOSALS.register("file")
-def make(data: Dataset, top: int, *, path: str | Path, cache: str | Path | None = None) -> Source:
+def make(data: Dataset, top: Count, *, path: str | Path, cache: str | Path | None = None) -> Source:
     """What the file at `path` holds for `data`."""
     return FileProposals(path, data, cache=cache)
 

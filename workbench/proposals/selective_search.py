@@ -22,7 +22,7 @@ MODES = ("fast", "quality")
 
 @PROPOSALS.register("selective-search")
 def make(
-    data: Dataset, top: int, *, mode: str = "fast", longest: Count = 500, cache: str | Path | None = None
+    data: Dataset, top: Count, *, mode: str = "fast", longest: Count = 500, cache: str | Path | None = None
 ) -> Source:
     """Selective search of the images of `data`, kept in `cache`; `top` does not change what is kept."""
     search = SelectiveSearch(mode=mode, longest=longest)

@@ -19,9 +19,10 @@ import yaml
 from pydantic import Field, ValidationError, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
-from workbench.errors import RecipeError, did_you_mean
+from workbench.data import check_loading
+from workbench.errors import RecipeError, WorkbenchError, did_you_mean
 from workbench.files import whole_file
-from workbench.registry import DATASETS, DETECTORS, HARDENERS, Registry
+from workbench.registry import DATASETS, DETECTORS, HARDENERS, PROPOSALS, Registry
 from workbench.training.recipe_files import assign, load_layers, recipe_layers, resolve, shipped_names
 from workbench.training.recipe_sections import (
     AugmentSpec,
@@ -169,7 +170,7 @@ class Recipe(Section):
     @property
     def hardener_learns(self) -> bool:
         """Whether the hardener has parameters: an adversary."""
-        return _try_players(_players(self), Registry.additions)[1]
+        return _try_players(_players(self), Registry.changes)[1]
 
     def fingerprint(self) -> str:
         """16 hex digits that are equal when two recipes must give the same weights and result."""
@@ -187,20 +188,37 @@ def _misfits(recipe: Recipe) -> Iterator[str]:
     """Reasons why the parts of a recipe do not fit together. Detectors are tried without memory or weights."""
     if recipe.batch_size % recipe.processes:
         yield f"batch_size: {recipe.batch_size} images cannot be divided over {recipe.processes} processes"
+    for key in ("data", "validation", "test"):
+        yield from _data_misfits(key, getattr(recipe, key))
     name = recipe.detector.get("kind")
     if name in DETECTORS:
         yield from _detector_misfits(recipe, DETECTORS.class_of(name))
-    misfits, learns = _try_players(_players(recipe), Registry.additions)
+    misfits, learns = _try_players(_players(recipe), Registry.changes)
     yield from misfits
     if not learns and any(stage.train == "hardener" for stage in recipe.stages):
         why = "it has no parameters" if recipe.hardener else "there is none"
         yield f"stages: one trains the hardener, but {why}"
 
 
+def _data_misfits(key: str, spec: DataSpec | None) -> Iterator[str]:
+    """What `load_data` and `with_proposals` would refuse; nothing is read."""
+    if spec is None:
+        return
+    from workbench.proposals import TOP  # late, as it imports torch
+
+    try:
+        check_loading(spec.name, spec.options, key=key)
+        if spec.proposals is not None:
+            PROPOSALS.check({"top": TOP} | spec.proposals, place=f"{key}.proposals")
+    except WorkbenchError as error:
+        yield str(error)
+
+
 def _detector_misfits(recipe: Recipe, kind: type[Detector]) -> Iterator[str]:
     """What asks something of a detector, its data or hardener that their kinds cannot do."""
     for number, stage in enumerate(recipe.stages):
-        mines = stage.harden and (recipe.detector.get("roi") or {}).get("mining")
+        roi = recipe.detector.get("roi")
+        mines = stage.harden and isinstance(roi, dict) and roi.get("mining")
         if stage.positive_fraction is not None and (kind.hardens != "maps" or mines):
             yield f"stages.{number}.positive_fraction: no RoIs are drawn; leave it out"
     if kind.needs_start and recipe.start is None:
@@ -251,7 +269,7 @@ def _players(recipe: Recipe) -> str:
 
 
 @lru_cache(maxsize=64)
-def _try_players(players: str, additions: int) -> tuple[tuple[str, ...], bool]:
+def _try_players(players: str, changes: int) -> tuple[tuple[str, ...], bool]:
     """Why a detector and its hardener (as JSON) cannot be built, and whether the hardener can learn.
 
     Remembered, as many recipes share them, until another kind is registered.
@@ -265,12 +283,12 @@ def _try_players(players: str, additions: int) -> tuple[tuple[str, ...], bool]:
     misfits, hardener = [], None
     try:
         hardener = build_hardener(config)
-    except RecipeError as error:
+    except WorkbenchError as error:
         misfits.append(_at("hardener", error))
     try:
         with torch.device("meta"):
             build_detector(detector, ("object",), hardener, pretrained=False)  # adversaries get their network
-    except RecipeError as error:
+    except WorkbenchError as error:
         misfits.append(_at("detector", error))
     return tuple(misfits), hardener is not None and any(True for _ in hardener.parameters())
 

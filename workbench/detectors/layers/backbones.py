@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 import torchvision
+from pydantic import Field
 from torch import Tensor, nn
 from torchvision.models._utils import IntermediateLayerGetter
 from torchvision.ops import FrozenBatchNorm2d
@@ -17,6 +18,7 @@ from workbench.detectors.layers.pretrained import load_trunk, named_weights
 from workbench.errors import RecipeError
 from workbench.options import Count, check_options
 
+Widths = Annotated[tuple[Count, ...], Field(min_length=1)]  #: channels of each stage
 RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101")
 STAGES = ("layer1", "layer2", "layer3", "layer4")
 #: channels, kernel and stride of each convolution, and whether a max-pool follows
@@ -52,9 +54,15 @@ class ResidualBlock(nn.Module):
 
 
 class SmallBackbone(nn.Module):
-    """A residual trunk of strides 4, 8, 16 that trains from scratch in minutes on a laptop."""
+    """A residual trunk of strides 4, 8, 16 that trains from scratch in minutes on a laptop.
 
-    def __init__(self, widths: tuple[Count, ...] = (48, 96, 160), blocks: Count = 2, stem: Count = 24):
+    Args:
+        widths: channels of each stage.
+        blocks: residual blocks of each stage.
+        stem: channels of the first convolution.
+    """
+
+    def __init__(self, widths: Widths = (48, 96, 160), blocks: Count = 2, stem: Count = 24):
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(3, stem, 3, 2, 1, bias=False), nn.BatchNorm2d(stem), nn.ReLU())
         inputs = stem
@@ -235,6 +243,6 @@ def check_backbone(name: str, options: dict, *, plain: bool = False) -> dict:
     """`options`, if there is such a backbone that takes them; of `PLAIN`, too, where `plain`. Raises RecipeError."""
     made: dict[str, Callable[..., Any]] = {"small": SmallBackbone, **dict.fromkeys(RESNETS, resnet_body)}
     made |= PLAIN if plain else {}
-    if name not in made:
+    if not isinstance(name, str) or name not in made:
         raise RecipeError(f"detector.backbone.name {name!r} does not exist; choose one of {list(made)}")
     return check_options("detector.backbone", made[name], options, given=("name", "stages"))

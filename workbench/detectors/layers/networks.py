@@ -13,9 +13,10 @@ import torchvision
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from workbench.detectors.layers.backbones import RESNETS, STAGES, SmallBackbone
+from workbench.detectors.layers.backbones import RESNETS, STAGES, SmallBackbone, Widths
 from workbench.detectors.layers.pretrained import load_trunk, named_weights
 from workbench.errors import RecipeError, did_you_mean
+from workbench.options import Count, check_options
 
 NORMS = ("batch", "frozen")
 
@@ -35,15 +36,15 @@ class LastLinear(nn.Linear):
 class SmallNetwork(nn.Module):
     """The small residual trunk and a linear layer: for images of about 32 pixels.
 
-    pool: the last map is averaged to so many cells a side. With 1, as in a ResNet, the vector is a mean over the
-    image; with more, as in AlexNet and VGG, it keeps apart what was seen where, so that a part that is hidden
-    leaves the numbers of the others nearly as they were. Vectors of `widths[-1] * pool ** 2`.
+    Args:
+        widths, blocks, stem: see `SmallBackbone`.
+        pool: the last map is averaged to so many cells a side. With 1, as in a ResNet, the vector is a mean over the
+            image; with more, as in AlexNet and VGG, it keeps apart what was seen where, so that a part that is hidden
+            leaves the numbers of the others nearly as they were. Vectors of `widths[-1] * pool ** 2`.
     """
 
-    def __init__(self, *, widths: tuple[int, ...] = (32, 64, 128), blocks: int = 1, stem: int = 24, pool: int = 1):
+    def __init__(self, *, widths: Widths = (32, 64, 128), blocks: Count = 1, stem: Count = 24, pool: Count = 1):
         super().__init__()
-        if pool < 1:
-            raise RecipeError(f"detector.backbone.pool is {pool}; expected a number of cells a side")
         self.body = SmallBackbone(widths=tuple(widths), blocks=blocks, stem=stem)
         self.pool = pool
         self.fc = nn.Linear(widths[-1] * pool**2, 1)
@@ -100,10 +101,7 @@ def build_network(
 
 def _bare(name: str, options: dict[str, Any]) -> nn.Module:
     if name == "small":
-        try:
-            return SmallNetwork(**options)
-        except TypeError as reason:
-            raise RecipeError(f"detector.backbone: {reason}") from reason
+        return SmallNetwork(**check_options("detector.backbone", SmallNetwork, options))
     known = torchvision.models.list_models(module=torchvision.models)
     if name not in known:
         close = did_you_mean(name, ["small", *known]).partition(" (")[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -26,12 +26,14 @@ from workbench.detectors.layers.pretrained import load_fc
 from workbench.detectors.layers.roi_head import Conv5Head, RoIHead
 from workbench.detectors.layers.roi_max_pool import RoIMaxPool
 from workbench.detectors.layers.roi_pool import PyramidPool, RoIAlign
-from workbench.errors import RecipeError, nearest
+from workbench.errors import RecipeError
 from workbench.options import Count, Part, check_options
+from workbench.registry import Registry
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 Pooling = Literal["align", "max"]
 POOLINGS: dict[Pooling, type[PyramidPool]] = {"align": RoIAlign, "max": RoIMaxPool}
+HEADS = Registry("HEADS", None, place="detector.head", arguments=("trunk", "pool_size"))  #: on pooled features
 
 
 class Resize(GeneralizedRCNNTransform):
@@ -157,6 +159,7 @@ def build_roi_head(
     return RoIHead(pool, box_head, predictor, **options)
 
 
+@HEADS.register("two-fc")
 def _two_fc(
     trunk: Trunk,
     pool_size: int | None,
@@ -176,6 +179,7 @@ def _two_fc(
     return BoxHead(fc, width, size)
 
 
+@HEADS.register("conv-fc")
 def _conv_fc(
     trunk: Trunk,
     pool_size: int | None,
@@ -191,6 +195,7 @@ def _conv_fc(
     return BoxHead(head, width, size)
 
 
+@HEADS.register("conv5")
 def _conv5(trunk: Trunk, pool_size: int | None) -> BoxHead:
     """The last stage of a ResNet, averaged."""
     if trunk.conv5 is None:
@@ -198,14 +203,5 @@ def _conv5(trunk: Trunk, pool_size: int | None) -> BoxHead:
     return BoxHead(trunk.conv5, 2 * trunk.channels, pool_size or 14)
 
 
-HEADS: dict[str, Callable[..., BoxHead]] = {"two-fc": _two_fc, "conv-fc": _conv_fc, "conv5": _conv5}
-
-
 def _box_head(head: dict, trunk: Trunk, pool_size: int | None) -> BoxHead:
-    options = {"kind": "two-fc"} | head
-    kind = options.pop("kind")
-    if kind not in HEADS:
-        known = list(HEADS)
-        raise RecipeError(f"detector.head.kind {kind!r} does not exist{nearest(kind, known)}; choose one of {known}")
-    make, given = HEADS[kind], ("trunk", "pool_size")
-    return make(trunk, pool_size, **check_options("detector.head", make, options, given=given, kind=kind))
+    return HEADS.build(head, trunk, pool_size, default="two-fc")
