@@ -16,7 +16,8 @@ from pydantic.errors import PydanticSchemaGenerationError
 
 from workbench.errors import RecipeError, WorkbenchError, nearest
 
-Count = Annotated[int, Field(ge=1)]  #: of things, pixels or cells
+Count = Annotated[int, Field(ge=1, le=10**9)]  #: of things, pixels or cells
+Depth = Annotated[int, Field(ge=1, le=1000)]  #: layers or blocks, one after another
 Share = Annotated[float, Field(ge=0, le=1)]  #: of a whole; also an IoU and a score
 Size = Annotated[float, Field(gt=0, allow_inf_nan=False)]  #: pixels, or a ratio
 Factor = Annotated[float, Field(ge=0, allow_inf_nan=False)]

@@ -42,7 +42,7 @@ from torch.nn import functional as F
 from workbench.errors import RecipeError
 from workbench.hardeners.base import Decision, candidates
 from workbench.hardeners.layers.adversary import Adversary, FullyConnected
-from workbench.options import Count, Factor, Number
+from workbench.options import Depth, Factor, Number
 from workbench.registry import HARDENERS
 from workbench.types import HeadLayout, RoIBatch
 
@@ -113,7 +113,7 @@ class ASTN(Adversary):
         self,
         *,
         limit: Degrees = 10.0,
-        blocks: Count = 4,
+        blocks: Depth = 4,
         padding: Padding = "zeros",
         weight: Factor = 1.0,
         pretrain: bool = True,

@@ -283,17 +283,19 @@ def _try_players(players: str, changes: int) -> tuple[tuple[str, ...], bool]:
     misfits, hardener = [], None
     try:
         hardener = build_hardener(config)
-    except WorkbenchError as error:
+    except Exception as error:  # whatever a plug-in raises, and torch for sizes that are too large
         misfits.append(_at("hardener", error))
     try:
         with torch.device("meta"):
             build_detector(detector, ("object",), hardener, pretrained=False)  # adversaries get their network
-    except WorkbenchError as error:
+    except Exception as error:
         misfits.append(_at("detector", error))
     return tuple(misfits), hardener is not None and any(True for _ in hardener.parameters())
 
 
 def _at(key: str, error: Exception) -> str:
+    if not isinstance(error, WorkbenchError):
+        return f"{key} cannot be built ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
     return str(error) if str(error).startswith(f"{key}.") else f"{key}: {error}"
 
 

@@ -150,7 +150,7 @@ def test_batch_norm_behind_the_convolutions():
         ({"pyramid": {"topdown": False}}, r"detector\.pyramid\.topdown does not exist"),
         ({"pyramid": {"norm": "group"}}, r"pyramid\.norm 'group' does not exist; choose 'batch' or null"),
         ({"pyramid": False, "backbone": {"name": "small", "stage": 5}}, "stage is 5; 3 widths end at C4"),
-        ({"pyramid": False, "backbone": {"name": "small", "stage": 1}}, "there are C2 to C5"),
+        ({"pyramid": False, "backbone": {"name": "small", "stage": 1}}, r"backbone\.stage is 1; expected at least 2"),
         ({"pyramid": False, "backbone": {"name": "resnet18", "stage": 5}, "head": {"kind": "conv5"}}, "conv5 needs"),
         ({"pyramid": {"finest": True}, "backbone": {"name": "vgg16"}}, "vgg16 gives a single map"),
         ({"backbone": {"name": "small", "stage": 3}}, "stage"),

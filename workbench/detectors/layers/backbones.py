@@ -16,7 +16,7 @@ from torchvision.ops import FrozenBatchNorm2d
 from workbench.detectors.layers.pointwise import PointwiseConv2d
 from workbench.detectors.layers.pretrained import load_trunk, named_weights
 from workbench.errors import RecipeError
-from workbench.options import Count, check_options
+from workbench.options import Count, Depth, check_options
 
 Widths = Annotated[tuple[Count, ...], Field(min_length=1)]  #: channels of each stage
 RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101")
@@ -62,7 +62,7 @@ class SmallBackbone(nn.Module):
         stem: channels of the first convolution.
     """
 
-    def __init__(self, widths: Widths = (48, 96, 160), blocks: Count = 2, stem: Count = 24):
+    def __init__(self, widths: Widths = (48, 96, 160), blocks: Depth = 2, stem: Count = 24):
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(3, stem, 3, 2, 1, bias=False), nn.BatchNorm2d(stem), nn.ReLU())
         inputs = stem

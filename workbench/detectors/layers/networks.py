@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from workbench.detectors.layers.backbones import RESNETS, STAGES, SmallBackbone, Widths
 from workbench.detectors.layers.pretrained import load_trunk, named_weights
 from workbench.errors import RecipeError, did_you_mean
-from workbench.options import Count, check_options
+from workbench.options import Count, Depth, check_options
 
 NORMS = ("batch", "frozen")
 
@@ -43,7 +43,7 @@ class SmallNetwork(nn.Module):
             leaves the numbers of the others nearly as they were. Vectors of `widths[-1] * pool ** 2`.
     """
 
-    def __init__(self, *, widths: Widths = (32, 64, 128), blocks: Count = 1, stem: Count = 24, pool: Count = 1):
+    def __init__(self, *, widths: Widths = (32, 64, 128), blocks: Depth = 1, stem: Count = 24, pool: Count = 1):
         super().__init__()
         self.body = SmallBackbone(widths=tuple(widths), blocks=blocks, stem=stem)
         self.pool = pool

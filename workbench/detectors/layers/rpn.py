@@ -12,7 +12,7 @@ from torchvision.models.detection.rpn import RPNHead, concat_box_prediction_laye
 from torchvision.ops import batched_nms
 
 from workbench.detectors.layers.matching import balanced_sample, match_anchors
-from workbench.options import Count, Share
+from workbench.options import Count, Depth, Share
 from workbench.types import Proposals
 
 
@@ -42,7 +42,7 @@ class RegionProposalNetwork(nn.Module):
         train_proposals: tuple[Count, Count] = (2000, 2000),
         test_proposals: tuple[Count, Count] = (1000, 1000),
         nms_iou: Share = 0.7,
-        conv_depth: Count = 1,
+        conv_depth: Depth = 1,
     ):
         super().__init__()
         ratios = (tuple(aspect_ratios),) * len(anchor_sizes)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead, FastRCNNPredictor, TwoMLPHead
@@ -14,6 +15,7 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from workbench.detectors.layers.backbones import (
     PLAIN,
+    RESNETS,
     SmallBackbone,
     check_backbone,
     resnet_body,
@@ -27,11 +29,12 @@ from workbench.detectors.layers.roi_head import Conv5Head, RoIHead
 from workbench.detectors.layers.roi_max_pool import RoIMaxPool
 from workbench.detectors.layers.roi_pool import PyramidPool, RoIAlign
 from workbench.errors import RecipeError
-from workbench.options import Count, Part, check_options
+from workbench.options import Count, Part, check_options, check_value
 from workbench.registry import Registry
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 Pooling = Literal["align", "max"]
+Stage = Annotated[int, Field(ge=2, le=5)]  #: of a backbone: C2 to C5
 POOLINGS: dict[Pooling, type[PyramidPool]] = {"align": RoIAlign, "max": RoIMaxPool}
 HEADS = Registry("HEADS", None, place="detector.head", arguments=("trunk", "pool_size"))  #: on pooled features
 
@@ -93,8 +96,9 @@ def build_trunk(backbone: dict, pyramid: bool | dict, channels: int | None) -> T
     """The trunk that `backbone` describes; see `FasterRCNN.build`. Raises RecipeError."""
     options = dict(backbone)
     name, cached = options.pop("name"), options.pop("cache", False)
-    stage = {"stage": options.pop("stage")} if pyramid is False and "stage" in options else {}
-    options = check_backbone(name, options, plain=True) | stage
+    stage = options.pop("stage", 4) if pyramid is False and name in ("small", *RESNETS) else 4
+    check_value("detector.backbone.stage", _single_trunk, "stage", stage)
+    options = check_backbone(name, options, plain=True)
     if cached and pyramid is not False:
         raise RecipeError("detector.backbone.cache: only a single map can be remembered; say pyramid: false")
     if name in PLAIN:
@@ -104,7 +108,7 @@ def build_trunk(backbone: dict, pyramid: bool | dict, channels: int | None) -> T
         single = _single_map(body, cached, body.stride)
         return Trunk(name, single, body.channels, (body.stride,), weights=options.get("weights"))
     if pyramid is False:
-        return _single_trunk(name, options, cached)
+        return _single_trunk(name, options, cached, stage)
     body = SmallBackbone(**options) if name == "small" else resnet_body(name, stages=4, **options)[0]
     fixed = ("body", "widths", "channels", "extra")
     switches = {} if pyramid is True else check_options("detector.pyramid", Pyramid, pyramid, given=fixed)
@@ -115,11 +119,8 @@ def build_trunk(backbone: dict, pyramid: bool | dict, channels: int | None) -> T
     return Trunk(name, module, width, strides[:1] if switches.get("finest") else strides, int(extra is not None))
 
 
-def _single_trunk(name: str, options: dict, cached: bool) -> Trunk:
-    """One map of the small backbone or of a ResNet, C4 unless the options say another `stage`."""
-    stage = options.pop("stage", 4)
-    if not 2 <= stage <= 5:
-        raise RecipeError(f"detector.backbone.stage is {stage}; there are C2 to C5, of strides 4 to 32")
+def _single_trunk(name: str, options: dict, cached: bool, stage: Stage) -> Trunk:
+    """One map, C2 to C5 of strides 4 to 32, of the small backbone or of a ResNet."""
     stride = 2**stage
     if name == "small":
         widths = SmallBackbone(**options).widths
