@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -58,10 +59,9 @@ def adversary_health(
         height: pixels.
     """
     train = rows_of(metrics, "train")
-    look = {"colour": ON_PAGE[0], "width": 2.0}
-    curves = [*curve_of("adversary", "loss", train, "loss/adversary", points, **look)]
+    curves = [*curve_of("adversary", "loss", train, "loss/adversary", points, colour=ON_PAGE[0], width=2.0)]
     for place, (column, name) in enumerate(SHARES.items()):
-        look = {"colour": ON_PAGE[place], "dash": DASHES[place], "width": 1.8}
+        look: dict[str, Any] = {"colour": ON_PAGE[place], "dash": DASHES[place], "width": 1.8}
         curves += curve_of(name, "share", train, f"hardener/{column}", points, **look)
     level = None if recipe is None or "hardener/mask_entropy" not in train else fixed_mask_entropy(recipe)
     if level is not None:
@@ -74,10 +74,10 @@ def adversary_health(
     figure.update_yaxes(title_text="loss of the adversary", row=1, col=1)
     figure.update_yaxes(range=[-0.03, 1.05], row=1, col=2)
     for first, text in [] if recipe is None or len(recipe.stages) < 2 else _beginnings(recipe):
-        note = {"annotation_text": text, "annotation_textangle": 90, "annotation_font_size": 10}
-        for column in (1, 2):
+        note: dict[str, Any] = {"annotation_text": text, "annotation_textangle": 90, "annotation_font_size": 10}
+        for panel in (1, 2):
             line = {"color": INK, "width": 1, "dash": "dot"}
-            figure.add_vline(first, line=line, row=1, col=column, annotation_position="top right", **note)
+            figure.add_vline(first, line=line, row=1, col=panel, annotation_position="top right", **note)
     return figure
 
 

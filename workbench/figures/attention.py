@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from workbench.analysis.attention import Inversion, RoIAttention
 from workbench.errors import DataError
@@ -40,12 +41,12 @@ def attention_on_patch(
     sheet = Sheet.blank(len(rows), columns, side, dpi)
     above: list[str] = []
     for place, (name, row) in enumerate(rows.items()):
-        seen, inverted = _seen(row), isinstance(row, Inversion)
-        draw, patch = keep if inverted else heat, sheet.sized(seen.patch)
+        seen, draw = _seen(row), keep if isinstance(row, Inversion) else heat
+        overall, each = _maps(row)
+        patch = sheet.sized(seen.patch)
         titles = [f"channel {channel}" for channel in seen.channels.tolist()]
-        for column, one in enumerate(row.kept_channels if inverted else row.channel_maps):
+        for column, one in enumerate(each):
             sheet.show(place, column, draw(patch, one), "" if titles == above else titles[column])
-        overall = row.kept if inverted else row.map
         sheet.show(place, columns - 1, draw(patch, overall), "" if above else "all channels")
         sheet.name(place, name, _facts(row, classes))
         above = titles  # the same channels need no names again
@@ -134,6 +135,11 @@ def _grid(
 
 def _seen(row: RoIAttention | Inversion) -> RoIAttention:
     return row.before if isinstance(row, Inversion) else row
+
+
+def _maps(row: RoIAttention | Inversion) -> tuple[Tensor, Tensor]:
+    """Overall [h, w] and in each of the most sensitive channels [k, h, w]."""
+    return (row.kept, row.kept_channels) if isinstance(row, Inversion) else (row.map, row.channel_maps)
 
 
 def _facts(row: RoIAttention | Inversion, classes: Sequence[str] | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -140,7 +140,7 @@ def _panel(
     draw_detections(axes, detections, classes, min_score=min_score)
 
 
-def _largest(images) -> tuple[int, int]:
+def _largest(images: Iterable[Tensor]) -> tuple[int, int]:
     """Height and width that hold every image."""
     sizes = [tuple(image.shape[-2:]) for image in images]
     return max(height for height, _ in sizes), max(width for _, width in sizes)

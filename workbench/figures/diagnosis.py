@@ -19,9 +19,8 @@ from torch.nn import functional as F
 from workbench.data import Dataset
 from workbench.errors import DataError
 from workbench.evaluation.diagnosis import ERROR_KINDS, Diagnosis
-from workbench.figures.drawing.canvas import draw_box, image_axes, new_figure, show_image
+from workbench.figures.drawing.canvas import draw_box, image_axes, new_figure, plain, show_image
 from workbench.figures.drawing.colours import ON_WHITE, colour
-from workbench.figures.evaluation import _plain
 
 AROUND = 0.5  #: of the side of a box that is shown around it
 PANEL = 192  #: pixels of a picture of the grid
@@ -46,9 +45,9 @@ def change_by_class(table: pd.DataFrame, *, a: str = "a", b: str = "b", measure:
     axes.errorbar(places, table["difference"], yerr=spans, fmt="none", ecolor="0.25", elinewidth=1, capsize=2)
     axes.axhline(0, color="0.3", linewidth=1)
     turned = max(len(str(name)) for name in table.index) > 4
-    axes.set_xticks(places, [_plain(str(name)) for name in table.index], rotation=45 if turned else 0)
-    axes.set_ylabel(_plain(f"change of {measure}"))
-    axes.set_title(_plain(f"{b} minus {a}, by class"), fontsize="medium")
+    axes.set_xticks(places, [plain(str(name)) for name in table.index], rotation=45 if turned else 0)
+    axes.set_ylabel(plain(f"change of {measure}"))
+    axes.set_title(plain(f"{b} minus {a}, by class"), fontsize="medium")
     axes.grid(axis="y", color="0.9")
     _dress(axes)
     return figure
@@ -79,7 +78,7 @@ def kinds_of_errors(diagnoses: Mapping[str, Diagnosis], *, year: int = 2007) -> 
         right.barh(places + (index - 1.5) * height, costs.loc[kind], height, color=ON_WHITE[index])
     left.set_xlabel("top false positives (as many per class as it has objects)", fontsize="small")
     right.set_xlabel(f"AP (VOC {year}) gained without them", fontsize="small")
-    left.set_yticks(places, [_plain(name) for name in diagnoses])
+    left.set_yticks(places, [plain(name) for name in diagnoses])
     right.set_yticks(places, [""] * len(places))
     for axes in (left, right):
         axes.invert_yaxis()

@@ -13,10 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from workbench.analysis.embedding import POINT_KINDS, Embedding
-from workbench.figures.drawing.canvas import new_figure
+from workbench.figures.drawing.canvas import new_figure, plain
 from workbench.figures.drawing.colours import INK
 from workbench.figures.embedding import arrow_ends, colour_key, point_colours
-from workbench.figures.evaluation import _plain
 
 FORMS = {"clean": "o", "occluded": "D", "pseudo-DFV": "o", "DV": "x"}
 SIZES = {"clean": 34, "occluded": 16, "pseudo-DFV": 12, "DV": 14}  #: square points
@@ -81,4 +80,4 @@ def _explain(panel: Axes, key: dict[str, str], points: float) -> None:
 def _mark(form: str, colour: str, name: str, hollow: bool) -> Line2D:
     face = "none" if hollow else colour
     style = {"linestyle": "", "marker": form, "color": colour, "markerfacecolor": face, "markersize": 6}
-    return Line2D([], [], **style, label=_plain(name))
+    return Line2D([], [], **style, label=plain(name))

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from workbench.errors import DataError
 from workbench.evaluation import Result
-from workbench.figures.drawing.canvas import new_figure
+from workbench.figures.drawing.canvas import new_figure, plain
 from workbench.figures.drawing.colours import MARKERS, ON_WHITE, cycle
 
 Results = Result | Mapping[str, Result]
@@ -60,10 +60,10 @@ def ap_by_class(results: Results) -> Figure:
     for i, (name, result) in enumerate(named.items()):
         table = result.by_class
         places = np.arange(len(classes)) + _shift(i, len(named), height)
-        axes.barh(places, table["AP"], height, color=cycle(ON_WHITE, i), label=_plain(name), alpha=0.85)
+        axes.barh(places, table["AP"], height, color=cycle(ON_WHITE, i), label=plain(name), alpha=0.85)
         spans = _spans(table)
         axes.errorbar(table["AP"], places, xerr=spans, fmt="none", ecolor="0.2", elinewidth=1)
-    names = [_plain(label) for label in classes]
+    names = [plain(label) for label in classes]
     counts = next(iter(named.values())).by_class["n"]
     axes.set_yticks(range(len(classes)), [f"{name}  (n = {n})" for name, n in zip(names, counts, strict=True)])
     axes.set(xlabel="AP", xlim=(0, 1), ylim=(len(classes) - 0.4, -0.6))  # the first class on top
@@ -80,9 +80,9 @@ def precision_recall(results: Results, *, threshold: float = 0.5, label: int | N
         curve = result.precision_recall(threshold, label)
         area = curve["precision"].mean()
         axes.plot(
-            curve["recall"], curve["precision"], color=cycle(ON_WHITE, i), label=_plain(f"{name} (area {area:.3f})")
+            curve["recall"], curve["precision"], color=cycle(ON_WHITE, i), label=plain(f"{name} (area {area:.3f})")
         )
-    what = "mean over classes" if label is None else _plain(next(iter(named.values())).classes[label - 1])
+    what = "mean over classes" if label is None else plain(next(iter(named.values())).classes[label - 1])
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02), title=f"{what}, IoU ≥ {threshold:g}")
     axes.grid(color="0.9")
     axes.legend(frameon=False, loc="lower left")
@@ -101,9 +101,9 @@ def differences(table: pd.DataFrame, *, a: str = "a", b: str = "b") -> Figure:
     axes.hlines(places, table["low"], table["high"], color=ON_WHITE[0])
     fill = np.where(clear, ON_WHITE[0], "white")
     axes.scatter(table["difference"], places, color=fill, edgecolor=ON_WHITE[0], zorder=3)
-    axes.set_yticks(places, [_plain(str(name)) for name in table.index])
+    axes.set_yticks(places, [plain(str(name)) for name in table.index])
     axes.invert_yaxis()
-    axes.set_xlabel(_plain(f"{b} minus {a}"))
+    axes.set_xlabel(plain(f"{b} minus {a}"))
     axes.grid(axis="x", color="0.9")
     return figure
 
@@ -133,7 +133,7 @@ def _errorbar(axes: Axes, places: np.ndarray, table: pd.DataFrame, i: int, name:
         linewidth=1.2,
         elinewidth=1,
         capsize=3,
-        label=_plain(name),
+        label=plain(name),
     )
 
 
@@ -156,10 +156,3 @@ def _from_zero(axes: Axes) -> None:
 def _legend(axes: Axes, named: Mapping[str, Result]) -> None:
     if len(named) > 1 or "" not in named:
         axes.legend(frameon=False)
-
-
-def _plain(text: str) -> str:
-    """Text that matplotlib shows as it is: a dollar sign would start a formula, and what starts with an
-    underscore would be left out of the legend but for the invisible space put before it."""
-    text = text.replace("$", r"\$")
-    return f"\u200b{text}" if text.startswith("_") else text

@@ -11,9 +11,8 @@ from matplotlib.figure import Figure
 
 from workbench.analysis.anchor_losses import LossDistribution, LossWindows, hardest_share, loss_distribution
 from workbench.errors import DataError
-from workbench.figures.drawing.canvas import new_figure
+from workbench.figures.drawing.canvas import new_figure, plain
 from workbench.figures.drawing.colours import ON_WHITE, cycle
-from workbench.figures.evaluation import _plain
 from workbench.losses import AnchorLoss
 from workbench.losses.focal import Focal
 
@@ -40,7 +39,7 @@ def loss_curves(losses: Mapping[str, AnchorLoss] | Sequence[float] = GAMMAS, *, 
     for index, (name, loss) in enumerate(named.items()):
         weight = loss.weights[0 if present else 1]
         axes.plot(
-            probability, weight * loss.value(cost), color=cycle(ON_WHITE, index), label=_plain(name), linewidth=1.6
+            probability, weight * loss.value(cost), color=cycle(ON_WHITE, index), label=plain(name), linewidth=1.6
         )
     weighed = any(loss.alpha is not None for loss in named.values())
     which = f"loss of a class that is {'present' if present else 'absent'}" if weighed else "loss"
@@ -76,7 +75,7 @@ def loss_cdfs(
         axes.set(xlim=(0, 1), ylim=(0, 1.005))
         _dress(axes)
         axes.legend(frameon=False, loc="upper left", fontsize=8.5)
-    figure.suptitle(_plain(f"{windows.data}, {windows.num_images} images"), fontsize="medium")
+    figure.suptitle(plain(f"{windows.data}, {windows.num_images} images"), fontsize="medium")
     return figure
 
 
@@ -93,7 +92,7 @@ def _by_gamma(losses: Mapping[str, AnchorLoss] | Sequence[float], *, alpha: floa
 
 def _curve(axes: Axes, distribution: LossDistribution, index: int, label: str) -> None:
     axes.plot(
-        distribution.windows, distribution.loss, color=cycle(ON_WHITE, index), label=_plain(label), linewidth=1.6
+        distribution.windows, distribution.loss, color=cycle(ON_WHITE, index), label=plain(label), linewidth=1.6
     )
     if index == 0:
         axes.plot([0, 1], [0, 1], color="0.8", linewidth=0.8, zorder=0)

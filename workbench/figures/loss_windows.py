@@ -16,10 +16,9 @@ from torch.nn import functional as F
 
 from workbench.data import Dataset
 from workbench.errors import DataError
-from workbench.figures.drawing.canvas import OUTLINE, draw_box, image_axes, show_image
+from workbench.figures.drawing.canvas import OUTLINE, draw_box, image_axes, plain, show_image
 from workbench.figures.drawing.colours import MINT, ORANGE, WHITE, YELLOW
 from workbench.figures.drawing.sheet import Sheet, class_name
-from workbench.figures.evaluation import _plain
 
 WINDOW, OBJECT = YELLOW, WHITE  #: colours of the window, and of objects, which are dashed
 CONTEXT, LEAST = 2.5, 128  #: a picture shows so many times the window's long side, and at least so many pixels
@@ -51,7 +50,8 @@ def windows_grid(
         image, target = data[row.image]
         box = torch.tensor([row.x1, row.y1, row.x2, row.y2])
         corner, pixels = square_around(box, image.shape[-2:])
-        sheet.show(*place, _cut(image, corner, pixels, round(side * dpi)), _facts(row, data.classes))
+        facts = _facts(row.label, row.guess, row.score, row.loss, data.classes)
+        sheet.show(*place, _cut(image, corner, pixels, round(side * dpi)), facts)
         sheet.caption(*place, f"image {row.image}")
         frame, scale = sheet.place(*place), side / pixels
         for known in target["boxes"]:
@@ -114,14 +114,14 @@ def loss_on_image(
             sizes = area * share[kind].numpy()
             axes.scatter(x, y, s=sizes, color=colour, alpha=0.55, edgecolors="black", linewidths=0.4, zorder=3)
         some = f"{int((counted > 0).sum()):,} windows; background has {float(share[labels == 0].sum()):.0%}"
-        axes.set_title(f"{_plain(name)}\n{some}", fontsize=9, linespacing=1.35)
+        axes.set_title(f"{plain(name)}\n{some}", fontsize=9, linespacing=1.35)
     return figure
 
 
-def _facts(row: tuple, classes: Sequence[str]) -> str:
+def _facts(label: int, guess: int, score: float, loss: float, classes: Sequence[str]) -> str:
     """What a window is and what it is taken for."""
-    guess, own = class_name(row.guess, classes), class_name(row.label, classes)
-    return f"truth: {own}\nbest guess {guess}: {row.score:.2g}\nloss {row.loss:.2g}"
+    best = class_name(guess, classes)
+    return f"truth: {class_name(label, classes)}\nbest guess {best}: {score:.2g}\nloss {loss:.2g}"
 
 
 def _cut(image: Tensor, corner: tuple[int, int], pixels: int, wanted: int) -> np.ndarray:

@@ -10,9 +10,8 @@ from matplotlib.figure import Figure
 from workbench.errors import DataError
 from workbench.evaluation.counting.matching import THRESHOLDS
 from workbench.evaluation.proposal_recall import LIMITS, SIZES, ProposalRecall
-from workbench.figures.drawing.canvas import new_figure
+from workbench.figures.drawing.canvas import new_figure, plain
 from workbench.figures.drawing.colours import MARKERS, ON_WHITE, cycle
-from workbench.figures.evaluation import _plain
 
 OVERLAP = {"bbox": "boxes", "segm": "masks", "segm-amodal": "amodal masks"}  #: what overlaps, by `iou_type`
 
@@ -40,11 +39,11 @@ def proposal_recall_figure(recalls: Recalls, *, size: str = "all") -> Figure:
         name = f"{name} ({OVERLAP[recall.iou_type]})" if len(kinds) > 1 else name
         colour, values = cycle(ON_WHITE, index), recall.recall[SIZES.index(size)]  # [T, L]
         for place, limit in enumerate(LIMITS):
-            label = _plain(name) if place == len(LIMITS) - 1 else None
+            label = plain(name) if place == len(LIMITS) - 1 else None
             label = f"best {limit}" if len(named) == 1 else label
             left.plot(THRESHOLDS, values[:, place], color=colour, linewidth=0.8 * (place + 1), label=label)
         marker = cycle(MARKERS, index)
-        right.plot(LIMITS, values.mean(axis=0), color=colour, marker=marker, label=_plain(name))
+        right.plot(LIMITS, values.mean(axis=0), color=colour, marker=marker, label=plain(name))
     left.set(xlabel=f"IoU of {' or '.join(sorted(kinds))}", ylabel="recall", xlim=(0.5, 0.95))
     right.set(xlabel="proposals per image", ylabel="average recall", xscale="log")
     right.set_xticks(LIMITS, [str(limit) for limit in LIMITS])
@@ -54,7 +53,7 @@ def proposal_recall_figure(recalls: Recalls, *, size: str = "all") -> Figure:
     (left if len(named) == 1 else right).legend(frameon=False)
     first = next(iter(named.values()))
     what = "objects" if size == "all" else f"{size} objects"
-    figure.suptitle(_plain(f"{first.data}, {first.num_objects[SIZES.index(size)]} {what}"), fontsize="medium")
+    figure.suptitle(plain(f"{first.data}, {first.num_objects[SIZES.index(size)]} {what}"), fontsize="medium")
     return figure
 
 

@@ -6,9 +6,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from workbench.errors import DataError
-from workbench.figures.drawing.canvas import new_figure
+from workbench.figures.drawing.canvas import new_figure, plain
 from workbench.figures.drawing.colours import MARKERS, ON_WHITE, cycle
-from workbench.figures.evaluation import _plain
 
 NEEDED = ("group", "milliseconds", "AP", "low", "high")
 
@@ -36,14 +35,14 @@ def speed_against_accuracy(points: pd.DataFrame, *, where: str = "", measure: st
         colour, marker = cycle(ON_WHITE, index), cycle(MARKERS, index)
         spans = [span.clip(lower=0).fillna(0) for span in (some["AP"] - some["low"], some["high"] - some["AP"])]
         style = {"color": colour, "marker": marker, "markersize": 7, "linewidth": 1.4}
-        axes.errorbar(some["milliseconds"], some["AP"], yerr=spans, label=_plain(str(group)), elinewidth=0.9, **style)
+        axes.errorbar(some["milliseconds"], some["AP"], yerr=spans, label=plain(str(group)), elinewidth=0.9, **style)
         for name, row in some.iterrows():
             place = {"xytext": (7, -13 if index % 2 else 6), "textcoords": "offset points"}
-            axes.annotate(_plain(str(name)), (row["milliseconds"], row["AP"]), fontsize=8, color=colour, **place)
-    axes.set(xlabel="milliseconds per image", ylabel=_plain(measure))
+            axes.annotate(plain(str(name)), (row["milliseconds"], row["AP"]), fontsize=8, color=colour, **place)
+    axes.set(xlabel="milliseconds per image", ylabel=plain(measure))
     axes.set_xlim(0, 1.12 * points["milliseconds"].max())
     axes.set_ylim(0, None)
-    axes.set_title(_plain(where), fontsize="medium")
+    axes.set_title(plain(where), fontsize="medium")
     axes.grid(color="0.9")
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from plotly.subplots import make_subplots
 
@@ -18,6 +19,7 @@ from workbench.figures.drawing.colours import CLEAR, DASHES, FAINT, GRID, INK, O
 
 PRECISIONS = ("AP", "AP50", "AP_unoccluded", "AP_occluded", "accuracy_clean", "accuracy_occluded")
 ON_VALIDATION = "precision on validation data"
+Panel = Literal["loss", "share"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Curve:
     """One line of the learning curves."""
 
     name: str
-    panel: Literal["loss", "share"]
+    panel: Panel
     steps: np.ndarray  #: [P] training steps
     values: np.ndarray  #: [P]
     colour: str
@@ -92,29 +94,21 @@ def one_run(metrics: pd.DataFrame, points: int = 300) -> list[Curve]:
     """The curves of one run: total loss and its parts, validation loss, and the kinds of AP."""
     train, val = (rows_of(metrics, kind) for kind in ("train", "val"))
     parts = [name for name in train.columns if name.startswith("loss/")]
-    curves = []
+    curves: list[Curve] = []
     for place, name in enumerate(["loss", *parts]):
-        label, style = (
-            name.removeprefix("loss/"),
-            {"colour": cycle(ON_PAGE, place), "dash": cycle(DASHES, place)},
-        )
-        width = 2.5 if name == "loss" else 1.2
-        curves += curve_of("total" if name == "loss" else label, "loss", train, name, points, width=width, **style)
+        label = "total" if name == "loss" else name.removeprefix("loss/")
+        style: dict[str, Any] = {"colour": cycle(ON_PAGE, place), "dash": cycle(DASHES, place)}
+        curves += curve_of(label, "loss", train, name, points, width=2.5 if name == "loss" else 1.2, **style)
     curves += curve_of("total, validation", "loss", val, "loss", points, colour=INK, dash="dot", marked=True)
     for place, name in enumerate(PRECISIONS):
-        style = {
-            "colour": cycle(ON_PAGE, place),
-            "dash": cycle(DASHES, place),
-            "width": 2.5 if not place else 1.5,
-        }
-        label = name.replace("_", ", ")
-        curves += curve_of(label, "share", val, name, points, marked=True, **style)
+        style = {"colour": cycle(ON_PAGE, place), "dash": cycle(DASHES, place), "width": 2.5 if not place else 1.5}
+        curves += curve_of(name.replace("_", ", "), "share", val, name, points, marked=True, **style)
     return curves
 
 
 def several_runs(runs: Mapping[str, pd.DataFrame], points: int = 300) -> list[Curve]:
     """Total loss and AP of each run, in the same colour and dash."""
-    curves = []
+    curves: list[Curve] = []
     for place, (name, metrics) in enumerate(runs.items()):
         style = {"colour": cycle(ON_PAGE, place), "dash": cycle(DASHES, place)}
         curves += curve_of(name, "loss", rows_of(metrics, "train"), "loss", points, **style)
@@ -162,7 +156,7 @@ def differences_figure(table: pd.DataFrame, *, width: float = 8.0) -> Figure:
     return figure
 
 
-def _draw_difference(axes, row: pd.Series, place: int) -> None:
+def _draw_difference(axes: Axes, row: pd.Series, place: int) -> None:
     low, high = row["difference_low"], row["difference_high"]
     colour = ON_PAGE[0] if low > 0 or high < 0 else FAINT
     if np.isfinite(low):
@@ -176,7 +170,7 @@ def rows_of(metrics: pd.DataFrame, kind: str) -> pd.DataFrame:
     return metrics[metrics["kind"] == kind].dropna(axis=1, how="all")
 
 
-def curve_of(name: str, panel: str, rows: pd.DataFrame, column: str, points: int, **style: Any) -> Iterator[Curve]:
+def curve_of(name: str, panel: Panel, rows: pd.DataFrame, column: str, points: int, **style: Any) -> Iterator[Curve]:
     """The curve of one column, if there is one and it holds numbers."""
     if column not in rows:
         return

@@ -16,7 +16,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from workbench.figures.drawing.colours import WHITE
-from workbench.figures.drawing.tags import place_tags
+from workbench.figures.drawing.tags import Box, place_tags
 
 TAG = 6.5  # points, size of the names of boxes
 OUTLINE = [patheffects.Stroke(linewidth=3.2, foreground="#000000a0"), patheffects.Normal()]
@@ -87,8 +87,8 @@ def draw_tags(axes: Axes, boxes: Tensor, texts: Sequence[str], colours: Sequence
     A name that finds no room at its box is joined to it by a line. The first boxes get the best places.
     """
     points = _points_per_pixel(axes)
-    sizes = [tuple(value / points for value in _text_size(text)) for text in texts]
-    corners = [tuple(box) for box in boxes.tolist()]
+    sizes = [(width / points, height / points) for width, height in map(_text_size, texts)]
+    corners: list[Box] = [tuple(box) for box in boxes.tolist()]
     frame = abs(np.diff(axes.get_xlim())[0]), abs(np.diff(axes.get_ylim())[0])
     places = place_tags(corners, sizes, frame)
     for text, colour, box, place in reversed(list(zip(texts, colours, corners, places, strict=True))):
@@ -107,7 +107,7 @@ def draw_tags(axes: Axes, boxes: Tensor, texts: Sequence[str], colours: Sequence
         )
 
 
-def _join(axes: Axes, box: tuple[float, ...], place: tuple[float, ...], colour: str) -> None:
+def _join(axes: Axes, box: Box, place: Box, colour: str) -> None:
     """A line from a tag to its box, where they do not touch."""
     near = [sorted((place[i], (box[i] + box[i + 2]) / 2, place[i + 2]))[1] for i in (0, 1)]
     end = [sorted((box[i], near[i], box[i + 2]))[1] for i in (0, 1)]
@@ -130,6 +130,16 @@ def _text_size(text: str) -> tuple[float, float]:
     font.set_size(10 * TAG, 72)  # ten times, since widths are rounded
     font.set_text(text, 0)
     return 1.08 * font.get_width_height()[0] / 640 + 2.4, 1.45 * TAG
+
+
+def plain(text: str) -> str:
+    """Text that matplotlib shows as it is.
+
+    A dollar sign would start a formula. What starts with an underscore would be left out of the legend but for the
+    invisible space put before it.
+    """
+    text = text.replace("$", r"\$")
+    return f"\u200b{text}" if text.startswith("_") else text
 
 
 def _on(background: str) -> str:
