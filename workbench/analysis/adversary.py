@@ -239,8 +239,8 @@ def _drop(head: Score, pooled: Tensor, asdn: ASDN, masks: int, generator: torch.
 def _rotate(head: Score, pooled: Tensor, astn: ASTN) -> Rotation:
     angles = astn.angles(pooled)
     turned = rotate(pooled, angles, padding=astn.padding)
-    means = [maps[0].unflatten(0, (astn.blocks, -1)).mean(1).float().cpu() for maps in (pooled, turned)]
-    return Rotation(torch.rad2deg(angles[0]).cpu(), astn.limit, *means, _ask(head, turned)[0])
+    before, after = (maps[0].unflatten(0, (astn.blocks, -1)).mean(1).float().cpu() for maps in (pooled, turned))
+    return Rotation(torch.rad2deg(angles[0]).cpu(), astn.limit, before, after, _ask(head, turned)[0])
 
 
 def _play(head: Score, pooled: Tensor, players: list[Adversary], masks: int, generator: torch.Generator) -> Tensor:

@@ -204,17 +204,17 @@ def gather_windows(
         raise DataError("detector and data know different classes; choose data with the detector's classes")
     generator = torch.Generator().manual_seed(0) if generator is None else generator
     places = list(range(len(data)) if indices is None else indices)
-    samples = [_Sample(most, generator) for _ in range(2)]
+    positives, negatives = _Sample(most, generator), _Sample(most, generator)
     for start in tqdm(range(0, len(places), batch_size), desc="windows", disable=not progress, leave=False):
         some = places[start : start + batch_size]
         images, targets = zip(*(data[index] for index in some), strict=True)
         for index, (boxes, labels, logits) in zip(some, detector.anchor_scores(images, targets), strict=True):
-            for sample, kind in zip(samples, (labels > 0, labels == 0), strict=True):
+            for sample, kind in ((positives, labels > 0), (negatives, labels == 0)):
                 parts = (part[kind].cpu() for part in (logits, labels, boxes))
                 sample.add(*parts, torch.full((int(kind.sum()),), index))
         if watch is not None:
             watch((start + len(some)) / len(places))
-    return LossWindows(*(sample.windows() for sample in samples), f"{data.name} {data.split}", len(places))
+    return LossWindows(positives.windows(), negatives.windows(), f"{data.name} {data.split}", len(places))
 
 
 class _Sample:

@@ -28,6 +28,7 @@ from workbench.errors import DataError
 from workbench.hardeners.inverted_attention import (
     INVERSIONS,
     ORIENTATIONS,
+    Attention,
     InvertedAttention,
     attention,
     combine,
@@ -275,7 +276,7 @@ def crop(image: Tensor, box: Tensor, side: int = PATCH) -> Tensor:
     return torch.from_numpy(np.array(patch)).permute(2, 0, 1)
 
 
-def _attend(head: Score, pooled: Tensor, labels: Tensor):
+def _attend(head: Score, pooled: Tensor, labels: Tensor) -> Attention:
     """Attention of eq. 1 of pooled features [R, C, h, w], each RoI asked about its own label [R]."""
     return attention(pooled, head.pooled_gradient(pooled, labels))
 
@@ -300,6 +301,6 @@ def _check(strategies: Sequence[str], orientation: str, fractions: dict[str, flo
     for value, allowed in [*((name, INVERSIONS) for name in strategies), (orientation, ORIENTATIONS)]:
         if value not in allowed:
             raise DataError(f"{value!r} does not exist; choose from {', '.join(allowed)}")
-    for name, value in fractions.items():
-        if not 0 <= value <= 1:
-            raise DataError(f"{name} is {value}; expected a fraction in 0..1")
+    for name, fraction in fractions.items():
+        if not 0 <= fraction <= 1:
+            raise DataError(f"{name} is {fraction}; expected a fraction in 0..1")

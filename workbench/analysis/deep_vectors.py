@@ -88,8 +88,9 @@ def pairs_of(data: PairSet | Dataset) -> PairSet:
     """
     if isinstance(data, PairSet):
         return data
-    if getattr(data, "pairs", None) is not None:
-        return data.pairs
+    known = getattr(data, "pairs", None)
+    if known is not None:
+        return known
     if isinstance(data, OccludedImages):
         hidden = np.flatnonzero(data.numbers > 0)
         rows, place = np.unique(data.rows[hidden], return_inverse=True)

@@ -114,7 +114,7 @@ class OcclusionProbe:
 
         Detectors that do not know the object's class have no map. See `analysis.occlusion_response`.
         """
-        thing, maps = self.objects[chosen], {}
+        thing, maps = self.objects[chosen], dict[str, OcclusionResponse]()
         options: dict[str, Any] = {
             "occluder_size": occluder.size,
             "texture": occluder.texture,
@@ -191,7 +191,7 @@ class OcclusionProbe:
         if chosen is None:
             return None, None
         thing = self.objects[chosen]
-        if thing.source is None:
+        if thing.source is None and self.target is not None:
             return hidden_fraction(self.target, chosen, covered)
         return box_coverage(thing.tensor, covered), "box"
 

@@ -81,10 +81,11 @@ def response_steps(
         coarse_first: every fourth row and column of the whole map comes before every second, and these before the
             rest.
     """
-    size = (occluder_size, occluder_size) if isinstance(occluder_size, int) else tuple(occluder_size)
+    height, width = (occluder_size, occluder_size) if isinstance(occluder_size, int) else occluder_size
+    size = (height, width)
     _check(image, size, stride, label, len(detector.classes))
     box = torch.as_tensor(box, dtype=torch.float32).reshape(1, 4).cpu()
-    positions = grid_positions(*image.shape[-2:], size, stride)
+    positions = grid_positions(image.shape[1], image.shape[2], size, stride)
     baseline = _scores(detector, [image], box, label)[0]
     scores = torch.full(positions.shape[:2], torch.nan)
     centres = (positions[..., :2] + positions[..., 2:]).flatten(0, 1) / 2

@@ -237,7 +237,9 @@ def evaluate_images(
         )
     judge = _JUDGES[detector.task]
     rows: list[tuple[int, int, int]] = []
-    predictions, values, sums = [], [], {}
+    predictions: list[Tensor] = []
+    values: list[Tensor] = []
+    sums: dict[str, float] = {}
     pixels = hashlib.sha256()
     starts = range(0, len(data), batch_size)
     for start in tqdm(starts, desc=f"{data.name} {data.split}", disable=not progress, leave=False):

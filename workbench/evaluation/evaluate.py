@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from workbench.detectors import Detector
 
 IoUType = Literal["bbox", "segm", "segm-amodal"]
-MASKS = {"segm": "masks", "segm-amodal": "masks_amodal"}  #: where targets have the masks that are compared
+#: Where targets have the masks that are compared.
+MASKS: dict[IoUType, str] = {"segm": "masks", "segm-amodal": "masks_amodal"}
 
 
 def evaluate(

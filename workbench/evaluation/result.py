@@ -131,17 +131,21 @@ class Result:
 
         similar: groups of names of classes that are easily taken for each other; None: VOC's, for classes so named.
         """
-        return diagnose(self.objects, self.found, self.classes, self.voc_matches, similar)
+        objects, found = self._boxes()
+        return diagnose(objects, found, self.classes, self.voc_matches, similar)
 
     @cached_property
     def voc_matches(self) -> VocMatches:
         """Which detections are right by VOC's rules."""
+        return match_voc(*self._boxes(), len(self.classes))
+
+    def _boxes(self) -> tuple[Objects, Found]:
         if self.objects is None or self.found is None:
             raise DataError(
                 f"This result on {self.data} {self.split} was saved by an earlier version, without its boxes. "
                 "Evaluate the detector again."
             )
-        return match_voc(self.objects, self.found, len(self.classes))
+        return self.objects, self.found
 
     def table(self) -> pd.DataFrame:
         """Every figure of the summary, with its interval (low, high) where the bootstrap gives one."""

@@ -44,7 +44,7 @@ def detection_times(
     for name, detector in detectors.items():
         if detector.needs_proposals:
             raise DataError(f"{name} needs proposals, which would have to be timed as well; choose another detector")
-    spent = {name: [] for name in detectors}
+    spent: dict[str, list[float]] = {name: [] for name in detectors}
     with _threads(threads):
         for _ in range(rounds + 1):
             for name, detector in detectors.items():

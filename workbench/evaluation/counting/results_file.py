@@ -55,7 +55,7 @@ class ResultsFile:
         rows = self._rows.get(index, [])
         masks = None
         if self.has_masks:
-            masks = decode_masks([row[3] for row in rows], self.data.size(index))
+            masks = decode_masks([row[3] for row in rows if row[3] is not None], self.data.size(index))
         boxes = torch.tensor([row[1] for row in rows], dtype=torch.float64).reshape(-1, 4)
         labels = torch.tensor([row[0] for row in rows], dtype=torch.int64)
         scores = torch.tensor([row[2] for row in rows], dtype=torch.float64)
@@ -80,7 +80,7 @@ class ResultsFile:
         except ValueError as error:
             raise DataError(f"{where}: {error}") from None
         code = None if segmentation is None else code_of(segmentation, size)
-        return index, (label, _box(entry, code, where), float(score), code)
+        return index, (label, _box(entry, code, where), float(entry["score"]), code)
 
     def _place(self, entry: dict[str, Any], where: str) -> int:
         image_id = _number(entry, "image_id", where)
