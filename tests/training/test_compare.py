@@ -270,9 +270,9 @@ def test_other_test_data_are_evaluated_once_without_training_again(tmp_path, rec
     compare(recipes[:1], seeds=1, folder=runs, progress=False)
     scored = []
 
-    def score(job, environment, interrupted):
+    def score(job, run, environment, interrupted):
         scored.append(job.test.limit)
-        job.run.folder.joinpath("result-source.json").write_text(
+        run.folder.joinpath("result-source.json").write_text(
             json.dumps({"test": job.test.model_dump(mode="json"), "code": "fingerprint of evaluation"})
         )
 

@@ -124,9 +124,9 @@ class _Job:
         """Do what is still to do, in one of the `environments`; returns early when `interrupted`."""
         environment = environments.get()
         try:
-            self._train(root, environment, interrupted)
-            if not interrupted.is_set() and not is_scored(self.run, self.test, code_fingerprint(EVALUATION)):
-                self._score(environment, interrupted)
+            run = self._train(root, environment, interrupted)
+            if not interrupted.is_set() and not is_scored(run, self.test, code_fingerprint(EVALUATION)):
+                self._score(run, environment, interrupted)
         except (WorkbenchError, OSError) as error:
             self.error = str(error)
         finally:
@@ -135,6 +135,7 @@ class _Job:
     def row(self) -> dict[str, Any]:
         """The line of this run in the comparison."""
         run = self.run
+        result = None if run is None or self.error else run.result
         about = {
             "recipe": self.recipe.name,
             "seed": self.recipe.seed,
@@ -144,31 +145,33 @@ class _Job:
             "folder": str(run.folder) if run else "",
             "error": self.error,
         }
-        return about if self.error else {**about, **run.result.summary}
+        return about if result is None else {**about, **result.summary}
 
-    def _train(self, root: Path, environment: dict[str, str], interrupted: threading.Event) -> None:
-        ours = self.run is None or not self.run.alive
-        if self.run is None:
-            self.run = start_new(new_folder(self.recipe, root), self.recipe, environment=environment)
-        elif ours and self.run.status != "done" and self.run.failure.get("kind") != NON_FINITE:
-            start_process(self.run, environment=environment)
-        while self.run.alive:
+    def _train(self, root: Path, environment: dict[str, str], interrupted: threading.Event) -> Run:
+        run = self.run
+        ours = run is None or not run.alive
+        if run is None:
+            run = self.run = start_new(new_folder(self.recipe, root), self.recipe, environment=environment)
+        elif ours and run.status != "done" and run.failure.get("kind") != NON_FINITE:
+            start_process(run, environment=environment)
+        while run.alive:
             if interrupted.wait(POLL):
                 if ours:
-                    self.run.stop()
-                return
-        if self.run.status != "done":
-            raise RunError(self.run.error or f"the run was {self.run.status}")
+                    run.stop()
+                return run
+        if run.status != "done":
+            raise RunError(run.error or f"the run was {run.status}")
+        return run
 
-    def _score(self, environment: dict[str, str], interrupted: threading.Event) -> None:
-        command = [sys.executable, "-m", "workbench.training.scoring", str(self.run.folder)]
-        with open(self.run.folder / "scoring.txt", "w+b") as output:
+    def _score(self, run: Run, environment: dict[str, str], interrupted: threading.Event) -> None:
+        command = [sys.executable, "-m", "workbench.training.scoring", str(run.folder)]
+        with open(run.folder / "scoring.txt", "w+b") as output:
             process = subprocess.Popen(
                 [*command, self.test.model_dump_json()],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **detached.variables(self.recipe.threads), **environment},
+                env={**os.environ, **detached.variables(self.recipe.threads or 1), **environment},
             )
             while process.poll() is None:
                 if interrupted.wait(POLL):
@@ -186,9 +189,13 @@ def _load(recipes: Iterable[Recipe | str | Path], test: dict[str, Any] | None) -
     for recipe in loaded:
         if names.count(recipe.name) > 1:
             raise RecipeError(f"several recipes are named {recipe.name!r}; give each a name: replace(name=...)")
-        if recipe.test is None:
-            raise RecipeError(f"{recipe.name} has no test data to compare on; give test={{'name': ...}}")
     return loaded
+
+
+def _test_of(recipe: Recipe) -> TestSpec:
+    if recipe.test is None:
+        raise RecipeError(f"{recipe.name} has no test data to compare on; give test={{'name': ...}}")
+    return recipe.test
 
 
 def _plan(recipes: list[Recipe], seeds: Sequence[int], workers: int | None) -> list[_Job]:
@@ -203,13 +210,13 @@ def _plan(recipes: list[Recipe], seeds: Sequence[int], workers: int | None) -> l
     for seed in seeds:
         for recipe in recipes:
             changes = {"seed": seed, "threads": recipe.threads or max(1, share // recipe.processes)}
-            jobs.append(_Job(recipe.model_copy(update=changes), recipe.test))
+            jobs.append(_Job(recipe.model_copy(update=changes), _test_of(recipe)))
     return jobs
 
 
 def _find_runs(jobs: list[_Job], root: Path) -> None:
     """Give each job the best run there is of its recipe, seed and code: finished, else alive, else to go on with."""
-    code, known = code_fingerprint(), {}
+    code, known = code_fingerprint(), dict[str, list[Run]]()
     for path in sorted(root.glob("*/recipe.yaml")):
         run = Run.open(path.parent)
         fingerprints = run.fingerprints
@@ -226,7 +233,7 @@ def _environments(jobs: list[_Job], workers: int | None) -> Queue[dict[str, str]
     """What to set for each of the runs that go side by side: on GPUs, which one."""
     gpus = _visible_gpus() if any(job.recipe.device in ("auto", "cuda") for job in jobs) else []
     if workers is None:
-        each = max(job.recipe.processes * job.recipe.threads for job in jobs)
+        each = max(job.recipe.processes * (job.recipe.threads or 1) for job in jobs)
         workers = len(gpus) or detached.core_share(each)
     if workers < 1:
         raise RunError(f"workers: expected at least 1, got {workers}")

@@ -104,7 +104,7 @@ class Comparison:
                     difference = Interval(0, math.nan, math.nan, math.nan)
                 rows[metric, recipe] = (*t_interval(values[recipe]), *difference)
         columns = ["n", "mean", "low", "high", "pairs", "difference", "difference_low", "difference_high"]
-        index = pd.MultiIndex.from_arrays(list(zip(*rows, strict=True)) or [[], []], names=["metric", "recipe"])
+        index = pd.MultiIndex.from_arrays(list(zip(*rows, strict=True)) or [(), ()], names=["metric", "recipe"])
         return pd.DataFrame(list(rows.values()), index=index, columns=columns)
 
     def text(self, metrics: Sequence[str] | None = None) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from workbench.data import Dataset, check_anchors, check_data
 from workbench.data.doctor_images import check_labelled_images, check_leaks
-from workbench.data.reading.problems import Problem, Report
+from workbench.data.reading.problems import Level, Problem, Report
 from workbench.detectors import Detector, build_detector
 from workbench.detectors.base import HasAnchors, asked
 from workbench.detectors.load import start_from
@@ -112,7 +112,7 @@ def _learning_rates(recipe: Recipe) -> Iterator[Problem]:
         lr, sgd = recipe.scaled_lr(stage), recipe.optimizer.kind == "sgd"
         usual = SGD_LR_PER_IMAGE * recipe.batch_size if sgd else ADAMW_LR
         if lr > TOO_HIGH * usual:
-            level = "error" if lr > TOO_HIGH**2 * usual else "warning"
+            level: Level = "error" if lr > TOO_HIGH**2 * usual else "warning"
             what = (
                 f"learning rate {lr:.3g} for {recipe.batch_size} images ({stage.lr:g} stated for "
                 f"{recipe.lr_batch_size}) is {lr / usual:.0f} times the highest usual one of {recipe.optimizer.kind}"
@@ -180,11 +180,12 @@ def _machine(recipe: Recipe) -> Iterator[Problem]:
 
 
 def _splits(recipe: Recipe) -> Iterator[Problem]:
-    for key, other, level, what in (
+    cases: tuple[tuple[str, str, Level, str], ...] = (
         ("test", "data", "error", "the detector would be tested on its training data"),
         ("validation", "data", "warning", "validation on the training data shows no overfitting"),
         ("validation", "test", "warning", "choices made on the test data make its figures too good"),
-    ):
+    )
+    for key, other, level, what in cases:
         one, two = getattr(recipe, key), getattr(recipe, other)
         if one is not None and two is not None and _same(one, two):
             yield Problem(level, f"{key}.split", f"it is the same as {other}.split; {what}", "Use another split.")

@@ -96,7 +96,7 @@ class Run:
     def status(self) -> Status:
         """Alive: "starting" until the first metrics, then "running"; ended: "done", "stopped" or "failed"."""
         record = detached.Record.read(self.folder)
-        if detached.find(record) is not None:
+        if record is not None and detached.find(record) is not None:
             return "running" if self._logged_since(record.started) else "starting"
         if self._has("done.json"):
             return "done"
@@ -300,8 +300,8 @@ class Run:
 
     def _show(self, bar: tqdm) -> None:
         rows = self._metrics.read()
-        train = next((row for row in reversed(rows) if row.get("kind") == "train"), {})
-        val = next((row for row in reversed(rows) if row.get("kind") == "val"), {})
+        train: dict[str, Any] = next((row for row in reversed(rows) if row.get("kind") == "train"), {})
+        val: dict[str, Any] = next((row for row in reversed(rows) if row.get("kind") == "val"), {})
         figures = {"loss": train.get("loss"), "AP": val.get("AP"), "accuracy": val.get("accuracy_clean")}
         shown = {name: f"{value:.3f}" for name, value in figures.items() if value is not None}
         if not bar.n and train:  # the time to start and the steps before a resume are not its speed

@@ -26,7 +26,7 @@ from workbench.data import Dataset
 from workbench.detectors import Detector, build_detector, save_detector, start_from
 from workbench.detectors.base import HasDifferences, asked
 from workbench.errors import RunError
-from workbench.evaluation import Result, evaluate
+from workbench.evaluation import ImageResult, Result, evaluate
 from workbench.hardeners import build_hardener
 from workbench.plugins import load_plug_ins
 from workbench.training.processes.world import StopSignal, World, choose_precision, die_with_torchrun, join_world
@@ -96,11 +96,11 @@ class Training:
         self.validation = None if recipe.validation is None else load_spec(recipe.validation)
         self.test = None if recipe.test is None else load_spec(recipe.test)
         torch.manual_seed(derived_seed(recipe.seed, START))
-        hardener, fresh = build_hardener(recipe.hardener), recipe.start is None
-        detector = build_detector(recipe.detector, self.data.classes, hardener, pretrained=fresh)
+        hardener = build_hardener(recipe.hardener)
+        detector = build_detector(recipe.detector, self.data.classes, hardener, pretrained=recipe.start is None)
         if recipe.hardener is not None and detector.hardener is None:
             raise RunError(f"{recipe.detector['kind']} leaves its hardener out: the run would be a baseline")
-        if not fresh and not checkpoint.checkpoints(folder):
+        if recipe.start is not None and not checkpoint.checkpoints(folder):
             fresh_layers = start_from(detector, recipe.start)
             log.info("starts from %s; layers for other classes start anew: %s", recipe.start, fresh_layers)
         self.detector: Detector = detector.to(world.device)
@@ -212,7 +212,13 @@ class Training:
         if hardener is not None and hardener.active:
             self.world.share(self.detector.buffers())  # so that all processes have the same running statistics
             with self._autocast():
-                hardener.begin_epoch(lambda: asked(self.detector, HasDifferences).differences(self.data.pairs))
+                hardener.begin_epoch(self._differences)
+
+    def _differences(self) -> Tensor:
+        """What occlusion adds to the features of the pairs of the training data [M, C, h, w]."""
+        if self.data.pairs is None:
+            raise RunError("the hardener needs pairs, and the training data have none; give data.options.occlusion")
+        return asked(self.detector, HasDifferences).differences(self.data.pairs)
 
     def _batches(self, last: int) -> DataLoader:
         return step_loader(
@@ -263,14 +269,14 @@ class Training:
         return self.step == self.recipe.steps or (spec.every is not None and self.step % spec.every == 0)
 
     def _validate(self) -> None:
-        if self.world.first:
+        if self.world.first and self.validation is not None:
             with self._autocast():
                 result = self._evaluate(self.validation, losses=True)
             losses = {f"loss/{name}": value for name, value in (result.losses or {}).items()}
             total = {"loss": sum(losses.values())} if losses else {}
             self.journal.write(self.step, "val", {**result.summary, **losses, **total})
 
-    def _evaluate(self, data: Dataset, *, losses: bool = False) -> Result:
+    def _evaluate(self, data: Dataset, *, losses: bool = False) -> Result | ImageResult:
         batch = max(1, self.recipe.batch_size // self.world.size)
         with self._mean_weights():
             return evaluate(

@@ -15,7 +15,7 @@ from workbench.training.recording.checkpoint import DiskError, last_checkpoint, 
 from workbench.training.recording.records import log
 from workbench.types import Target
 
-FAILURE_KINDS = {DiskError: "disk"}
+FAILURE_KINDS: dict[type[Exception], str] = {DiskError: "disk"}
 
 
 class NonFiniteError(RunError):

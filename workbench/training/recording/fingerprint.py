@@ -30,7 +30,7 @@ def code_fingerprint(parts: tuple[str, ...] = TRAINING) -> str:
 
 
 def _sources(parts: tuple[str, ...]) -> list[Path]:
-    found = []
+    found: list[Path] = []
     for part in parts:
         root = PACKAGE / part
         found += [root] if root.is_file() else root.rglob("*.py")

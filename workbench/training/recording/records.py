@@ -78,7 +78,7 @@ class Journal:
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """All whole rows of a metrics file; a line cut off by a crash is passed over."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:

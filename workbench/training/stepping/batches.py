@@ -118,8 +118,9 @@ class TrainingView(torch.utils.data.Dataset):
 def flip_horizontally(image: Tensor, target: Target) -> tuple[Tensor, Target]:
     """Image [3, H, W] and target mirrored left to right; what is not a place stays."""
     width = image.shape[-1]
-    flipped: dict[str, Any] = dict(target)
-    for key, value in target.items():
+    flipped = target.copy()
+    values: dict[str, Any] = dict(target)
+    for key, value in values.items():
         if key.startswith("mask"):  # of objects or of the image
             flipped[key] = _like(value, value.flip(-1))
         elif isinstance(value, Proposals):
@@ -177,8 +178,9 @@ def to_device(images: list[Tensor], targets: list[Target], device: torch.device)
     """Images, and all tensors and proposals of the targets, on a device."""
     if device.type == "cpu":
         return images, targets
-    moved = [
-        {k: v.to(device, non_blocking=True) if isinstance(v, Tensor | Proposals) else v for k, v in target.items()}
-        for target in targets
-    ]
+    moved = [target.copy() for target in targets]
+    for target in moved:
+        for key, value in target.items():
+            if isinstance(value, Tensor | Proposals):
+                target[key] = value.to(device, non_blocking=True)
     return [image.to(device, non_blocking=True) for image in images], moved

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from torch import nn
 
@@ -12,7 +12,8 @@ from workbench.training.recipe import Recipe
 from workbench.training.recipe_sections import Stage
 
 
-class Span(NamedTuple):
+@dataclass(frozen=True)
+class Span:
     """A stage with its place in the run: steps first .. last-1."""
 
     index: int
