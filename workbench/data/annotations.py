@@ -111,7 +111,11 @@ class CocoFile:
         return self._add("image", id, {"file_name": file_name, "height": height, "width": width, **more})
 
     def add_category(self, name: str, *, id: Id | None = None, **more: Any) -> Id:
-        """A new category; its id. Raises DataError, also where the name is taken."""
+        """A new category; its id, a free one unless it is given.
+
+        Raises:
+            DataError: the id or the name is taken, or the category is not one that detectors can learn from.
+        """
         return self._add("category", id, {"name": name, **more})
 
     def add_annotation(
@@ -189,7 +193,10 @@ class CocoFile:
         del self._entries[sort][id]
 
     def save(self, path: str | PathLike[str] | None = None) -> Path:
-        """Write the file, whole or not at all; the path. `path`: another place, which is the file's own from then on.
+        """Write the file, whole or not at all; the path.
+
+        Args:
+            path: another place, which is the file's own from then on.
 
         Raises:
             DataError: no path is known, or a value is none that JSON has.

@@ -89,6 +89,7 @@ class ArFaces(Photographs):
         self.pattern_numbers = np.array([face.pattern for face in faces], dtype=np.int64)
 
     def target(self, index: int) -> Target:
+        """Label, pattern of occlusion and box of the whole image; `occlusion` is 0 or unknown (NaN)."""
         index = self._position(index)
         return whole_image_target(
             image_id=index, size=self.size(index), label=int(self.labels[index]),

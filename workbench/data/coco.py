@@ -41,8 +41,10 @@ class Coco(Dataset):
     image, empty ones left out (see `problems`). With masks, `occlusion` is estimated by `masks.estimate_occlusion`,
     unless the file itself holds `occlusion` (as our exports do); crowds have NaN.
 
-    masks: leave masks and the estimate out if False, which is faster. strict: raise DataError at the first error;
-    if False, leave out what is wrong and keep the errors in `problems` for the doctor.
+    Args:
+        masks: False leaves masks and the estimate out, which is faster.
+        strict: raise DataError at the first error; False leaves out what is wrong and keeps the errors in `problems`
+            for the doctor.
     """
 
     def __init__(

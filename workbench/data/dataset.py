@@ -117,7 +117,11 @@ class Dataset(torch.utils.data.Dataset):
         return content
 
     def _position(self, index: int) -> int:
-        """`index` as 0..len-1; negative ones count from the end. Raises IndexError outside."""
+        """`index` as 0..len-1; negative ones count from the end.
+
+        Raises:
+            IndexError: it is outside.
+        """
         position = int(index) + len(self) if index < 0 else int(index)
         if not 0 <= position < len(self):
             raise IndexError(f"image {index} of {self.name}/{self.split}, which has {len(self)}")

@@ -31,15 +31,18 @@ OWN = {f"VOC{year}" for year in YEARS}  #: names of the folders of the challenge
 class Voc(Dataset):
     """A data set in the layout of PASCAL VOC.
 
-    root: a folder that holds VOC2007, VOC2012 or VOCdevkit, or JPEGImages itself. year: which, if there are
-    several. split: a file of ImageSets/Main.
-    classes: names of the labels 1..K; other objects are left out. Without it, VOC's 20 if no other name occurs,
-    else all names that occur in any of the XML files, sorted.
-    merge: other names for some classes, {"with_mask": "face"}. single_class: one name for all objects.
-    strict: raise DataError at the first error; if False, leave out what is wrong and keep the errors in `problems`.
-
     VOC counts pixels from 1 and includes the last: xmin and ymin are lowered by 1. Boxes are clipped to the image;
-    only more than 1 px outside is told. The occlusion is unknown (NaN); `area` is that of the box.
+    those that reach more than 1 px outside are reported. The occlusion is unknown (NaN); `area` is that of the box.
+
+    Args:
+        split: a file of ImageSets/Main.
+        root: a folder that holds VOC2007, VOC2012 or VOCdevkit, or JPEGImages itself.
+        year: which, if there are several.
+        classes: names of the labels 1..K; other objects are left out. None: VOC's 20 if no other name occurs, else
+            all names that occur in any of the XML files, sorted.
+        merge: other names for some classes, {"with_mask": "face"}.
+        single_class: one name for all objects.
+        strict: raise DataError at the first error; False leaves out what is wrong and keeps the errors in `problems`.
     """
 
     def __init__(
@@ -124,7 +127,8 @@ def _voc_folder(root: Path, year: int | str | None) -> Path:
 def _class_names(folder: Path, images: Iterable[VocImage | None], merge: Mapping[str, str]) -> list[str]:
     """VOC's 20 if no other name occurs in any XML file; else the names in all of them, so that splits agree.
 
-    images: those that were read. VOC's own folders have no other names, and not all files are read for them.
+    Args:
+        images: those that were read. VOC's own folders have no other names, and not all files are read for them.
     """
     found = {thing.name for image in images if image is not None for thing in image.objects}
     if found <= set(CLASSES) and not merge and folder.resolve().name in OWN:

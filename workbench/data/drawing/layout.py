@@ -48,10 +48,12 @@ class Piece:
 
     @property
     def size(self) -> int:
+        """Side of the window, pixels."""
         return len(self.mask)
 
     @property
     def window(self) -> tuple[slice, slice]:
+        """Its rows and columns of the scene."""
         return slice(self.y, self.y + self.size), slice(self.x, self.x + self.size)
 
     @property
@@ -73,6 +75,7 @@ class Cover:
 
     @property
     def window(self) -> tuple[slice, slice]:
+        """Its rows and columns of the scene."""
         return slice(self.y, self.y + self.mask.shape[0]), slice(self.x, self.x + self.mask.shape[1])
 
 
@@ -85,6 +88,7 @@ class Layout:
 
     @property
     def pieces(self) -> list[Piece]:
+        """The objects, from back to front."""
         return [layer for layer in self.layers if isinstance(layer, Piece)]
 
     def owner(self) -> np.ndarray:
@@ -116,6 +120,7 @@ class Arrangement:
 
     @property
     def pieces(self) -> list[Piece]:
+        """The objects so far, from back to front."""
         return self.layout.pieces
 
     def add(self, piece: Piece) -> None:

@@ -58,6 +58,7 @@ class Patch:
 
     @property
     def size(self) -> tuple[int, int]:
+        """Height and width, pixels."""
         return self.mask.shape[0], self.mask.shape[1]
 
 

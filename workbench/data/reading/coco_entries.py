@@ -95,11 +95,13 @@ class EntryReader:
             return None
 
     def category(self, item: dict) -> str:
+        """The name of a category."""
         if not isinstance(item.get("name"), str):
             raise _Leave(f"name is {item.get('name')!r}", "Give each category a name.")
         return item["name"]
 
     def image(self, item: dict) -> ImageEntry:
+        """An image: its id, file and size."""
         try:
             self.paths.check(item.get("file_name"))
         except DataError as error:
@@ -110,6 +112,7 @@ class EntryReader:
         return ImageEntry(item["id"], item["file_name"], size)
 
     def annotation(self, item: dict) -> Entry:
+        """An object: its image, label, box and what else is known of it."""
         image_id, category = _whole(item, "image_id"), _whole(item, "category_id")
         if image_id not in self.sizes:
             raise _Leave(f"image_id {image_id} is not in the file", "Remove it or add the image.")

@@ -79,7 +79,11 @@ class Table:
         return cls(columns, about, folder)
 
     def save(self, folder: Path, source: Source) -> None:
-        """Write all columns into an empty `folder`. Raises OSError."""
+        """Write all columns into an empty `folder`.
+
+        Raises:
+            OSError: the disk refuses.
+        """
         for name, column in self.columns.items():
             np.save(folder / f"{name}.npy", column, allow_pickle=False)
         checks = {name: _check_column(column) for name, column in self.columns.items()}
@@ -126,7 +130,7 @@ def kept_table(kind: str, source: Source, make: Callable[[], Table], *, changed_
 
 
 def file_source(file: Path, *, revision: int, options: dict[str, Any]) -> tuple[Source, os.stat_result]:
-    """What tells one content of a file from another, without reading all of it; and its state.
+    """What distinguishes one content of a file from another, without reading all of it; and its state.
 
     Its size, the times of its last change (which also a program that sets them back cannot hide) and samples.
 
@@ -164,7 +168,10 @@ def alone(lock: Path) -> Iterator[None]:
 def whole_folder(folder: Path) -> Iterator[Path]:
     """An empty folder that takes its place at `folder` when the block ends well, and else leaves no trace.
 
-    What was there goes. Only one process may do so at a time; see `alone`. Raises OSError.
+    What was there goes. Only one process may do so at a time; see `alone`.
+
+    Raises:
+        OSError: the disk refuses.
     """
     partial = folder.with_name(f".partial-{folder.name}")
     shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed

@@ -95,7 +95,7 @@ def names_of_all(folder: Path) -> set[str]:
 
 
 def _source(folder: Path, split: str, ids: list[str]) -> tuple[Source, int]:
-    """What tells one state of the files from another: sizes and times of changes; and the last of these times."""
+    """What distinguishes one state of the files from another (sizes, times of changes), and the last of the times."""
     digest, latest = hashlib.blake2b(digest_size=16), 0
     annotations = folder / "Annotations"
     for identity in ids:
@@ -159,10 +159,16 @@ def image_path(folder: Path, identity: str) -> Path:
 
 
 def xml_path(folder: Path, identity: str) -> Path:
+    """Where the annotation of an image is."""
     return path_inside(folder / "Annotations", identity + ".xml")
 
 
 def xml_root(file: Path) -> Element:
+    """The root of an XML file.
+
+    Raises:
+        DataError: the file cannot be read, or is no XML or no annotation of VOC; it is named.
+    """
     try:
         root = parse(file).getroot()
     except OSError as error:
