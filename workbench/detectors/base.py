@@ -64,7 +64,11 @@ class Detector(nn.Module):
         raise WorkbenchError(f"{type(self).__name__} has no losses")
 
     def take_hardener(self, hardener: nn.Module | None) -> None:
-        """Let `hardener` act in `losses` from now on; None: none. Raises RecipeError for one that does not fit."""
+        """Let `hardener` act in `losses` from now on; None: none.
+
+        Raises:
+            RecipeError: it does not fit.
+        """
         if hardener is not None:
             check_hardener(type(self), hardener.acts_on)
         self.hardener = hardener
@@ -81,7 +85,9 @@ class Detector(nn.Module):
     ) -> list[Detections]:
         """Detections of each image, without gradients.
 
-        proposals: of each image, or boxes [P, 4] in xyxy pixels; only detectors that need them look at them.
+        Args:
+            images: [3, H, W] each, uint8 or float in 0..1.
+            proposals: of each image, or boxes [P, 4] in xyxy pixels; only detectors that need them look at them.
         """
         raise WorkbenchError(f"{type(self).__name__} gives no detections: it is no detector of objects")
 
@@ -155,7 +161,11 @@ Ability = TypeVar("Ability")
 
 
 def asked(detector: object, ability: type[Ability]) -> Ability:
-    """`detector`, if it can do what the protocol `ability` says. Raises a WorkbenchError that says what it lacks."""
+    """`detector`, if it can do what the protocol `ability` says.
+
+    Raises:
+        WorkbenchError: it cannot; the message says what it lacks.
+    """
     if not isinstance(detector, ability):
         raise WorkbenchError(f"{type(detector).__name__} {LACKS[ability]}")
     return detector
@@ -214,7 +224,9 @@ def training_targets(
 ) -> list[dict[str, Tensor]]:
     """Boxes and labels to learn from, on `device`; crowds and difficult objects are left out.
 
-    branches: what they learn from comes along, as uint8: `masks...` [N, H, W], anything else [H, W].
+    Args:
+        num_classes: K.
+        branches: what they learn from comes along, as uint8: `masks...` [N, H, W], anything else [H, W].
 
     Raises:
         DataError: boxes that are not [N, 4], empty or not finite, labels outside 1..K, a missing target or mask.

@@ -104,7 +104,11 @@ class Classifier(Detector):
         return self
 
     def take_hardener(self, hardener: Hardener | None) -> None:
-        """Let `hardener` act on the vectors. Raises RecipeError if it acts on maps."""
+        """Let `hardener` act on the vectors.
+
+        Raises:
+            RecipeError: it acts on maps.
+        """
         super().take_hardener(hardener)
         if hardener is not None:
             hardener.bind_head(HeadLayout(self.num_features, 1))
@@ -134,7 +138,11 @@ class Classifier(Detector):
         return losses
 
     def features(self, images: Sequence[Tensor], *, remember: bool = False) -> Tensor:
-        """Deep feature vectors [N, d], in evaluation mode, no gradients. remember: use the cache."""
+        """Deep feature vectors [N, d], in evaluation mode, no gradients.
+
+        Args:
+            remember: use the cache.
+        """
         with evaluating(self):
             return self._vectors(self.prepare(images), remember=remember)
 

@@ -32,7 +32,11 @@ from workbench.types import Losses, Target
 
 
 def generator_channels(size: int, width: int) -> list[int]:
-    """Channels after each transposed convolution, from 4 pixels up to `size`. Raises RecipeError."""
+    """Channels after each transposed convolution, from 4 pixels up to `size`.
+
+    Raises:
+        RecipeError: `size` is no power of two from 8 on, or `width` is below 1.
+    """
     if size < 8 or size & (size - 1):
         raise RecipeError(f"detector.size is {size}; expected a power of two of at least 8 pixels")
     if width < 1:

@@ -21,9 +21,14 @@ from workbench.types import Detections, Proposals
 class Ensemble(Detector):
     """Detectors that detect together; it cannot be trained or saved.
 
-    nms_iou: of two detections of one class that overlap by more, the lower goes. max_detections: kept per image.
-    Masks, and extras of one shape, stay where all members give them. Raises DataError for no members, or for members
-    of other classes.
+    Masks, and extras of one shape, stay where all members give them.
+
+    Args:
+        nms_iou: of two detections of one class that overlap by more, the lower goes.
+        max_detections: kept per image.
+
+    Raises:
+        DataError: there are no members, they know different classes, or `nms_iou` is outside 0..1.
     """
 
     def __init__(self, detectors: Sequence[Detector], *, nms_iou: float = 0.5, max_detections: int = 100):

@@ -107,7 +107,11 @@ def build_rpn(
     aspect_ratios: Sequence[float],
     options: dict | None,
 ) -> RegionProposalNetwork:
-    """The region proposal network on all levels of a trunk; see `FasterRCNN.build`. Raises RecipeError."""
+    """The region proposal network on all levels of a trunk; see `FasterRCNN.build`.
+
+    Raises:
+        RecipeError: an option is unknown or wrong, or `anchor_sizes` does not fit the levels.
+    """
     fixed: dict[str, Any] = {"channels": trunk.channels, "aspect_ratios": tuple(aspect_ratios)}
     checked = check_options("detector.rpn", RegionProposalNetwork, options or {}, given=(*fixed, "anchor_sizes"))
     return RegionProposalNetwork(anchor_sizes=_anchors(anchor_sizes, trunk), **fixed, **checked)

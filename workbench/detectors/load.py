@@ -91,7 +91,11 @@ def load_detector(name: str | Path, device: str | torch.device = "cpu") -> Detec
 
 
 def _described(metadata: dict[str, str], path: Path) -> tuple[dict, list[str], dict]:
-    """Configuration, classes and what else the file states of itself. Raises WeightsError."""
+    """Configuration, classes and what else the file states of itself.
+
+    Raises:
+        WeightsError: it states nothing that can be read.
+    """
     try:
         config, classes = json.loads(metadata["config"]), json.loads(metadata["classes"])
         about = json.loads(metadata.get("about", "{}"))

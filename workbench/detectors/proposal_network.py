@@ -61,7 +61,11 @@ class ProposalNetwork(Proposing, Detector):
         max_size: Count | None = 1333,
         rpn: dict | None = None,
     ) -> ProposalNetwork:
-        """A proposal network from plain values; the options are those of `FasterRCNN.build`. Raises RecipeError."""
+        """A proposal network from plain values; the options are those of `FasterRCNN.build`.
+
+        Raises:
+            RecipeError: an option does not exist or does not fit the others.
+        """
         trunk = build_trunk({"name": "resnet50"} | (backbone or {}), pyramid, channels)
         proposals = build_rpn(trunk, anchor_sizes, aspect_ratios, rpn)
         detector = cls(trunk.module, proposals, build_transform(min_size, max_size), classes)
@@ -70,7 +74,16 @@ class ProposalNetwork(Proposing, Detector):
     def losses(
         self, images: Sequence[Tensor], targets: Sequence[Target], generator: torch.Generator | None = None
     ) -> Losses:
-        """`objectness` and `rpn_box`; raises a DataError for wrong images or targets."""
+        """The losses `objectness` and `rpn_box`.
+
+        Args:
+            images: [3, H, W] each, uint8 or float in 0..1.
+            targets: `boxes` [N, 4] of each image, xyxy pixels.
+            generator: the only source of sampling (default: torch's own).
+
+        Raises:
+            DataError: wrong images or targets.
+        """
         truth = training_targets(targets, images, len(self.classes), self.device)
         batch, truth = self.transform(as_float(images, self.device), truth)
         _, losses = self.rpn(batch, self._features(batch), truth, generator, counts=(1, 1))

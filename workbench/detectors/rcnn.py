@@ -71,7 +71,13 @@ class RCNN(HoldsBranches[ImageBranch], Detector):
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
         """Proposals [P, 4] of each image in pixels of the network's input, and losses of their own.
 
-        images: as they came; batch: as the network sees them; given: proposals [P, 4] in pixels of `images`.
+        Args:
+            images: as they came.
+            batch: as the network sees them.
+            features: [B, C, h, w] of each level.
+            given: proposals [P, 4] in pixels of `images`.
+            targets: of each image, to learn from; None: no losses.
+            generator: the only source of sampling.
         """
         raise NotImplementedError
 

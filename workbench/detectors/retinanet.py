@@ -1,4 +1,4 @@
-"""RetinaNet: one stage, dense anchors, focal loss (Lin et al. 2017; his thesis, ch. 5); forms: `retina_forms`.
+"""RetinaNet: one stage, dense anchors, focal loss (Lin et al. 2017; Lin's thesis, ch. 5); forms: `retina_forms`.
 
 Parameters have torchvision's names: state dicts of `retinanet_resnet50_fpn` and `retinanet_resnet50_fpn_v2` load into
 the forms `torchvision` and `torchvision-v2`, both ways, and give the same detections and losses.
@@ -132,7 +132,7 @@ class RetinaNet(HoldsBranches[ImageBranch], Detector):
             form: one of `FORMS`; what it says can be said otherwise by the option of that name.
             backbone: {"name": "small" | "resnet18" ... "resnet101", and its options}.
             channels: of pyramid and subnets; 256 for ResNets, 96 for the small one.
-            finest_stride: of the first level, P3's 8 in the thesis. Two levels come on top of the backbone's.
+            finest_stride: of the first level, P3's 8 in Lin's thesis. Two levels come on top of the backbone's.
             anchor_sizes: per level, sides in pixels of the network's input; None: 4 strides by `scales` per octave.
             aspect_ratios: height over width.
             min_size, max_size: pixels; images are resized to this short side, but never above this long side.

@@ -240,7 +240,14 @@ PLAIN = {"vgg16": VGG16Backbone, "alexnet": AlexNetBackbone}  #: networks whose 
 
 
 def check_backbone(name: str, options: dict, *, plain: bool = False) -> dict:
-    """`options`, if there is such a backbone that takes them; of `PLAIN`, too, where `plain`. Raises RecipeError."""
+    """The options of a backbone, if there is such a backbone that takes them.
+
+    Args:
+        plain: whether it may be one of `PLAIN`, which have no pyramid.
+
+    Raises:
+        RecipeError: there is none of this name, or it does not take these options.
+    """
     made: dict[str, Callable[..., Any]] = {"small": SmallBackbone, **dict.fromkeys(RESNETS, resnet_body)}
     made |= PLAIN if plain else {}
     if not isinstance(name, str) or name not in made:

@@ -115,7 +115,11 @@ class HoldsBranches(Generic[Kind]):
     branches: tuple[Kind, ...] = ()
 
     def add_branch(self, branch: Kind) -> None:
-        """Have `branch` from now on. Raises WorkbenchError where a name of its `parts` is taken."""
+        """Have `branch` from now on.
+
+        Raises:
+            WorkbenchError: a name of its `parts` is taken.
+        """
         taken = [name for name in branch.parts if hasattr(self, name)]
         if taken:
             what = f"a {type(branch).__name__} has a part {taken[0]!r}"

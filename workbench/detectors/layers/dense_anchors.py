@@ -106,9 +106,11 @@ class Selection:
 
 
 def best_scores(logits: Tensor, iou: Tensor) -> Tensor:
-    """Probability of each class at N boxes, [N, K+1], from predictions with logits [A, K] that overlap them by `iou`.
+    """Probability of each class at N boxes, [N, K+1], from the predictions there; see `RetinaNet.score_boxes`.
 
-    iou: [N, A]. See `RetinaNet.score_boxes`.
+    Args:
+        logits: [A, K], of the predictions.
+        iou: [N, A], how much they overlap the boxes.
     """
     best = torch.full((len(iou), logits.shape[1]), -torch.inf, device=logits.device)
     for row, overlap in enumerate(iou):

@@ -133,7 +133,8 @@ class Pyramid(nn.Module):
 class SingleMap(nn.Module):
     """Only the last map of a body, such as C4 of a ResNet.
 
-    cache: remembers the maps of training images, for a body that is frozen as a whole.
+    Args:
+        cache: remembers the maps of training images, for a body that is frozen as a whole.
     """
 
     def __init__(self, body: nn.Module, cache: FeatureCache | None = None):

@@ -76,7 +76,11 @@ class Jitter:
 
 
 def build_jitter(config: dict | None) -> Jitter | None:
-    """The jitter that a recipe describes; None is none. Raises RecipeError."""
+    """The jitter that a recipe describes; None is none.
+
+    Raises:
+        RecipeError: an option is unknown or wrong.
+    """
     if config is None:
         return None
     return Jitter(**check_options("roi.jitter", Jitter, config))

@@ -29,9 +29,13 @@ def own_masks(head: nn.Module, predictor: MaskRCNNPredictor, features: Tensor, l
 
 
 def project(masks: Tensor, boxes: Tensor, owners: Tensor, size: int) -> Tensor:
-    """What the masks [N, H, W] are within boxes, as [R, size, size] in 0..1.
+    """What the masks are within boxes, as [R, size, size] in 0..1.
 
-    boxes: [R, 4] xyxy pixels; owners: [R] which mask belongs to each.
+    Args:
+        masks: [N, H, W].
+        boxes: [R, 4], xyxy pixels.
+        owners: [R], which mask belongs to each box.
+        size: cells a side.
     """
     rois = torch.cat([owners[:, None].to(boxes), boxes], dim=1)
     return roi_align(masks[:, None].to(boxes.dtype), rois, size)[:, 0]

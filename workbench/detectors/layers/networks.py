@@ -155,7 +155,11 @@ def norms(module: nn.Module) -> list[nn.Module]:
 
 
 def split_resnet(network: Network, name: str) -> tuple[nn.Sequential, nn.Sequential, int]:
-    """A ResNet as what does not learn and the rest, with the stride of the map between them. Raises RecipeError."""
+    """A ResNet as what does not learn and the rest, with the stride of the map between them.
+
+    Raises:
+        RecipeError: it is no ResNet, or no stages at its beginning are frozen.
+    """
     if name not in RESNETS:
         raise RecipeError(
             f"detector.backbone.cache: only the maps of {', '.join(RESNETS)} can be remembered, not of {name}"

@@ -40,7 +40,11 @@ class UpperPyramid(Pyramid):
 def build_upper_pyramid(
     backbone: dict, channels: int | None, finest_stride: int, p6_from: str
 ) -> tuple[UpperPyramid, int, tuple[int, ...]]:
-    """The pyramid, its channels and the strides of its levels; see `RetinaNet.build`. Raises RecipeError."""
+    """The pyramid, its channels and the strides of its levels; see `RetinaNet.build`.
+
+    Raises:
+        RecipeError: there is no such backbone, level or map to begin P6 from.
+    """
     options = dict(backbone)
     name = options.pop("name")
     options, small = check_backbone(name, options), name == "small"
@@ -90,7 +94,17 @@ class ExactAnchors(AnchorGenerator):
 def build_anchors(
     sizes: Sequence[Sequence[float]], aspect_ratios: Sequence[float], strides: Sequence[int], *, exact: bool
 ) -> AnchorGenerator:
-    """Anchors of these sides on each level, `ExactAnchors` or torchvision's. Raises RecipeError."""
+    """Anchors of these sides on each level.
+
+    Args:
+        sizes: sides in pixels, for each level.
+        aspect_ratios: height / width.
+        strides: of the levels, in pixels.
+        exact: `ExactAnchors`; else torchvision's.
+
+    Raises:
+        RecipeError: the sides do not fit the levels.
+    """
     if len(sizes) != len(strides):
         raise RecipeError(f"detector.anchor_sizes lists {len(sizes)} levels; expected {len(strides)}")
     if len({len(level) for level in sizes}) > 1:
@@ -174,5 +188,9 @@ class BoxLoss:
 
 
 def build_box_loss(config: dict) -> BoxLoss:
-    """The box loss that a recipe describes. Raises RecipeError."""
+    """The box loss that a recipe describes.
+
+    Raises:
+        RecipeError: an option is unknown or wrong.
+    """
     return BoxLoss(**check_options("detector.box_loss", BoxLoss, config))

@@ -221,7 +221,8 @@ class PyramidPool(nn.Module):
 class RoIAlign(PyramidPool):
     """Bilinear samples (Mask R-CNN, sec. 3); the levels are those of torchvision's MultiScaleRoIAlign.
 
-    samples: per cell and axis; 0 lets torchvision choose by the size of the RoI.
+    Args:
+        samples: per cell and axis; 0 lets torchvision choose by the size of the RoI.
     """
 
     def __init__(self, strides: tuple[int, ...], *, samples: int = 2, **options: Any):

@@ -65,11 +65,15 @@ class RegionProposalNetwork(nn.Module):
         *,
         counts: tuple[int, int] | None = None,
     ) -> tuple[list[Proposals], dict[str, Tensor]]:
-        """Proposals of each image with their objectness in 0..1, and with targets the two losses.
+        """Proposals of each image with their objectness in 0..1, and with targets two losses.
 
         The losses are `objectness` and `rpn_box`.
 
-        counts: boxes kept per level before NMS and per image after it, other than usual.
+        Args:
+            features: [B, C, h, w] of each level.
+            targets: boxes [N, 4] of each image; None: no losses.
+            generator: the only source of sampling (default: torch's own).
+            counts: boxes kept per level before NMS and per image after it, other than usual.
         """
         logits, deltas = self.head(features)
         anchors = self.anchor_generator(images, features)

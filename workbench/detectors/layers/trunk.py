@@ -93,7 +93,11 @@ def build_transform(min_size: int | Sequence[int] | None, max_size: int | None) 
 
 
 def build_trunk(backbone: dict, pyramid: bool | dict, channels: int | None) -> Trunk:
-    """The trunk that `backbone` describes; see `FasterRCNN.build`. Raises RecipeError."""
+    """The trunk that `backbone` describes; see `FasterRCNN.build`.
+
+    Raises:
+        RecipeError: there is no such backbone, or an option does not fit it.
+    """
     options = dict(backbone)
     name, cached = options.pop("name"), options.pop("cache", False)
     stage = options.pop("stage", 4) if pyramid is False and name in ("small", *RESNETS) else 4
@@ -152,7 +156,11 @@ def build_roi_head(
     canonical_size: float,
     roi: dict | None,
 ) -> RoIHead:
-    """Pooling, box head and predictor for K classes; see `FasterRCNN.build`. Raises RecipeError."""
+    """Pooling, box head and predictor for K classes; see `FasterRCNN.build`.
+
+    Raises:
+        RecipeError: an option is unknown, wrong or does not fit the trunk.
+    """
     options = check_options("detector.roi", RoIHead, roi or {}, given=("pool", "box_head", "box_predictor"))
     box_head, vector, cells = _box_head(head or {}, trunk, pool_size)
     pool = POOLINGS[pooling](trunk.strides, size=cells, canonical_size=canonical_size)
