@@ -85,7 +85,14 @@ class Ranking:
 
     @classmethod
     def of(cls, windows: Windows, loss: AnchorLoss | None = None) -> Ranking:
-        """Raises DataError if there are no windows, or none of them has any loss."""
+        """The windows by their losses.
+
+        Args:
+            loss: None: focal loss with gamma 2 and alpha 0.25.
+
+        Raises:
+            DataError: there are no windows, or none of them has any loss.
+        """
         losses = windows.losses(loss)
         order = np.argsort(losses.numpy())
         return cls(windows, losses, order, _summed(losses.numpy()[order]))

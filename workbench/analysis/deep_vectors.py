@@ -193,16 +193,24 @@ def coverage(
     """How much of the occluded DFVs' neighbourhood is covered: by clean DFVs, pseudo-DFVs, or a control.
 
     The control adds to the clean DFVs vectors as long as the DVs in random directions, as many as there are
-    pseudo-DFVs: what more points alone do. each: pseudo-DFVs of every image; None: all. An occluded image that is in
-    several pairs counts once.
+    pseudo-DFVs: what more points alone do. An occluded image that is in several pairs counts once.
 
-    Columns: `covered`, the share of occluded DFVs whose ball, out to their `neighbours`-th nearest other occluded
-    DFV, holds such a vector; `distance`, to the nearest one, as a share of the mean length of a DV; `own_class`, the
-    share for which the nearest one is of their class; `near`, the share of these vectors among the `neighbours`
-    nearest of them and the clean DFVs, with as many of these as of those (chance: 0.5; NaN for the clean DFVs).
+    Args:
+        beta: factor of the DVs in pseudo-DFVs.
+        neighbours: k of the k nearest.
+        each: pseudo-DFVs of every image; None: all.
+        seed: of the pseudo-DFVs and the control.
 
-    Raises DataError for pairs of fewer than two clean or two occluded images, or where each occluded one has a pair
-    with each clean one: no other one has a DV, or is near.
+    Returns:
+        A table with the columns `covered`, the share of occluded DFVs whose ball, out to their `neighbours`-th
+        nearest other occluded DFV, holds such a vector; `distance`, to the nearest one, as a share of the mean
+        length of a DV; `own_class`, the share for which the nearest one is of their class; `near`, the share of
+        these vectors among the `neighbours` nearest of them and the clean DFVs, with as many of these as of those
+        (chance: 0.5; NaN for the clean DFVs).
+
+    Raises:
+        DataError: there are fewer than two clean or two occluded images, or each occluded one has a pair with each
+            clean one, so that no other one has a DV, or is near.
     """
     once = vectors.chosen(vectors.distinct)
     hidden, hidden_labels = once.occluded, once.labels

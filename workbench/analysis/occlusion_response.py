@@ -113,10 +113,9 @@ def occlusion_response(
     generator: torch.Generator | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> OcclusionResponse:
-    """The score of one object for an occluder at every position (occlusion sensitivity, Zeiler & Fergus
-    2014).
+    """The score of one object for an occluder at every position (occlusion sensitivity).
 
-    Each position costs one pass of the detector over the image; `batch_size` of them run at once.
+    The method is that of Zeiler & Fergus 2014. Each position costs one pass of the detector over the image.
 
     Args:
         image: uint8 [3, H, W].
@@ -125,6 +124,7 @@ def occlusion_response(
         occluder_size: side, or (height, width), in pixels.
         stride: pixels between positions, which is also the side of a cell of the map.
         texture, outline: as for `paste`.
+        batch_size: positions at once.
         generator: a new patch of the texture at each position; None: always the same.
         progress: called with the share done, 0..1.
 

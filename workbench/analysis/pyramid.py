@@ -265,7 +265,8 @@ def _levels(
 ) -> tuple[Level, ...]:
     """The maps [1, C, h, w], each of twice the stride of the one before.
 
-    image, inside, padded: height and width of the image, of what the network sees of it, and of its whole input.
+    Args:
+        image, inside, padded: height and width of the image, of what the network sees of it, and of its whole input.
     """
     finest = round(math.log2(padded[0] / maps[0].shape[-2]))
     covers = tuple(whole * pixels / part for whole, pixels, part in zip(padded, image, inside, strict=True))

@@ -161,7 +161,11 @@ class ImageResult:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ImageResult:
-        """Read what `save` wrote; null is NaN. Raises a DataError that names the file if it is something else."""
+        """Read what `save` wrote; null is NaN.
+
+        Raises:
+            DataError: the file is something else; it is named.
+        """
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
             if content.pop("format") != FORMAT:

@@ -109,10 +109,17 @@ class Result:
         return table
 
     def voc(self, year: int = 2007) -> pd.DataFrame:
-        """One row per class and a last row "mean": n objects, VOC's AP (IoU 0.5), and its interval (low, high).
+        """VOC's AP (IoU 0.5) of each class and their mean; boxes are compared, never masks.
 
-        year: 2007 to 2009 average 11 points, 2010 to 2012 take the area. Boxes are compared, never masks. Raises
-        DataError for other years, and for results saved before they held their boxes.
+        Args:
+            year: 2007 to 2009 average precision over 11 points of recall, 2010 to 2012 take the area under the
+                curve.
+
+        Returns:
+            One row per class and a last row "mean": n objects, AP, and its interval (low, high).
+
+        Raises:
+            DataError: another year, or a result that was saved before results held their boxes.
         """
         point = voc_ap(self.voc_matches, year)[0]
         samples = voc_ap(self.voc_matches, year, bootstrap.resample_images(self.num_images, RESAMPLES))
@@ -127,9 +134,14 @@ class Result:
         return pd.DataFrame(rows, index=pd.Index([*self.classes, "mean"], name="class"))
 
     def diagnosis(self, similar: Iterable[Collection[str]] | None = None) -> Diagnosis:
-        """What is wrong with what is wrong; see `workbench.evaluation.diagnosis`.
+        """Kinds of errors and what each costs; see `workbench.evaluation.diagnosis`.
 
-        similar: groups of names of classes that are easily taken for each other; None: VOC's, for classes so named.
+        Args:
+            similar: groups of names of classes that are easily taken for each other; None: VOC's groups, for
+                classes of their names.
+
+        Raises:
+            DataError: the result was saved before results held their boxes.
         """
         objects, found = self._boxes()
         return diagnose(objects, found, self.classes, self.voc_matches, similar)
@@ -236,7 +248,11 @@ class Result:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Result:
-        """Read what `save` wrote. Raises a DataError that names the file if it is something else."""
+        """Read what `save` wrote.
+
+        Raises:
+            DataError: the file is something else; it is named.
+        """
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
             if content.pop("format") != _FORMAT:

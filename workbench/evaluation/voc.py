@@ -105,7 +105,10 @@ def voc_ap(matches: VocMatches, year: int = 2007, weights: np.ndarray | None = N
 def _claim(asked: np.ndarray, enough: np.ndarray, ignored: np.ndarray) -> np.ndarray:
     """Status [d] of the detections of one image and class, in order of falling score.
 
-    asked: [d] the object that each asks for; enough: [d] whether it overlaps it enough; ignored: [N] of all objects.
+    Args:
+        asked: [d], the object that each asks for.
+        enough: [d], whether it overlaps that object enough.
+        ignored: [N], of all objects.
     """
     status = np.full(len(asked), WRONG, dtype=np.uint8)
     hits = np.flatnonzero(enough)

@@ -95,8 +95,11 @@ def interval(point: float, samples: np.ndarray) -> tuple[float, float]:
 def _ap(status: np.ndarray, weight: np.ndarray, so_far: np.ndarray, total: np.ndarray) -> np.ndarray:
     """AP [B] of one class and threshold.
 
-    status: [M]; weight: [M, B] of each matched detection; so_far: [M, B] of all detections up to it;
-    total: [B] of the objects.
+    Args:
+        status: [M], of each matched detection.
+        weight: [M, B], of each matched detection.
+        so_far: [M, B], of all detections up to it.
+        total: [B], of the objects.
     """
     right, ignored = np.flatnonzero(status == RIGHT), np.flatnonzero(status == IGNORED)
     found = weight[right].cumsum(axis=0)

@@ -31,9 +31,16 @@ def check_detections(
     masks: bool,
     first: int = 0,
 ) -> None:
-    """Raise a DataError that names the image, what was expected and what to do.
+    """Refuse detections that cannot be scored.
 
-    `sizes` are (height, width) of the images of `data`, from its `first` one on; `masks` asks for masks as well.
+    Args:
+        data: what they are about.
+        sizes: (height, width) of the images of `data`, from its `first` one on.
+        masks: whether they need masks as well.
+        first: index of the first image.
+
+    Raises:
+        DataError: names the image, what was expected and what to do.
     """
     if len(detections) != len(sizes):
         raise DataError(
