@@ -18,7 +18,7 @@ from workbench.losses.focal import Focal
 
 GAMMAS = (0.0, 0.5, 1.0, 2.0, 5.0)  #: of Fig. 5.1
 FIG53 = (0.0, 0.5, 1.0, 2.0)  #: gammas of Fig. 5.3
-EASY = 0.6  #: p_gt above which the thesis calls examples well classified
+EASY = 0.6  #: p_gt above which Lin's thesis calls examples well classified
 TOP = 5.0  #: loss at the upper edge of the curves
 
 

@@ -27,12 +27,13 @@ def response_figure(
     *,
     side: float = 3.6,
 ) -> Figure:
-    """The response map of each detector (name → response) over the grey image [3, H, W], on one colour scale of
-    0 to 1.
+    """The response map of each detector over the grey image, on one colour scale of 0 to 1.
 
     The solid box is the object; the dashed one is the occluder, at the place where the score is lowest.
 
     Args:
+        image: [3, H, W].
+        responses: name → response of a detector.
         classes: names of labels 1..K, for the title.
         side: inches of each picture.
     """

@@ -129,8 +129,11 @@ def thin_out(steps: np.ndarray, values: np.ndarray, points: int) -> tuple[np.nda
 def differences_figure(table: pd.DataFrame, *, width: float = 8.0) -> Figure:
     """Each recipe's difference from the first, with its 95 % interval, one panel per metric.
 
-    table: as `Comparison.table()` gives it. width: inches. An interval that holds 0 is drawn in grey: over these
-    seeds the recipe does not differ from the first.
+    An interval that holds 0 is drawn in grey: over these seeds the recipe does not differ from the first.
+
+    Args:
+        table: as `Comparison.table()` gives it.
+        width: inches.
 
     Raises:
         RunError: there is only one recipe.

@@ -39,10 +39,11 @@ def new_figure(rows: int, columns: int, size: tuple[float, float], **options: ob
 def image_axes(
     rows: int, columns: int, sizes: tuple[float, float], side: float, *, titles: int = 1
 ) -> tuple[Figure, np.ndarray]:
-    """A figure with [rows, columns] axes for pictures of (height, width) `sizes`, `side` inches the longer
-    one.
+    """A figure with [rows, columns] axes for pictures.
 
     Args:
+        sizes: height and width of the pictures, in any unit.
+        side: inches of the longer side of a picture.
         titles: how many lines of text there will be above each other.
     """
     height, width = sizes

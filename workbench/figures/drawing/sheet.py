@@ -97,7 +97,15 @@ class Sheet:
         labels: float = LABELS,
         bar: float = BAR,
     ) -> Sheet:
-        """above, below: lines of text over and under each panel. labels, bar: inches for rows' names and scales."""
+        """An empty figure for so many panels.
+
+        Args:
+            side: inches of a panel.
+            dpi: pixels per inch.
+            above, below: lines of text over and under each panel.
+            labels: inches for the names of rows.
+            bar: inches for the scale.
+        """
         step = side + GAP + LINE * (above + below)
         width, height = labels + columns * (side + GAP) + bar, rows * step + GAP
         figure, axes = plt.subplots(figsize=(width, height), dpi=dpi, facecolor="white")
