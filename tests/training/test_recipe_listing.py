@@ -118,7 +118,7 @@ def test_a_list_has_the_first_sentences_of_the_notes():
         "",
         "fpn: 1",
         "  fpn/digits  Faster R-CNN on the feature pyramid of the small backbone: "
-        "the thesis's Tables 4.1 and 4.3 (c), small.",
+        "Tables 4.1 and 4.3 (c) of Lin's thesis, small.",
     ]
 
 

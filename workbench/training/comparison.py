@@ -116,7 +116,11 @@ class Comparison:
         return pd.DataFrame(cells, index=self.recipes)
 
     def only(self, *recipes: str) -> Comparison:
-        """Some recipes, in this order; the first is what the others are held against. Raises RunError."""
+        """Some recipes, in this order; the first is what the others are held against.
+
+        Raises:
+            RunError: there is no recipe of such a name, or none is named.
+        """
         unknown = [name for name in recipes if name not in self.recipes]
         if unknown or not recipes:
             raise RunError(f"there is no recipe {' '.join(unknown[:1])!r}; known are {', '.join(self.recipes)}")
@@ -129,8 +133,13 @@ class Comparison:
         """The same with the columns of Table 4.1 of Lin's thesis for what each run's detector proposes on `data`.
 
         They are `proposals_AR100`, `proposals_AR1k`, `proposals_AR1k_s`, `_m` and `_l`, of the region proposal
-        network where there is one (see `evaluation.proposals`); the plain AR100 is that of detections.
-        top: proposals per image, best first. scale: of the sizes, as for `proposal_recall`.
+        network where there is one (see `evaluation.proposal_recall`); the plain AR100 is that of detections.
+
+        Args:
+            top: proposals per image, best first.
+            scale: of the sizes, as for `proposal_recall`.
+            device: where the detectors run.
+            progress: show a bar.
 
         Raises:
             RunError: a run's folder is not there, as after `load`, which knows names only.

@@ -115,10 +115,16 @@ class Recipe(Section):
 
     @classmethod
     def from_dict(cls, values: Any, *, source: str = "recipe", trial: bool = True) -> Recipe:
-        """Check plain data; RecipeError names the key, what was expected and what came.
+        """Check plain data.
 
-        values: keys and values, maybe with a `base` (see `workbench.training.recipe_files`).
-        trial: see also whether the parts fit together, which imports torch and builds the detector without memory.
+        Args:
+            values: keys and values, maybe with a `base` (see `workbench.training.recipe_files`).
+            source: what messages call it.
+            trial: see also whether the parts fit together, which imports torch and builds the detector without
+                memory.
+
+        Raises:
+            RecipeError: names the key, what was expected and what came.
         """
         if not isinstance(values, dict):
             raise RecipeError(f"{source}: expected keys and values, got {type(values).__name__}")

@@ -40,7 +40,11 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 
 
 def write_record(path: Path, value: Any) -> None:
-    """Write JSON that appears whole or not at all; what has no form in JSON as text. RunError if the disk refuses."""
+    """Write JSON that appears whole or not at all; what has no form in JSON is written as text.
+
+    Raises:
+        RunError: the disk refuses.
+    """
     write_atomically(path, lambda file: file.write(json.dumps(value, indent=1, default=str).encode()))
 
 

@@ -32,7 +32,11 @@ class ImageChanges:
         self.patterns = _patterns(pairs) if augment.paste is not None else ()
 
     def move(self, image: Tensor, rng: np.random.Generator, size: tuple[int, int]) -> Tensor:
-        """Crop, turn, move, scale. size: height and width that a crop is resized to."""
+        """Crop, turn, move, scale.
+
+        Args:
+            size: height and width that a crop is resized to.
+        """
         image = image.as_subclass(Tensor)
         if self.augment.crop is not None:
             image = cropped(image, self.augment.crop, rng, size)
