@@ -155,7 +155,11 @@ class FocalLossExplorer(Explorer):
     # ---- what is shown ---------------------------------------------------------------------------------------
 
     def _draw(self, *, losses: bool) -> None:
-        """losses: whether the loss of each window has changed, and not only what is shown of them."""
+        """Draw the figures anew.
+
+        Args:
+            losses: whether the loss of each window has changed, and not only what is shown of them.
+        """
         rankings, plain = self.rankings(), self.rankings(0.0)
         view = {"kind": self.kind, "place": self.place, "magnified": self.magnified}
         with self.figure.batch_update():

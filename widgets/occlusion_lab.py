@@ -149,7 +149,8 @@ class OcclusionLab(HasState, anywidget.AnyWidget):
     def response_map(self, grid: str = "medium") -> dict[str, OcclusionResponse]:
         """The chosen object's response map of every detector, for the present occluder; cached and shown.
 
-        grid: "coarse", "medium" or "fine", which is 12, 20 or 32 cells along the longer side of the image.
+        Args:
+            grid: "coarse", "medium" or "fine", which is 12, 20 or 32 cells along the longer side of the image.
         """
         self.stop_map()
         for maps in self._map_steps(grid):  # noqa: B007  the last one is complete

@@ -18,8 +18,11 @@ from workbench.errors import WorkbenchError
 def user_path(path: str | PathLike[str], error: type[WorkbenchError]) -> Path:
     """`path` with ~ and ${VARIABLES} replaced, so that recipes need not name a machine's folders.
 
+    Args:
+        error: what is raised.
+
     Raises:
-        error: a variable is not set.
+        WorkbenchError: a variable is not set; it is an `error`.
     """
     text = os.path.expandvars(os.fspath(path))
     unset = re.search(r"\$\{?(\w+)\}?", text)
@@ -33,7 +36,10 @@ def whole_file(path: str | PathLike[str]) -> Iterator[IO[bytes]]:
     """A file to write bytes to that takes its place at `path` when the block ends well, and else leaves no trace.
 
     Readers see the old content or the new one, never half of it, also after a power cut. The new file has the usual
-    permissions. Raises OSError if it cannot be written.
+    permissions.
+
+    Raises:
+        OSError: it cannot be written.
     """
     path = Path(path)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
@@ -51,7 +57,11 @@ def whole_file(path: str | PathLike[str]) -> Iterator[IO[bytes]]:
 
 
 def write_json(path: str | PathLike[str], content: Any, *, indent: int | None = None) -> None:
-    """Write JSON so that the file appears whole or not at all. Raises OSError if it cannot be written."""
+    """Write JSON so that the file appears whole or not at all.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     text = json.dumps(content, allow_nan=False, indent=indent)
     with whole_file(path) as file:
         file.write(text.encode())

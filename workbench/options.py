@@ -73,7 +73,15 @@ def check_options(
 def check_value(
     place: str, function: Callable[..., Any], name: str, value: object, *, error: type[WorkbenchError] = RecipeError
 ) -> None:
-    """Raise a RecipeError (or `error`) unless `value` is what `function` expects as `name`."""
+    """Refuse a value that is not what `function` expects as `name`.
+
+    Args:
+        place: what the message calls it.
+        error: what is raised.
+
+    Raises:
+        WorkbenchError: the value is something else; it is an `error`.
+    """
     adapter = _adapter(function, name)
     try:
         text = json.dumps(value, default=_plain)  # strict JSON takes lists for tuples, but no text for numbers

@@ -55,7 +55,11 @@ def plug_in(*names: str | Path) -> None:
 
 
 def load_plug_ins() -> None:
-    """Import what WORKBENCH_PLUGINS names, once. Raises RecipeError for what cannot be imported."""
+    """Import what WORKBENCH_PLUGINS names, once.
+
+    Raises:
+        RecipeError: something cannot be imported.
+    """
     for name in _named():
         if name not in _loaded:
             _load(name)

@@ -62,10 +62,13 @@ def mask_box(code: RLE) -> tuple[float, float, float, float]:
 
 
 def run_lengths(counts: bytes) -> np.ndarray:
-    """The lengths of the runs [n] int64 in pixels. Raises ValueError if the text is broken.
+    """The lengths of the runs [n] int64 in pixels.
 
     Each number is written in groups of five bits, lowest first, as the characters from "0" on; the sixth bit says
     that more follow. From the fourth number on, the difference to the last but one is written.
+
+    Raises:
+        ValueError: the text is broken.
     """
     groups = np.frombuffer(counts, np.uint8).astype(np.int64) - 48
     if len(groups) == 0 or groups.min() < 0 or groups.max() > 63:

@@ -17,7 +17,10 @@ ROW = {"flex_flow": "row wrap", "align_items": "center"}  #: layout of controls 
 def controls_for(sources: list[str], images: int, question: str) -> dict[str, ipywidgets.Widget]:
     """A control for each traitlet of every explorer, by its name; those that leave no choice are hidden.
 
-    question: what the class is wanted for.
+    Args:
+        sources: names of the detectors to choose from.
+        images: how many images there are to choose from.
+        question: what the class is wanted for.
     """
     controls = {
         "detector": ipywidgets.Dropdown(options=sources, description="Detector", **WIDE),
@@ -36,7 +39,15 @@ def controls_for(sources: list[str], images: int, question: str) -> dict[str, ip
 def button(
     text: str, icon: str, action: Callable[[Any], None], *, width: str, tooltip: str = ""
 ) -> ipywidgets.Button:
-    """A button that calls `action(button)`; width: as a style sheet has it."""
+    """A button.
+
+    Args:
+        text: what it says.
+        icon: the name of a Font Awesome icon.
+        action: called with the button when it is pressed.
+        width: as in CSS.
+        tooltip: shown when the pointer rests on it.
+    """
     made = ipywidgets.Button(description=text, icon=icon, tooltip=tooltip, layout={"width": width})
     made.on_click(action)
     return made

@@ -80,7 +80,11 @@ def style(*names: str) -> str:
 
 
 def read_module(path: Path) -> Module:
-    """A file's imports, exports and the rest. Raises WorkbenchError for what is not understood."""
+    """A file's imports, exports and the rest.
+
+    Raises:
+        WorkbenchError: the file has something that is not understood.
+    """
     text = _text(path)
     imports = tuple((source, _names(inside, path)) for inside, source in _IMPORT.findall(text))
     names = [each for _, some in imports for each in some]

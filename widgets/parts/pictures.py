@@ -20,9 +20,13 @@ LONGEST = 1280  # pixels; no panel shows more
 
 
 def as_image(image: Tensor | np.ndarray | Image.Image) -> Tensor:
-    """uint8 [3, H, W] of a tensor [3, H, W] (uint8, or float in 0..1), or of an array or PIL image [H, W, 3].
+    """An image of any usual kind as uint8 [3, H, W].
 
-    Raises DataError for other shapes and kinds.
+    Args:
+        image: a tensor [3, H, W] (uint8, or float in 0..1), or an array or PIL image [H, W, 3].
+
+    Raises:
+        DataError: it has another shape or kind.
     """
     if isinstance(image, Image.Image):
         image = np.asarray(image.convert("RGB"))
@@ -55,7 +59,11 @@ def encode(image: Tensor, longest: int = LONGEST) -> bytes:
 
 
 def png(figure: Figure, dpi: int | None = None) -> bytes:
-    """A figure as PNG, packed for speed; dpi: pixels per inch, None: the figure's own."""
+    """A figure as PNG, packed for speed.
+
+    Args:
+        dpi: pixels per inch; None: the figure's own.
+    """
     if dpi is not None:
         figure.set_dpi(dpi)
     canvas = FigureCanvasAgg(figure)

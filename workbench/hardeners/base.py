@@ -130,8 +130,9 @@ class Hardener(nn.Module):
     def begin_epoch(self, differences: Callable[[], Tensor]) -> None:
         """Take up an epoch; called at the start of each epoch, and of each stage, that it is active in.
 
-        differences: gives what occlusion adds to the features of the training data's pairs [M, C, h, w], by the
-        detector as it is now, in evaluation mode; it takes a pass over all pairs.
+        Args:
+            differences: gives what occlusion adds to the features of the training data's pairs [M, C, h, w], by the
+                detector as it is now, in evaluation mode; it takes a pass over all pairs.
         """
 
     def idle_loss(self) -> Tensor | None:

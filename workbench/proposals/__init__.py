@@ -27,15 +27,21 @@ __all__ = [
 
 
 def with_proposals(data: Dataset, *, kind: str | None = None, top: int = TOP, **options: Any) -> WithProposals:
-    """`data` with `Proposals` as `target["proposals"]`, at most `top` per image, best first.
+    """`data` with `Proposals` as `target["proposals"]`.
 
-    kind and its options:
-        "selective-search": mode ("fast" or "quality"), longest, cache (see `SelectiveSearch`, `Computed`).
-        "detector": name (as for `load_detector`), device, cache.
-        "file": path, of COCO results (.json, with masks where it has some; turned into a table in `cache` once) or of
-            the original Fast R-CNN's lists (.mat).
     What is computed is computed when it is first asked for, and kept; `.prepare(workers=8)` does it all at once.
-    Raises DataError for an unknown kind or option, and for files that cannot be read.
+
+    Args:
+        kind: "selective-search", "detector", "file", or one that is plugged in.
+        top: proposals per image at most, best first.
+        options: of the kind:
+            "selective-search": mode ("fast" or "quality"), longest, cache (see `SelectiveSearch`, `Computed`).
+            "detector": name (as for `load_detector`), device, cache.
+            "file": path, of COCO results (.json, with masks where it has some; turned into a table in `cache` once)
+                or of the original Fast R-CNN's lists (.mat).
+
+    Raises:
+        DataError: an unknown kind or option, or a file that cannot be read.
 
     Example:
         >>> data = wb.load_data("digit-scenes", split="test", length=2)

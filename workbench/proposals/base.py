@@ -53,6 +53,7 @@ class WithProposals(Subset):
         self.problems = (*whole.problems, *source.problems)
 
     def target(self, index: int) -> Target:
+        """The target of an image with its `proposals`."""
         target = super().target(index)
         found = Proposals.of(self.source(self.whole, self._position(index), target["image_id"]))
         target["proposals"] = found.inside(self.size(index), smallest=SMALLEST).top(self.top)

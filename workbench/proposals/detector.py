@@ -29,8 +29,10 @@ def make(
 
 
 class DetectorProposals:
-    """What a saved detector proposes: its region proposal network's boxes with their objectness, or, where it has
-    none, its detections with their scores and masks.
+    """What a saved detector proposes, with scores.
+
+    It is its region proposal network's boxes with their objectness, or, where it has none, its detections with their
+    scores and masks.
 
     Args:
         name: as for `load_detector`.

@@ -73,7 +73,11 @@ class Adversary(Hardener):
         raise NotImplementedError
 
     def bind_head(self, layout: HeadLayout) -> None:
-        """Build the network; raises RecipeError where the method does not fit the head."""
+        """Build the network.
+
+        Raises:
+            RecipeError: the method does not fit the head.
+        """
         self.net = self.build(layout)
 
     def begin_stage(self, stage: TrainingStage) -> None:
