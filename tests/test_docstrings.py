@@ -19,7 +19,7 @@ FILES = sorted(path for room in ("workbench", "widgets") for path in (ROOT / roo
 SECTIONS = ("Args", "Returns", "Yields", "Raises", "Example", "Examples")
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 #: A whole word, but neither `code`, "a value" nor a name with underscores.
-PLAIN_WORD = r"(?<![`\"'\w.]){}(?![`\"'\w(=])"
+PLAIN_WORD = r"(?<![`\"'\w.]){}(?:'s)?(?![`\"'\w(=])"
 
 
 class Documented(NamedTuple):

@@ -213,7 +213,7 @@ def with_preset(
     """Options with the values of the "preset" that they name, but for what they say themselves.
 
     Raises:
-        RecipeError (or `error`): the class has no such preset.
+        WorkbenchError: the class has no such preset; it is an `error`.
     """
     name, own = options.get("preset"), {key: value for key, value in options.items() if key != "preset"}
     presets = getattr(made, "presets", {})

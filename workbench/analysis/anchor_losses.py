@@ -166,8 +166,13 @@ def _share(total: np.ndarray, fraction: float) -> float:
 def hardest_windows(windows: Windows, losses: Tensor, number: int = 100) -> pd.DataFrame:
     """The windows of highest loss, hardest first: where they are, and what the detector takes them for.
 
-    Columns: image (position in the data), x1, y1, x2, y2 (pixels), label (0: background), loss, guess (the class
-    1..K with the highest score), score (its probability).
+    Args:
+        losses: [N], of each window.
+        number: how many rows.
+
+    Returns:
+        Columns: image (position in the data), x1, y1, x2, y2 (pixels), label (0: background), loss, guess (the class
+        1..K with the highest score), score (its probability).
     """
     return _table(windows, losses, losses.topk(min(number, len(losses))).indices)
 

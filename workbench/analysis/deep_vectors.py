@@ -151,8 +151,10 @@ def pseudo_vectors(
     added to this one would be nearly the occluded face itself.
 
     Args:
+        beta: factor of the DVs; 1 in the paper.
         bases: rows of the clean images; None: all.
         each: how many of every image, drawn at random; None: with all DVs.
+        seed: of the draws.
     """
     rng = np.random.default_rng(seed)
     chosen = []

@@ -125,6 +125,10 @@ def embed_differences(vectors: PairVectors, *, perplexity: float = 30.0, seed: i
     """The DVs on a map of their own, in the order of the pairs: do they lie together by pattern (Sec. 3.1)?
 
     Fewer than four of them, or equal ones, lie at one point.
+
+    Args:
+        perplexity: of t-SNE.
+        seed: of t-SNE.
     """
     differences = vectors.differences
     if len(differences) < 4 or bool((differences == differences[:1]).all()):
@@ -145,7 +149,12 @@ def embed_differences(vectors: PairVectors, *, perplexity: float = 30.0, seed: i
 
 
 def place(embedding: Embedding, vectors: Tensor, *, neighbours: int = 5) -> Placed:
-    """Where vectors [Q, d] that were not embedded lie among its DFVs; see the module. DVs do not attract them."""
+    """Where vectors that were not embedded lie among the DFVs of a map; see the module. DVs do not attract them.
+
+    Args:
+        vectors: [Q, d].
+        neighbours: how many of the nearest DFVs attract each.
+    """
     dfvs = np.flatnonzero(embedding.kinds != POINT_KINDS.index("DV"))
     distance, index = (found.numpy() for found in nearest(vectors, embedding.vectors[dfvs], neighbours))
     there = distance == 0

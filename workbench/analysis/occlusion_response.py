@@ -49,9 +49,14 @@ class OcclusionResponse:
 
 
 def grid_positions(height: int, width: int, occluder_size: tuple[float, float], stride: float) -> Tensor:
-    """Occluder boxes [gh, gw, 4] (xyxy) centred in square cells of `stride` pixels that tile the image.
+    """Occluder boxes [gh, gw, 4] (xyxy) centred in square cells that tile the image.
 
     They start at whole pixels, so that all cover equally many; that moves a centre by less than a pixel.
+
+    Args:
+        height, width: of the image, pixels.
+        occluder_size: (height, width), pixels.
+        stride: side of a cell, pixels.
     """
     rows, columns = math.ceil(height / stride), math.ceil(width / stride)
     y = (torch.arange(rows, dtype=torch.float32) + 0.5) * stride
@@ -76,6 +81,8 @@ def response_steps(
     generator: torch.Generator | None = None,
 ) -> Iterator[OcclusionResponse]:
     """The map of `occlusion_response` as it grows: one value per batch, positions near the object first.
+
+    The other arguments are those of `occlusion_response`.
 
     Args:
         coarse_first: every fourth row and column of the whole map comes before every second, and these before the

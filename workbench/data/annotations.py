@@ -103,7 +103,13 @@ class CocoFile:
         return [self._entries["annotation"][identity] for identity in self._of_image.get(image, {})]
 
     def add_image(self, file_name: str, *, height: int, width: int, id: Id | None = None, **more: Any) -> Id:
-        """A new image of so many pixels; its id, a free one unless it is given.
+        """A new image; its id, a free one unless it is given.
+
+        Args:
+            file_name: its path in the folder of the images.
+            height, width: pixels.
+            id: which the file must not have yet.
+            more: other keys of the entry.
 
         Raises:
             DataError: the id is taken.

@@ -44,11 +44,14 @@ class _Face(NamedTuple):
 
 @DATASETS.register("ar")
 class ArFaces(Photographs):
-    """Faces of AR at 112 x 112 pixels.
+    """Faces of AR, one class for each person.
 
     Args:
+        root: a folder that holds the pictures.
+        split: "train" or "test".
+        size: height and width in pixels.
         training_set: "C" trains on faces that are not occluded, "F" also on the occluded ones of the pairs.
-        pair_subjects: how many of each sex.
+        pair_subjects: how many men and how many women give pairs.
         seed: which ones.
     """
 

@@ -38,6 +38,8 @@ def image_folder(
     """`root/split/class/image.jpg`.
 
     Args:
+        size: height and width that images are shown at, pixels.
+        resize: "squash" or "crop", see `Photographs`.
         per_class: only so many images of each class, by a shuffle with `seed`.
     """
     folder = existing_folder(root, "image-folder")
@@ -71,7 +73,10 @@ def caltech101(
     """Caltech-101 without the background class: `root/caltech101/101_ObjectCategories/class/image_0001.jpg`.
 
     Args:
+        size: height and width that images are shown at, pixels.
         train_per_class: None takes all images, also those of the test split, as for the paper's decoder.
+        test_per_class: the next ones of the same shuffle.
+        seed: of the shuffle.
     """
     folder = existing_folder(root, "caltech101")
     _split(split, ("train", "test"), "caltech101")

@@ -42,6 +42,8 @@ class Coco(Dataset):
     unless the file itself holds `occlusion` (as our exports do); crowds have NaN.
 
     Args:
+        root: the folder of the data set; see the module.
+        split: such as "train2017".
         masks: False leaves masks and the estimate out, which is faster.
         strict: raise DataError at the first error; False leaves out what is wrong and keeps the errors in `problems`
             for the doctor.

@@ -60,7 +60,16 @@ class Detector(nn.Module):
     def losses(
         self, images: Sequence[Tensor], targets: Sequence[Target], generator: torch.Generator | None = None
     ) -> Losses:
-        """Training losses of a batch; `generator` is the only source of sampling (default: torch's own)."""
+        """Training losses of a batch, scalars by name.
+
+        Args:
+            images: [3, H, W] each, uint8 or float in 0..1.
+            targets: what is known of each image; boxes [N, 4] are xyxy pixels.
+            generator: the only source of sampling (default: torch's own).
+
+        Raises:
+            DataError: an image or a target is not what it should be.
+        """
         raise WorkbenchError(f"{type(self).__name__} has no losses")
 
     def take_hardener(self, hardener: nn.Module | None) -> None:

@@ -56,7 +56,7 @@ class FasterRCNN(Proposing, RCNN):
                 "cache": True remembers the map of every training image, where a frozen trunk gives a single map.
             pyramid: False takes a single map: the last one of VGG16 and AlexNet, which have no pyramid, and C4
                 (stride 16) of the others, unless `backbone` has another "stage", 2 to 5. A dict switches parts of
-                the pyramid off, as in the thesis's Tables 4.1 to 4.3: {"top_down": False}, {"lateral": False} or
+                the pyramid off, as in Tables 4.1 to 4.3 of Lin's thesis: {"top_down": False}, {"lateral": False} or
                 {"finest": True}; {"norm": "batch"} is that of torchvision's v2 detectors.
             channels: of the pyramid; 256 for ResNets, 96 for the small one.
             head: {"kind": "two-fc", "width": 1024} or {"kind": "conv5"} (C4 of a ResNet only). VGG16 and AlexNet
@@ -64,6 +64,7 @@ class FasterRCNN(Proposing, RCNN):
                 "pretrained": False. {"kind": "conv-fc", "layers": [256, ...], "norm": "batch"} has 3x3 convolutions
                 before one layer of `width`, as torchvision's v2 detectors.
             anchor_sizes: per level, sides in pixels of the network's input.
+            aspect_ratios: height over width.
             min_size, max_size: pixels; images are resized to this short side, but never above this long side.
                 None for `min_size` keeps every image as it is.
             pooling: "align" or "max", to `pool_size` cells a side.

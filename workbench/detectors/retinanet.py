@@ -142,6 +142,10 @@ class RetinaNet(HoldsBranches[ImageBranch], Detector):
             mining: {"kind": "ohem" or "ohem-1:3", ...} learns from the hardest anchors only, see `losses.mining`.
                 The losses are then means over these, and there is no normaliser.
             normaliser: "image", "batch" or "moving-average", see `losses.normalisers`.
+            p6_from: "c5" or "p5", the map that P6 is made from.
+            exact_anchors: anchors of exactly these sizes; False rounds them to whole pixels, as torchvision does.
+            background_logit: one more logit of each anchor, which is not used, as in torchvision's weights.
+            head_norm: "group" puts GroupNorm into the subnets.
             box_loss: {"kind": "smooth-l1", "beta": ...} or {"kind": "giou"}.
             positive_iou, negative_iou: anchors at or above the first are objects, below the second background.
             score_threshold, candidates, nms_iou, max_detections: what `detect` keeps: of each level the best

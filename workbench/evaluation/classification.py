@@ -234,7 +234,11 @@ def evaluate_images(
     progress: bool,
     generator: torch.Generator,
 ) -> ImageResult:
-    """Score a classifier or decoder on every image of `data`; see `evaluate`."""
+    """Score a classifier or decoder on every image of `data`; the arguments are those of `evaluate`.
+
+    Raises:
+        DataError: `data` has no images of one class.
+    """
     if data.columns is None:
         raise DataError(
             f"{data.name} {data.split} has no images of one class; a {detector.task} needs data such as digits"

@@ -32,7 +32,9 @@ def coco_figures(
 ) -> dict[str, float]:
     """The figures named in FIGURES, each in 0..1 or NaN. Masks are compared where both sides have them.
 
-    `backend` None takes faster-coco-eval if it is installed, else pycocotools.
+    Args:
+        num_classes: K.
+        backend: None takes faster-coco-eval if it is installed, else pycocotools.
     """
     if backend is None:
         fast = importlib.util.find_spec("faster_coco_eval") is not None

@@ -56,7 +56,12 @@ class VocMatches:
 
 
 def match_voc(objects: Objects, found: Found, num_classes: int, *, threshold: float = 0.5) -> VocMatches:
-    """Which detection is right; `threshold` is the least IoU. Boxes are compared, never masks."""
+    """Which detection is right, by VOC's rules. Boxes are compared, never masks.
+
+    Args:
+        num_classes: K.
+        threshold: the least IoU.
+    """
     order = np.lexsort((-found.scores, found.labels))
     images, labels, boxes = found.images[order], found.labels[order], found.boxes[order]
     status = np.full(len(order), WRONG, dtype=np.uint8)

@@ -54,6 +54,10 @@ def sampled_masks(seen: RoIAdversary, *, side: float = 1.5, dpi: int = 150) -> F
 
     "Hard enough" are those that lower the score by more than ASDN's `fall`: in joint training it learns from them.
 
+    Args:
+        side: inches of a panel.
+        dpi: pixels per inch.
+
     Raises:
         DataError: there is no ASDN.
     """
@@ -100,6 +104,7 @@ def class_scores(seen: RoIAdversary, classes: Sequence[str] | None = None, *, wi
     A dot for each sampled mask shows its score of the true class; the bars are means.
 
     Args:
+        classes: names of labels 1..K.
         width: inches.
     """
     answers, label = seen.answers, seen.label
@@ -152,7 +157,10 @@ def hardest_windows_of_objects(
     Args:
         objects: as `roi_adversary` gives them; a mapping names the columns, as for one object at several checkpoints,
             else the names of their classes do.
+        classes: names of labels 1..K.
         marked: a column whose name is printed in bold.
+        side: inches of a panel.
+        dpi: pixels per inch.
     """
     if not objects:
         raise DataError("there is no object to draw")

@@ -64,6 +64,9 @@ def four_strategies(
 
     Args:
         inverted: strategy → inversion, as `workbench.analysis.attention.inversions` gives them.
+        classes: names of labels 1..K.
+        side: inches of a panel.
+        dpi: pixels per inch.
     """
     if not inverted:
         raise DataError("there is no inversion to draw")
@@ -89,6 +92,8 @@ def attention_over_training(
     Args:
         runs: name → step → attention; a step that a run does not have stays empty.
         marked: a step to print in bold.
+        side: inches of a panel.
+        dpi: pixels per inch.
     """
     steps = sorted({step for row in runs.values() for step in row})
     rows = {name: [row.get(step) for step in steps] for name, row in runs.items()}
@@ -103,7 +108,17 @@ def attention_of_objects(
     side: float = 1.2,
     dpi: int = 150,
 ) -> Figure:
-    """Overall attention of several detectors (rows) on the same objects (columns) (Fig. 2)."""
+    """Overall attention of several detectors (rows) on the same objects (columns) (Fig. 2).
+
+    Args:
+        detectors: name → attention on each object.
+        classes: names of labels 1..K.
+        side: inches of a panel.
+        dpi: pixels per inch.
+
+    Raises:
+        DataError: the detectors have different numbers of objects, or there is nothing to draw.
+    """
     lengths = {name: len(row) for name, row in detectors.items()}
     if len(set(lengths.values())) > 1:
         raise DataError(f"all detectors need the same objects; there are {lengths}")

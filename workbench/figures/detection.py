@@ -15,9 +15,11 @@ from workbench.types import Detections, Target
 
 
 def draw_detections(axes: Axes, detections: Detections, classes: Sequence[str], *, min_score: float = 0.5) -> None:
-    """Boxes with class names and scores of the detections of at least `min_score`, the best one on top.
+    """Boxes with class names and scores, the best one on top. Where there are masks, their pixels are tinted.
 
-    Where there are masks, their pixels are tinted.
+    Args:
+        classes: names of labels 1..K.
+        min_score: detections below it are left out.
     """
     shown = detections.above(min_score)
     labels, scores = shown.labels.tolist(), shown.scores.tolist()
@@ -32,7 +34,13 @@ def draw_detections(axes: Axes, detections: Detections, classes: Sequence[str], 
 def draw_target(
     axes: Axes, target: Target, classes: Sequence[str], *, masks: bool = False, occlusion: bool = True
 ) -> None:
-    """Boxes with class names, the hidden fraction where it is known, and visible masks on demand."""
+    """Boxes with class names and what else is known of the objects.
+
+    Args:
+        classes: names of labels 1..K.
+        masks: tint the visible pixels where they are known.
+        occlusion: add the hidden fraction where it is known.
+    """
     if masks and "masks" in target:
         _tint(axes, target["masks"], target["labels"])
     hidden, texts = target.get("occlusion"), []
@@ -54,9 +62,12 @@ def detections_figure(
     min_score: float = 0.5,
     side: float = 4.5,
 ) -> Figure:
-    """One image [3, H, W] with what was found in it; true boxes are dashed.
+    """One image [3, H, W] with what was found in it.
 
     Args:
+        classes: names of labels 1..K.
+        target: its boxes are dashed.
+        min_score: detections below it are left out.
         side: inches.
     """
     figure, axes = image_axes(1, 1, image.shape[-2:], side, titles=0)
@@ -73,11 +84,17 @@ def scene_grid(
     titles: Sequence[str] | None = None,
     side: float = 2.6,
 ) -> Figure:
-    """Images of a data set with their objects, `columns` in a row.
+    """Images of a data set with their objects.
 
     Args:
+        classes: names of labels 1..K.
+        columns: images in a row.
+        masks: tint the visible pixels of objects.
         titles: one per scene.
         side: inches each.
+
+    Raises:
+        DataError: there is no scene.
     """
     if not len(scenes):
         raise DataError("there is no scene to draw")
@@ -103,10 +120,17 @@ def side_by_side(
     min_score: float = 0.5,
     side: float = 2.8,
 ) -> Figure:
-    """One row per image, one column per detector (`found` is name → detections of each image).
+    """One row per image, one column per detector. Masks are tinted where a detector gives them.
 
-    With `targets` a first column shows what is there, and the true boxes are dashed in the others. Masks are tinted
-    where a detector gives them.
+    Args:
+        found: name of a detector → its detections of each image.
+        classes: names of labels 1..K.
+        targets: a first column shows what is there, and the true boxes are dashed in the others.
+        min_score: detections below it are left out.
+        side: inches of a picture.
+
+    Raises:
+        DataError: a detector has detections of another number of images.
     """
     for name, some in found.items():
         if len(some) != len(images):

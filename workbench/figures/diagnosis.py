@@ -116,9 +116,10 @@ def missed_grid(
 ) -> Figure:
     """The first missed objects of a table, each cut out of its image: the object dashed, and the nearest detection.
 
+    The other arguments are those of `false_positives_grid`.
+
     Args:
-        table: rows of `diagnosis.objects_found`, as `missed` and `missed_only_in` give them; the rest is as in
-            `false_positives_grid`.
+        table: rows of `diagnosis.objects_found`, as `missed` and `missed_only_in` give them.
     """
     cards = []
     for _, row in table.head(number).iterrows():

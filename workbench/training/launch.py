@@ -62,7 +62,15 @@ def runs_folder() -> Path:
 
 
 def prepare(recipe: Recipe | str | Path, *, processes: int | None = None, threads: int | None = None) -> Recipe:
-    """The recipe as it will be trained, checked against the machine."""
+    """The recipe as it will be trained, checked against the machine.
+
+    Args:
+        processes, threads: in place of the recipe's own; None: these.
+
+    Raises:
+        RecipeError: the recipe is not valid.
+        RunError: there are fewer GPUs than processes.
+    """
     if not isinstance(recipe, Recipe):
         recipe = Recipe.load(recipe)
     changes = {"processes": processes, "threads": threads}

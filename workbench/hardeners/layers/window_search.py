@@ -57,6 +57,12 @@ def window_losses(score: Score, features: Tensor, labels: Tensor, cells: Tensor)
 
 
 def hardest_windows(score: Score, features: Tensor, labels: Tensor, *, stride: int = 1) -> Tensor:
-    """The window of highest loss of each RoI as a map [R, h, w] bool, True inside (M̃ of the paper)."""
+    """The window of highest loss of each RoI as a map [R, h, w] bool, True inside (M̃ of A-Fast-RCNN, sec. 4.2.1).
+
+    Args:
+        features: [R, C, h, w].
+        labels: [R] int64, 0 = background.
+        stride: cells between the windows that are tried.
+    """
     cells = windows(*features.shape[2:], stride=stride).to(features.device)
     return cells[window_losses(score, features, labels, cells).argmax(1)]

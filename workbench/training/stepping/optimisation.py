@@ -62,10 +62,14 @@ def build_optimizer(
     hardener: Iterable[nn.Parameter] = (),
     hardener_factor: float = 1.0,
 ) -> Optimizer:
-    """AdamW or SGD over the parameters; weight decay only on those of two or more dimensions.
+    """AdamW or SGD; weight decay acts only on parameters of two or more dimensions.
 
-    The rate of the `hardener` is `hardener_factor` times that of the others at every step. For AdamW this is the only
-    way to make one player slower: the scale of a loss makes no difference to it.
+    Args:
+        parameters: of the detector.
+        lr: learning rate of the detector.
+        hardener: parameters of the hardener.
+        hardener_factor: their rate is so many times that of the others at every step. For AdamW this is the only
+            way to make one player slower: the scale of a loss makes no difference to it.
     """
     groups = [*_groups(parameters, spec, 1.0), *_groups(hardener, spec, hardener_factor)]
     if spec.kind == "adamw":
