@@ -6,6 +6,7 @@ import doctest
 
 import pytest
 
+import widgets
 import workbench
 from workbench import plugins, registry
 
@@ -21,12 +22,15 @@ def folder(tmp_path, monkeypatch):
     registry.HARDENERS._made.pop("half-dropout", None)
 
 
-@pytest.mark.parametrize("name", workbench.__all__)
-def test_examples_run(name, folder):
-    thing = getattr(workbench, name)
+PUBLIC = [(room, name) for room in (workbench, widgets) for name in room.__all__]
+
+
+@pytest.mark.parametrize(("room", "name"), PUBLIC, ids=[name for _, name in PUBLIC])
+def test_examples_run(room, name, folder):
     finder = doctest.DocTestFinder(recurse=False)
-    tests = [test for test in finder.find(thing, name, globs={"wb": workbench}) if test.examples]
-    assert len(tests) == 1, f"wb.{name} has no example"
+    found = finder.find(getattr(room, name), name, globs={"wb": workbench, "widgets": widgets})
+    tests = [test for test in found if test.examples]
+    assert len(tests) == 1, f"{room.__name__}.{name} has no example"
     said: list[str] = []
     found = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(tests[0], out=said.append)
     assert found.failed == 0, "".join(said)

@@ -57,6 +57,14 @@ class AdversaryExplorer(RegionExplorer):
     (the true class, 0 is background). `show()` sets several at once. `seen` is what is shown (a `RoIAdversary`),
     `scores` the score after each player, `note` says what is missing, and `error` what went wrong with the last
     change.
+
+    Example:
+        >>> detector = wb.load_detector("digit-scenes/faster-rcnn")
+        >>> explorer = widgets.AdversaryExplorer(detector, *wb.load_data("digit-scenes", split="test")[7])
+        >>> list(explorer.scores)  # a saved detector has no adversary
+        ['untouched', 'worst window']
+        >>> explorer.scores["worst window"] < explorer.scores["untouched"]
+        True
     """
 
     OPTIONS = ("masks", "sample", "stride")

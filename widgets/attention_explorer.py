@@ -49,6 +49,13 @@ class AttentionExplorer(RegionExplorer):
     `label` (the class to explain, 0 is background). `show()` sets several at once. `seen` and `inverted` (by
     strategy) are what is shown, `scores` the score before and after each inversion, and `error` says what went wrong
     with the last change.
+
+    Example:
+        >>> detector = wb.load_detector("digit-scenes/faster-rcnn")
+        >>> explorer = widgets.AttentionExplorer(detector, *wb.load_data("digit-scenes", split="test")[7])
+        >>> before, after = explorer.scores["hard"]
+        >>> after < before
+        True
     """
 
     OPTIONS = ("inversion", "orientation", "drop_cells", "drop_channels", "threshold")

@@ -41,6 +41,12 @@ class DatasetBrowser(HasState, anywidget.AnyWidget):
     `selected` (position of the image shown large, or None) are traitlets that may be set from Python or in the
     browser. A page shows images with at least one object of that class in that range. `shown` are the positions
     on the page; `more` says whether another page follows. `count_all()` completes the statistics.
+
+    Example:
+        >>> data = wb.load_data("digit-scenes", split="test", length=20)
+        >>> browser = widgets.DatasetBrowser(data, page_size=6, class_name="7")
+        >>> all(data.classes.index("7") + 1 in data.target(place)["labels"] for place in browser.shown)
+        True
     """
 
     _esm = script("dataset_browser.js", BRIGHT=BRIGHT)

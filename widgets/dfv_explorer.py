@@ -82,6 +82,14 @@ class DFVExplorer(Explorer):
 
     Raises:
         DataError: no classifier, no pairs, a decoder that fits none, or a state that does not exist.
+
+    Example:
+        >>> few = {"occluders": ["cup"], "random_places": 0, "pair_classes": 3, "pair_images": 3}
+        >>> data = wb.load_data("digits", split="train", occlusion=few)
+        >>> explorer = widgets.DFVExplorer(wb.load_detector("dfv/digits-c"), data)
+        >>> explorer.beta = 0.5
+        >>> explorer.pseudo.vectors.shape[1] == explorer.embedding.vectors.shape[1]
+        True
     """
 
     STATE = ("classifier", "colour", "arrows", "image", "beta", "point")

@@ -51,6 +51,13 @@ class ErrorBrowser(Explorer):
 
     Raises:
         DataError: results on other images, or a name that is not known.
+
+    Example:
+        >>> data = wb.load_data("digit-scenes", split="test", length=20)
+        >>> result = wb.evaluate("digit-scenes/faster-rcnn", data, progress=False)
+        >>> browser = widgets.ErrorBrowser(result, data, kind="localisation")
+        >>> set(browser.table["kind"])
+        {'localisation'}
     """
 
     STATE = ("detector", "view", "unlike", "class_name", "kind", "page")

@@ -54,6 +54,15 @@ class FocalLossExplorer(Explorer):
 
     Raises:
         DataError: a detector without dense anchors, other classes, no detector, or a state that does not exist.
+
+    Example:
+        >>> data = wb.load_data("digit-scenes", split="test", length=6)
+        >>> detector = wb.load_detector("digit-scenes/retinanet")
+        >>> explorer = widgets.FocalLossExplorer(detector, data, gamma=0.0, progress=False)
+        >>> before = explorer.shares.loc["background", "hardest 1%"]
+        >>> explorer.gamma = 2.0  # the hardest windows have a larger share of the loss
+        >>> bool(explorer.shares.loc["background", "hardest 1%"] > before)
+        True
     """
 
     STATE = ("detector", "gamma", "alpha", "kind", "place", "magnified")

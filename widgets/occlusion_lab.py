@@ -51,6 +51,14 @@ class OcclusionLab(HasState, anywidget.AnyWidget):
     `box` (xyxy pixels of the occluder), `texture`, `outline`, `chosen` (position in `objects`, or None) and
     `min_score` are traitlets that may be set from Python or in the browser; `result` (see
     `OcclusionProbe.answer`), `scores` and `hidden` follow. `response_map()` gives the maps that the button draws.
+
+    Example:
+        >>> image, target = wb.load_data("digit-scenes", split="test")[7]
+        >>> lab = widgets.OcclusionLab({"plain": wb.load_detector("digit-scenes/faster-rcnn")}, image, target)
+        >>> lab.box = tuple(target["boxes"][lab.chosen].tolist())  # hide all of it
+        >>> before, now = lab.scores["plain"]
+        >>> lab.hidden, before > 0.9 > 0.1 > now
+        (1.0, True)
     """
 
     _esm = script("occlusion_lab.js", BRIGHT=BRIGHT, CHOSEN=CHOSEN, SCORES=_SCORES)

@@ -51,6 +51,12 @@ class PyramidExplorer(RegionExplorer):
     image), `chosen` (position in `objects`, or None) and `box` (a region of your own, xyxy pixels). `show()` sets
     several at once. `view` (a `PyramidView`), `match` (an `AnchorMatch`) and `table` (a row for each object) are what
     is shown, `level` is where the region goes, and `error` says what went wrong with the last change.
+
+    Example:
+        >>> detector = wb.load_detector("digit-scenes/faster-rcnn")
+        >>> explorer = widgets.PyramidExplorer(detector, *wb.load_data("digit-scenes", split="test")[7])
+        >>> len(explorer.table), explorer.level
+        (5, 'P2')
     """
 
     OPTIONS = ("proposals", "all_anchors")

@@ -51,6 +51,17 @@ class RunMonitor(ipywidgets.VBox):
 
     A thread of its own looks at the folder, so that it goes on while a cell runs. `status` and `step` are traitlets
     to observe; `refresh()` looks at once.
+
+    Example:
+        >>> brief = {"stages.0.steps": 2, "batch_size": 2, "data.options": {"length": 8}}
+        >>> recipe = wb.Recipe.load("digit-scenes/faster-rcnn").replace(brief, validation=None, test=None)
+        >>> monitor = widgets.RunMonitor(wb.launch(recipe, "runs/watched"))
+        >>> monitor.run.wait()
+        'done'
+        >>> monitor.refresh()
+        >>> monitor.status, monitor.step
+        ('done', 2)
+        >>> monitor.close()
     """
 
     status = traitlets.Unicode("starting", read_only=True, help="the run's status, or 'stopping'")
