@@ -16,7 +16,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted(path for room in ("workbench", "widgets") for path in (ROOT / room).rglob("*.py"))
-SECTIONS = ("Args", "Returns", "Yields", "Raises", "Example", "Examples")
+SECTIONS = ("Args", "Returns", "Yields", "Raises", "Example")
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 #: A whole word, but neither `code`, "a value" nor a name with underscores.
 PLAIN_WORD = r"(?<![`\"'\w.]){}(?:'s)?(?![`\"'\w(=])"
@@ -136,12 +136,12 @@ def _is_setter(node: ast.AST) -> bool:
     )
 
 
-def test_docstrings_begin_with_a_sentence_and_know_these_sections_alone():
+def test_docstrings_begin_with_a_sentence_and_have_their_sections_in_order():
     faults = []
     for one in all_documented():
-        unknown = [name for name in sections(one.text) if name and name not in SECTIONS]
-        if unknown:
-            faults.append(f"{one.where}: {unknown[0]}: is none of {', '.join(SECTIONS)}")
+        given = [name for name in sections(one.text) if name]
+        if [name for name in SECTIONS if name in given] != given:
+            faults.append(f"{one.where}: {', '.join(given)}; expected some of {', '.join(SECTIONS)}, in this order")
         if one.text and not re.match(r"[^\n]+(\n\n|\Z)", one.text) and "Args:" in one.text:
             faults.append(f"{one.where}: its first line is to be one sentence")
     none_of(faults)

@@ -23,7 +23,7 @@ _loaded: dict[str, Path] = {}  # what was given → its file
 
 
 def plug_in(*names: str | Path) -> None:
-    """Import modules here and in every process that is launched from here; called again, as after a change, anew.
+    """Import modules here and in every process that is launched from here; a second call imports them anew.
 
     Args:
         names: of modules that can be imported, or paths of .py files. What they register can be named in recipes, by

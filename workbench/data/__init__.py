@@ -44,7 +44,7 @@ def load_data(name: str, split: str = "train", root: str | PathLike[str] | None 
     Args:
         name: such as "digit-scenes", "coco" or "caltech101"; `DATASETS.names()` of `workbench.registry` lists them.
         split: which part of it.
-        root: the folder it lies in; those that are made from pixels inside installed packages need none.
+        root: the folder that holds it; data sets that are made from pixels of installed packages need none.
         options: see the class or function of the data set; labelled images also take occlusion={...}, see
             `pairs.OcclusionPlan`.
 

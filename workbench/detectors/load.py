@@ -48,11 +48,11 @@ def save_detector(detector: Detector, path: str | Path, *, half: bool = False, a
 def load_detector(name: str | Path, device: str | torch.device = "cpu") -> Detector:
     """A detector ready to use, by shipped name ("digit-scenes/faster-rcnn"), file or run folder.
 
-    Of a `Run`, `run.detector()` gives it.
+    For a `Run`, use `run.detector()`.
 
     Args:
-        name: shipped name, file that `save_detector` wrote, or folder of a run, whose last checkpoint it is.
-        device: where it shall be.
+        name: shipped name, file that `save_detector` wrote, or folder of a run, whose last checkpoint is taken.
+        device: where to put it.
 
     Returns:
         The detector, in evaluation mode and without its hardener.

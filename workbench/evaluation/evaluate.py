@@ -58,12 +58,12 @@ def evaluate(
         data: images with targets, of the detector's classes.
         batch_size: images at a time.
         device: where to run; None leaves the detector where it is. It is moved back afterwards.
-        losses: also give the mean over images of the detector's losses on this data, in `result.losses`.
+        losses: also give the detector's losses on this data, as means over images, in `result.losses`.
         progress: show a bar.
-        iou_type: "segm" compares masks, which data and detector must then have, with those of the visible pixels, as
-            COCO does; "segm-amodal" with those of whole objects, for a detector that learned them. Sizes are by
-            visible area. With "bbox" a detector of masks has `mask_AP`, `mask_AP50` and `mask_AP75` in the summary,
-            too, where data have what it learned; and data of VOC have VOC's `mAP`.
+        iou_type: "bbox" compares boxes; "segm" compares masks with the visible pixels of objects, as COCO does, and
+            "segm-amodal" with all of their pixels. Data and detector must then have such masks. Small, medium and
+            large go by the visible area. With "bbox" the summary also has `mask_AP`, `mask_AP50` and `mask_AP75`
+            where the detector gives masks and the data have what it learned, and VOC's `mAP` on data of VOC.
         generator: drawn from for the losses (which RoIs are sampled); None takes a fresh one of seed 0, so that two
             evaluations of one detector agree.
 

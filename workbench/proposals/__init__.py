@@ -29,7 +29,8 @@ __all__ = [
 def with_proposals(data: Dataset, *, kind: str | None = None, top: int = TOP, **options: Any) -> WithProposals:
     """`data` with `Proposals` as `target["proposals"]`.
 
-    What is computed is computed when it is first asked for, and kept; `.prepare(workers=8)` does it all at once.
+    Proposals that have to be computed are computed when they are first asked for, and kept;
+    `.prepare(workers=8)` computes all of them at once.
 
     Args:
         kind: "selective-search", "detector", "file", or one that is plugged in.

@@ -57,7 +57,6 @@ def compare(
         folder: where the runs are kept and looked for; by default the folder that `launch` uses.
         workers: how many runs at a time; by default one per core (one per GPU where recipes train on GPUs).
         test: data for the evaluation instead of the recipes' own: name, split, root, options, limit.
-
         progress: show a bar.
 
     Returns:

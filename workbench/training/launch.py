@@ -33,12 +33,12 @@ def launch(
         resume: go on with the run of the same recipe in `folder`, or start it if there is none yet. A finished
             run is returned as it is.
 
+    Returns:
+        The run, to follow, stop and resume it.
+
     Raises:
         RecipeError: the recipe is not valid.
         RunError: the folder holds a live run, another recipe or other files, or cannot be written.
-
-    Returns:
-        The run, to follow, stop and resume it.
 
     Example:
         >>> brief = {"stages.0.steps": 2, "batch_size": 2, "data.options": {"length": 8}}

@@ -48,8 +48,8 @@ class Header(NamedTuple):
 def read_image(path: str | PathLike[str], *, upright: bool = True) -> tv_tensors.Image:
     """An image file as RGB, for `detect`; greyscale, palettes, alpha and CMYK are converted.
 
-    Of more than 8 bits a channel, whole numbers are scaled by the least usual depth that holds the brightest pixel (a
-    12-bit picture in a 16-bit file by 12 bits), fractions from 0..1.
+    Where a channel has more than 8 bits, whole numbers are scaled by the smallest usual depth that holds the
+    brightest pixel (those of a 12-bit picture in a 16-bit file by 12 bits), and fractions are taken to lie in 0..1.
 
     Args:
         path: of a picture in one of `FORMATS`.
