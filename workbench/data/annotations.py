@@ -64,7 +64,11 @@ class CocoFile:
         self._entries: dict[Sort, dict[Id, dict[str, Any]]] = {sort: self._by_id(sort) for sort in LISTS}
         self._of_image: dict[Any, dict[Id, None]] = {}
         for identity, entry in self._entries["annotation"].items():
-            self._of_image.setdefault(entry.get("image_id"), {})[identity] = None
+            image = entry.get("image_id")
+            if not isinstance(image, int | str | None):
+                where = f"{self._name}: annotation {identity}"
+                raise DataError(f"{where} has the image_id {image!r}; expected the id of an image")
+            self._of_image.setdefault(image, {})[identity] = None
 
     @classmethod
     def open(cls, path: str | PathLike[str]) -> CocoFile:

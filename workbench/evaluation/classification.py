@@ -25,7 +25,7 @@ from tqdm.auto import tqdm
 
 from workbench.detectors.base import evaluating
 from workbench.errors import DataError
-from workbench.evaluation.counting import bootstrap
+from workbench.evaluation.counting import bootstrap, saved
 from workbench.files import write_json
 from workbench.types import Target
 
@@ -153,7 +153,7 @@ class ImageResult:
         content |= {name: content[name].tolist() for name in _ARRAYS}
         content |= {"format": FORMAT, "values": [_finite(round(float(value), 7)) for value in self.values]}
         if self.losses is not None:
-            content["losses"] = {name: _finite(float(value)) for name, value in self.losses.items()}
+            content["losses"] = saved.nan_to_none(self.losses)
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, content)
@@ -170,28 +170,26 @@ class ImageResult:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
             if content.pop("format") != FORMAT:
                 raise ValueError("unknown format")
-            content |= _arrays(content)
-            content["classes"] = tuple(content["classes"])
-            content["columns"] = {name: tuple(patterns) for name, patterns in content["columns"].items()}
-            if content.get("losses") is not None:
-                losses = content["losses"].items()
-                content["losses"] = {name: np.nan if value is None else float(value) for name, value in losses}
-            if not isinstance(content.get("pixels", ""), str):
-                raise ValueError("pixels is no text")
-            return cls(**content)
+            said = saved.plain(saved.ImageResultSaid, {key: content[key] for key in content.keys() - set(_ARRAYS)})
+            said["columns"] = {name: tuple(patterns) for name, patterns in said["columns"].items()}
+            return cls(**said, **_arrays(content, len(said["classes"])))
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
+        except (*saved.ERRORS, AttributeError, RecursionError) as error:
             raise DataError(f"{path}: not a result written by ImageResult.save ({error}).") from error
 
 
-def _arrays(content: dict[str, Any]) -> dict[str, np.ndarray]:
-    """The arrays in the content of a file. Raises ValueError if they are not of one length."""
+def _arrays(content: dict[str, Any], num_classes: int) -> dict[str, np.ndarray]:
+    """The arrays in the content of a file. Raises ValueError if they are not of one length, or labels of no class."""
     kinds = dict.fromkeys(_ARRAYS, np.int64) | {"values": np.float32}
     arrays = {name: np.array(content[name], dtype=kind) for name, kind in kinds.items()}
     if len({array.shape for array in arrays.values()}) > 1 or arrays["values"].ndim != 1:
         shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in arrays.items())
         raise ValueError(f"expected arrays of one length, got {shapes}")
+    least = {"labels": 1, "predictions": 0, "patterns": 0, "sources": 0}
+    for name, low in least.items():
+        if (arrays[name] < low).any() or (name in ("labels", "predictions") and (arrays[name] > num_classes).any()):
+            raise ValueError(f"{name} reach from {arrays[name].min()} to {arrays[name].max()}")
     return arrays
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
-import zlib
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +16,7 @@ import pandas as pd
 from workbench.data.export import result_entries
 from workbench.errors import DataError
 from workbench.evaluation import occlusion
-from workbench.evaluation.counting import bootstrap
+from workbench.evaluation.counting import bootstrap, saved
 from workbench.evaluation.counting.matching import THRESHOLDS, Matches
 from workbench.evaluation.counting.tables import RLE, Found, Objects
 from workbench.evaluation.diagnosis import Diagnosis, diagnose
@@ -28,7 +25,6 @@ from workbench.files import write_json
 
 RESAMPLES = 1000  #: bootstrap resamples behind every 95 % interval
 _FORMAT = "occlusion-workbench result 1"
-_TABLES = {"matches": Matches, "objects": Objects, "found": Found}  # what a file holds as compressed arrays
 _NAMES = list(occlusion.SUBSETS)
 _ALL, _OCCLUDED = _NAMES.index("all"), _NAMES.index("occluded")
 _LEVELS = [_NAMES.index(name) for name in occlusion.BINS]
@@ -206,9 +202,9 @@ class Result:
         content = {item.name: getattr(self, item.name) for item in fields(self)}
         content |= {
             "format": _FORMAT,
-            "summary": _nan_to_none(self.summary),
-            "losses": None if self.losses is None else _nan_to_none(self.losses),
-            **{name: _pack(getattr(self, name)) for name in _TABLES},
+            "summary": saved.nan_to_none(self.summary),
+            "losses": None if self.losses is None else saved.nan_to_none(self.losses),
+            **{name: saved.packed(getattr(self, name)) for name in saved.TABLES},
         }
         del content["masks"]
         path = Path(path)
@@ -257,16 +253,15 @@ class Result:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
             if content.pop("format") != _FORMAT:
                 raise ValueError("unknown format")
-            for name, kind in _TABLES.items():
-                value = content.get(name)  # objects and found came later
-                content[name] = value and kind(**{key: _unpack(column) for key, column in value.items()})
-            content["classes"] = tuple(content["classes"])
-            content["summary"] = _none_to_nan(content["summary"])
-            content["losses"] = None if content["losses"] is None else _none_to_nan(content["losses"])
-            return cls(**content)
+            said = saved.plain(saved.ResultSaid, {key: content[key] for key in content.keys() - saved.TABLES.keys()})
+            result = cls(**said, **saved.unpacked(content, len(said["classes"])))
+            for name, number in (("image_ids", result.num_images), ("category_ids", len(result.classes))):
+                if len(said.get(name) or [0] * number) != number:
+                    raise ValueError(f"{name} are {len(said[name])}; expected {number}")
+            return result
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, zlib.error) as error:
+        except (*saved.ERRORS, AttributeError, RecursionError) as error:
             raise DataError(f"{path}: not a result written by Result.save ({error}).") from error
 
 
@@ -321,28 +316,3 @@ def check_comparable(a: Result, b: Result) -> None:
                 f"A paired difference needs two results on the same images; these are on {sides}, "
                 f"which differ in {name}. Evaluate both detectors on one data set."
             )
-
-
-def _nan_to_none(values: Mapping[str, float]) -> dict[str, float | None]:
-    return {name: float(value) if np.isfinite(value) else None for name, value in values.items()}
-
-
-def _none_to_nan(values: Mapping[str, float | None]) -> dict[str, float]:
-    return {name: float("nan") if value is None else float(value) for name, value in values.items()}
-
-
-def _pack(value: Any) -> Any:
-    if is_dataclass(value):
-        return {item.name: _pack(getattr(value, item.name)) for item in fields(value)}
-    if not isinstance(value, np.ndarray):
-        return value
-    value = value.astype(value.dtype.newbyteorder("<"))
-    data = base64.b64encode(zlib.compress(np.ascontiguousarray(value).tobytes(), 6)).decode("ascii")
-    return {"dtype": value.dtype.str, "shape": list(value.shape), "zlib+base64": data}
-
-
-def _unpack(value: Any) -> Any:
-    if not isinstance(value, dict):
-        return value
-    data = zlib.decompress(base64.b64decode(value["zlib+base64"], validate=True))
-    return np.frombuffer(data, dtype=np.dtype(value["dtype"])).reshape(value["shape"])

@@ -9,11 +9,10 @@ from __future__ import annotations
 import json
 from os import PathLike
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 import torch
-from scipy.io import loadmat
 from tqdm.auto import tqdm
 
 from workbench.data.dataset import Dataset
@@ -24,6 +23,7 @@ from workbench.errors import DataError
 from workbench.files import user_path, whole_file
 from workbench.options import Count
 from workbench.proposals.base import Source, cache_folder
+from workbench.proposals.reading.mat_lists import MatLists, read_mat
 from workbench.proposals.reading.results_table import ResultsTable, table_of
 from workbench.registry import PROPOSALS
 from workbench.types import Proposals
@@ -143,23 +143,21 @@ def _read_mat(path: Path, data: Dataset) -> dict[int, np.ndarray]:
     if not path.is_file():
         raise DataError(f"{path}: this file does not exist")
     try:
-        content = loadmat(path, variable_names=["boxes", "images"])
-    except Exception as error:  # whatever scipy stumbles over in a broken file
-        raise DataError(
-            f"{path}: this is not a .mat file of version 7 or before ({type(error).__name__}: {error})"
-        ) from error
-    cells = content.get("boxes")
-    if not isinstance(cells, np.ndarray) or cells.dtype != object:
-        raise DataError(f"{path}: there is no cell `boxes` with the proposals of each image")
-    cells = cells.ravel()
-    places = _mat_places(path, content.get("images"), len(cells), data)
-    return {index: _mat_boxes(cells[place], f"{path}: {data.where(index)}") for index, place in places.items()}
+        lists = read_mat(path)
+    except ValueError as error:
+        raise DataError(f"{path}: {error}") from error
+    places = _mat_places(path, lists, data)
+    for index, place in places.items():
+        if lists.wrong[place]:
+            raise DataError(f"{path}: {data.where(index)}: {lists.wrong[place]}")
+    return {index: lists.boxes[slice(*lists.starts[place : place + 2])] for index, place in places.items()}
 
 
-def _mat_places(path: Path, names: Any, number: int, data: Dataset) -> dict[int, int]:
-    """Which cell each image of `data` has: by name where the file says the names, else by order."""
-    if isinstance(names, np.ndarray) and names.size == number and names.dtype == object:
-        known = {str(np.asarray(name).ravel()[0]): place for place, name in enumerate(names.ravel()) if name.size}
+def _mat_places(path: Path, lists: MatLists, data: Dataset) -> dict[int, int]:
+    """Which list each image of `data` has: by name where the file says the names, else by order."""
+    number = len(lists.wrong)
+    if lists.names is not None:
+        known = {name: place for place, name in enumerate(lists.names) if name}
         stems = {index: Path(data.file_name(index)).stem for index in range(len(data))}
         return {index: known[stem] for index, stem in stems.items() if stem in known}
     if number != len(data):
@@ -168,16 +166,3 @@ def _mat_places(path: Path, names: Any, number: int, data: Dataset) -> dict[int,
             f"{len(data)}; give them to the whole split, and take a part of it afterwards"
         )
     return dict(enumerate(range(number)))
-
-
-def _mat_boxes(cell: Any, where: str) -> np.ndarray:
-    boxes = np.asarray(cell)
-    if boxes.size == 0:
-        return np.zeros((0, 4), np.float32)
-    numeric = boxes.dtype.kind in "iuf"
-    if not numeric or boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all():
-        raise DataError(f"{where}: its boxes are {boxes.dtype} of shape {boxes.shape}, expected finite [P, 4]")
-    top, left, bottom, right = boxes.astype(np.float32).T
-    if (bottom < top).any() or (right < left).any():
-        raise DataError(f"{where}: its boxes are not y1 x1 y2 x2 with y1 <= y2 and x1 <= x2")
-    return np.stack([left - 1, top - 1, right, bottom], axis=1)

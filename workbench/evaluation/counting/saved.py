@@ -1,0 +1,154 @@
+"""Saved results: tables as compressed arrays, and what a file says held against what it must be.
+
+A file may be damaged, or by somebody else; what it holds is used as it stands from then on.
+"""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Mapping
+from dataclasses import fields
+from math import prod
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from workbench.evaluation.counting.matching import THRESHOLDS, Matches
+from workbench.evaluation.counting.tables import Found, Objects
+from workbench.evaluation.occlusion import SUBSETS
+
+#: What reading a file that is no result may raise.
+ERRORS = (ValueError, KeyError, TypeError, OverflowError, MemoryError, zlib.error)
+Figures = dict[str, float | None]  #: null is NaN
+
+
+class Column(NamedTuple):
+    """What a column of a table must be."""
+
+    kinds: str  #: numpy's letters of its type: whole numbers "iu", floats "f", "b"
+    shape: str  #: a letter or a digit for each side; equal letters of one file are equal numbers
+    within: str = ""  #: "I": an index of an image; "K": a label, 1..K
+
+
+IMAGE, LABEL = Column("iu", "N", "I"), Column("iu", "N", "K")
+FLOAT, FLAG, BOX = Column("f", "N"), Column("b", "N"), Column("f", "N4")
+TABLES: dict[str, tuple[type, dict[str, Column]]] = {
+    "objects": (
+        Objects,
+        {"sizes": Column("iu", "I2"), "images": IMAGE, "labels": LABEL, "boxes": BOX}
+        | {"area": FLOAT, "crowd": FLAG, "difficult": FLAG, "occlusion": FLOAT},
+    ),
+    "found": (Found, {"images": IMAGE, "labels": LABEL, "boxes": BOX, "scores": FLOAT}),
+    "matches": (
+        Matches,
+        {"images": Column("iu", "D", "I"), "labels": Column("iu", "D", "K"), "scores": Column("f", "D")}
+        | {"status": Column("u", "ATD"), "object_images": IMAGE, "object_labels": LABEL}
+        | {"object_occlusion": FLOAT, "object_ignored": FLAG},
+    ),
+}  #: tables of a `Result`: their class and columns
+
+
+class Said(BaseModel):
+    """What the files of both kinds of results say in plain values."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    data: str
+    split: str
+    classes: list[str]
+    losses: Figures | None = None
+
+
+class ResultSaid(Said):
+    """That of a `Result`."""
+
+    iou_type: Literal["bbox", "segm", "segm-amodal"]
+    fingerprint: str
+    summary: Figures
+    warnings: list[str] = []
+    occlusion_is_estimate: bool = False
+    image_ids: list[int] | None = None
+    category_ids: list[int] | None = None
+
+
+class ImageResultSaid(Said):
+    """That of an `ImageResult`."""
+
+    measure: Literal["accuracy", "mse"]
+    columns: dict[str, list[int]]
+    pixels: str = ""
+
+
+def plain(model: type[Said], content: Mapping[str, Any]) -> dict[str, Any]:
+    """What `content` says, with null as NaN and classes as a tuple. Raises ValueError for what is no such content."""
+    said: dict[str, Any] = model.model_validate(content).model_dump(exclude_unset=True)
+    for name in ("summary", "losses"):
+        if said.get(name) is not None:
+            said[name] = {key: np.nan if value is None else value for key, value in said[name].items()}
+    return said | {"classes": tuple(said["classes"])}
+
+
+def nan_to_none(values: Mapping[str, float]) -> Figures:
+    """Figures as JSON has them."""
+    return {name: float(value) if np.isfinite(value) else None for name, value in values.items()}
+
+
+def packed(table: Any) -> dict[str, Any] | None:
+    """A table as JSON has it: its arrays compressed, masks left out."""
+    if table is None:
+        return None
+    return {item.name: _packed(getattr(table, item.name)) for item in fields(table) if item.name != "masks"}
+
+
+def _packed(value: Any) -> Any:
+    if not isinstance(value, np.ndarray):
+        return value
+    value = value.astype(value.dtype.newbyteorder("<"))
+    data = base64.b64encode(zlib.compress(np.ascontiguousarray(value).tobytes(), 6)).decode("ascii")
+    return {"dtype": value.dtype.str, "shape": list(value.shape), "zlib+base64": data}
+
+
+def unpacked(content: Mapping[str, Any], num_classes: int) -> dict[str, Any]:
+    """The `TABLES` of a file's content; None for those that files of earlier versions do not have.
+
+    Raises:
+        ValueError (or another of `ERRORS`): a table is missing, or not what it must be.
+    """
+    number = content["matches"]["num_images"]
+    if not isinstance(number, int) or number < 0 or content["matches"]["num_classes"] != num_classes:
+        raise ValueError(f"matches of {number!r} images and {content['matches']['num_classes']!r} classes")
+    found: dict[str, Any] = {}
+    table: Any
+    for name, (kind, columns) in TABLES.items():
+        table = content.get(name)
+        if table is None and name != "matches":
+            found[name] = None
+            continue
+        sides = {"I": number, "K": num_classes, "A": len(SUBSETS), "T": len(THRESHOLDS)}
+        arrays = {key: _column(f"{name}.{key}", table[key], column, sides) for key, column in columns.items()}
+        counts = {"num_images": number, "num_classes": num_classes}
+        own = {item.name for item in fields(kind)}
+        found[name] = kind(**arrays, **{key: value for key, value in counts.items() if key in own})
+    return found
+
+
+def _column(place: str, value: Mapping[str, Any], column: Column, sides: dict[str, int]) -> np.ndarray:
+    """One array; to `sides`, the lengths that letters stand for, it adds those that it is the first to say."""
+    dtype, shape = np.dtype(value["dtype"]), value["shape"]
+    if dtype.kind not in column.kinds or len(shape) != len(column.shape):
+        raise ValueError(f"{place} is {dtype} of shape {shape}")
+    for letter, side in zip(column.shape, shape, strict=True):
+        expected = int(letter) if letter.isdigit() else sides.setdefault(letter, side)
+        if not isinstance(side, int) or side < 0 or side != expected:
+            raise ValueError(f"{place} has the shape {shape}; expected {expected} for {side}")
+    size = prod(shape) * dtype.itemsize
+    data = zlib.decompressobj().decompress(base64.b64decode(value["zlib+base64"], validate=True), size + 1)
+    if len(data) != size:
+        raise ValueError(f"{place} has not the {size} bytes of its shape {shape}")
+    array = np.frombuffer(data, dtype=dtype).reshape(shape)
+    low, high = {"": (0, 0), "I": (0, sides["I"] - 1), "K": (1, sides["K"])}[column.within]
+    if column.within and array.size and not low <= array.min() <= array.max() <= high:
+        raise ValueError(f"{place} has values from {array.min()} to {array.max()}; expected {low} to {high}")
+    return array
