@@ -8,7 +8,7 @@ NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
 NBVAL := $(BIN)/python -m pytest --nbval --nbval-current-env \
          --nbval-sanitize-with tests/nbval-sanitize.cfg -n 2 --dist loadfile -p no:cacheprovider
 
-.PHONY: env lab test lint unit notebooks report benchmarks clean
+.PHONY: env lab test lint unit notebooks report benchmarks fuzz clean
 
 env: $(READY)
 
@@ -47,6 +47,10 @@ notebooks: env
 
 report: env
 	$(BIN)/jupyter nbconvert --to html --execute --output-dir report $(NOTEBOOKS)
+
+# What spoilt inputs do, fifty times as many as in `make test` and other ones each time.
+fuzz: env
+	FUZZ=50 $(BIN)/python -m pytest -n 2 tests/fuzz
 
 benchmarks: env
 	$(BIN)/python tests/benchmarks/run.py
