@@ -113,9 +113,7 @@ class DFVExplorer(Explorer):
         patterns: tuple[int, ...] | None = None,
         **state: Any,
     ):
-        self.sources = {name: Source(thing) for name, thing in named(classifiers).items()}
-        if not self.sources:
-            raise DataError("no classifier to explore; give a Classifier, or a dict of name → Classifier")
+        self.sources = {name: Source(thing) for name, thing in named(classifiers, "classifier").items()}
         for name, source in self.sources.items():
             if not isinstance(one := source.detector(), Classifier):
                 raise DataError(f"{name} is a {type(one).__name__}; expected a Classifier, or a run of one")

@@ -16,6 +16,7 @@ import traitlets
 from widgets.parts.controls import FREE, ROW, button
 from widgets.parts.explorer import Explorer
 from widgets.parts.pictures import png
+from widgets.parts.sources import named
 from workbench.data import Dataset
 from workbench.errors import DataError
 from workbench.evaluation import Result
@@ -77,12 +78,9 @@ class ErrorBrowser(Explorer):
         similar: Iterable[Collection[str]] | None = None,
         **state: Any,
     ):
-        named = {"detector": results} if isinstance(results, Result) else dict(results)
-        if not named:
-            raise DataError("no results to browse; give a Result, or a dict of name → Result")
         similar = None if similar is None else list(similar)
         self.data = data
-        self.diagnoses = {name: result.diagnosis(similar) for name, result in named.items()}
+        self.diagnoses = {name: result.diagnosis(similar) for name, result in named(results, "result").items()}
         first = next(iter(self.diagnoses.values()))
         for one in self.diagnoses.values():
             check_same_objects(first, one)

@@ -22,7 +22,6 @@ from widgets.parts.sources import Source, named
 from workbench.analysis.anchor_losses import HARDEST, LossWindows, Ranking, gather_windows
 from workbench.data import Dataset
 from workbench.detectors.retinanet import RetinaNet
-from workbench.errors import DataError
 from workbench.figures.focal_panels import POINTS, WINDOW_KINDS, focal_lines, focal_panels, windows_axis
 from workbench.figures.loss_windows import windows_grid
 from workbench.losses.focal import Focal
@@ -85,8 +84,6 @@ class FocalLossExplorer(Explorer):
         **state: Any,
     ):
         self.sources = {name: Source(thing) for name, thing in named(detectors).items()}
-        if not self.sources:
-            raise DataError("no detector to explore; give a RetinaNet, or a dict of name → RetinaNet")
         self.data, self.most = data, most
         self.images = len(data) if images is None else min(images, len(data))
         self._gathered: dict[str, LossWindows] = {}

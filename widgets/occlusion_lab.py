@@ -22,6 +22,7 @@ from torch import Tensor
 from widgets.parts.javascript import script, style
 from widgets.parts.objects import largest
 from widgets.parts.pictures import as_image, encode
+from widgets.parts.sources import named
 from widgets.parts.state import HasState
 from workbench.analysis.occlusion_probe import OcclusionProbe, PlacedOccluder
 from workbench.analysis.occlusion_response import OcclusionResponse
@@ -86,8 +87,7 @@ class OcclusionLab(HasState, anywidget.AnyWidget):
         **state: Any,
     ):
         super().__init__()
-        named = detectors if isinstance(detectors, Mapping) else {"detector": detectors}
-        self.detectors = {str(name): detector for name, detector in named.items()}
+        self.detectors = named(detectors)
         self._classes = classes
         self._map_run: asyncio.Task | None = None
         self._changed = 0.0  # when the browser last asked for a change

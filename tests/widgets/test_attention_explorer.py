@@ -69,7 +69,7 @@ class FakeRun(Run):
     def checkpoints(self):
         return [(step, Path(str(step))) for step in self.kept]
 
-    def detector(self, checkpoint=None):
+    def detector(self, checkpoint=None, *, hardener=False):
         self.loaded.append(checkpoint)
         if checkpoint is not None and checkpoint not in self.kept:
             raise RunError(f"no checkpoint of step {checkpoint}")
@@ -196,7 +196,7 @@ def test_state_can_be_given(detector):
     assert explorer.seen.box.tolist() == RIGHT
     with pytest.raises(DataError, match=r"no \['colour'\]; it has detector"):
         AttentionExplorer(detector, Pictures(), colour=3)
-    with pytest.raises(DataError, match="at least one detector"):
+    with pytest.raises(DataError, match="no detector to explore"):
         AttentionExplorer({}, Pictures())
 
 

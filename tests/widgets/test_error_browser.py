@@ -121,7 +121,7 @@ def test_what_does_not_fit(browser):
     one = result([(*CAT, 1.0, 0.9)])
     with pytest.raises(DataError, match="about 12 images; toy has 3"):
         ErrorBrowser(one, Toy(3))
-    with pytest.raises(DataError, match="no results"):
+    with pytest.raises(DataError, match="no result to explore"):
         ErrorBrowser({}, Toy())
     with pytest.raises(DataError, match=r"ErrorBrowser has no \['colour'\]"):
         ErrorBrowser(one, Toy(), colour="red")

@@ -165,7 +165,7 @@ def test_refuses_what_makes_no_sense(lab, white, detector):
         lab.texture = "wool"
     with pytest.raises(traitlets.TraitError, match="there are 2 objects"):
         lab.chosen = 2
-    with pytest.raises(DataError, match="at least one detector"):
+    with pytest.raises(DataError, match="no detector to explore"):
         OcclusionLab({}, white)
     with pytest.raises(DataError, match=r"\[3, H, W\]"):
         OcclusionLab(detector, torch.zeros(48, 64))

@@ -58,11 +58,10 @@ class RegionExplorer(Explorer):
         classes: tuple[str, ...] | None = None,
         **state: Any,
     ):
-        things = named(detectors).items()
-        self.sources = {name: Source(thing, hardener=self.HARDENED) for name, thing in things}
+        self.sources = {name: Source(one, hardener=self.HARDENED) for name, one in named(detectors).items()}
         self.data = data if isinstance(data, Dataset) else [(as_image(data), target)]
-        if not self.sources or not len(self.data):
-            raise DataError("at least one detector and one image are needed")
+        if not len(self.data):
+            raise DataError("no image to explore; these data hold none")
         self._classes = classes or getattr(data, "classes", None)
         self.STATE = ("detector", "step", *self.OPTIONS, "index", "chosen", "box", "label")
         self.objects: list[Thing] = []

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from workbench.detectors.base import Detector
+from workbench.errors import DataError
 from workbench.training import Run
 
 COLUMNS = 6  #: checkpoints or objects in a comparison, at most
@@ -19,7 +20,7 @@ class Source:
     """A detector, or a run with a detector for each checkpoint, with its hardener where that is asked for."""
 
     def __init__(self, thing: Detector | Run, *, hardener: bool = False):
-        self._options = {"hardener": True} if hardener else {}
+        self._hardener = hardener
         self.run = thing if isinstance(thing, Run) else None
         self._fixed = thing
         self._load = lru_cache(maxsize=COLUMNS + 2)(self._read)
@@ -37,18 +38,24 @@ class Source:
         return self._load(step, newest)
 
     def _read(self, step: int, _: tuple) -> Detector:
-        return self.run.detector(None if step == LAST else step, **self._options)
+        return self.run.detector(None if step == LAST else step, hardener=self._hardener)
 
 
-def named(detectors: Any) -> dict[str, Detector | Run]:
-    """Detectors and runs by name, as given: one, a list of runs, or a mapping."""
-    if isinstance(detectors, Mapping):
-        return {str(name): thing for name, thing in detectors.items()}
-    things = list(detectors) if isinstance(detectors, Sequence) else [detectors]
-    found: dict[str, Detector | Run] = {}
-    for thing in things:
-        name = thing.name if isinstance(thing, Run) else "detector"
-        found[name if name not in found else f"{name} ({len(found) + 1})"] = thing
+def named(given: Any, what: str = "detector") -> dict[str, Any]:
+    """What a widget is about (detectors, runs, results), by name: one, a list or a mapping of them.
+
+    Raises:
+        DataError: there is none; `what` says of what.
+    """
+    found: dict[str, Any] = {}
+    if isinstance(given, Mapping):
+        found = {str(name): thing for name, thing in given.items()}
+    else:
+        for thing in given if isinstance(given, Sequence) else [given]:
+            name = thing.name if isinstance(thing, Run) else "detector"
+            found[name if name not in found else f"{name} ({len(found) + 1})"] = thing
+    if not found:
+        raise DataError(f"no {what} to explore; give a {what}, or a dict of name → {what}")
     return found
 
 
