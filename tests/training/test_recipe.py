@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.errors import RecipeError
+from workbench.hardeners import build_hardener
 from workbench.training.recipe import Recipe
 
 PLAIN = {
@@ -187,3 +188,12 @@ def test_saving_leaves_the_old_file_when_it_fails(tmp_path, monkeypatch):
         plain({"seed": 9}).save(path)
     assert path.read_text() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_empty_list_of_hardeners_is_none():
+    """So that a recipe can leave out what its base has."""
+    bare = plain({"hardener": []})
+    assert bare.hardener is None
+    assert bare.fingerprint() == plain({"hardener": None}).fingerprint()
+    assert plain({"hardener": [{"kind": "random-dropout"}]}).hardener == [{"kind": "random-dropout"}]
+    assert build_hardener([]) is None

@@ -27,7 +27,7 @@ __all__ = [
 
 
 def build_hardener(config: dict | list | str | None) -> Hardener | None:
-    """The hardener that a recipe describes; a list is a `Chain`, None is none.
+    """The hardener that a recipe describes; a list is a `Chain`; None and an empty list are none.
 
     Args:
         config: {"kind": ..., "preset": "paper" | "released" where the method has presets, and its options}.
@@ -38,5 +38,6 @@ def build_hardener(config: dict | list | str | None) -> Hardener | None:
     if config is None:
         return None
     if isinstance(config, list):
-        return Chain(*[hardener for part in config if (hardener := build_hardener(part)) is not None])
+        parts = [hardener for part in config if (hardener := build_hardener(part)) is not None]
+        return Chain(*parts) if parts else None
     return HARDENERS.build(config)

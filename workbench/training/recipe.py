@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError, ValidationInfo, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from workbench.data import check_loading
@@ -92,6 +92,11 @@ class Recipe(Section):
     keep: Count | None = Field(default=2, description="newest checkpoints to keep besides stage ends; None: all")
     notes: str | dict[str, Any] | None = None
     published: dict[str, Any] | None = Field(default=None, description="what the paper states")
+
+    @field_validator("hardener", mode="after")
+    @classmethod
+    def _none_of_several(cls, hardener: Any) -> Any:
+        return None if hardener == [] else hardener  # a recipe with a base leaves out its hardener
 
     @model_validator(mode="after")
     def _fits_together(self, info: ValidationInfo) -> Recipe:
@@ -222,6 +227,8 @@ def _data_misfits(key: str, spec: DataSpec | None) -> Iterator[str]:
 
 def _detector_misfits(recipe: Recipe, kind: type[Detector]) -> Iterator[str]:
     """What asks something of a detector, its data or hardener that their kinds cannot do."""
+    from workbench.detectors.base import Detects  # late, as it imports torch
+
     for number, stage in enumerate(recipe.stages):
         roi = recipe.detector.get("roi")
         mines = stage.harden and isinstance(roi, dict) and roi.get("mining")
@@ -230,7 +237,7 @@ def _detector_misfits(recipe: Recipe, kind: type[Detector]) -> Iterator[str]:
     if kind.needs_start and recipe.start is None:
         yield f"start: a {kind.kind} starts from a trained detector; name one, its file or run"
     for key in ("validation", "test"):
-        if kind.task == "detection" and not kind.gives_detections and getattr(recipe, key) is not None:
+        if kind.task == "detection" and not issubclass(kind, Detects) and getattr(recipe, key) is not None:
             yield f"{key}: {kind.kind} gives no detections; leave it out and use proposal_recall"
     learns_from = "detection" if kind.task == "detection" else "classification"
     for key in ("data", "validation", "test"):
