@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -12,13 +13,14 @@ from folders import coco_content, write_coco
 from scipy.io import savemat
 from torchvision import tv_tensors
 
-from workbench import load_data, with_proposals
+from workbench import Recipe, load_data, plug_in, plugins, with_proposals
 from workbench.data import Dataset
 from workbench.data.dataset import make_target
-from workbench.errors import DataError
+from workbench.errors import DataError, RecipeError
 from workbench.proposals import Computed, SelectiveSearch, WithProposals, prepare
+from workbench.registry import PROPOSALS
 from workbench.rle import encode_masks
-from workbench.training.stepping.batches import flip_horizontally
+from workbench.training.stepping.batches import flip_horizontally, load_spec
 from workbench.types import Proposals
 
 
@@ -282,3 +284,53 @@ def test_proposals_are_mirrored_with_their_image():
     assert torch.equal(flipped.decode_masks(), mask.flip(-1) > 0)
     target["proposals"] = torch.tensor([[0.0, 5, 10, 20]])
     assert flip_horizontally(image, target)[1]["proposals"].tolist() == [[70, 5, 80, 20]]
+
+
+def test_a_source_of_ones_own_is_used_by_data_and_recipes(tmp_path, monkeypatch):
+    """One file with a function; its options are checked as those of any other kind."""
+    method = tmp_path / "my_proposals.py"
+    method.write_text(CORNERS)
+    monkeypatch.setenv(plugins.VARIABLE, "")
+    monkeypatch.setattr(plugins, "_loaded", {})
+    with all_kinds_restored():
+        plug_in(method)
+        data = with_proposals(Squares(), kind="corners", side=8, top=3)
+        assert given(data, 0) == [[0, 0, 8, 8], [72, 0, 80, 8], [0, 52, 8, 60]]
+        with pytest.raises(DataError, match=r"proposals\.side is 0; expected"):
+            with_proposals(Squares(), kind="corners", side=0)
+        recipe = Recipe.load("a-fast-rcnn/digits").replace({"data.proposals": {"kind": "corners", "side": 8}})
+        assert recipe.data.proposals == {"kind": "corners", "side": 8}
+        target = load_spec(recipe.replace({"data.options.length": 2}).data).target(0)
+        assert len(target["proposals"]) == 4
+        with pytest.raises(RecipeError, match=r"data\.proposals\.size is not an option of corners"):
+            recipe.replace({"data.proposals.size": 8})
+
+
+CORNERS = """
+import torch
+from workbench.options import Count
+from workbench.registry import PROPOSALS
+from workbench.types import Proposals
+
+
+@PROPOSALS.register("corners")
+class Corners:
+    problems = ()
+
+    def __init__(self, data, top, *, side: Count = 4):
+        self.side = side
+
+    def __call__(self, data, index, image_id):
+        height, width = data.size(index)
+        left = torch.tensor([0, width - self.side]).repeat(2)
+        top = torch.tensor([0, height - self.side]).repeat_interleave(2)
+        return Proposals.ranked(torch.stack([left, top, left + self.side, top + self.side], dim=1).float())
+"""
+
+
+@contextmanager
+def all_kinds_restored():
+    """What is plugged in is forgotten afterwards."""
+    before = dict(PROPOSALS._made)
+    yield
+    PROPOSALS._made = before
