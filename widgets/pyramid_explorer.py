@@ -19,8 +19,7 @@ from widgets.parts.region_explorer import RegionExplorer
 from widgets.parts.sources import COLUMNS, LAST, thinned
 from workbench.analysis.occlusion_probe import Thing
 from workbench.analysis.pyramid import MATCH_KINDS, AnchorMatch, PyramidView, look, object_table
-from workbench.detectors.proposal_network import ProposalNetwork
-from workbench.detectors.retinanet import RetinaNet
+from workbench.detectors.base import Detects
 from workbench.figures.pyramid import anchors_figure, assignment_figure, levels_figure
 from workbench.types import Target
 
@@ -71,7 +70,7 @@ class PyramidExplorer(RegionExplorer):
         """The true ones; where they are not known, those that the first detector finds."""
         first = next(iter(self.sources.values())).detector()
         if target is None:
-            return [] if isinstance(first, ProposalNetwork) else super()._find_objects(None)
+            return super()._find_objects(None) if isinstance(first, Detects) else []
         classes = self._classes or first.classes
         names = [classes[label - 1] for label in target["labels"].tolist()]
         boxes = [tuple(box) for box in target["boxes"].as_subclass(Tensor).tolist()]
@@ -107,7 +106,7 @@ class PyramidExplorer(RegionExplorer):
         boxes = self.target["boxes"]
         built = {"bottom-up": self.view.body} if len(self.view.body) > 1 else {}
         self.maps.value = png(levels_figure(self.image, {**built, self.detector: self.view.levels}, boxes=boxes))
-        what = "detections" if isinstance(self._detector, RetinaNet) else "proposals"
+        what = "proposals" if self._detector.proposes else "detections"
         region = self.region["boxes"][0] if self.chosen is None else None
         where = assignment_figure(self.image, self.view, boxes, self.proposed, region=region, what=what)
         self.where.value = png(where)

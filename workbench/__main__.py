@@ -210,15 +210,17 @@ def detect(options: argparse.Namespace) -> int:
 
     from workbench.data.reading.images import read_image
     from workbench.detectors import load_detector
+    from workbench.detectors.base import Detects, asked
     from workbench.figures.detection import detections_figure
     from workbench.proposals import searched
     from workbench.training.processes.world import choose_device
 
     images = [read_image(path) for path in options.images]  # all of them before the first is answered
     detector = load_detector(file, device=choose_device(options.device))
+    finder = asked(detector, Detects)
     for number, (path, image) in enumerate(zip(options.images, images, strict=True)):
         proposals = [searched(image)] if detector.needs_proposals else None
-        found = detector.detect([image], proposals)[0].to("cpu").above(options.score)
+        found = finder.detect([image], proposals)[0].to("cpu").above(options.score)
         objects = [
             {
                 "label": detector.classes[label - 1],

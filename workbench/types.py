@@ -6,7 +6,7 @@ Label 0 is background. Masks are 1 where something is kept (or visible) and 0 wh
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypedDict
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from workbench.errors import DataError
+from workbench.errors import DataError, WorkbenchError
 from workbench.rle import RLE, decode_masks, encode_masks, flip
 
 CHUNK_BYTES = 2**26  #: of the largest tensor that a search over many variants of features makes at once
@@ -183,6 +183,18 @@ class Losses(dict[str, Tensor]):
     def total(self) -> Tensor:
         """Sum of all parts, a scalar with its graph."""
         return torch.stack([value.float() for value in self.values()]).sum()
+
+    def add(self, parts: Mapping[str, Tensor], source: object) -> None:
+        """Take further parts, which `source` has made.
+
+        Raises:
+            WorkbenchError: a name that another part has already, whose loss would be lost, or "total".
+        """
+        for name in parts:
+            if name in self or name == "total":
+                what = f"a {type(source).__name__} has a loss {name!r}, and there is one of that name already"
+                raise WorkbenchError(f"{what}; give it another name")
+        self.update(parts)
 
     def floats(self) -> dict[str, float]:
         """The parts and their `total` as Python numbers."""

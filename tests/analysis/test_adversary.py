@@ -193,3 +193,25 @@ def test_features_as_each_player_leaves_them(image):
     assert all(torch.equal(one, again[name]) for name, one in found.items())
     assert not any(one.requires_grad for one in found.values())
     assert list(harder_features(None, detector.head_score(), features, labels)) == ["untouched", "worst window"]
+
+
+class Darkener(RandomDropout):
+    """No ASDN, but it has a heat map, too: red, and it drops where that is highest."""
+
+    fall, drop, pool = 0.5, 1 / 36, 1 / 36
+
+    def heat(self, features):
+        return features[:, 0]
+
+    def sample(self, features, generator):
+        red = self.heat(features).flatten(1)
+        return (red < red.amax(1, keepdim=True)).float().view(len(features), 1, *features.shape[2:])
+
+
+def test_an_adversary_of_ones_own_is_seen(image):
+    """By what it can do, whatever its class."""
+    seen = roi_adversary(RedDetector(Darkener()), image, BOX, 1, masks=2)
+    assert seen.dropout is not None
+    assert seen.rotation is seen.both is None
+    assert int(36 - seen.dropout.masks[0].sum()) == int((seen.dropout.heat == seen.dropout.heat.max()).sum())
+    assert seen.dropout.fall == 0.5

@@ -18,7 +18,7 @@ from workbench.analysis.anchor_losses import (
 )
 from workbench.data import load_data
 from workbench.detectors import build_detector
-from workbench.errors import DataError
+from workbench.errors import DataError, WorkbenchError
 from workbench.losses import anchor_losses
 from workbench.losses.focal import CrossEntropy, Focal
 
@@ -137,7 +137,7 @@ def test_shares_concentrate_as_gamma_grows():
 
 def test_other_detectors_and_other_classes_are_refused(detector, data):
     faster = build_detector(RETINANET | {"kind": "faster-rcnn"}, data.classes)
-    with pytest.raises(DataError, match="FasterRCNN has no dense anchors"):
+    with pytest.raises(WorkbenchError, match="FasterRCNN has no dense anchors; choose one of retinanet"):
         gather_windows(faster, data)
     with pytest.raises(DataError, match="different classes"):
         gather_windows(build_detector(RETINANET, ("one",)), data)

@@ -31,7 +31,7 @@ from workbench.detectors.base import Detector
 from workbench.detectors.layers.roi_head import RoIHead
 from workbench.detectors.layers.roi_pool import RoIAlign
 from workbench.detectors.locate import shipped_names
-from workbench.errors import DataError, RecipeError
+from workbench.errors import DataError, RecipeError, WorkbenchError
 from workbench.types import Score
 
 BOX = torch.tensor([4.0, 8.0, 20.0, 24.0])  # 4 × 4 cells of 4 pixels
@@ -372,3 +372,19 @@ def test_masked_features_are_drawn_by_the_generator(image):
     assert not torch.equal(one, other)
     with pytest.raises(RecipeError, match="orientation"):
         masked_features(detector, features, labels, orientation="up")
+
+
+def test_background_is_masked_only_where_it_is_asked_for(image):
+    detector = ColourDetector()
+    features, labels = detector.roi_features([image], [torch.stack([BOX, BOX])]), torch.tensor([0, 1])
+    masked = masked_features(detector, features, labels, orientation="spatial")
+    assert torch.equal(masked[0], features[0])
+    assert not torch.equal(masked[1], features[1])
+    both = masked_features(detector, features, labels, orientation="spatial", background_share=1.0)
+    assert torch.equal(both[1], masked[1])
+    assert not torch.equal(both[0], features[0])
+
+
+def test_a_detector_without_rois_has_no_masked_features():
+    with pytest.raises(WorkbenchError, match="RetinaNet has no pooled features of boxes; choose one of fast-rcnn"):
+        masked_features(load_detector("digit-scenes/retinanet"), torch.ones(1, 3, 4, 4), torch.tensor([1]))

@@ -7,6 +7,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.nn import functional as F
+from torchvision.models.detection._utils import Matcher
+from torchvision.models.detection.image_list import ImageList
 from torchvision.ops.poolers import LevelMapper
 
 from workbench.analysis.pyramid import (
@@ -21,7 +24,8 @@ from workbench.analysis.pyramid import (
 )
 from workbench.data import load_data
 from workbench.detectors import build_detector
-from workbench.errors import DataError
+from workbench.detectors.base import Detector
+from workbench.errors import DataError, WorkbenchError
 from workbench.types import Target
 
 SMALL = {"name": "small", "widths": [8, 8, 8], "blocks": 1, "stem": 8}
@@ -175,7 +179,9 @@ def test_table_of_objects(view, scene):
 
 def test_detectors_without_anchors_are_refused(scene):
     fast = build_detector({"kind": "fast-rcnn", "backbone": SMALL, "min_size": None}, ("a",))
-    with pytest.raises(DataError, match="FastRCNN cannot be shown level by level; expected Faster R-CNN"):
+    with pytest.raises(
+        WorkbenchError, match="FastRCNN has no anchors on maps; choose one of faster-rcnn, mask-rcnn, retinanet, rpn"
+    ):
         look(fast, scene[0])
 
 
@@ -207,3 +213,36 @@ def test_steps_of_a_pyramid_with_levels_on_top(scene):
 def test_steps_of_what_is_no_whole_pyramid(form, scene):
     with pytest.raises(DataError, match="FasterRCNN has no whole pyramid; expected top-down path and lateral"):
         pyramid_steps(build(**FORMS[form][0]), scene[0])
+
+
+class Own(Detector):
+    """A detector of one's own on two maps, with one anchor at every cell."""
+
+    classes = ("a",)
+
+    def prepare(self, images):
+        batch = torch.stack(list(images)).float() / 255
+        return ImageList(batch, [tuple(image.shape[-2:]) for image in images])
+
+    def maps(self, batch):
+        return [F.avg_pool2d(batch.tensors, stride) for stride in (4, 8)]
+
+    def level_anchors(self, batch, maps):
+        corners = [torch.cartesian_prod(*[torch.arange(n) for n in level.shape[-2:]]).flip(1) for level in maps]
+        return [torch.cat([c, c + 1], dim=1).float() * s for c, s in zip(corners, (4, 8), strict=True)]
+
+    def anchor_matcher(self):
+        return Matcher(0.5, 0.4, allow_low_quality_matches=False)
+
+
+def test_a_detector_of_ones_own_is_looked_at(scene):
+    """By what it can do: it is no RetinaNet and has no region proposal network."""
+    image = scene[0][:, :32, :64]
+    view = look(Own(), image)
+    assert [(level.name, level.num_anchors) for level in view.levels] == [("P2", 128), ("P3", 32)]
+    assert view.body is view.levels
+    boxes = torch.tensor([[8.0, 8, 16, 16], [4, 4, 8, 8]])
+    assert view.box_levels(boxes).levels.tolist() == [1, 0]
+    assert view.match({"boxes": boxes, "labels": torch.tensor([1, 1])}).kinds == (MATCHED, MATCHED)
+    with pytest.raises(DataError, match="Own has no whole pyramid"):
+        pyramid_steps(Own(), image)

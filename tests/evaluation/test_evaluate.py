@@ -136,7 +136,7 @@ def test_masks_do_not_pile_up(in_memory, oracle, target, found):
     assert (len(made), result.objects.masks, result.found.masks) == (6, None, None)
 
 
-def test_a_detector_of_masks_is_scored_on_both(in_memory, oracle, target, found):
+def test_a_detector_of_masks_is_scored_on_both(in_memory, oracle, target, found, monkeypatch):
     """The box is exact, the mask covers 48 of 80 pixels."""
     masks = torch.zeros(1, 100, 100, dtype=torch.bool)
     masks[0, 10:20, 10:18] = True
@@ -146,14 +146,14 @@ def test_a_detector_of_masks_is_scored_on_both(in_memory, oracle, target, found)
     answer.masks[0, 16:] = False
     detector = oracle([answer])
     assert "mask_AP" not in evaluate(detector, data, progress=False).summary
-    detector.mask_key = "masks"
+    monkeypatch.setattr(type(detector), "mask_key", "masks")
     both, alone = (evaluate(detector, data, progress=False, iou_type=kind) for kind in ("bbox", "segm"))
     assert both.summary["AP"] == pytest.approx(1)
     assert {k: both.summary[f"mask_{k}"] for k in ("AP", "AP50", "AP75")} == {
         k: alone.summary[k] for k in ("AP", "AP50", "AP75")
     }
     assert both.summary["mask_AP"] == pytest.approx(0.3)
-    detector.mask_key = "masks_amodal"
+    monkeypatch.setattr(type(detector), "mask_key", "masks_amodal")
     assert "mask_AP" not in evaluate(detector, data, progress=False).summary, "the data have none of these"
 
 

@@ -144,8 +144,8 @@ def test_anchors_that_miss_the_objects(monkeypatch):
 
 
 def test_a_detector_of_masks_on_data_without(monkeypatch):
-    monkeypatch.setattr(TinyDetector, "mask_key", "masks")
-    (problem,) = [p for p in doctor(tiny_recipe()).problems if p.where == "detector.mask"]
+    monkeypatch.setattr(TinyDetector, "needs_labels", ("masks",))
+    (problem,) = [p for p in doctor(tiny_recipe()).problems if p.where == "detector"]
     assert (problem.level, 'no target["masks"]' in problem.what) == ("error", True)
 
 

@@ -18,7 +18,7 @@ from widgets import FocalLossExplorer
 from workbench.analysis.anchor_losses import gather_windows, hardest_share, hardest_windows
 from workbench.data import load_data
 from workbench.detectors import build_detector
-from workbench.errors import DataError
+from workbench.errors import DataError, WorkbenchError
 from workbench.losses.focal import Focal
 
 NAME = "<i>one</i>"
@@ -163,7 +163,7 @@ def test_what_does_not_fit(explorer, detectors, data):
     with pytest.raises(traitlets.TraitError, match="detector is 'three'"):
         explorer.detector = "three"
     faster = build_detector(RETINANET | {"kind": "faster-rcnn"}, data.classes)
-    with pytest.raises(DataError, match="FasterRCNN has no dense anchors"):
+    with pytest.raises(WorkbenchError, match="FasterRCNN has no dense anchors; choose one of retinanet"):
         FocalLossExplorer(faster, data, progress=False)
     mixed = FocalLossExplorer({**detectors, "faster": faster}, data, images=2, progress=False)
     mixed.detector = "faster"

@@ -15,7 +15,7 @@ from widgets import PyramidExplorer
 from workbench import load_data, load_detector
 from workbench.analysis.pyramid import BEST_ONLY, LEFT_OUT, MATCHED
 from workbench.detectors import build_detector
-from workbench.errors import DataError
+from workbench.errors import DataError, WorkbenchError
 from workbench.types import Target
 
 SMALL = {"kind": "faster-rcnn", "backbone": {"name": "small", "widths": [8, 8, 8]}, "channels": 8, "min_size": None}
@@ -165,5 +165,5 @@ def test_errors_are_shown_and_the_next_change_works(explorer, monkeypatch):
 
 def test_a_detector_without_anchors_is_refused(data):
     fast = build_detector({"kind": "fast-rcnn", "backbone": SMALL["backbone"], "min_size": None}, data.classes)
-    with pytest.raises(DataError, match="FastRCNN cannot be shown level by level"):
+    with pytest.raises(WorkbenchError, match="FastRCNN has no anchors on maps"):
         PyramidExplorer(fast, data)

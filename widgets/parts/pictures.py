@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from workbench.detectors.base import SLACK
+from workbench.detectors.layers.inputs import SLACK
 from workbench.errors import DataError
 
 PNG_PIXELS = 300_000  # larger pictures travel as JPEG

@@ -21,10 +21,8 @@ from torch.nn import functional as F
 from workbench.analysis.attention import crop, region
 from workbench.detectors.base import Detector, HasRoIs, asked, evaluating
 from workbench.errors import DataError
-from workbench.hardeners import ASDN, ASTN, Chain
-from workbench.hardeners.astn import rotate
 from workbench.hardeners.inverted_attention import drop_sampled
-from workbench.hardeners.layers.adversary import Adversary, FullyConnected
+from workbench.hardeners.layers.adversary import Adversary, DropsCells, FullyConnected, TurnsBlocks
 from workbench.hardeners.layers.window_search import hardest_windows, window_losses, windows
 from workbench.types import Score
 
@@ -157,8 +155,8 @@ def roi_adversary(
         probabilities = _ask(head, pooled)[0]
         label = int(probabilities[1:].argmax()) + 1 if label is None else label
         players = list(adversaries(detector.hardener))
-        asdn = next((one for one in players if isinstance(one, ASDN)), None)
-        astn = next((one for one in players if isinstance(one, ASTN)), None)
+        asdn = next((one for one in players if isinstance(one, DropsCells)), None)
+        astn = next((one for one in players if isinstance(one, TurnsBlocks)), None)
         again = torch.Generator(generator.device)
         again.set_state(generator.get_state())  # so that the chain begins with the masks that are shown
         return RoIAdversary(
@@ -197,29 +195,27 @@ def harder_features(
     generator = torch.Generator().manual_seed(0) if generator is None else generator
     players = list(adversaries(hardener))
     found, shape = {UNTOUCHED: features}, (len(features), 1, *features.shape[2:])
-    for asdn in (one for one in players if isinstance(one, ASDN)):
+    for asdn in (one for one in players if isinstance(one, DropsCells)):
         heat = asdn.heat(features).flatten(1)
         chance = torch.rand(heat.shape, generator=generator).to(heat)
         found[DROPPED] = features * drop_sampled(heat, asdn.drop, asdn.pool, generator).view(shape)
         found[RANDOM] = features * drop_sampled(chance, asdn.drop, asdn.drop, generator).view(shape)
     found[WINDOW] = features * ~hardest_windows(head, features, labels)[:, None]
-    for astn in (one for one in players if isinstance(one, ASTN)):
-        found[ROTATED] = rotate(features, astn.angles(features), padding=astn.padding)
+    for astn in (one for one in players if isinstance(one, TurnsBlocks)):
+        found[ROTATED] = astn.turn(features, astn.angles(features))
     return found
 
 
-def adversaries(hardener: nn.Module | None) -> Iterator[Adversary]:
+def adversaries(hardener: nn.Module | None) -> Iterator[DropsCells | TurnsBlocks]:
     """The adversaries that a hardener is or consists of, in the order in which they act."""
-    if isinstance(hardener, Chain):
-        for part in hardener.hardeners:
-            yield from adversaries(part)
-    elif isinstance(hardener, Adversary):
-        yield hardener
+    parts = () if hardener is None else hardener.modules()
+    return (part for part in parts if isinstance(part, DropsCells | TurnsBlocks))
 
 
-def has_begun(adversary: Adversary) -> bool:
+def has_begun(adversary: object) -> bool:
     """Whether it may have learned something: fully connected networks remember whether a stage has trained them."""
-    return not isinstance(adversary.net, FullyConnected) or bool(adversary.net.begun)
+    net = adversary.net if isinstance(adversary, Adversary) else None
+    return not isinstance(net, FullyConnected) or bool(net.begun)
 
 
 def _search(head: Score, pooled: Tensor, label: int, stride: int) -> Search:
@@ -231,33 +227,29 @@ def _search(head: Score, pooled: Tensor, label: int, stride: int) -> Search:
     return Search(cells.cpu(), losses.cpu(), float(untouched), _ask(head, worst)[0])
 
 
-def _drop(head: Score, pooled: Tensor, asdn: ASDN, masks: int, generator: torch.Generator) -> Dropout:
-    kept = _sample(asdn, pooled.expand(masks, -1, -1, -1), generator)
+def _drop(head: Score, pooled: Tensor, asdn: DropsCells, masks: int, generator: torch.Generator) -> Dropout:
+    kept = asdn.sample(pooled.expand(masks, -1, -1, -1), generator)
     return Dropout(asdn.heat(pooled)[0].cpu(), kept[:, 0].cpu(), _ask(head, pooled * kept), asdn.fall)
 
 
-def _rotate(head: Score, pooled: Tensor, astn: ASTN) -> Rotation:
+def _rotate(head: Score, pooled: Tensor, astn: TurnsBlocks) -> Rotation:
     angles = astn.angles(pooled)
-    turned = rotate(pooled, angles, padding=astn.padding)
+    turned = astn.turn(pooled, angles)
     before, after = (maps[0].unflatten(0, (astn.blocks, -1)).mean(1).float().cpu() for maps in (pooled, turned))
     return Rotation(torch.rad2deg(angles[0]).cpu(), astn.limit, before, after, _ask(head, turned)[0])
 
 
-def _play(head: Score, pooled: Tensor, players: list[Adversary], masks: int, generator: torch.Generator) -> Tensor:
+def _play(
+    head: Score, pooled: Tensor, players: list[DropsCells | TurnsBlocks], masks: int, generator: torch.Generator
+) -> Tensor:
     """Probabilities [n, K+1] after all adversaries in order, each on what the one before has left."""
     features = pooled.expand(masks, -1, -1, -1)
     for player in players:
-        if isinstance(player, ASDN):
-            features = features * _sample(player, features, generator)
-        elif isinstance(player, ASTN):
-            features = rotate(features, player.angles(features), padding=player.padding)
+        if isinstance(player, DropsCells):
+            features = features * player.sample(features, generator)
+        else:
+            features = player.turn(features, player.angles(features))
     return _ask(head, features)
-
-
-def _sample(asdn: ASDN, features: Tensor, generator: torch.Generator) -> Tensor:
-    """A mask [R, 1, h, w] for each of features [R, C, h, w], as in training."""
-    kept = drop_sampled(asdn.run(features), asdn.drop, asdn.pool, generator)
-    return kept.view(len(features), 1, *features.shape[2:])
 
 
 def _ask(head: Score, features: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from workbench.data import Dataset
-from workbench.detectors.retinanet import RetinaNet
+from workbench.detectors.base import Detector, ScoresAnchors, asked
 from workbench.errors import DataError
 from workbench.losses import AnchorLoss, anchor_losses
 
@@ -186,7 +186,7 @@ def _table(windows: Windows, losses: Tensor, rows: Tensor) -> pd.DataFrame:
 
 
 def gather_windows(
-    detector: RetinaNet,
+    detector: Detector,
     data: Dataset,
     indices: Iterable[int] | None = None,
     *,
@@ -208,10 +208,10 @@ def gather_windows(
         watch: called after every batch with the share of the images that is done.
 
     Raises:
-        DataError: a detector without dense anchors, or one that does not know the classes of `data`.
+        WorkbenchError: a detector without dense anchors.
+        DataError: one that does not know the classes of `data`.
     """
-    if not isinstance(detector, RetinaNet):
-        raise DataError(f"a {type(detector).__name__} has no dense anchors; windows need a RetinaNet")
+    dense = asked(detector, ScoresAnchors)
     if tuple(detector.classes) != tuple(data.classes):
         raise DataError("detector and data know different classes; choose data with the detector's classes")
     generator = torch.Generator().manual_seed(0) if generator is None else generator
@@ -220,7 +220,7 @@ def gather_windows(
     for start in tqdm(range(0, len(places), batch_size), desc="windows", disable=not progress, leave=False):
         some = places[start : start + batch_size]
         images, targets = zip(*(data[index] for index in some), strict=True)
-        for index, (boxes, labels, logits) in zip(some, detector.anchor_scores(images, targets), strict=True):
+        for index, (boxes, labels, logits) in zip(some, dense.anchor_scores(images, targets), strict=True):
             for sample, kind in ((positives, labels > 0), (negatives, labels == 0)):
                 parts = (part[kind].cpu() for part in (logits, labels, boxes))
                 sample.add(*parts, torch.full((int(kind.sum()),), index))

@@ -173,25 +173,27 @@ def masked_features(
     generator: torch.Generator | None = None,
     **options: Any,
 ) -> Tensor:
-    """Pooled features as Inverted Attention leaves them when it masks every RoI: what a hardened head trains on.
+    """Pooled features as Inverted Attention leaves them when it masks every object: what a hardened head trains on.
 
     Args:
         detector: any with `head_score`, whose head's attention is inverted.
         features: [R, C, h, w], as `roi_features` gives them.
-        labels: [R] int64 in 1..K, the class of each RoI, whose attention it is; background is never masked.
+        labels: [R] int64 in 0..K, the class of each RoI, whose attention it is.
         generator: of what is random; None: the same every time.
-        options: of `InvertedAttention`, such as `orientation`, but for `share`.
+        options: of `InvertedAttention`, such as `orientation`, but for `share`, which is 1. `background_share` is 0
+            unless it is given: RoIs of label 0 stay as they are.
 
     Returns:
         [R, C, h, w] float32.
 
     Raises:
+        WorkbenchError: the detector has no RoIs.
         RecipeError: an option with a wrong value.
     """
     generator = torch.Generator().manual_seed(0) if generator is None else generator
-    hardener = InvertedAttention(share=1.0, **options)
+    head, hardener = asked(detector, HasRoIs), InvertedAttention(share=1.0, **{"background_share": 0.0} | options)
     with evaluating(detector):
-        batch = RoIBatch(features, labels, torch.zeros_like(labels), detector.head_score(), generator)
+        batch = RoIBatch(features, labels, torch.zeros_like(labels), head.head_score(), generator)
         return hardener(batch).features
 
 

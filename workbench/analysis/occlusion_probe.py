@@ -17,7 +17,7 @@ from workbench.analysis.occlusion_response import (
     response_steps,
 )
 from workbench.data.drawing.occluders import paste
-from workbench.detectors.base import Detector, ScoresBoxes, asked
+from workbench.detectors.base import Detector, Detects, ScoresBoxes, asked
 from workbench.errors import DataError
 from workbench.proposals import searched
 from workbench.types import Detections, Proposals, Target
@@ -157,11 +157,12 @@ class OcclusionProbe:
                     yield thing
 
     def _detect(self, detector: Detector, image: Tensor) -> Detections:
+        finder = asked(detector, Detects)
         if not detector.needs_proposals:
-            return detector.detect([image])[0]
+            return finder.detect([image])[0]
         if self._searched[0] is not image:
             self._searched = image, searched(image)
-        return detector.detect([image], [self._searched[1]])[0]
+        return finder.detect([image], [self._searched[1]])[0]
 
     def _ask(self, name: str, occluded: Tensor, chosen: int | None) -> dict[str, Any]:
         detector = self.detectors[name]

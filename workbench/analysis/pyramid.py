@@ -20,16 +20,13 @@ from typing import NamedTuple
 import pandas as pd
 import torch
 from torch import Tensor
-from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.transform import resize_boxes
 
-from workbench.detectors.base import Detector, as_float, evaluating
-from workbench.detectors.faster_rcnn import FasterRCNN
+from workbench.detectors.base import Detector, HasLevels, HasRoILevels, asked, evaluating
 from workbench.detectors.layers.fpn import Pyramid, SingleMap
 from workbench.detectors.layers.matching import match_anchors, overlaps
-from workbench.detectors.layers.proposing import Proposing
 from workbench.detectors.layers.roi_pool import PyramidPool
-from workbench.detectors.retinanet import RetinaNet
+from workbench.detectors.layers.roi_pool import assign_levels as assign_levels  # eq. 4.1 as the detectors have it
 from workbench.errors import DataError
 from workbench.types import Target, learnable
 
@@ -98,8 +95,7 @@ class PyramidView:
     @property
     def pool(self) -> PyramidPool | None:
         """What takes RoIs from the levels; None where there are no RoIs."""
-        heads = self.detector.roi_heads if isinstance(self.detector, FasterRCNN) else None
-        return None if heads is None else heads.pool
+        return self.detector.roi_pool() if isinstance(self.detector, HasRoILevels) else None
 
     def box_levels(self, boxes: Tensor) -> BoxLevels:
         """Where boxes [R, 4] in pixels of the image go."""
@@ -115,8 +111,7 @@ class PyramidView:
 
     def match(self, target: Target) -> AnchorMatch:
         """The anchors against the objects of the image."""
-        detector = self.detector
-        matcher = (detector if isinstance(detector, RetinaNet) else detector.rpn).matcher
+        matcher = asked(self.detector, HasLevels).anchor_matcher()
         boxes, learned = self._to_input(target["boxes"]), learnable(target)
         rows = torch.where(learned)[0]
         index, state = (one[0] for one in match_anchors(self.anchors, [boxes[rows]], matcher))
@@ -167,8 +162,8 @@ def pyramid_steps(detector: Detector, image: Tensor) -> PyramidSteps:
     Raises:
         DataError: a detector without such a pyramid.
     """
-    pyramid = detector.backbone if isinstance(detector, Proposing | RetinaNet) else None
-    if not isinstance(pyramid, Pyramid) or not pyramid.fpn.whole:
+    pyramid = _trunk(detector)
+    if not isinstance(detector, HasLevels) or not isinstance(pyramid, Pyramid) or not pyramid.fpn.whole:
         raise DataError(
             f"{type(detector).__name__} has no whole pyramid; expected top-down path and lateral connections"
         )
@@ -183,8 +178,7 @@ def pyramid_steps(detector: Detector, image: Tensor) -> PyramidSteps:
         ]
     try:
         with evaluating(detector):
-            batch, _ = detector.transform(as_float([image], detector.device))
-            levels = pyramid(batch.tensors)
+            levels = pyramid(detector.prepare([image]).tensors)
     finally:
         for handle in handles:
             handle.remove()
@@ -196,37 +190,38 @@ def look(detector: Detector, image: Tensor) -> PyramidView:
     """The levels of `detector`, and its anchors, for an image uint8 or float (0..1) [3, H, W]; all on the CPU.
 
     Raises:
-        DataError: a detector without levels and anchors, such as Fast R-CNN.
+        WorkbenchError: a detector without levels and anchors, such as Fast R-CNN.
     """
-    if not isinstance(detector, Proposing | RetinaNet):
-        raise DataError(
-            f"{type(detector).__name__} cannot be shown level by level; expected Faster R-CNN, Mask R-CNN, a "
-            "proposal network or RetinaNet, which have anchors on their maps"
-        )
-    generator = (detector if isinstance(detector, RetinaNet) else detector.rpn).anchor_generator
+    seeing, trunk = asked(detector, HasLevels), _trunk(detector)
     caught: list[dict[str, Tensor]] = []
-    handle = detector.backbone.body.register_forward_hook(lambda *call: caught.append(call[2]))
+    hook = None if trunk is None else trunk.body.register_forward_hook(lambda *call: caught.append(call[2]))
     try:
         with evaluating(detector):
-            batch, _ = detector.transform(as_float([image], detector.device))
-            maps = detector.backbone(batch.tensors.contiguous(memory_format=torch.channels_last))
-            anchors = generator(batch, [level.float() for level in maps])[0].cpu()
+            batch = seeing.prepare([image])
+            maps = seeing.maps(batch)
+            anchors = seeing.level_anchors(batch, maps)
     finally:
-        handle.remove()
+        if hook is not None:
+            hook.remove()
     size, inside = tuple(image.shape[-2:]), tuple(batch.image_sizes[0])
-    letter, padded = "C" if isinstance(detector.backbone, SingleMap) else "P", tuple(batch.tensors.shape[-2:])
-    counts = _anchor_counts(generator, maps)
+    letter, padded = "C" if isinstance(trunk, SingleMap) else "P", tuple(batch.tensors.shape[-2:])
+    counts = [len(level) for level in anchors]
     levels = _levels(letter, maps, size, inside, padded, counts)
-    body = list(caught[0].values())
+    body = list(caught[0].values()) if caught else []
     return PyramidView(
         levels,
-        _levels("C", body, size, inside, padded, [0] * len(body)),
+        _levels("C", body, size, inside, padded, [0] * len(body)) if body else levels,
         size,
         inside,
-        anchors,
+        torch.cat(anchors).cpu(),
         torch.repeat_interleave(torch.arange(len(maps)), torch.tensor(counts)),
         detector,
     )
+
+
+def _trunk(detector: Detector) -> Pyramid | SingleMap | None:
+    """The module that makes the maps of a body, where the detector has one."""
+    return next((part for part in detector.modules() if isinstance(part, Pyramid | SingleMap)), None)
 
 
 def exact_level(sides: Tensor, canonical_size: float = 224.0, canonical_level: int = 4) -> Tensor:
@@ -277,12 +272,6 @@ def _levels(
         reach = (covers[0] * shape[0], covers[1] * shape[1])
         out.append(Level(f"{letter}{place}", 2**place, energy, reach, count))
     return tuple(out)
-
-
-def _anchor_counts(generator: AnchorGenerator, maps: Sequence[Tensor]) -> list[int]:
-    """Anchors of each level."""
-    per_place = generator.num_anchors_per_location()
-    return [level[0, 0].numel() * number for level, number in zip(maps, per_place, strict=True)]
 
 
 def _kind(learned: bool, matched: bool, best_iou: float, positive_iou: float) -> str:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
+from torchvision.models.detection._utils import Matcher
+from torchvision.models.detection.image_list import ImageList
 
-from workbench.detectors.layers.branches import Branch
-from workbench.errors import DataError, RecipeError, WorkbenchError
-from workbench.types import Detections, Losses, Proposals, Score, Target, TrainingStage, learnable
+from workbench.detectors.layers.branches import all_branches
+from workbench.detectors.layers.stages import begin_stage_of_parts
+from workbench.errors import RecipeError, WorkbenchError
+from workbench.registry import DETECTORS
+from workbench.types import Detections, HeadLayout, Losses, Proposals, Score, Target, TrainingStage
 
 if TYPE_CHECKING:
     from workbench.data.pairs import PairSet
-
-
-SLACK = 0.25  #: by which float images may overshoot 0..1, as after resizing
+    from workbench.detectors.layers.dense_anchors import AnchorScores
+    from workbench.detectors.layers.roi_pool import PyramidPool
+    from workbench.hardeners import Hardener
 
 
 @contextmanager
@@ -34,28 +38,85 @@ def evaluating(module: nn.Module) -> Iterator[None]:
 
 
 class Detector(nn.Module):
-    """A module with two doors, `losses` and `detect`, whose results do not depend on `self.training`.
+    """A module that learns by `losses` and looks by `detect`, whose results do not depend on `self.training`.
 
     Images are lists of uint8 or float (0..1) tensors [3, H, W] of any sizes; boxes are xyxy pixels of the image
     as given. `hardener` acts in `losses` only.
 
-    What a kind can do stands on its class, and is asked there by recipes, doctor, command line and notebooks. What
-    only some can do beyond it are the protocols of this module; `asked` says what a detector lacks.
+    What a kind can do stands on its class, and is asked there by recipes, doctor, command line and notebooks: by
+    attributes, or by the methods that the protocols of this module name. `asked` says what a detector lacks.
     """
 
     kind: ClassVar[str] = ""  #: its name in recipes
     task: ClassVar[str] = "detection"  #: or "classification", "reconstruction": what it learns from, how it is judged
     hardens: ClassVar[str | None] = None  #: what hardeners may act on: "maps" of RoIs, or "vectors"; None: nothing
-    gives_detections: ClassVar[bool] = True
-    gives_masks: ClassVar[bool] = False
     needs_start: ClassVar[bool] = False  #: whether it must start from a trained detector
+    proposes: ClassVar[bool] = False  #: whether `proposals` are its own, and not its detections
 
     classes: tuple[str, ...]  #: names of labels 1..K
     hardener: nn.Module | None  #: acts in `losses`
     config: dict  #: rebuilds the detector: build_detector(config, classes)
     about: dict = {}  # noqa: RUF012, replaced and never changed; what its file says, such as the recipe
     needs_proposals: bool = False  #: whether `detect` and `losses` work only on proposals that they are given
-    mask_key: str | None = None  #: where targets have the masks that `losses` learns from, if it does
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hardener, self.config = None, {}
+
+    @property
+    def needs_labels(self) -> tuple[str, ...]:
+        """Keys of the pixels that every target must have for `losses`, beside boxes and labels."""
+        needed = [branch for branch in all_branches(self) if branch.needs_every_image]
+        return tuple(dict.fromkeys(key for branch in needed for key in branch.learns_from))
+
+    @property
+    def mask_key(self) -> str | None:
+        """Where targets have the masks that those of its detections should be; None: it gives none."""
+        giving = [branch for branch in all_branches(self) if "masks" in branch.gives]
+        return next((key for branch in giving for key in branch.learns_from if key.startswith("masks")), None)
+
+    def take_hardener(self, hardener: Hardener | None) -> None:
+        """Let `hardener` act in `losses` from now on; None: none. Adversaries learn of the head they play against.
+
+        Raises:
+            RecipeError: it does not fit; the detector keeps the one that it has.
+        """
+        if hardener is not None:
+            check_hardener(type(self), hardener.acts_on)
+            if isinstance(self, HasHead):
+                hardener.bind_head(self.head_layout())
+        self.hardener = hardener
+
+    def begin_stage(self, stage: TrainingStage) -> None:
+        """Take up a stage of the training; while only the hardener learns, BatchNorm keeps its statistics."""
+        begin_stage_of_parts(self, stage)
+        self.train(stage.train != "hardener")
+        if self.hardener is not None:
+            self.hardener.train()
+
+    def proposals(self, images: Sequence[Tensor], top: int) -> list[Proposals]:
+        """At most `top` of each image where objects may be, best first; here its detections, with their masks."""
+        return [Proposals.of(found[:top]) for found in asked(self, Detects).detect(images)]
+
+    def start_module(self) -> nn.Module:
+        """The module that training can start from a saved detector's weights in: all of it, or a part."""
+        return self
+
+    def forward(
+        self, images: Sequence[Tensor], targets: Sequence[Target], generator: torch.Generator | None = None
+    ) -> Losses:
+        """The same as `losses`, so that wrappers such as DistributedDataParallel work."""
+        return asked(self, Learns).losses(images, targets, generator)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(self.parameters()).device
+
+
+@runtime_checkable
+class Learns(Protocol):
+    """A detector that can be trained."""
 
     def losses(
         self, images: Sequence[Tensor], targets: Sequence[Target], generator: torch.Generator | None = None
@@ -70,24 +131,12 @@ class Detector(nn.Module):
         Raises:
             DataError: an image or a target is not what it should be.
         """
-        raise WorkbenchError(f"{type(self).__name__} has no losses")
+        ...
 
-    def take_hardener(self, hardener: nn.Module | None) -> None:
-        """Let `hardener` act in `losses` from now on; None: none.
 
-        Raises:
-            RecipeError: it does not fit.
-        """
-        if hardener is not None:
-            check_hardener(type(self), hardener.acts_on)
-        self.hardener = hardener
-
-    def begin_stage(self, stage: TrainingStage) -> None:
-        """Take up a stage of the training; while only the hardener learns, BatchNorm keeps its statistics."""
-        self.train(stage.train != "hardener")
-        if self.hardener is not None:
-            self.hardener.train()
-            self.hardener.begin_stage(stage)
+@runtime_checkable
+class Detects(Protocol):
+    """A detector of objects, with classes and boxes."""
 
     def detect(
         self, images: Sequence[Tensor], proposals: Sequence[Proposals | Tensor] | None = None
@@ -98,26 +147,7 @@ class Detector(nn.Module):
             images: [3, H, W] each, uint8 or float in 0..1.
             proposals: of each image, or boxes [P, 4] in xyxy pixels; only detectors that need them look at them.
         """
-        raise WorkbenchError(f"{type(self).__name__} gives no detections: it is no detector of objects")
-
-    def proposals(self, images: Sequence[Tensor], top: int) -> list[Proposals]:
-        """At most `top` of each image where objects may be, best first; here its detections, with their masks."""
-        return [Proposals.of(found[:top]) for found in self.detect(images)]
-
-    def start_module(self) -> nn.Module:
-        """The module that training can start from a saved detector's weights in: all of it, or a part."""
-        return self
-
-    def forward(
-        self, images: Sequence[Tensor], targets: Sequence[Target], generator: torch.Generator | None = None
-    ) -> Losses:
-        """The same as `losses`, so that wrappers such as DistributedDataParallel work."""
-        return self.losses(images, targets, generator)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the parameters are."""
-        return next(self.parameters()).device
+        ...
 
 
 @runtime_checkable
@@ -126,6 +156,15 @@ class ScoresBoxes(Protocol):
 
     def score_boxes(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> list[Tensor]:
         """Class probabilities [N, K+1] of given boxes [N, 4] of each image, without gradients."""
+        ...
+
+
+@runtime_checkable
+class HasHead(Protocol):
+    """A detector with a head that adversaries can play against."""
+
+    def head_layout(self) -> HeadLayout:
+        """What an adversary must know of the head."""
         ...
 
 
@@ -143,11 +182,50 @@ class HasRoIs(Protocol):
 
 
 @runtime_checkable
+class HasRoILevels(Protocol):
+    """A detector that pools each box from one of several maps."""
+
+    def roi_pool(self) -> PyramidPool:
+        """What pools them."""
+        ...
+
+
+@runtime_checkable
 class HasAnchors(Protocol):
     """A detector that looks for objects at anchors."""
 
     def anchors_for(self, height: int, width: int) -> Tensor:
         """Anchors [A, 4] in pixels of an image of this size, for checking data against the detector."""
+        ...
+
+
+@runtime_checkable
+class HasLevels(Protocol):
+    """A detector with anchors on maps of its network, level by level."""
+
+    def prepare(self, images: Sequence[Tensor]) -> ImageList:
+        """Images as the network sees them."""
+        ...
+
+    def maps(self, batch: ImageList) -> list[Tensor]:
+        """Maps [B, C, h, w] of prepared images, fine to coarse."""
+        ...
+
+    def level_anchors(self, batch: ImageList, maps: list[Tensor]) -> list[Tensor]:
+        """Anchors [n, 4] of each level in pixels of the network's input, which all images share."""
+        ...
+
+    def anchor_matcher(self) -> Matcher:
+        """What says which anchors are objects and which are background."""
+        ...
+
+
+@runtime_checkable
+class ScoresAnchors(Protocol):
+    """A detector that classifies every anchor."""
+
+    def anchor_scores(self, images: Sequence[Tensor], targets: Sequence[Target]) -> list[AnchorScores]:
+        """Logits of all anchors of each image, with the labels that training would give them; without gradients."""
         ...
 
 
@@ -161,10 +239,14 @@ class HasDifferences(Protocol):
 
 
 LACKS = {
+    Learns: "has no losses",
+    Detects: "gives no detections",
     ScoresBoxes: "cannot score given boxes",
-    HasRoIs: "has no pooled features of boxes; Faster, Fast and Mask R-CNN have",
+    HasRoIs: "has no pooled features of boxes",
     HasAnchors: "has no anchors",
-    HasDifferences: "has no deep feature vectors; a Classifier has",
+    HasLevels: "has no anchors on maps",
+    ScoresAnchors: "has no dense anchors",
+    HasDifferences: "has no deep feature vectors",
 }
 Ability = TypeVar("Ability")
 
@@ -173,10 +255,11 @@ def asked(detector: object, ability: type[Ability]) -> Ability:
     """`detector`, if it can do what the protocol `ability` says.
 
     Raises:
-        WorkbenchError: it cannot; the message says what it lacks.
+        WorkbenchError: it cannot; says what it lacks, and which kinds have that.
     """
     if not isinstance(detector, ability):
-        raise WorkbenchError(f"{type(detector).__name__} {LACKS[ability]}")
+        able = [kind for kind in DETECTORS.names() if issubclass(DETECTORS.class_of(kind), ability)]
+        raise WorkbenchError(f"{type(detector).__name__} {LACKS[ability]}; choose one of {', '.join(able)}")
     return detector
 
 
@@ -194,98 +277,3 @@ def check_hardener(kind: type[Detector], acts_on: str) -> None:
     if kind.task == "detection":
         raise RecipeError(f"hardener: it acts between RoI pooling and the head, and {name} has no RoIs; leave it out")
     raise RecipeError(f"hardener: nothing of a {name} can be hardened; leave it out")
-
-
-def as_float(images: Sequence[Tensor], device: torch.device) -> list[Tensor]:
-    """Images as float32 in 0..1 on `device`.
-
-    Raises:
-        DataError: an image that is not [3, H, W] with pixels, or not uint8 or float in 0..1.
-    """
-    out = []
-    for index, image in enumerate(images):
-        if not isinstance(image, Tensor):
-            what = f"image {index} of the batch is a {type(image).__name__}; expected a tensor [3, H, W]"
-            raise DataError(f"{what}: workbench.read_image(path) gives one of a file")
-        if image.ndim != 3 or image.shape[0] != 3 or image.numel() == 0:
-            raise DataError(f"image {index} of the batch has shape {tuple(image.shape)}; expected [3, H, W]")
-        plain = image.as_subclass(Tensor).to(device, non_blocking=True)
-        if plain.dtype == torch.uint8:
-            plain = plain.float() / 255
-        elif not plain.is_floating_point():
-            raise DataError(f"image {index} of the batch has dtype {image.dtype}; expected uint8 or float")
-        else:
-            low, high = torch.stack(torch.aminmax(plain.detach())).tolist()
-            if not -SLACK <= low <= high <= 1 + SLACK:  # also not a number
-                what = f"image {index} of the batch has float values from {low:.3g} to {high:.3g}"
-                raise DataError(f"{what}; expected 0 to 1, or uint8")
-        out.append(plain.float())
-    return out
-
-
-def training_targets(
-    targets: Sequence[Target],
-    images: Sequence[Tensor],
-    num_classes: int,
-    device: torch.device,
-    *,
-    branches: Iterable[Branch] = (),
-) -> list[dict[str, Tensor]]:
-    """Boxes and labels to learn from, on `device`; crowds and difficult objects are left out.
-
-    Args:
-        num_classes: K.
-        branches: what they learn from comes along, as uint8: `masks...` [N, H, W], anything else [H, W].
-
-    Raises:
-        DataError: boxes that are not [N, 4], empty or not finite, labels outside 1..K, a missing target or mask.
-    """
-    wanted = [(key, branch.needs_every_image) for branch in branches for key in branch.learns_from]
-    if len(targets) != len(images):
-        raise DataError(f"{len(images)} images came with {len(targets)} targets; expected one target per image")
-    out = []
-    for index, target in enumerate(targets):
-        boxes = target["boxes"].as_subclass(Tensor).to(device).float().reshape(-1, 4)
-        labels = target["labels"].to(device).long()
-        keep = learnable(target).to(device)
-        boxes, labels = boxes[keep], labels[keep]
-        _check_target(boxes, labels, num_classes, target.get("image_id", index))
-        out.append({"boxes": boxes, "labels": labels})
-        for key, needed in wanted:
-            if needed or key in target:
-                pixels = _pixels(target, key, images[index], index)
-                out[-1][key] = (pixels[keep.cpu()] if pixels.ndim == 3 else pixels).to(device)
-    return out
-
-
-def _pixels(target: Target, key: str, image: Tensor, index: int) -> Tensor:
-    """uint8 [N, H, W] of each object or [H, W] of one image, or an error that says what is missing."""
-    if key not in target:
-        what, advice = key, "such labels"
-        if key.startswith("masks"):
-            what, advice = "masks", "masks (coco: options.masks true), or a detector of boxes"
-        where = f'image {target.get("image_id", index)} has no target["{key}"]'
-        raise DataError(f"{where}, and the detector learns {what}; use data with {advice}")
-    shape, size = tuple(target[key].shape), tuple(image.shape[-2:])
-    expected = (len(target["labels"]), *size) if key.startswith("masks") else size
-    if shape != expected:
-        raise DataError(f"image {target.get('image_id', index)}: {key} have shape {shape}, expected {expected}")
-    return target[key].as_subclass(Tensor).to(torch.uint8)
-
-
-def _check_target(boxes: Tensor, labels: Tensor, num_classes: int, image_id: object) -> None:
-    if len(boxes) == 0:
-        return
-    bad = ~torch.isfinite(boxes).all(dim=1) | (boxes[:, 2:] <= boxes[:, :2]).any(dim=1)
-    if bad.any():
-        row = int(torch.where(bad)[0][0])
-        raise DataError(
-            f"image {image_id}, object {row}: box {boxes[row].tolist()} is empty or not finite; expected "
-            "x1 < x2 and y1 < y2 in pixels. Were the boxes given as x, y, width, height?"
-        )
-    if int(labels.min()) < 1 or int(labels.max()) > num_classes:
-        wrong = [int(v) for v in labels.unique() if v < 1 or v > num_classes]
-        raise DataError(
-            f"image {image_id}: labels {wrong} are outside 1..{num_classes} (0 is background); does the "
-            "detector have the classes of this data set?"
-        )

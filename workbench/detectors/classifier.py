@@ -16,12 +16,12 @@ from torchvision.transforms.v2 import functional as V
 
 from workbench.data.dataset import Dataset
 from workbench.data.pairs import PairSet
-from workbench.detectors.base import Detector, as_float, evaluating
+from workbench.detectors.base import Detector, evaluating
 from workbench.detectors.layers.feature_cache import FeatureCache
+from workbench.detectors.layers.inputs import as_float
 from workbench.detectors.layers.networks import Network, build_network, norms, split_resnet
 from workbench.detectors.layers.trunk import IMAGENET_MEAN, IMAGENET_STD
 from workbench.errors import DataError, RecipeError
-from workbench.hardeners import Hardener
 from workbench.options import Count, check_options
 from workbench.registry import DETECTORS
 from workbench.types import Detections, HeadLayout, Losses, Proposals, RoIBatch, Score, Target
@@ -52,8 +52,6 @@ class Classifier(Detector):
         super().__init__()
         self.network, self.last_name = network.module, network.last_name
         self.classes, self.size = tuple(classes), size
-        self.hardener: Hardener | None = None
-        self.config: dict = {}
         self._still = tuple(part for part in norms(self.network) if not part.weight.requires_grad)
         self._parts = None if parts is None else parts[:2]  # in a tuple: its layers are the network's
         self.cache = None if parts is None else FeatureCache(parts[2])
@@ -103,15 +101,9 @@ class Classifier(Detector):
             part.eval()
         return self
 
-    def take_hardener(self, hardener: Hardener | None) -> None:
-        """Let `hardener` act on the vectors.
-
-        Raises:
-            RecipeError: it acts on maps.
-        """
-        super().take_hardener(hardener)
-        if hardener is not None:
-            hardener.bind_head(HeadLayout(self.num_features, 1))
+    def head_layout(self) -> HeadLayout:
+        """What an adversary must know of the head: it sees vectors."""
+        return HeadLayout(self.num_features, 1)
 
     def losses(
         self, images: Sequence[Tensor], targets: Sequence[Target], generator: torch.Generator | None = None

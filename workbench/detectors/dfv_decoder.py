@@ -23,8 +23,9 @@ from torch.nn import functional as F
 from torchvision.transforms.v2 import functional as V
 
 from workbench.data.pairs import PairSet
-from workbench.detectors.base import Detector, as_float, evaluating
+from workbench.detectors.base import Detector, evaluating
 from workbench.detectors.classifier import Classifier
+from workbench.detectors.layers.inputs import as_float
 from workbench.errors import RecipeError
 from workbench.options import Count
 from workbench.registry import DETECTORS
@@ -74,7 +75,6 @@ class DFVDecoder(Detector):
     """
 
     task = "reconstruction"
-    gives_detections = False
     needs_start = True
 
     def __init__(self, classifier: Classifier, *, size: int = 256, width: int = 512):
@@ -82,8 +82,6 @@ class DFVDecoder(Detector):
         self.classifier = classifier.requires_grad_(False)
         self.classes, self.size = classifier.classes, size
         self.generator = Generator(classifier.num_features, size=size, width=width)
-        self.hardener = None
-        self.config: dict = {}
 
     @classmethod
     def build(cls, classes: Sequence[str], *, classifier: dict, size: Count = 256, width: Count = 512) -> DFVDecoder:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import batched_nms
 
-from workbench.detectors.base import Detector, ScoresBoxes, asked
+from workbench.detectors.base import Detector, Detects, ScoresBoxes, asked
 from workbench.errors import DataError
 from workbench.types import Detections, Proposals
 
@@ -45,18 +45,23 @@ class Ensemble(Detector):
                     f"knows {', '.join(self.classes)}; all must have the same ones in the same order"
                 )
         self.members = nn.ModuleList(detectors)
-        self.hardener, self.config = None, {}
         self.needs_proposals = any(detector.needs_proposals for detector in detectors)
         self.nms_iou, self.max_detections = nms_iou, max_detections
+
+    @property
+    def mask_key(self) -> str | None:
+        """That of its members, where it is the same for all."""
+        keys = {member.mask_key for member in self.members}
+        return keys.pop() if len(keys) == 1 else None
 
     def detect(
         self, images: Sequence[Tensor], proposals: Sequence[Proposals | Tensor] | None = None
     ) -> list[Detections]:
         """What all members find in each image, merged, highest score first."""
-        found = [
-            member.detect(images, proposals) if member.needs_proposals else member.detect(images)
-            for member in self.members
-        ]
+        found = []
+        for member in self.members:
+            one = asked(member, Detects)
+            found.append(one.detect(images, proposals) if member.needs_proposals else one.detect(images))
         return [self._merge(parts) for parts in zip(*found, strict=True)]
 
     def score_boxes(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> list[Tensor]:

@@ -45,7 +45,6 @@ V2 = {
 class MaskRCNN(FasterRCNN):
     """Two-stage detector that also gives masks; build one with `MaskRCNN.build`. Its losses have a `mask`, too."""
 
-    gives_masks = True
     mask_branch: MaskBranch  #: one of the branches of its RoI head
 
     @classmethod
@@ -74,13 +73,12 @@ class MaskRCNN(FasterRCNN):
         norm: str | None = None,
         threshold: Share = 0.5,
     ) -> None:
-        self.mask_key = LEARN[learn]
         boxes = self.roi_heads.pool
         self.mask_branch = MaskBranch(
             RoIAlign(boxes.strides, size=pool_size, canonical_size=boxes.canonical_size),
             MaskRCNNHeads(self.roi_heads.layout().channels, list(layers), 1, norm_layer(norm, "detector.mask.norm")),
             MaskRCNNPredictor(layers[-1], width, len(self.classes) + 1),
-            key=self.mask_key,
+            key=LEARN[learn],
             threshold=threshold,
         )
         self.roi_heads.add_branch(self.mask_branch)

@@ -12,15 +12,15 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
-from workbench.detectors.base import Detector, as_float, training_targets
+from workbench.detectors.base import Detector
 from workbench.detectors.faster_rcnn import build_rpn
+from workbench.detectors.layers.inputs import as_float, training_targets
 from workbench.detectors.layers.proposing import Proposing
 from workbench.detectors.layers.rpn import RegionProposalNetwork
 from workbench.detectors.layers.trunk import build_transform, build_trunk
-from workbench.errors import DataError
 from workbench.options import Count, Size
 from workbench.registry import DETECTORS
-from workbench.types import Detections, Losses, Proposals, Target
+from workbench.types import Losses, Target
 
 
 @DETECTORS.register("rpn")
@@ -34,8 +34,6 @@ class ProposalNetwork(Proposing, Detector):
         classes: names of labels 1..K, which it does not distinguish.
     """
 
-    gives_detections = False
-
     def __init__(
         self,
         backbone: nn.Module,
@@ -45,7 +43,7 @@ class ProposalNetwork(Proposing, Detector):
     ):
         super().__init__()
         self.transform, self.backbone, self.rpn = transform, backbone, rpn
-        self.classes, self.hardener, self.config = tuple(classes), None, {}
+        self.classes = tuple(classes)
 
     @classmethod
     def build(
@@ -86,17 +84,5 @@ class ProposalNetwork(Proposing, Detector):
         """
         truth = training_targets(targets, images, len(self.classes), self.device)
         batch, truth = self.transform(as_float(images, self.device), truth)
-        _, losses = self.rpn(batch, self._features(batch), truth, generator, counts=(1, 1))
+        _, losses = self.rpn(batch, self.maps(batch), truth, generator, counts=(1, 1))
         return Losses(losses)
-
-    def detect(
-        self, images: Sequence[Tensor], proposals: Sequence[Proposals | Tensor] | None = None
-    ) -> list[Detections]:
-        """There are none: a DataError that says what to ask for."""
-        raise DataError(NO_CLASSES)
-
-
-NO_CLASSES = (
-    "a region proposal network knows no classes and gives no detections: ask for proposals(images, top), and measure "
-    'them by proposal_recall(with_proposals(data, kind="detector", name=...))'
-)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -9,15 +10,17 @@ from torch import Tensor, nn
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.transform import GeneralizedRCNNTransform, resize_boxes
 
-from workbench.detectors.base import Detector, as_float, evaluating, training_targets
-from workbench.detectors.layers.branches import HoldsBranches, ImageBranch
+from workbench.detectors.base import Detector, evaluating
+from workbench.detectors.layers.branches import HoldsBranches, ImageBranch, all_branches
+from workbench.detectors.layers.inputs import as_float, training_targets
+from workbench.detectors.layers.proposing import SeesMaps
 from workbench.detectors.layers.roi_head import RoIHead
+from workbench.detectors.layers.roi_pool import PyramidPool
 from workbench.detectors.layers.rpn import RegionProposalNetwork
-from workbench.hardeners import Hardener
-from workbench.types import Detections, Losses, Proposals, Score, Target, TrainingStage
+from workbench.types import Detections, HeadLayout, Losses, Proposals, Score, Target
 
 
-class RCNN(HoldsBranches[ImageBranch], Detector):
+class RCNN(HoldsBranches[ImageBranch], SeesMaps, Detector, ABC):
     """A backbone, proposals from somewhere (`propose`), and an RoI head; build one with a subclass's `build`.
 
     Args:
@@ -37,7 +40,6 @@ class RCNN(HoldsBranches[ImageBranch], Detector):
         roi_heads: RoIHead,
         transform: GeneralizedRCNNTransform,
         classes: Sequence[str],
-        hardener: nn.Module | None = None,
     ):
         super().__init__()
         self.transform = transform
@@ -45,21 +47,8 @@ class RCNN(HoldsBranches[ImageBranch], Detector):
         self.rpn = rpn
         self.roi_heads = roi_heads
         self.classes = tuple(classes)
-        self.hardener = hardener
-        self.config: dict = {}
 
-    def take_hardener(self, hardener: Hardener | None) -> None:
-        """Let `hardener` act in `losses`; adversaries learn of the head that they play against."""
-        super().take_hardener(hardener)
-        if hardener is not None:
-            hardener.bind_head(self.roi_heads.layout())
-
-    def begin_stage(self, stage: TrainingStage) -> None:
-        """Also of the RoI head."""
-        super().begin_stage(stage)
-        if self.roi_heads is not None:
-            self.roi_heads.begin_stage(stage)
-
+    @abstractmethod
     def propose(
         self,
         images: Sequence[Tensor],
@@ -79,7 +68,6 @@ class RCNN(HoldsBranches[ImageBranch], Detector):
             targets: of each image, to learn from; None: no losses.
             generator: the only source of sampling.
         """
-        raise NotImplementedError
 
     def losses(
         self, images: Sequence[Tensor], targets: Sequence[Target], generator: torch.Generator | None = None
@@ -89,16 +77,15 @@ class RCNN(HoldsBranches[ImageBranch], Detector):
         Raises:
             DataError: images or targets that are not what `workbench.types` says.
         """
-        learning = (*self.roi_heads.branches, *self.branches)
-        truth = training_targets(targets, images, len(self.classes), self.device, branches=learning)
+        truth = training_targets(targets, images, len(self.classes), self.device, branches=all_branches(self))
         batch, truth = self.transform(as_float(images, self.device), truth)
-        features = self._features(batch)
+        features = self.maps(batch)
         given = [_boxes(target.get("proposals")) for target in targets]
         proposals, more = self.propose(images, batch, features, given, truth, generator)
         losses = self.roi_heads.losses(features, proposals, truth, hardener=self.hardener, generator=generator)
-        for branch in self.branches:
-            more |= branch.losses(batch, features, truth)
-        return Losses(losses | more)
+        losses.add(more, self)
+        self.add_branch_losses(losses, batch, features, truth)
+        return losses
 
     def detect(
         self, images: Sequence[Tensor], proposals: Sequence[Proposals | Tensor] | None = None
@@ -108,17 +95,15 @@ class RCNN(HoldsBranches[ImageBranch], Detector):
             return []
         given = [None] * len(images) if proposals is None else [_boxes(one) for one in proposals]
         with evaluating(self):
-            batch, _ = self.transform(as_float(images, self.device))
-            features = self._features(batch)
+            batch = self.prepare(images)
+            features = self.maps(batch)
             rois, _ = self.propose(images, batch, features, given)
             found = self.roi_heads.detect(features, rois, batch.image_sizes)
             boxes, sizes = [one.boxes for one in found], [tuple(image.shape[-2:]) for image in images]
             for detections, seen, size in zip(found, batch.image_sizes, sizes, strict=True):
                 detections.boxes = resize_boxes(detections.boxes, seen, size)
-            for branch in self.roi_heads.branches:
-                branch.extend(found, features, boxes, sizes)
-            for of_image in self.branches:
-                of_image.extend(found, batch, features, sizes)
+            self.roi_heads.extend_detections(found, features, boxes, sizes)
+            self.extend_detections(found, batch, features, sizes)
         return found
 
     def score_boxes(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> list[Tensor]:
@@ -136,15 +121,19 @@ class RCNN(HoldsBranches[ImageBranch], Detector):
         """The head as a function of pooled features, parameters frozen."""
         return self.roi_heads.score()
 
-    def _features(self, batch: ImageList) -> list[Tensor]:
-        images = batch.tensors.contiguous(memory_format=torch.channels_last)
-        return self.backbone(images)
+    def head_layout(self) -> HeadLayout:
+        """What an adversary must know of the head."""
+        return self.roi_heads.layout()
+
+    def roi_pool(self) -> PyramidPool:
+        """What pools the features of boxes from the maps."""
+        return self.roi_heads.pool
 
     def _features_and_boxes(
         self, images: Sequence[Tensor], boxes: Sequence[Tensor]
     ) -> tuple[list[Tensor], list[Tensor]]:
-        batch, _ = self.transform(as_float(images, self.device))
-        return self._features(batch), self._scaled(images, batch, boxes)
+        batch = self.prepare(images)
+        return self.maps(batch), self._scaled(images, batch, boxes)
 
     def _scaled(self, images: Sequence[Tensor], batch: ImageList, boxes: Sequence[Tensor]) -> list[Tensor]:
         """Boxes [N, 4] in pixels of `images` → in pixels of the network's input."""

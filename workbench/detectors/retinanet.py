@@ -19,10 +19,12 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.transform import GeneralizedRCNNTransform, resize_boxes
 from torchvision.ops import clip_boxes_to_image
 
-from workbench.detectors.base import Detector, as_float, evaluating, training_targets
+from workbench.detectors.base import Detector, evaluating
 from workbench.detectors.layers.branches import HoldsBranches, ImageBranch
 from workbench.detectors.layers.dense_anchors import AnchorScores, Assignment, Selection, assign, best_scores
+from workbench.detectors.layers.inputs import as_float, training_targets
 from workbench.detectors.layers.matching import overlaps
+from workbench.detectors.layers.proposing import SeesAnchors
 from workbench.detectors.layers.retina_forms import BY_FORM, ByForm, Form, with_form
 from workbench.detectors.layers.retina_head import (
     BoxLoss,
@@ -51,7 +53,7 @@ CODER = BoxCoder(weights=(1.0, 1.0, 1.0, 1.0))
 
 
 @DETECTORS.register("retinanet")
-class RetinaNet(HoldsBranches[ImageBranch], Detector):
+class RetinaNet(HoldsBranches[ImageBranch], SeesAnchors, Detector):
     """One-stage detector; build one with `RetinaNet.build`.
 
     Args:
@@ -90,7 +92,6 @@ class RetinaNet(HoldsBranches[ImageBranch], Detector):
         self.anchor_generator = anchor_generator
         self.transform = transform
         self.classes = tuple(classes)
-        self.hardener, self.config = None, {}
         self.matcher, self.selection = matcher, selection
         self.loss, self.box_loss = loss, box_loss
         self.normaliser, self.mining = normaliser, mining
@@ -200,7 +201,7 @@ class RetinaNet(HoldsBranches[ImageBranch], Detector):
         """
         truth = training_targets(targets, images, len(self.classes), self.device, branches=self.branches)
         batch, truth = self.transform(as_float(images, self.device), truth)
-        maps = self._maps(batch)
+        maps = self.maps(batch)
         logits, deltas, anchors = self._predict(batch, maps)
         deltas, anchors = torch.cat(deltas, dim=1).float(), torch.cat(anchors)
         assigned = assign(anchors, truth, self.matcher)
@@ -217,8 +218,7 @@ class RetinaNet(HoldsBranches[ImageBranch], Detector):
         image, anchor = torch.where(labels > 0)
         box = self.box_loss(CODER, deltas[image, anchor], anchors[anchor], assigned.goals(image, anchor))
         losses = Losses(classifier=torch.stack(each).sum(), box=(box * factors[image]).sum())
-        for branch in self.branches:
-            losses.update(branch.losses(batch, maps, truth))
+        self.add_branch_losses(losses, batch, maps, truth)
         return losses
 
     def detect(
@@ -229,16 +229,15 @@ class RetinaNet(HoldsBranches[ImageBranch], Detector):
             return []
         out = []
         with evaluating(self):
-            batch, _ = self.transform(as_float(images, self.device))
-            maps = self._maps(batch)
+            batch = self.prepare(images)
+            maps = self.maps(batch)
             logits, deltas, anchors = self._predict(batch, maps)
             for row, (image, size) in enumerate(zip(images, batch.image_sizes, strict=True)):
                 classes = [level[row, :, self.first_class :] for level in logits]
                 found = self.selection(classes, [level[row] for level in deltas], anchors, size)
                 found.boxes = resize_boxes(found.boxes, size, image.shape[-2:])
                 out.append(found)
-            for branch in self.branches:
-                branch.extend(out, batch, maps, [tuple(image.shape[-2:]) for image in images])
+            self.extend_detections(out, batch, maps, [tuple(image.shape[-2:]) for image in images])
         return out
 
     def score_boxes(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> list[Tensor]:
@@ -250,8 +249,8 @@ class RetinaNet(HoldsBranches[ImageBranch], Detector):
         column, background, is 1 minus the highest of them, and rows do not sum to 1.
         """
         with evaluating(self):
-            batch, _ = self.transform(as_float(images, self.device))
-            logits, deltas, anchors = self._predict(batch, self._maps(batch))
+            batch = self.prepare(images)
+            logits, deltas, anchors = self._predict(batch, self.maps(batch))
             logits, deltas, anchors = torch.cat(logits, 1), torch.cat(deltas, 1).float(), torch.cat(anchors)
             out = []
             for row, (image, size) in enumerate(zip(images, batch.image_sizes, strict=True)):
@@ -266,34 +265,17 @@ class RetinaNet(HoldsBranches[ImageBranch], Detector):
         with evaluating(self):
             truth = training_targets(targets, images, len(self.classes), self.device)
             batch, truth = self.transform(as_float(images, self.device), truth)
-            logits, _, anchors = self._predict(batch, self._maps(batch))
+            logits, _, anchors = self._predict(batch, self.maps(batch))
             logits, anchors = torch.cat(logits, 1)[:, :, self.first_class :].float(), torch.cat(anchors)
             labels = assign(anchors, truth, self.matcher).labels
             sizes = zip(images, batch.image_sizes, strict=True)
             boxes = [resize_boxes(anchors, size, image.shape[-2:]) for image, size in sizes]
             return [AnchorScores(*one) for one in zip(boxes, labels, logits, strict=True)]
 
-    def anchors_for(self, height: int, width: int) -> Tensor:
-        """Anchors [A, 4] in pixels of an image of this size."""
-        with evaluating(self):
-            batch, _ = self.transform([torch.zeros(3, height, width, device=self.device)])
-            anchors = torch.cat(self._anchors(batch, self._maps(batch)))
-        return resize_boxes(anchors, batch.image_sizes[0], [height, width]).cpu()
-
-    def _maps(self, batch: ImageList) -> list[Tensor]:
-        return self.backbone(batch.tensors.contiguous(memory_format=torch.channels_last))
-
     def _predict(self, batch: ImageList, maps: list[Tensor]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
         """Logits [B, n, K] and deltas [B, n, 4] of each level, and its anchors [n, 4], which all images share."""
         logits, deltas = self.head(maps)
-        return logits, deltas, self._anchors(batch, maps)
-
-    def _anchors(self, batch: ImageList, maps: list[Tensor]) -> list[Tensor]:
-        """Anchors [n, 4] of each level in pixels of the network's input."""
-        like = [level[:1, :1].float() for level in maps]  # torchvision's would be of the maps' half precision
-        per_place = self.anchor_generator.num_anchors_per_location()
-        counts = [level.numel() * number for level, number in zip(like, per_place, strict=True)]
-        return list(self.anchor_generator(batch, like)[0].split(counts))
+        return logits, deltas, self.level_anchors(batch, maps)
 
     def _columns(self, labels: Tensor) -> Tensor:
         """Labels counted from the first logit on, which may be that of background."""

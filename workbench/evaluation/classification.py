@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from workbench.detectors.base import evaluating
+from workbench.detectors.base import Learns, asked, evaluating
 from workbench.errors import DataError
 from workbench.evaluation.counting import bootstrap, saved
 from workbench.files import write_json
@@ -259,7 +259,7 @@ def evaluate_images(
         values.append(value.float().cpu())
         if losses:
             with evaluating(detector):
-                parts = detector.losses(images, targets, generator)
+                parts = asked(detector, Learns).losses(images, targets, generator)
             for name, part in parts.items():
                 sums[name] = sums.get(name, 0.0) + float(part) * len(batch)
     labels, patterns, sources = np.array(rows, dtype=np.int64).T

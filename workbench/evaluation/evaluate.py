@@ -15,7 +15,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from workbench.detectors import load_detector
-from workbench.detectors.base import evaluating
+from workbench.detectors.base import Detects, Learns, asked, evaluating
 from workbench.errors import DataError
 from workbench.evaluation.classification import ImageResult, evaluate_images
 from workbench.evaluation.coco import coco_figures
@@ -71,6 +71,7 @@ def evaluate(
         All figures: `.summary`, `.by_class`, `.by_occlusion`, `.table()` with 95 % intervals.
 
     Raises:
+        WorkbenchError: it gives no detections.
         DataError: detector and data know different classes, masks are asked for where there are none, or an entry of
             a file is wrong or about other data.
 
@@ -90,6 +91,8 @@ def evaluate(
     if isinstance(detector, str | Path):
         detector = load_detector(detector)
     whole_images = detector.task != "detection"
+    if not whole_images:
+        asked(detector, Detects)  # before anything else
     if detector.task != "reconstruction":
         _check_classes(detector, data)
     home = _device(detector)
@@ -118,7 +121,7 @@ def evaluate(
                     each.add(found, [target for _, target in batch])
             if losses:
                 with evaluating(detector):  # no gradients, no running statistics of BatchNorm updated
-                    parts = detector.losses(images, [target for _, target in batch], generator)
+                    parts = asked(detector, Learns).losses(images, [target for _, target in batch], generator)
                 for name, value in parts.items():
                     sums[name] = sums.get(name, 0.0) + float(value) * len(batch)
     finally:
@@ -154,15 +157,16 @@ def _mask_type(detector: Detector, data: Dataset) -> IoUType | None:
 
 
 def _detect(detector: Detector, images: list[Tensor], batch: list[tuple[Tensor, Target]]) -> list[Detections]:
+    finder = asked(detector, Detects)
     if not detector.needs_proposals:
-        return detector.detect(images)
+        return finder.detect(images)
     for image, target in batch:
         if "proposals" not in target:
             raise DataError(
                 f"image {target.get('image_id')} ({tuple(image.shape[-2:])} px) has no proposals, and the detector "
                 "needs them: give the data some by with_proposals(data, ...)"
             )
-    return detector.detect(images, [target["proposals"] for _, target in batch])
+    return finder.detect(images, [target["proposals"] for _, target in batch])
 
 
 def evaluate_detections(detections: Sequence[Detections], data: Dataset, *, iou_type: IoUType = "bbox") -> Result:

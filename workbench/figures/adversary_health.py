@@ -134,10 +134,11 @@ def fixed_mask_entropy(recipe: Recipe) -> float | None:
 
     Its samples differ all the same: with k cells of n dropped out of the top m it is log(m / k) / log(n / k).
     """
-    from workbench.hardeners import ASDN, build_hardener  # late: following a run needs no torch
+    from workbench.hardeners import build_hardener  # late: following a run needs no torch
+    from workbench.hardeners.layers.adversary import DropsCells
 
     parts = build_hardener(recipe.hardener)
-    asdn = None if parts is None else next((one for one in parts.modules() if isinstance(one, ASDN)), None)
+    asdn = None if parts is None else next((one for one in parts.modules() if isinstance(one, DropsCells)), None)
     if asdn is None or not 0 < asdn.drop < 1:
         return None
     return math.log(asdn.pool / asdn.drop) / math.log(1 / asdn.drop)

@@ -132,6 +132,14 @@ class ASDN(Adversary):
         """A(X), [R, h, w] in 0..1, of features [R, C, h, w]."""
         return self.run(features).sigmoid().view(len(features), *features.shape[2:])
 
+    def sample(self, features: Tensor, generator: torch.Generator) -> Tensor:
+        """Masks [R, 1, h, w] of features [R, C, h, w] as in training, 1 = kept."""
+        return self._drawn(features, self.run(features), generator)
+
+    def _drawn(self, features: Tensor, logits: Tensor, generator: torch.Generator) -> Tensor:
+        kept = drop_sampled(logits, self.drop, self.pool, generator)
+        return kept.view(len(features), 1, *features.shape[2:])
+
     def decide(self, batch: RoIBatch) -> Decision:
         """Masks [r, 1, h, w] and the loss of eq. 1; in pre-training the loss only."""
         pretraining = self.learning == "hardener"
@@ -142,13 +150,12 @@ class ASDN(Adversary):
         logits = self.run(batch.features[rows])  # [r, h w]
         if pretraining:
             return Decision(adversary_loss=self._search_loss(batch, rows, logits))
-        kept = drop_sampled(logits.detach(), self.drop, self.pool, batch.generator)
-        mask = kept.view(len(rows), 1, *batch.features.shape[2:])
+        mask = self._drawn(batch.features[rows], logits.detach(), batch.generator)
         loss = None
         if self.learning == "both":
             loss = self._joint_loss(batch, rows, logits, mask)
         else:
-            self.note(batch, rows, mask_entropy=mask_entropy(1 - kept))
+            self.note(batch, rows, mask_entropy=mask_entropy(1 - mask.flatten(1)))
         return MaskDecision(mask, rows, adversary_loss=loss)
 
     def _search_loss(self, batch: RoIBatch, rows: Tensor, logits: Tensor) -> Tensor:

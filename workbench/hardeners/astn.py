@@ -143,6 +143,10 @@ class ASTN(Adversary):
         """Angles [R, blocks] in radians for features [R, C, h, w]."""
         return math.radians(self.limit) * self.run(features).tanh()
 
+    def turn(self, features: Tensor, angles: Tensor) -> Tensor:
+        """Features [R, C, h, w] with each block rotated by its angle [R, blocks]."""
+        return rotate(features, angles, padding=self.padding)
+
     def decide(self, batch: RoIBatch) -> Decision:
         """Angles [r, blocks] and the adversary's loss; in its own stage the loss only."""
         alone = self.learning == "hardener"
@@ -166,5 +170,5 @@ class ASTN(Adversary):
 
     def _loss(self, batch: RoIBatch, rows: Tensor, angles: Tensor) -> Tensor:
         """Cross entropy of the rotated RoIs towards background."""
-        logits = batch.score(rotate(batch.features[rows], angles, padding=self.padding)).float()
+        logits = batch.score(self.turn(batch.features[rows], angles)).float()
         return self.weight * F.cross_entropy(logits, torch.zeros_like(batch.labels[rows]))

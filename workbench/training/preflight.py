@@ -284,10 +284,11 @@ def _proposals(detector: Detector, loaded: dict[str, Dataset]) -> Iterator[Probl
 def _fit(detector: Detector, data: Dataset) -> Iterable[Problem]:
     """Whether the data have what the detector learns from, and its anchors or proposals meet the objects."""
     try:
-        key = detector.mask_key
-        if key is not None and key not in data.target(0):
-            what = f'the detector learns masks, and the data have no target["{key}"]'
-            return [Problem("error", "detector.mask", what, "Use data with masks (coco: data.options.masks true).")]
+        for key in (key for key in detector.needs_labels if key not in data.target(0)):
+            masks = key.startswith("masks")
+            what = f'the detector learns {"masks" if masks else key}, and the data have no target["{key}"]'
+            fix = "Use data with masks (coco: data.options.masks true)." if masks else "Use data with such labels."
+            return [Problem("error", "detector", what, fix)]
         if detector.needs_proposals:
             with suppress(WorkbenchError):  # said of these data already
                 return proposal_problems(_sample(data, DECODED)) if "proposals" in data.target(0) else []

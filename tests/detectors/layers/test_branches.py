@@ -215,6 +215,82 @@ def test_a_name_that_is_taken_is_refused():
     assert len(detector.branches) == 1
 
 
+class Copy(ImageBranch):
+    """A branch with whatever losses, and a part of whatever name; it shows what it is told to."""
+
+    def __init__(self, losses: dict[str, float], part: str = "copy_head", shows: str | None = None):
+        self.values, self.part, self.shows = losses, {part: nn.Linear(2, 2)}, shows
+
+    @property
+    def parts(self):
+        return self.part
+
+    def losses(self, *seen):
+        return {name: torch.tensor(value) for name, value in self.values.items()}
+
+    def extend(self, found, *seen):
+        for detections in found if self.shows else ():
+            detections.extras[self.shows] = torch.zeros(len(detections))
+
+
+@pytest.mark.parametrize("name", ["classifier", "objectness", "hidden", "total"])
+def test_a_loss_of_a_name_that_is_taken_is_refused(name):
+    image, target = scene()
+    detector = made(TWO_STAGE)
+    detector.add_branch(Copy({name: 1.0}))
+    with pytest.raises(WorkbenchError, match=f"a Copy has a loss '{name}', and there is one of that name already"):
+        detector.losses([image], [target], generator())
+
+
+@pytest.mark.parametrize("name", ["objectness", "hidden"])
+def test_so_is_one_of_a_branch_on_rois(name):
+    image, target = scene()
+    detector = made(TWO_STAGE)
+    detector.roi_heads.add_branch(Copy({name: 1.0}))
+    with pytest.raises(WorkbenchError, match=f"has a loss '{name}', and there is one of that name already"):
+        detector.losses([image], [target], generator())
+
+
+def test_what_another_branch_has_added_is_not_replaced():
+    image, _ = scene()
+    detector = made(TWO_STAGE)
+    detector.add_branch(Copy({}, shows="other"))
+    assert set(detector.detect([image])[0].extras) == {"hidden", "other"}
+    detector.add_branch(Copy({}, part="again", shows="hidden"))
+    with pytest.raises(WorkbenchError, match="a Copy replaces 'hidden' of the detections"):
+        detector.detect([image])
+
+
+@pytest.mark.parametrize("losses", [{}, {"copy": 0.0}, {"copy": 2.0, "more": 1.0}], ids=str)
+@pytest.mark.parametrize("config", [TWO_STAGE, RETINA], ids=lambda config: config["kind"])
+def test_all_parameters_get_a_gradient_whatever_a_branch_gives(config, losses):
+    """Else processes that train together would wait for each other where one has no labels in its batch."""
+    image, target = scene()
+    torch.manual_seed(0)
+    detector = build_detector(config, ("a", "b"))
+    holders = [detector] if config is RETINA else [detector, detector.roi_heads]
+    plain = detector.losses([image], [target], generator())
+    for number, holder in enumerate(holders):
+        holder.add_branch(Copy({f"{name}{number}": value for name, value in losses.items()}))
+    found = detector.losses([image], [target], generator())
+    found.total.backward()
+    assert all(parameter.grad is not None for parameter in detector.parameters())
+    assert detector.copy_head.weight.grad.eq(0).all()
+    for name, value in plain.items():
+        assert torch.equal(found[name], value), "and no loss changes"
+
+
+def test_a_detector_asks_its_branches_what_they_learn_and_give():
+    detector = made(TWO_STAGE, on_rois=True)
+    assert (detector.needs_labels, detector.mask_key) == ((), None), "labels of what hides are not needed"
+    assert made(MASKED).needs_labels == ("masks",)
+    assert made(MASKED).mask_key == "masks"
+    amodal = MASKED | {"mask": MASKED["mask"] | {"learn": "amodal"}}
+    assert made(amodal).mask_key == "masks_amodal"
+    detector.branches[0].needs_every_image = True
+    assert detector.needs_labels == ("mask_hidden",)
+
+
 def test_the_labels_must_fit_the_image():
     image, target = scene()
     detector = made(TWO_STAGE)

@@ -15,7 +15,8 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 from workbench.data import load_data
 from workbench.detectors import build_detector, save_detector
 from workbench.detectors.layers.fpn import SwitchedFPN
-from workbench.errors import DataError, RecipeError
+from workbench.errors import RecipeError, WorkbenchError
+from workbench.evaluation import evaluate
 from workbench.evaluation.proposal_recall import proposal_recall
 from workbench.proposals import with_proposals
 from workbench.training.recipe import Recipe
@@ -181,8 +182,8 @@ def test_a_proposal_network_by_itself(tmp_path):
     assert all(torch.equal(mine[name], theirs[name]) for name in mine)
     mine.total.backward()
     assert all(p.grad is not None for p in alone.parameters())
-    with pytest.raises(DataError, match="gives no detections: ask for proposals"):
-        alone.detect(images)
+    with pytest.raises(WorkbenchError, match=r"ProposalNetwork gives no detections; choose one of .*faster-rcnn"):
+        evaluate(alone, data, progress=False)
     given = with_proposals(data, kind="detector", name=save_detector(alone, tmp_path / "a.safetensors"), top=20)
     assert 0 <= proposal_recall(given).summary["AR100"] <= 1
 

@@ -13,14 +13,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torchvision.models.detection.image_list import ImageList
 
 from workbench.errors import WorkbenchError
-from workbench.types import Detections
+from workbench.types import Detections, Losses
 
 
 class RoISamples(NamedTuple):
@@ -48,6 +48,8 @@ class Branch(ABC):
     learns_from: tuple[str, ...] = ()
     #: False: an image without those keys teaches this branch nothing, and is no error.
     needs_every_image: bool = True
+    #: What it adds to `Detections`: "masks", or names of `extras`.
+    gives: tuple[str, ...] = ()
 
     @property
     @abstractmethod
@@ -127,3 +129,45 @@ class HoldsBranches(Generic[Kind]):
         for name, part in branch.parts.items():
             self.add_module(name, part)  # type: ignore[attr-defined]  # of nn.Module, which all holders are
         self.branches = (*self.branches, branch)
+
+    def add_branch_losses(self, losses: Losses, *seen: Any) -> None:
+        """Add those of all branches to `losses`, in place; `seen` is what `Branch.losses` is given.
+
+        All that learns in a branch gets a gradient, be it zero where a batch has no labels for it: processes that
+        train together wait for one from each other.
+
+        Raises:
+            WorkbenchError: a loss of a name that is taken.
+        """
+        for branch in self.branches:
+            found = dict(branch.losses(*seen))  # type: ignore[attr-defined]  # each kind with its own arguments
+            learning = [one for part in branch.parts.values() for one in part.parameters() if one.requires_grad]
+            losses.add(found, branch)
+            if learning:
+                name = next(iter(found or losses))
+                losses[name] = losses[name] + 0.0 * torch.stack([one.sum().float() for one in learning]).sum()
+
+    def extend_detections(self, found: list[Detections], *seen: Any) -> None:
+        """Let all branches add to the detections of each image; `seen` is what `Branch.extend` is given.
+
+        Raises:
+            WorkbenchError: a branch puts its own in the place of what another has added.
+        """
+        for branch in self.branches:
+            before = [_added(one) for one in found]
+            branch.extend(found, *seen)  # type: ignore[attr-defined]
+            for was, one in zip(before, found, strict=True):
+                now = _added(one)
+                for name in (name for name, value in was.items() if now.get(name) is not value):
+                    what = f"a {type(branch).__name__} replaces {name!r} of the detections"
+                    raise WorkbenchError(f"{what}, which another branch has added; give it another name")
+
+
+def _added(found: Detections) -> dict[str, Tensor]:
+    """What branches have added so far, by name."""
+    return found.extras | ({} if found.masks is None else {"masks": found.masks})
+
+
+def all_branches(detector: nn.Module) -> list[Branch]:
+    """Those of a detector and of all its parts."""
+    return [branch for part in detector.modules() if isinstance(part, HoldsBranches) for branch in part.branches]

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torchvision.models.detection._utils import BoxCoder, Matcher
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import batched_nms, clip_boxes_to_image
 
 from workbench.detectors.layers.matching import match_anchors
@@ -35,6 +37,14 @@ class Assignment(NamedTuple):
     def goals(self, image: Tensor, anchor: Tensor) -> Tensor:
         """Boxes [P, 4] that the given anchors [P] of the given images [P] should become."""
         return self.boxes[self.objects[image, anchor]]
+
+
+def level_anchors(generator: AnchorGenerator, batch: ImageList, maps: Sequence[Tensor]) -> list[Tensor]:
+    """Anchors [n, 4] float32 of each level in pixels of the network's input, which all images share."""
+    like = [level[:1, :1].float() for level in maps]  # torchvision's would be of the maps' half precision
+    per_place = generator.num_anchors_per_location()
+    counts = [level.numel() * number for level, number in zip(like, per_place, strict=True)]
+    return list(generator(batch, like)[0].split(counts))
 
 
 def assign(anchors: Tensor, truth: list[dict[str, Tensor]], matcher: Matcher) -> Assignment:

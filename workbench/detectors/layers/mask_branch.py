@@ -23,6 +23,8 @@ class MaskBranch(RoIBranch):
         threshold: from which a pixel belongs to the object, 0..1.
     """
 
+    gives = ("masks",)
+
     def __init__(
         self, pool: PyramidPool, head: nn.Module, predictor: MaskRCNNPredictor, *, key: str, threshold: float
     ):

@@ -1,45 +1,81 @@
-"""What detectors with a region proposal network share: its proposals and anchors, asked for by themselves."""
+"""What detectors share that see images as maps of a backbone: the maps, anchors on them, and proposals there."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
+from torchvision.models.detection._utils import Matcher
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.transform import GeneralizedRCNNTransform, resize_boxes
 
-from workbench.detectors.base import as_float, evaluating
+from workbench.detectors.base import evaluating
+from workbench.detectors.layers.dense_anchors import level_anchors
+from workbench.detectors.layers.inputs import as_float
 from workbench.detectors.layers.rpn import RegionProposalNetwork
 from workbench.types import Proposals
 
 
-class Proposing:
-    """Mixin of a detector whose `rpn` proposes boxes on the maps of `backbone`."""
+class SeesMaps:
+    """Mixin of a detector whose `backbone` makes maps of what `transform` has prepared."""
 
     transform: GeneralizedRCNNTransform
     backbone: torch.nn.Module
-    rpn: RegionProposalNetwork
     device: torch.device
 
-    def proposals(self, images: Sequence[Tensor], top: int) -> list[Proposals]:
-        """The `top` of each image in its own pixels by objectness, after NMS among at least as many per level."""
-        with evaluating(self):
-            batch, _ = self.transform(as_float(images, self.device))
-            before = max(top, self.rpn.test_proposals[0])
-            found, _ = self.rpn(batch, self._features(batch), counts=(before, top))
-            pairs = zip(images, batch.image_sizes, found, strict=True)
-            return [
-                Proposals(resize_boxes(own.boxes, size, image.shape[-2:]), own.scores) for image, size, own in pairs
-            ]
+    def prepare(self, images: Sequence[Tensor]) -> ImageList:
+        """Images as the network sees them."""
+        return self.transform(as_float(images, self.device))[0]
+
+    def maps(self, batch: ImageList) -> list[Tensor]:
+        """Maps [B, C, h, w] of prepared images, fine to coarse."""
+        return self.backbone(batch.tensors.contiguous(memory_format=torch.channels_last))
+
+
+class SeesAnchors(SeesMaps):
+    """The same with anchors on the maps: those of `anchoring`."""
+
+    @property
+    def anchoring(self) -> Any:
+        """The module that has the `anchor_generator` and the `matcher`: here the detector itself."""
+        return self
+
+    def anchor_matcher(self) -> Matcher:
+        """What says which anchors are objects and which are background."""
+        return self.anchoring.matcher
+
+    def level_anchors(self, batch: ImageList, maps: list[Tensor]) -> list[Tensor]:
+        """Anchors [n, 4] of each level in pixels of the network's input, which all images share."""
+        return level_anchors(self.anchoring.anchor_generator, batch, maps)
 
     def anchors_for(self, height: int, width: int) -> Tensor:
         """Anchors [A, 4] in pixels of an image of this size."""
         with evaluating(self):
-            batch, _ = self.transform([torch.zeros(3, height, width, device=self.device)])
-            anchors = self.rpn.anchor_generator(batch, self._features(batch))[0]
+            batch = self.prepare([torch.zeros(3, height, width)])
+            anchors = torch.cat(self.level_anchors(batch, self.maps(batch)))
         return resize_boxes(anchors, batch.image_sizes[0], [height, width]).cpu()
 
-    def _features(self, batch: ImageList) -> list[Tensor]:
-        """Maps of the network's input, fine to coarse."""
-        return self.backbone(batch.tensors.contiguous(memory_format=torch.channels_last))
+
+class Proposing(SeesAnchors):
+    """Mixin of a detector whose `rpn` proposes boxes on the maps."""
+
+    proposes = True
+    rpn: RegionProposalNetwork
+
+    @property
+    def anchoring(self) -> RegionProposalNetwork:
+        """The region proposal network."""
+        return self.rpn
+
+    def proposals(self, images: Sequence[Tensor], top: int) -> list[Proposals]:
+        """The `top` of each image in its own pixels by objectness, after NMS among at least as many per level."""
+        with evaluating(self):
+            batch = self.prepare(images)
+            before = max(top, self.rpn.test_proposals[0])
+            found, _ = self.rpn(batch, self.maps(batch), counts=(before, top))
+            pairs = zip(images, batch.image_sizes, found, strict=True)
+            return [
+                Proposals(resize_boxes(own.boxes, size, image.shape[-2:]), own.scores) for image, size, own in pairs
+            ]

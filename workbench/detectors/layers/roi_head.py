@@ -23,9 +23,10 @@ from workbench.detectors.layers.head_score import TwoLayerScore
 from workbench.detectors.layers.jitter import build_jitter
 from workbench.detectors.layers.matching import balanced_sample, match_boxes
 from workbench.detectors.layers.roi_pool import PyramidPool
+from workbench.detectors.layers.stages import begin_stage_of_parts
 from workbench.losses import build_mining
 from workbench.options import Count, Factor, Share
-from workbench.types import Detections, HeadLayout, RoIBatch, Score, TrainingStage
+from workbench.types import Detections, HeadLayout, Losses, RoIBatch, Score, TrainingStage
 
 
 class Conv5Head(nn.Module):
@@ -94,6 +95,7 @@ class RoIHead(HoldsBranches[RoIBranch], nn.Module):
 
     def begin_stage(self, stage: TrainingStage) -> None:
         """Mining and jitter sit out a stage of plain training; a stage may have its own share of objects."""
+        begin_stage_of_parts(self, stage)
         self.harden, self.stage_fraction = stage.harden, stage.positive_fraction
 
     def score(self) -> Score:
@@ -135,7 +137,7 @@ class RoIHead(HoldsBranches[RoIBranch], nn.Module):
         *,
         hardener: nn.Module | None = None,
         generator: torch.Generator | None = None,
-    ) -> dict[str, Tensor]:
+    ) -> Losses:
         """`classifier` and `box` on the RoIs that count, `adversary` where it learns, and those of the branches."""
         source = torch.default_generator if generator is None else generator
         mining, jitter = (self.mining, self.jitter) if self.harden else (None, None)
@@ -154,11 +156,10 @@ class RoIHead(HoldsBranches[RoIBranch], nn.Module):
         logits, deltas = self.box_predictor(self.learn(pooled, generator))
         classifier, box = self.roi_losses(logits, deltas, rois.boxes, rois.labels, rois.truth)
         count = max(1, len(logits))
-        losses = {"classifier": classifier.sum() / count, "box": box.sum() / count}
+        losses = Losses(classifier=classifier.sum() / count, box=box.sum() / count)
         if adversary is not None:
             losses["adversary"] = adversary
-        for branch in self.branches:
-            losses |= branch.losses(features, rois, targets)
+        self.add_branch_losses(losses, features, rois, targets)
         return losses
 
     def roi_losses(

@@ -11,6 +11,7 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RPNHead, concat_box_prediction_layers
 from torchvision.ops import batched_nms
 
+from workbench.detectors.layers.dense_anchors import level_anchors
 from workbench.detectors.layers.matching import balanced_sample, match_anchors
 from workbench.options import Count, Depth, Share
 from workbench.types import Proposals
@@ -76,7 +77,7 @@ class RegionProposalNetwork(nn.Module):
             counts: boxes kept per level before NMS and per image after it, other than usual.
         """
         logits, deltas = self.head(features)
-        anchors = self.anchor_generator(images, features)
+        anchors = [torch.cat(level_anchors(self.anchor_generator, images, features))] * len(images.image_sizes)
         per_level = [level[0].numel() for level in logits]
         logits, deltas = concat_box_prediction_layers(logits, deltas)
         logits, deltas = logits.float(), deltas.float()

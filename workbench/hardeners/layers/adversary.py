@@ -10,6 +10,9 @@ that a run that is resumed goes on with what it has learned.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from typing import Protocol, runtime_checkable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -59,7 +62,40 @@ class FullyConnected(nn.Module):
         return self.out(F.relu(self.fc7(hidden)))
 
 
-class Adversary(Hardener):
+@runtime_checkable
+class DropsCells(Protocol):
+    """A hardener that drops cells by a heat map of its own, such as ASDN."""
+
+    fall: float  #: it learns from a mask that lowers the probability of the true class by more than this
+    drop: float  #: share of the cells that are dropped
+    pool: float  #: share of the cells that they are drawn from
+
+    def heat(self, features: Tensor) -> Tensor:
+        """How much each cell would be missed, [R, h, w] in 0..1, of features [R, C, h, w]."""
+        ...
+
+    def sample(self, features: Tensor, generator: torch.Generator) -> Tensor:
+        """A mask [R, 1, h, w] for each of features [R, C, h, w], 1 = kept."""
+        ...
+
+
+@runtime_checkable
+class TurnsBlocks(Protocol):
+    """A hardener that rotates blocks of channels, such as ASTN."""
+
+    limit: float  #: degrees either way
+    blocks: int
+
+    def angles(self, features: Tensor) -> Tensor:
+        """Angles [R, blocks] in radians for features [R, C, h, w]."""
+        ...
+
+    def turn(self, features: Tensor, angles: Tensor) -> Tensor:
+        """Features [R, C, h, w] with each block rotated by its angle [R, blocks]."""
+        ...
+
+
+class Adversary(Hardener, ABC):
     """A hardener with a network; methods implement `build` and `decide`."""
 
     def __init__(self) -> None:
@@ -68,9 +104,9 @@ class Adversary(Hardener):
         self.learning = "both"  #: who learns in the present stage
         self._figures: dict[str, Tensor] = {}
 
+    @abstractmethod
     def build(self, head: HeadLayout) -> nn.Module:
         """The network for a head."""
-        raise NotImplementedError
 
     def bind_head(self, layout: HeadLayout) -> None:
         """Build the network.

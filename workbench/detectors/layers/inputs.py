@@ -1,0 +1,109 @@
+"""What detectors are given, checked and as they need it: images as floats, targets with what they learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+from workbench.detectors.layers.branches import Branch
+from workbench.errors import DataError
+from workbench.types import Target, learnable
+
+SLACK = 0.25  #: by which float images may overshoot 0..1, as after resizing
+
+
+def as_float(images: Sequence[Tensor], device: torch.device) -> list[Tensor]:
+    """Images as float32 in 0..1 on `device`.
+
+    Raises:
+        DataError: an image that is not [3, H, W] with pixels, or not uint8 or float in 0..1.
+    """
+    out = []
+    for index, image in enumerate(images):
+        if not isinstance(image, Tensor):
+            what = f"image {index} of the batch is a {type(image).__name__}; expected a tensor [3, H, W]"
+            raise DataError(f"{what}: workbench.read_image(path) gives one of a file")
+        if image.ndim != 3 or image.shape[0] != 3 or image.numel() == 0:
+            raise DataError(f"image {index} of the batch has shape {tuple(image.shape)}; expected [3, H, W]")
+        plain = image.as_subclass(Tensor).to(device, non_blocking=True)
+        if plain.dtype == torch.uint8:
+            plain = plain.float() / 255
+        elif not plain.is_floating_point():
+            raise DataError(f"image {index} of the batch has dtype {image.dtype}; expected uint8 or float")
+        else:
+            low, high = torch.stack(torch.aminmax(plain.detach())).tolist()
+            if not -SLACK <= low <= high <= 1 + SLACK:  # also not a number
+                what = f"image {index} of the batch has float values from {low:.3g} to {high:.3g}"
+                raise DataError(f"{what}; expected 0 to 1, or uint8")
+        out.append(plain.float())
+    return out
+
+
+def training_targets(
+    targets: Sequence[Target],
+    images: Sequence[Tensor],
+    num_classes: int,
+    device: torch.device,
+    *,
+    branches: Iterable[Branch] = (),
+) -> list[dict[str, Tensor]]:
+    """Boxes and labels to learn from, on `device`; crowds and difficult objects are left out.
+
+    Args:
+        num_classes: K.
+        branches: what they learn from comes along, as uint8: `masks...` [N, H, W], anything else [H, W].
+
+    Raises:
+        DataError: boxes that are not [N, 4], empty or not finite, labels outside 1..K, a missing target or mask.
+    """
+    wanted = [(key, branch.needs_every_image) for branch in branches for key in branch.learns_from]
+    if len(targets) != len(images):
+        raise DataError(f"{len(images)} images came with {len(targets)} targets; expected one target per image")
+    out = []
+    for index, target in enumerate(targets):
+        boxes = target["boxes"].as_subclass(Tensor).to(device).float().reshape(-1, 4)
+        labels = target["labels"].to(device).long()
+        keep = learnable(target).to(device)
+        boxes, labels = boxes[keep], labels[keep]
+        _check_target(boxes, labels, num_classes, target.get("image_id", index))
+        out.append({"boxes": boxes, "labels": labels})
+        for key, needed in wanted:
+            if needed or key in target:
+                pixels = _pixels(target, key, images[index], index)
+                out[-1][key] = (pixels[keep.cpu()] if pixels.ndim == 3 else pixels).to(device)
+    return out
+
+
+def _pixels(target: Target, key: str, image: Tensor, index: int) -> Tensor:
+    """uint8 [N, H, W] of each object or [H, W] of one image, or an error that says what is missing."""
+    if key not in target:
+        what, advice = key, "such labels"
+        if key.startswith("masks"):
+            what, advice = "masks", "masks (coco: options.masks true), or a detector of boxes"
+        where = f'image {target.get("image_id", index)} has no target["{key}"]'
+        raise DataError(f"{where}, and the detector learns {what}; use data with {advice}")
+    shape, size = tuple(target[key].shape), tuple(image.shape[-2:])
+    expected = (len(target["labels"]), *size) if key.startswith("masks") else size
+    if shape != expected:
+        raise DataError(f"image {target.get('image_id', index)}: {key} have shape {shape}, expected {expected}")
+    return target[key].as_subclass(Tensor).to(torch.uint8)
+
+
+def _check_target(boxes: Tensor, labels: Tensor, num_classes: int, image_id: object) -> None:
+    if len(boxes) == 0:
+        return
+    bad = ~torch.isfinite(boxes).all(dim=1) | (boxes[:, 2:] <= boxes[:, :2]).any(dim=1)
+    if bad.any():
+        row = int(torch.where(bad)[0][0])
+        raise DataError(
+            f"image {image_id}, object {row}: box {boxes[row].tolist()} is empty or not finite; expected "
+            "x1 < x2 and y1 < y2 in pixels. Were the boxes given as x, y, width, height?"
+        )
+    if int(labels.min()) < 1 or int(labels.max()) > num_classes:
+        wrong = [int(v) for v in labels.unique() if v < 1 or v > num_classes]
+        raise DataError(
+            f"image {image_id}: labels {wrong} are outside 1..{num_classes} (0 is background); does the "
+            "detector have the classes of this data set?"
+        )
