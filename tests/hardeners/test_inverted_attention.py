@@ -171,3 +171,18 @@ def test_presets():
     assert (released.inversion, released.orientation, released.selection) == ("sampled", "spatial", "hardest")
     assert round(released.drop_cells * 49) == 16
     assert round(released.pool_cells * 49) == 25
+
+
+def test_float32_means_float32(monkeypatch):
+    """Also on CPUs that are quicker in bfloat16: the score is asked in the precision of the training."""
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    precisions = []
+
+    def logits(features):
+        precisions.append((features.dtype, torch.is_autocast_enabled("cpu")))
+        return features.sum(dim=(2, 3))
+
+    features, labels = torch.rand(6, 3, 4, 4), torch.arange(6) % 3
+    batch = RoIBatch(features, labels, labels, Score(logits), torch.Generator().manual_seed(0))
+    InvertedAttention(share=1.0)(batch)
+    assert precisions == [(torch.float32, False)]

@@ -13,11 +13,16 @@ back-propagated through head, sampler and grid into the localisation network and
 | adversary's loss | foreground classified as background | cross entropy with label 0, mean over its RoIs |
 | begin | not said | near 0 degrees (the last layer is normal with standard deviation 0.01) |
 | outside of the map | not said | zeros, as the sampler of Jaderberg et al. (eq. 5) |
+| background RoIs | said of no label ("the features ... are first transformed") | `background_share` of them, 0 |
 | pre-training | none (jointly with the detector) | in a stage `train: hardener`, unless `pretrain` is false |
 
 Why tanh: its gradient never stops at the limit as that of clipping does, and the limit holds whatever the weights.
 Why near 0 degrees: the detector then meets small deformations first, and tanh is not saturated. Why not at 0: there
 every sample lies exactly on a cell, where bilinear interpolation has a kink and its derivative knows one side only.
+
+Why `background_share`: where objects alone are turned, "turned" means "object" to a head that can see it, and no
+object need be recognised by what it shows. The network learns from objects, as in the paper; background RoIs are
+turned by what it says of them. The default of 0 is what the published and the shipped results were trained with.
 
 The four rotations are one `grid_sample` on [4 R, C / 4]; they are bit-equal to four.
 
@@ -40,9 +45,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from workbench.errors import RecipeError
-from workbench.hardeners.base import Decision, candidates
+from workbench.hardeners.base import Decision, candidates, draw_background
 from workbench.hardeners.layers.adversary import Adversary, FullyConnected
-from workbench.options import Depth, Factor, Number
+from workbench.options import Depth, Factor, Number, Share
 from workbench.registry import HARDENERS
 from workbench.types import HeadLayout, RoIBatch
 
@@ -104,10 +109,13 @@ class ASTN(Adversary):
         weight: of the adversary's loss.
         pretrain: False sits out stages `train: hardener`; for a `Chain` in which only ASDN is pre-trained.
         clean_images: leave the RoIs of so many images of the batch alone.
+        background_share: share of the background RoIs that are turned as well; see the module.
 
     Raises:
         RecipeError: an option outside its range; `bind_head`: channels that cannot be divided into the blocks.
     """
+
+    mixed = True
 
     def __init__(
         self,
@@ -118,8 +126,10 @@ class ASTN(Adversary):
         weight: Factor = 1.0,
         pretrain: bool = True,
         clean_images: Number = 1,
+        background_share: Share = 0.0,
     ):
         super().__init__()
+        self.background_share = background_share
         self.limit = limit
         self.blocks = blocks
         self.padding = padding
@@ -159,7 +169,12 @@ class ASTN(Adversary):
         loss = None if self.learning == "detector" else self._loss(batch, rows, angles)
         if alone:
             return Decision(adversary_loss=loss)
-        return RotationDecision(angles.detach(), rows, self.padding, adversary_loss=loss)
+        others = draw_background(batch, self.background_share, clean_images=self.clean_images)
+        turned = angles.detach()
+        if len(others):
+            with torch.no_grad():
+                rows, turned = torch.cat([rows, others]), torch.cat([turned, self.angles(batch.features[others])])
+        return RotationDecision(turned, rows, self.padding, adversary_loss=loss)
 
     def _histogram(self, angles: Tensor) -> dict[str, Tensor]:
         turned = angles / math.radians(self.limit)

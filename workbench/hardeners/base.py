@@ -1,12 +1,16 @@
 """The seam between pooling and the head, and what every hardener keeps.
 
 A hardener decides on detached features and a frozen head (`Hardener.decide`), and its decision is applied to the live
-features as a constant (`Decision.apply`). So one `backward()` of detector loss + adversary loss gives each player its
+features as a constant (`as_constant`). So one `backward()` of detector loss + adversary loss gives each player its
 own gradient only, whatever the method does inside. What a decision does (mask, rotate, shift) belongs to the method.
+
+Under bfloat16 a method gets float32 all the same, with autocast off, unless it says that it is `mixed`: one of one's
+own need not know of it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable
@@ -93,6 +97,7 @@ class Hardener(nn.Module):
     acts_on: str = "maps"  #: "maps" of RoIs, or the "vectors" that a classifier's last layer sees
     needs_pairs: bool = False  #: whether the training data must have pairs of clean and occluded images
     pretrains: bool = False  #: whether it must have learned in a stage of its own first
+    mixed: ClassVar[bool] = False  #: whether it works on features in bfloat16 under autocast, without float32
     presets: ClassVar[dict[str, dict[str, Any]]] = {}  #: name → options: "paper", "released"
     active = True  #: False while a stage of the training is to run without it
 
@@ -140,7 +145,10 @@ class Hardener(nn.Module):
         return None
 
     def decide(self, batch: RoIBatch) -> Decision:
-        """Choose what to do; `batch.features` are detached, `batch.score` has frozen parameters."""
+        """Choose what to do; `batch.features` are detached, `batch.score` has frozen parameters.
+
+        Features are float32, whatever the training's precision, unless the class says that it is `mixed`.
+        """
         raise NotImplementedError
 
     def forward(self, batch: RoIBatch) -> Hardened:
@@ -149,10 +157,41 @@ class Hardener(nn.Module):
             return Hardened(batch.features)
         if len(batch.features) == 0:
             return Hardened(batch.features, self.idle_loss())
-        seen = dataclasses.replace(batch, features=batch.features.detach())
-        decision = self.decide(seen)
-        hardened = decision.apply(batch.features)
-        return Hardened(hardened, decision.adversary_loss, lambda: decision.full_mask(len(hardened)))
+        live = batch.features if self.mixed else batch.features.float()
+        with contextlib.nullcontext() if self.mixed else torch.autocast(live.device.type, enabled=False):
+            decision = self.decide(dataclasses.replace(batch, features=live.detach()))
+            hardened = as_constant(decision, live).to(batch.features.dtype)
+        return Hardened(hardened, decision.adversary_loss, lambda: _mask(decision, len(live)))
+
+
+def as_constant(decision: Decision, features: Tensor) -> Tensor:
+    """`decision.apply(features)`, whose gradient goes to the features only, wherever the decision came from."""
+    if type(decision) is Decision:
+        return features
+    if not (torch.is_grad_enabled() and features.requires_grad):
+        with torch.no_grad():
+            return decision.apply(features)
+    return _AsConstant.apply(features, decision)
+
+
+class _AsConstant(torch.autograd.Function):
+    """See `as_constant`: the decision is applied with a graph of its own, which ends in the features."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, features: Tensor, decision: Decision) -> Tensor:
+        with torch.enable_grad():
+            ctx.leaf = features.detach().requires_grad_()
+            ctx.out = decision.apply(ctx.leaf)
+        return ctx.out.detach()
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
+        return torch.autograd.grad(ctx.out, ctx.leaf, gradient, retain_graph=True)[0], None
+
+
+def _mask(decision: Decision, num_rois: int) -> Tensor | None:
+    mask = decision.full_mask(num_rois)
+    return None if mask is None else mask.detach()
 
 
 class Chain(Hardener):
@@ -229,6 +268,13 @@ def candidates(batch: RoIBatch, *, foreground_only: bool = True, clean_images: i
     if clean_images and len(chosen):
         chosen &= batch.image_index >= batch.image_index.max().clamp(max=clean_images)
     return torch.where(chosen)[0]
+
+
+def draw_background(batch: RoIBatch, share: float, *, clean_images: int = 0) -> Tensor:
+    """A random `share` (0..1) of the background RoIs that may be hardened; see `candidates`."""
+    rows = candidates(batch, foreground_only=False, clean_images=clean_images)
+    rows = rows[batch.labels[rows] == 0]
+    return draw_rows(rows, share, batch.generator) if share else rows[:0]  # without a share nothing is drawn
 
 
 def draw_rows(rows: Tensor, share: float, generator: torch.Generator) -> Tensor:

@@ -71,6 +71,7 @@ class DFVAugmentation(Hardener):
 
     acts_on = "vectors"
     needs_pairs = True
+    mixed = True
     presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {}, "released": {"per": "batch"}}
 
     def __init__(self, *, alpha: Share = 0.9, beta: Factor = 1.0, per: Per = "image"):

@@ -24,6 +24,8 @@ class HardDropout(Hardener):
         clean_images: leave the RoIs of so many images of the batch alone.
     """
 
+    mixed = True
+
     def __init__(self, *, stride: Count = 1, clean_images: Number = 1):
         super().__init__()
         self.stride = stride

@@ -15,8 +15,6 @@ Where the paper is silent: the score is the logit of the RoI's label (for backgr
 "Overturn" keeps each cell with weight 1 - M scaled to 0..1. Gradients are computed only for the RoIs that are
 masked; for a head of two linear layers in closed form (`TwoLayerScore`).
 
-On CPUs with matrix tiles the gradient is computed in bfloat16, in float32 training too: it only ranks.
-
 It does not always help. On digit scenes and on `parts` (five seeds each) it changes AP by no more than
 chance does, while occluders in the training images add 0.07: zeroed features cost even a plain head little, and an
 occluder also adds evidence. Besides, the masked channels depend on the label, so a head can learn to read the class
@@ -27,7 +25,6 @@ harm. All of it is measured in the notebook 01_inverted_attention.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import torch
@@ -134,13 +131,6 @@ def combine(spatial: Tensor, weights: Tensor, orientation: str, drop_channels: f
     return torch.where(channel == 0, spatial, 1.0)
 
 
-def _quick_products(device: torch.device) -> AbstractContextManager:
-    """bfloat16 where a CPU has it: the gradient only ranks cells and channels, and costs half as much."""
-    if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
-        return torch.autocast("cpu", torch.bfloat16)
-    return nullcontext()
-
-
 @HARDENERS.register("inverted-attention")
 class InvertedAttention(Hardener):
     """Zero the cells that the head relies on, in the channels that it relies on.
@@ -162,6 +152,7 @@ class InvertedAttention(Hardener):
         RecipeError: an option outside its range.
     """
 
+    mixed = True
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "paper": {},  # sec. 4.1.2
         "released": {
@@ -221,7 +212,7 @@ class InvertedAttention(Hardener):
 
     def _attend(self, batch: RoIBatch, rows: Tensor) -> Attention:
         features, labels = batch.features[rows], batch.labels[rows]
-        with _quick_products(features.device), torch.no_grad():
+        with torch.no_grad():
             if self.score_of == "prediction":
                 labels = batch.score(features).argmax(1)
             if self.cam == "hires-cam":

@@ -52,6 +52,8 @@ class RandomDropout(Hardener):
             {share: 1, drop: 13/36, foreground_only: true, clean_images: 1}.
     """
 
+    mixed = True
+
     def __init__(
         self,
         *,
