@@ -31,7 +31,7 @@ class Target(TypedDict, total=False):
     image_id: int  #: unique in its data set
     boxes: Tensor  #: [N, 4] float32, xyxy pixels; the whole object where that is known (amodal)
     labels: Tensor  #: [N] int64 in 1..K
-    masks: Tensor  #: [N, H, W] bool, the visible pixels
+    masks: Tensor  #: [N, H, W] bool, the visible pixels; without one where the mask of an object is unknown
     iscrowd: Tensor  #: [N] bool, a group of objects in one box: ignored in training and evaluation
     difficult: Tensor  #: [N] bool, PASCAL VOC's flag
     area: Tensor  #: [N] float32, pixels of the mask where known, else of the box

@@ -61,10 +61,24 @@ def test_without_masks(tmp_path: Path) -> None:
     assert not data.occlusion_is_estimate
 
 
-def test_masks_are_absent_where_an_object_has_none(tmp_path: Path) -> None:
-    target = load(broken(tmp_path, "annotations", 0, segmentation=[])).target(1)
-    assert "masks" not in target
-    assert target["occlusion"].isnan().all()
+def test_an_object_without_a_mask_has_an_empty_one_and_is_told(tmp_path: Path) -> None:
+    data = load(broken(tmp_path, "annotations", 0, segmentation=[]))
+    target = data.target(1)
+    assert target["masks"].sum((1, 2)).tolist() == [0, 160, 400]
+    assert target["occlusion"].isnan().tolist() == [True, False, True]
+    [problem] = data.problems
+    assert "1 of 3 objects have no mask" in problem.what
+    assert "annotation 1 of b.png" in problem.what
+    assert "segmentation" not in data.export_coco()["annotations"][0]
+
+
+def test_without_any_segmentation_there_are_no_masks(tmp_path: Path) -> None:
+    content = coco_content()
+    for annotation in content["annotations"]:
+        del annotation["segmentation"]
+    data = load(write_coco(tmp_path, content))
+    assert ["masks" in data.target(index) for index in (0, 1)] == [False, False]
+    assert data.problems == ()
 
 
 def test_given_occlusion_is_taken_as_it_is(tmp_path: Path) -> None:
@@ -117,7 +131,7 @@ def test_occlusion_of_real_photographs_is_a_plausible_estimate(data_root: Path) 
     ("place", "position", "changes", "words"),
     [
         ("annotations", 1, {"category_id": 99}, "annotation 2: category_id 99 is unknown"),
-        ("annotations", 1, {"category_id": "1"}, "annotation 2: category_id is 1"),
+        ("annotations", 1, {"category_id": "1"}, "annotation 2: category_id is '1'"),
         ("annotations", 1, {"category_id": ...}, "annotation 2: category_id is None"),
         ("annotations", 1, {"image_id": 8}, "annotation 2: image_id 8"),
         ("annotations", 1, {"id": 1}, "annotation 1: this id occurs twice"),
@@ -198,6 +212,155 @@ def test_corners_in_place_of_extents_are_noticed(tmp_path: Path) -> None:
         load(write_coco(tmp_path, content))
 
 
+@pytest.mark.parametrize("width", [1e-6, 1e-300, 0, 5e-4])
+def test_boxes_without_a_width_in_float32_are_left_out(tmp_path: Path, width: float) -> None:
+    data = load(broken(tmp_path, "annotations", 0, bbox=[20, 10, width, 20], segmentation=[]))
+    assert data.annotation_ids(1) == [2, 3]
+    assert any("annotation 1: bbox" in str(problem) for problem in data.problems)
+    assert len(load(broken(tmp_path / "wider", "annotations", 0, bbox=[20, 10, 0.01, 0.01])).annotation_ids(1)) == 3
+
+
+def _content(categories: list[tuple[int, str]], of: list[int]) -> dict:
+    """Three objects, of the categories `of`."""
+    content = coco_content()
+    content["categories"] = [{"id": identity, "name": name} for identity, name in categories]
+    for annotation, category in zip(content["annotations"], of, strict=True):
+        annotation["category_id"] = category
+    return content
+
+
+CATEGORIES = [(18, "dog"), (1, "person"), (5, "cat")]
+
+
+@pytest.mark.parametrize(
+    ("options", "classes", "category_ids", "labels"),
+    [
+        ({}, ("person", "cat", "dog"), (1, 5, 18), [1, 3, 2]),
+        ({"classes": ["dog", "fox"]}, ("dog", "fox"), (18, 19), [1]),
+        ({"merge": {"dog": "pet", "cat": "pet"}}, ("person", "pet"), (1, 5), [1, 2, 2]),
+        ({"classes": ["pet"], "merge": {"dog": "pet", "cat": "pet"}}, ("pet",), (5,), [1, 1]),
+        ({"single_class": "animal"}, ("animal",), (1,), [1, 1, 1]),
+    ],
+)
+def test_choosing_and_merging_classes(tmp_path: Path, options, classes, category_ids, labels) -> None:
+    data = load(write_coco(tmp_path, _content(CATEGORIES, [1, 18, 5])), **options)
+    assert (data.classes, data.category_ids) == (classes, category_ids)
+    assert data.target(1)["labels"].tolist() == labels
+    assert data.class_counts().tolist() == [labels.count(label + 1) for label in range(len(classes))]
+    ids = {3: [1, 2, 3], 2: [2, 3], 1: [2]}[len(labels)]
+    assert data.annotation_ids(1) == ids
+    whole = load(tmp_path)
+    rows = [identity - 1 for identity in ids]
+    for key in ("boxes", "area", "masks", "occlusion", "iscrowd"):
+        assert torch.equal(data.target(1)[key].nan_to_num(-1), whole.target(1)[key][rows].nan_to_num(-1)), key
+
+
+def test_what_is_left_out_still_hides(tmp_path: Path) -> None:
+    content = _content(CATEGORIES, [1, 18, 5])
+    content["annotations"][1]["segmentation"] = [[15, 15, 25, 15, 25, 25, 15, 25]]  # in the middle of the first
+    content["annotations"][0]["segmentation"] = [[10, 10, 30, 10, 30, 15, 15, 15, 15, 30, 10, 30]]
+    whole = load(write_coco(tmp_path, content)).target(1)["occlusion"]
+    assert whole[0] > 0.1
+    assert load(tmp_path, classes=["person"]).target(1)["occlusion"].tolist() == [whole[0]]
+
+
+def test_categories_of_one_name_are_one_class(tmp_path: Path) -> None:
+    data = load(write_coco(tmp_path, _content([(1, "cup"), (2, "cup"), (3, "box")], [1, 2, 3])))
+    assert (data.classes, data.category_ids) == (("cup", "box"), (1, 3))
+    assert data.target(1)["labels"].tolist() == [1, 1, 2]
+    assert data.category_labels == {1: 1, 2: 1, 3: 2}
+    assert any("categories 1, 2 have the same name 'cup'" in problem.what for problem in data.problems)
+
+
+def test_huge_ids(tmp_path: Path) -> None:
+    data = load(write_coco(tmp_path, _content([(2**63, "x"), (10**25, "y"), (3, "z")], [2**63, 10**25, 3])))
+    assert (data.classes, data.category_ids) == (("z", "x", "y"), (3, 2**63, 10**25))
+    assert data.target(1)["labels"].tolist() == [2, 3, 1]
+    assert data.export_coco()["annotations"][1]["category_id"] == 10**25
+    for value, words in ((2**64 - 7, "184467440"), ("0000001_02999_d", "'0000001"), ("17", "'17'"), (3.0, "3.0")):
+        content = coco_content()
+        content["images"][0]["id"] = value
+        with pytest.raises(DataError, match=f"image number 1: id is {words}"):
+            load(write_coco(tmp_path, content))
+
+
+@pytest.mark.parametrize(
+    ("place", "changes", "words"),
+    [
+        ("categories", {"name": "\ud800"}, "category 18: name is"),
+        ("categories", {"name": " "}, "category 18: name is ' '"),
+        ("images", {"file_name": "\ud800.png"}, "is no file name"),
+        ("images", {"height": "40"}, "image 7: height is '40'"),
+        ("annotations", {"area": "400"}, "annotation 1: area is '400'"),
+        ("annotations", {"iscrowd": "0"}, "annotation 1: iscrowd is '0'"),
+        ("annotations", {"bbox": ["1", "2", "3", "4"]}, r"annotation 1: bbox is \['1', '2', '3', '4'\]"),
+    ],
+)
+def test_texts_that_are_none_and_numbers_as_text(tmp_path: Path, place: str, changes: dict, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        load(broken(tmp_path, place, 0, **changes))
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "words"),
+    [
+        ([[20, 10] * 4], "covers no pixel"),
+        ([[20, 10, 50, 10, 55, 10]], "covers no pixel"),
+        ([[10, 10, 30, 30, 10, 10]], "covers no pixel"),
+        ([[70, 10, 80, 10, 80, 30]], "covers no pixel"),
+        ([[20.1, 10.1, 20.4, 10.1, 20.4, 10.4]], "covers no pixel"),
+        ({"size": [40, 60], "counts": [2400]}, "covers no pixel"),
+        ([[10, 10, 20, 20]], "no polygon of three points"),
+        ([[]], "no polygon of three points"),
+    ],
+)
+def test_segmentations_without_a_pixel_are_no_masks(tmp_path: Path, segmentation, words: str) -> None:
+    data = load(broken(tmp_path, "annotations", 0, segmentation=segmentation))
+    assert data.target(1)["masks"].sum((1, 2)).tolist() == [0, 160, 400]
+    assert any("annotation 1: " in str(one) and words in one.what for one in data.problems)
+
+
+def test_no_polygon_takes_gigabytes(tmp_path: Path) -> None:
+    zigzag = [float(value) for number in range(13_000) for value in ((-59, 0), (119, 39))[number % 2]]
+    with pytest.raises(
+        DataError, match=r"annotation 1: its polygons are 2,314,000 px long; expected at most"
+    ):
+        load(broken(tmp_path, "annotations", 0, segmentation=[zigzag]))
+    content = coco_content()
+    content["images"][0] |= {"height": 9000, "width": 9000}
+    content["annotations"] = [dict(content["annotations"][0], id=number) for number in range(1, 40)]
+    with pytest.raises(DataError, match=r"b\.png: the masks of its 39 objects of 9000 × 9000 pixels do not fit"):
+        load(write_coco(tmp_path, content)).target(1)["masks"]
+
+
+def test_images_in_a_folder_of_another_name(tmp_path: Path) -> None:
+    write_coco(tmp_path, coco_content())
+    (tmp_path / "train").rename(tmp_path / "photos")
+    with pytest.raises(DataError, match="images=NAME"):
+        load(tmp_path)
+    assert load(tmp_path, images="photos").image(1).shape == (3, 40, 60)
+    with pytest.raises(DataError, match="leads out"):
+        load(tmp_path, images="../photos")
+
+
+def test_a_byte_order_mark(tmp_path: Path) -> None:
+    root = write_coco(tmp_path, coco_content())
+    file = root / "annotations" / "instances_train.json"
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert len(load(root)) == 2
+
+
+@pytest.mark.parametrize("name", ["b.png", "train", "annotations"])
+def test_links_out_are_followed_on_request(tmp_path: Path, name: str) -> None:
+    root = write_coco(tmp_path / "set", coco_content())
+    place = root / "train" / name if name == "b.png" else root / name
+    place.rename(tmp_path / "elsewhere")
+    place.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match="by a link; follow_links=True follows it"):
+        load(root)
+    assert load(root, follow_links=True)[1][0].shape == (3, 40, 60)
+
+
 def test_boxes_at_the_edge(tmp_path: Path) -> None:
     content = coco_content()
     boxes = [[-0.5, 10, 20, 20], [45, 12, 20, 10], [5, 5, 0, 3], [70, 5, 5, 5]]
@@ -260,7 +423,10 @@ def test_missing_folders(tmp_path: Path) -> None:
         load_data("coco", "val", tmp_path)
     with pytest.raises(DataError, match="leads out"):
         load_data("coco", "../train", tmp_path)
-    with pytest.raises(DataError, match=r"coco\.colour does not exist; choose from masks, strict"):
+    with pytest.raises(
+        DataError,
+        match=r"coco\.colour does not exist; choose from images, classes, merge, ",
+    ):
         load(tmp_path, colour=1)
 
 

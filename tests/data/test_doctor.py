@@ -48,7 +48,7 @@ def test_healthy_sets(tmp_path: Path) -> None:
     assert scenes.problems == []
     assert str(scenes).endswith("nothing wrong was found")
     voc = write_voc(tmp_path, {"a": voc_xml(voc_object("cat", 3, 4, 30, 20))})
-    assert check_data(load_data("voc", root=voc)).problems == []
+    assert check_data(load_data("voc", root=voc, classes=["cat"])).problems == []
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_real_sets_are_healthy(data_root: Path, name: str, split: str) -> None:
 
 def test_images_are_opened(tmp_path: Path) -> None:
     files = {name: voc_xml(voc_object("cat", 3, 4, 30, 20)) for name in ("cut", "gone", "grown", "text", "fine")}
-    data = load_data("voc", root=write_voc(tmp_path, files))
+    data = load_data("voc", root=write_voc(tmp_path, files), classes=["cat"])
     images = tmp_path / "JPEGImages"
     whole = (images / "cut.jpg").read_bytes()
     (images / "cut.jpg").write_bytes(whole[: len(whole) // 2])
@@ -94,8 +94,8 @@ def test_what_the_reader_found_is_reported(tmp_path: Path) -> None:
     assert "annotation 3: this id occurs twice" in text
     assert "annotation 9: bbox [50.0, 30.0, 20.0, 5.0] reaches 10 px outside" in text
     assert "1 of 2 images have no objects" in text
-    assert text.splitlines()[0].endswith("2 errors, 2 warnings")
-    assert list(report.frame()["level"]) == ["error", "error", "warning", "warning"]
+    assert text.splitlines()[0].endswith("2 errors, 3 warnings")
+    assert list(report.frame()["level"]) == ["error", "error", "warning", "warning", "warning"]
 
 
 def test_mixed_up_files_are_reported_with_the_cure(tmp_path: Path) -> None:
@@ -118,7 +118,8 @@ def test_mixed_up_files_are_reported_with_the_cure(tmp_path: Path) -> None:
     ],
 )
 def test_bad_boxes_of_any_data_set(boxes: list, words: str) -> None:
-    (problem,) = check_data(Given([[0, 0, 60, 40], boxes])).problems
+    problem, never = check_data(Given([[0, 0, 60, 40], boxes])).problems
+    assert "1 of 2 classes have no objects: dog" in never.what
     assert words in problem.what
     assert problem.level == "error"
     assert problem.where == "given/train image 1"
@@ -195,7 +196,7 @@ def test_all_flaws_of_a_set_are_found_at_once(tmp_path: Path) -> None:
         {**person, "id": 204, "image_id": 1234},
         {**person, "id": 205, "bbox": [1, 2, None, 4]},
     ]
-    root = write_coco(tmp_path, content)
+    root = write_coco(tmp_path / "set", content)
     for name in ("cut.png", "cut.jpg"):
         picture(root / "train" / name, 40, 60)
         whole = (root / "train" / name).read_bytes()

@@ -156,14 +156,14 @@ def hidden_fraction(target: Target, index: int, occluder: Tensor) -> tuple[float
     of what.
 
     With amodal masks it is exact, and counts what was hidden already: ("object"). With visible masks only, it
-    is the part of the visible pixels that is now covered ("visible pixels"); without masks, the part of the
+    is the part of the visible pixels that is now covered ("visible pixels"); without a mask, the part of the
     box ("box").
     """
     if "masks_amodal" in target:
         whole = target["masks_amodal"][index].bool()
         seen = target["masks"][index].bool() & ~occluder if "masks" in target else whole & ~occluder
         return _share(whole.sum() - (seen & whole).sum(), whole.sum()), "object"
-    if "masks" in target:
+    if "masks" in target and target["masks"][index].any():
         visible = target["masks"][index].bool()
         return _share((visible & occluder).sum(), visible.sum()), "visible pixels"
     return box_coverage(target["boxes"][index], occluder), "box"

@@ -20,7 +20,7 @@ import numpy as np
 
 from workbench.data.labelled_images import Photographs, whole_image_target
 from workbench.data.pairs import PairSet
-from workbench.data.reading.paths import existing_folder
+from workbench.data.reading.paths import DataRoot
 from workbench.errors import DataError
 from workbench.registry import DATASETS
 from workbench.types import Target
@@ -53,6 +53,7 @@ class ArFaces(Photographs):
         training_set: "C" trains on faces that are not occluded, "F" also on the occluded ones of the pairs.
         pair_subjects: how many men and how many women give pairs.
         seed: which ones.
+        follow_links: also read files that links out of `root` lead to.
     """
 
     takes_occlusion_plan = False
@@ -68,13 +69,14 @@ class ArFaces(Photographs):
         training_set: str = "C",
         pair_subjects: int = 5,
         seed: int = 0,
+        follow_links: bool = False,
     ):
-        folder = existing_folder(root, "ar")
+        place = DataRoot(root, "ar", follow_links=follow_links)
         if split not in SPLITS:
             raise DataError(f"split {split!r} does not exist; ar has {', '.join(SPLITS)}")
         if training_set not in ("C", "F"):
             raise DataError(f"training_set {training_set!r} does not exist; there are C, F")
-        faces = _read(folder)
+        faces = _read(place)
         subjects = sorted({face.subject for face in faces})
         paired = _draw(subjects, pair_subjects, seed)
         if split == "train":
@@ -113,16 +115,18 @@ def _pairs(faces: list[_Face], subjects: list[str], size: int) -> PairSet:
     return PairSet(plain, occluded, np.array(index, dtype=np.int64).reshape(-1, 2))
 
 
-def _read(folder: Path) -> list[_Face]:
+def _read(root: DataRoot) -> list[_Face]:
     faces = []
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(root.files(root.path)):
         match = NAME.search(path.stem)
-        if match and path.is_file() and 1 <= int(match[3]) <= 26:
+        if match and 1 <= int(match[3]) <= 26:
             session, number = divmod(int(match[3]) - 1, 13)
             subject = f"{match[1].lower()}-{int(match[2]):03d}"
             faces.append(_Face(path, subject, session + 1, PATTERN_NUMBERS.get(number + 1, 0)))
     if not faces:
-        raise DataError(f"{folder}: no faces named like m-001-08.bmp or w-001-08.bmp were found; expected AR's files")
+        raise DataError(
+            f"{root.path}: no faces named like m-001-08.bmp or w-001-08.bmp were found; expected AR's files"
+        )
     return faces
 
 

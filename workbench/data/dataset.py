@@ -7,6 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 from torchvision import tv_tensors
@@ -68,6 +69,15 @@ class Dataset(torch.utils.data.Dataset):
     def category_ids(self) -> tuple[int, ...]:
         """The ids of the labels 1..K in files of annotations and of results."""
         return tuple(range(1, len(self.classes) + 1))
+
+    @property
+    def category_labels(self) -> dict[int, int]:
+        """The label of each category id in such files; 0 for those whose objects are left out."""
+        return dict(zip(self.category_ids, range(1, len(self.classes) + 1), strict=True))
+
+    def class_counts(self) -> np.ndarray | None:
+        """How many objects there are of each class [K]; None where only looking at every target would say it."""
+        return None
 
     def image_id(self, index: int) -> int:
         """The id of the image, as in its target; counted from 1 where that has none."""
@@ -163,6 +173,10 @@ class Subset(Dataset):
     @property
     def category_ids(self) -> tuple[int, ...]:
         return self.whole.category_ids
+
+    @property
+    def category_labels(self) -> dict[int, int]:
+        return self.whole.category_labels
 
     def image_id(self, index: int) -> int:
         return self.whole.image_id(self.indices[self._position(index)])

@@ -6,8 +6,9 @@ all of them); here the targets and the images themselves are looked at.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator
+import os
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -16,7 +17,7 @@ from torch import Tensor
 from torchvision.ops import box_iou
 
 from workbench.data.dataset import Dataset
-from workbench.data.doctor_images import check_labelled_images
+from workbench.data.doctor_images import check_labelled_images, class_name_problems
 from workbench.data.reading.boxes import SLACK, XYXY, format_problems
 from workbench.data.reading.lazy_target import at_hand
 from workbench.data.reading.picture_problems import picture_problems, size_problems
@@ -27,42 +28,52 @@ from workbench.types import Target
 __all__ = ["Problem", "Report", "check_anchors", "check_data"]
 
 
-def check_data(data: Dataset, *, images: bool = True, limit: int | None = None) -> Report:
+def check_data(
+    data: Dataset, *, images: bool = True, limit: int | None = None, indices: Sequence[int] | None = None
+) -> Report:
     """Look for what is wrong in a data set.
 
     Finds what the annotation files' reader found (unknown categories, duplicate ids, mixed-up formats, boxes
-    outside); unreadable or truncated images, sizes other than annotated, boxes that are empty, outside or not finite,
-    labels outside 1..K, duplicate image ids, images without objects. Raises nothing for bad data.
+    outside, objects without masks among others); unreadable or truncated images, sizes other than annotated, boxes
+    that are empty, outside, not finite or there twice, labels outside 1..K, duplicate image ids and files, images
+    without objects, classes without objects or with nearly the same name. Raises nothing for bad data.
 
     Args:
         images: decode every image, too, which takes most of the time.
         limit: look at the first so many images only.
+        indices: look at these images only.
     """
     if data.columns is not None:
         return check_labelled_images(data, images=images, limit=limit)
-    number = len(data) if limit is None else min(limit, len(data))
-    problems = list(data.problems)
+    indices = range(len(data))[:limit] if indices is None else indices
+    number = len(indices)
+    problems = [*data.problems, *class_name_problems(data)]
     if number == 0:
         problems.append(Problem("error", str(data), "there are no images", "Check root and split."))
     ids: Counter[int] = Counter()
+    files: dict[str, list[int]] = defaultdict(list)
+    labels: Counter[int] = Counter()
     empty: list[int] = []
     all_boxes, all_sizes = [], []
-    for index in range(number):
+    for index in indices:
         try:
             size, target = data.size(index), at_hand(data.target(index))  # what is made on demand fits by its making
         except DataError as error:
             problems.append(_from_error(error, "Correct the annotations."))
             continue
         ids[int(target["image_id"])] += 1
+        files[_file(data, index)].append(int(target["image_id"]))
+        labels.update(target["labels"].tolist())
         if len(target["boxes"]) == 0:
             empty.append(index)
         boxes = target["boxes"].numpy().reshape(-1, 4).astype(float)
         all_boxes.append(boxes)
         all_sizes.append(size)
-        problems += _target_problems(target, boxes, size, len(data.classes), partial(data.where, index))
+        problems += _target_problems(target, boxes, size, data.classes, partial(data.where, index))
         if images:
             problems += _image_problems(data, index)
-    problems += _id_problems(ids, data) + _empty_problems(empty, number, data)
+    problems += [*_id_problems(ids, data), *_file_problems(files), *_empty_problems(empty, number, data)]
+    problems += _class_problems(labels if number == len(data) else None, data)
     if all_boxes and not data.problems:
         sizes = np.repeat(np.array(all_sizes, float), list(map(len, all_boxes)), axis=0)
         problems += format_problems(np.concatenate(all_boxes), sizes, str(data), "boxes", XYXY)
@@ -102,9 +113,9 @@ def check_anchors(
 
 
 def _target_problems(
-    target: Target, boxes: np.ndarray, size: tuple[int, int], num_classes: int, where: Callable[[], str]
+    target: Target, boxes: np.ndarray, size: tuple[int, int], classes: Sequence[str], where: Callable[[], str]
 ) -> Iterator[Problem]:
-    labels = target["labels"].numpy()
+    labels, num_classes = target["labels"].numpy(), len(classes)
     if len(labels) != len(boxes):
         what = f"{len(boxes)} boxes, but {len(labels)} labels"
         yield Problem("error", where(), what, "Give each box one label.")
@@ -113,13 +124,31 @@ def _target_problems(
         yield Problem("error", where(), what, f"Labels run from 1 to {num_classes}; 0 is the background.")
     kinds = _box_kinds(boxes, size)
     for row in np.flatnonzero(kinds).tolist():
-        values = " ".join(f"{value:g}" for value in boxes[row].tolist())
         what, fix = _BOX_WRONG[int(kinds[row])]
-        yield Problem("error", where(), f"box {values} of object {row} {what}", fix)
+        yield Problem("error", where(), f"box {_words(boxes[row])} of object {row} {what}", fix)
+    for first, again in _same_boxes(boxes):
+        names = [classes[label - 1] if 1 <= label <= num_classes else str(label) for label in labels[[first, again]]]
+        what = f"objects {first} and {again} ({' and '.join(names)}) have the same box {_words(boxes[first])}"
+        yield Problem("warning", where(), what, "Remove one, unless two objects really cover each other.")
     masks = target.get("masks")
     if masks is not None and tuple(masks.shape) != (len(boxes), *size):
         what = f"masks are {tuple(masks.shape)} instead of {(len(boxes), *size)}"
         yield Problem("error", where(), what, "Give one mask of the image's size per object.")
+
+
+def _words(box: np.ndarray) -> str:
+    return " ".join(f"{value:g}" for value in box.tolist())
+
+
+def _same_boxes(boxes: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Pairs of rows with equal boxes: the first of its kind, and each that comes again."""
+    if len(boxes) < 2:
+        return
+    seen: dict[tuple[float, ...], int] = {}
+    for row, box in enumerate(map(tuple, boxes.tolist())):
+        first = seen.setdefault(box, row)
+        if first != row:
+            yield first, row
 
 
 _BOX_WRONG = {
@@ -156,6 +185,37 @@ def _id_problems(ids: Counter[int], data: Dataset) -> list[Problem]:
         for identity, number in ids.items()
         if number > 1
     ]
+
+
+def _file(data: Dataset, index: int) -> str:
+    """The file of an image as one way to write its path; "" for images that are made."""
+    try:
+        path = data.path(index)
+    except DataError:
+        return ""  # said when the image is looked at
+    return "" if path is None else os.path.normpath(path)
+
+
+def _file_problems(files: dict[str, list[int]]) -> Iterator[Problem]:
+    fix = "List each picture once, with all of its objects: what one entry lacks is learned as background."
+    for file, ids in files.items():
+        if file and len(ids) > 1:
+            what = f"{len(ids)} images are this one file: image_id {', '.join(map(str, ids[:5]))}"
+            yield Problem("warning", file, what, fix)
+
+
+def _class_problems(labels: Counter[int] | None, data: Dataset) -> Iterator[Problem]:
+    """A warning about classes that never occur. labels: how often each does, if all images were looked at."""
+    counts = data.class_counts()
+    if counts is None and labels is not None:
+        counts = np.array([labels[label] for label in range(1, len(data.classes) + 1)])
+    if counts is None or not counts.any():
+        return
+    never = [name for name, number in zip(data.classes, counts.tolist(), strict=True) if number == 0]
+    if never:
+        more = ", …" if len(never) > 10 else ""
+        what = f"{len(never)} of {len(data.classes)} classes have no objects: {', '.join(never[:10])}{more}"
+        yield Problem("warning", str(data), what, "They are never learned; leave them out by classes=, or look why.")
 
 
 def _empty_problems(empty: list[int], number: int, data: Dataset) -> list[Problem]:

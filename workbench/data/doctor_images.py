@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from workbench.data.dataset import Dataset
+from workbench.data.reading.class_names import similar_names
+from workbench.data.reading.paths import is_text
 from workbench.data.reading.picture_problems import picture_problems, size_problems
 from workbench.data.reading.problems import Problem, Report
 from workbench.errors import DataError
@@ -25,7 +27,7 @@ def check_labelled_images(data: Dataset, *, images: bool = True, limit: int | No
     """
     if len(data) == 0:
         return Report(str(data), [Problem("error", str(data), "there are no images", "Check root and split.")])
-    problems, clean = list(data.problems), []
+    problems, clean = [*data.problems, *class_name_problems(data)], []
     labels: Counter[int] = Counter()
     for index in range(len(data)):
         target = data.target(index)
@@ -52,6 +54,15 @@ def check_leaks(train: Dataset, test: Dataset) -> Iterator[Problem]:
     for where, number in shared.items():
         what = f"{number} test images are also among the {where}; the figures would be too good"
         yield Problem("error", "test", what, "Use splits that share no image.")
+
+
+def class_name_problems(data: Dataset) -> Iterator[Problem]:
+    """Names of classes that cannot be written down, or may be meant as one."""
+    for name in data.classes:
+        if not isinstance(name, str) or not is_text(name):
+            what = f"a class is called {name!r}, which is no text"
+            yield Problem("error", str(data), what, "Rename it: results could not be written.")
+    yield from similar_names([name for name in data.classes if isinstance(name, str)], str(data))
 
 
 def _class_problems(data: Dataset, labels: Counter[int]) -> Iterator[Problem]:

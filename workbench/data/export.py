@@ -22,7 +22,8 @@ def coco_dict(data: Dataset, *, masks: bool = True) -> dict[str, Any]:
     Without such a file the categories are 1..K and the annotations count from 1; so do the latter where an image is
     taken twice.
     `bbox` is the target's box (the amodal one where that is known) as x, y, width, height; `segmentation` is the
-    visible mask as compressed RLE. Beyond COCO: `occlusion` (0..1 or None) and `difficult` (0 or 1).
+    visible mask as compressed RLE, and is left out where that is unknown. Beyond COCO: `occlusion` (0..1 or None) and
+    `difficult` (0 or 1).
 
     Args:
         data: of any kind.
@@ -96,7 +97,7 @@ def _annotations(target: Target, category_ids: tuple[int, ...], *, masks: bool) 
             "difficult": int(target["difficult"][row]),
             "occlusion": None if math.isnan(occlusion) else occlusion,
         }
-        if masks and "masks" in target:
+        if masks and "masks" in target and bool(target["masks"][row].any()):
             entry["segmentation"] = for_json(encode_masks(target["masks"][row, None])[0])
         entries.append(entry)
     return entries

@@ -127,7 +127,7 @@ class Photographs(LabelledImages):
         rows = np.asarray(rows, dtype=np.int64)
         boxes = None if self.boxes is None else self.boxes[rows]
         paths = [self.paths[row] for row in rows]
-        return Photographs(
+        made = Photographs(
             self.name,
             self.split,
             self.classes,
@@ -137,6 +137,8 @@ class Photographs(LabelledImages):
             size=self.pixels,
             resize=self.resize,
         )
+        made.problems = self.problems
+        return made
 
 
 def _cropped(image: Tensor, box: np.ndarray, path: Path) -> Tensor:

@@ -11,14 +11,17 @@ from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
 
+import numpy as np
 import torch
 from torchvision import tv_tensors
 
 from workbench.data.dataset import Dataset, make_target
+from workbench.data.reading.class_names import choice_problems, class_labels
 from workbench.data.reading.images import read_sized
-from workbench.data.reading.paths import existing_folder
+from workbench.data.reading.paths import DataRoot
 from workbench.data.reading.problems import raise_first
-from workbench.data.reading.voc_files import CLASSES, VocImage, image_path, names_of_all, read_split, xml_path
+from workbench.data.reading.voc_files import names_of_all, read_split
+from workbench.data.reading.voc_folder import CLASSES, VocFolder
 from workbench.errors import DataError
 from workbench.registry import DATASETS
 from workbench.types import Target
@@ -43,6 +46,7 @@ class Voc(Dataset):
         merge: other names for some classes, {"with_mask": "face"}.
         single_class: one name for all objects.
         strict: raise DataError at the first error; False leaves out what is wrong and keeps the errors in `problems`.
+        follow_links: also follow links that lead out of `root`.
     """
 
     def __init__(
@@ -55,31 +59,28 @@ class Voc(Dataset):
         merge: Mapping[str, str] | None = None,
         single_class: str | None = None,
         strict: bool = True,
+        follow_links: bool = False,
     ):
         self.name, self.split = "voc", split
-        self.folder = _voc_folder(existing_folder(root, "voc"), year)
+        self._files = _voc_folder(DataRoot(root, "voc", follow_links=follow_links), year)
+        self.folder = self._files.path
         named = self.folder.resolve().name.removeprefix("VOC")
         self.voc_year = int(named) if named in map(str, YEARS) else YEARS[0]
-        found = read_split(self.folder, split)
+        found = read_split(self._files, split)
         if strict:
             raise_first(found.problems, hint="load_data(…, strict=False) and the doctor list them all")
-        self.problems = tuple(found.problems)
-
-        def called(name: str) -> str:
-            return single_class or (merge or {}).get(name, name)
-
-        if classes is None:
-            classes = [single_class] if single_class else _class_names(self.folder, found.images, merge or {})
-        self.classes = tuple(classes)
-        labels = {name: label for label, name in enumerate(self.classes, start=1)}
+        here = sorted({thing.name for image in found.images if image is not None for thing in image.objects})
+        self.problems = (*found.problems, *choice_problems(here, classes, merge, str(self.folder)))
+        if classes is None and single_class is None:
+            classes = _class_names(self._files, here, merge or {})
+        self.classes, labels = class_labels(here, classes, merge, single_class)
         read = [
             (identity, image) for identity, image in zip(found.ids, found.images, strict=True) if image is not None
         ]
         self.ids = [identity for identity, _ in read]
         self._sizes = [image.size for _, image in read]
         self._objects = [
-            [(labels[called(thing.name)], thing) for thing in image.objects if called(thing.name) in labels]
-            for _, image in read
+            [(labels[thing.name], thing) for thing in image.objects if labels[thing.name]] for _, image in read
         ]
 
     def __len__(self) -> int:
@@ -89,11 +90,15 @@ class Voc(Dataset):
         return self._sizes[self._position(index)]
 
     def path(self, index: int) -> Path:
-        return image_path(self.folder, self.ids[self._position(index)])
+        return self._files.image(self.ids[self._position(index)])
 
     def image(self, index: int) -> tv_tensors.Image:
         identity = self.ids[self._position(index)]
-        return read_sized(self.path(index), self.size(index), xml_path(self.folder, identity))
+        return read_sized(self.path(index), self.size(index), self._files.xml(identity))
+
+    def class_counts(self) -> np.ndarray:
+        labels = [label for objects in self._objects for label, _ in objects]
+        return np.bincount(labels, minlength=len(self.classes) + 1)[1:]
 
     def target(self, index: int) -> Target:
         index = self._position(index)
@@ -109,29 +114,29 @@ class Voc(Dataset):
         )
 
 
-def _voc_folder(root: Path, year: int | str | None) -> Path:
-    candidates = [root] if (root / "Annotations").is_dir() else []
-    for parent in (root, root / "VOCdevkit"):
+def _voc_folder(root: DataRoot, year: int | str | None) -> VocFolder:
+    candidates = [root.path] if (root.path / "Annotations").is_dir() else []
+    for parent in (root.path, root.path / "VOCdevkit"):
         candidates += sorted(path for path in parent.glob("VOC[0-9][0-9][0-9][0-9]") if path.is_dir())
     if year is not None:
         candidates = [path for path in candidates if path.name == f"VOC{year}"]
     if not candidates:
         missing = "Annotations, VOC2007 or VOC2012" if year is None else f"VOC{year}"
-        raise DataError(f"{root}: this folder holds no {missing}")
+        raise DataError(f"{root.path}: this folder holds no {missing}")
     if len(candidates) > 1:
         names = ", ".join(path.name for path in candidates)
-        raise DataError(f"{root}: this folder holds {names}; say which by year=")
-    return candidates[0]
+        raise DataError(f"{root.path}: this folder holds {names}; say which by year=")
+    return VocFolder(root, root.followed(candidates[0]))
 
 
-def _class_names(folder: Path, images: Iterable[VocImage | None], merge: Mapping[str, str]) -> list[str]:
+def _class_names(folder: VocFolder, here: Iterable[str], merge: Mapping[str, str]) -> list[str]:
     """VOC's 20 if no other name occurs in any XML file; else the names in all of them, so that splits agree.
 
     Args:
-        images: those that were read. VOC's own folders have no other names, and not all files are read for them.
+        here: those in the split. VOC's own folders have no other names, and not all files are read for them.
     """
-    found = {thing.name for image in images if image is not None for thing in image.objects}
-    if found <= set(CLASSES) and not merge and folder.resolve().name in OWN:
+    found = set(here)
+    if found <= set(CLASSES) and not merge and folder.path.resolve().name in OWN:
         return list(CLASSES)
     found |= names_of_all(folder)
     if found <= set(CLASSES) and not merge:

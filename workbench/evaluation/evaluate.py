@@ -23,7 +23,7 @@ from workbench.evaluation.counting import bootstrap
 from workbench.evaluation.counting.checks import check_detections, suspicions
 from workbench.evaluation.counting.matching import match_all
 from workbench.evaluation.counting.results_file import ResultsFile
-from workbench.evaluation.counting.tables import Found, Objects, gather_found, gather_objects, joined
+from workbench.evaluation.counting.tables import Found, Objects, gather_found, gather_objects, joined, unknown_masks
 from workbench.evaluation.result import Result, figures
 from workbench.evaluation.voc import match_voc, voc_ap
 from workbench.files import user_path
@@ -189,6 +189,7 @@ class _Tables:
         self.found: list[Found] = []
         self.image_ids: list[int] = []
         self.count = 0
+        self.unknown = 0  # objects without the mask that is compared
 
     def add(self, detections: Sequence[Detections], targets: Sequence[Target]) -> None:
         """Take those of the next images."""
@@ -200,6 +201,12 @@ class _Tables:
         self.found.append(gather_found(detections, masks=masks, first=first))
         self.image_ids += [int(target.get("image_id", first + i + 1)) for i, target in enumerate(targets)]
         self.count += len(targets)
+        if self.key is not None:
+            self.unknown += sum(int(unknown_masks(target[self.key]).sum()) for target in targets)
+
+    def notes(self) -> list[str]:
+        """What to know about the objects."""
+        return [f"{self.unknown} objects have no mask: there, masks are not compared."] if self.unknown else []
 
     def of_masks(self) -> dict[str, float]:
         """`mask_AP`, `mask_AP50` and `mask_AP75`."""
@@ -226,7 +233,7 @@ class _Tables:
             fingerprint=objects.fingerprint(),
             summary=summary,
             matches=matches,
-            warnings=suspicions(objects, found, len(data.classes)),
+            warnings=[*suspicions(objects, found, len(data.classes)), *(shapes or self).notes()],
             losses=losses,
             occlusion_is_estimate=data.occlusion_is_estimate,
             objects=replace(objects, masks=None),

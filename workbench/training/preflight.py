@@ -256,15 +256,19 @@ def _length(recipe: Recipe, data: Dataset) -> Iterator[Problem]:
 
 def _sampled(data: Dataset) -> Iterable[Problem]:
     """What the doctor of data says about a sample; only few images are decoded."""
-    few = check_data(_sample(data, DECODED), images=True).problems
-    many = check_data(_sample(data, SAMPLE), images=False).problems
+    few = check_data(data, images=True, indices=_spread(data, DECODED)).problems
+    many = check_data(data, images=False, indices=_spread(data, SAMPLE)).problems
     return dict.fromkeys([*few, *many])
 
 
 def _sample(data: Dataset, number: int) -> Dataset:
     """At most so many images, evenly spread."""
+    return data.subset(_spread(data, number))
+
+
+def _spread(data: Dataset, number: int) -> list[int]:
     number = min(number, len(data))
-    return data.subset([round(i * (len(data) - 1) / max(1, number - 1)) for i in range(number)])
+    return [round(i * (len(data) - 1) / max(1, number - 1)) for i in range(number)]
 
 
 def _proposals(detector: Detector, loaded: dict[str, Dataset]) -> Iterator[Problem]:

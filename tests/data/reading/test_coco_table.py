@@ -17,6 +17,7 @@ from pycocotools import mask as coco_mask
 from workbench.data import coco, load_data
 from workbench.data.reading import coco_columns, coco_table
 from workbench.data.reading.coco_table import read_coco
+from workbench.data.reading.paths import DataRoot
 from workbench.errors import DataError
 
 ODD = st.sampled_from([None, True, "x", [], {}, -1, 0, 2.5, 1e300, 10**400, 2**63, float("nan"), float("inf"), [[1]]])
@@ -62,10 +63,10 @@ def test_many_at_once_like_one_by_one(tmp_path_factory, annotations: list) -> No
     root = tmp_path_factory.getbasetemp() / "like"
     file = written(root, annotations)
     for masks in (True, False):
-        quick = read_coco(file, root / "train", masks=masks)
+        quick = read_coco(file, DataRoot(root, "coco"), root / "train", masks=masks)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(coco_columns, "_columns", only_nothing)
-            slow = read_coco(file, root / "train", masks=masks)
+            slow = read_coco(file, DataRoot(root, "coco"), root / "train", masks=masks)
         assert quick.about == slow.about
         for name in ("image_id", "starts", "id", "label", "iscrowd", "difficult", "shape", "codes"):
             assert np.array_equal(quick[name], slow[name]), name

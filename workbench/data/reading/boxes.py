@@ -10,6 +10,7 @@ from workbench.data.reading.problems import Problem
 
 XYXY, XYWH = "corners", "x, y, width, height"  #: formats of boxes, as messages name them
 SLACK = 1.0  #: pixels that a box may reach outside its image without a word
+THINNEST = 1e-3  #: pixels; thinner boxes are empty after rounding or resizing
 _SHARE_WRONG = 0.2  # of the boxes that make no sense as they stand, before a mix-up is suspected
 _SHARE_RIGHT = 0.95  # of the boxes that make sense in the other format
 _FEWEST = 3  # boxes; with fewer nothing can be said
@@ -41,6 +42,12 @@ def clip(
 
 def _between(value: float, most: int) -> float:
     return min(max(value, 0.0), float(most))
+
+
+def too_thin(boxes: np.ndarray) -> np.ndarray:
+    """Which boxes [N, 4] xyxy have no width or height once they are float32, or nearly none [N]."""
+    rounded = boxes.astype(np.float32)
+    return (rounded[:, 2:] - rounded[:, :2] < THINNEST).any(axis=1)
 
 
 def xywh(boxes: np.ndarray) -> np.ndarray:

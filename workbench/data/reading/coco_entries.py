@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import reprlib
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from workbench.data.reading import boxes as box_formats
-from workbench.data.reading.masks import checked_segmentation
-from workbench.data.reading.paths import PathsInside
+from workbench.data.reading.images import MOST_PIXELS
+from workbench.data.reading.masks import checked_segmentation, is_empty
+from workbench.data.reading.paths import DataRoot, is_text
 from workbench.data.reading.problems import Level, Problem
 from workbench.errors import DataError
 
-MOST_PIXELS = 2**29  #: of one image; a wrong size would make masks that fill the memory
-LARGEST = 2**63  #: ids are below it
+LARGEST = 2**63  #: ids of images and annotations are below it
 
 
 class Entry(NamedTuple):
@@ -53,13 +55,13 @@ class EntryReader:
 
     Args:
         file: for messages.
+        root: of the data.
         folder: of the images.
         masks: whether segmentations are looked at.
     """
 
-    def __init__(self, file: Path, folder: Path, masks: bool):
-        self.file, self.masks = file, masks
-        self.paths = PathsInside(folder)
+    def __init__(self, file: Path, root: DataRoot, folder: Path, masks: bool):
+        self.file, self.root, self.folder, self.masks = file, root, folder, masks
         self.problems: list[Problem] = []
         self.labels: dict[int, int] = {}
         self.sizes: dict[int, tuple[int, int]] = {}
@@ -85,7 +87,7 @@ class EntryReader:
         try:
             if not isinstance(item, dict):
                 raise _Leave(f"is a {type(item).__name__}, not an object", "Write it as a JSON object.")
-            self.where = f"{self.file}: {noun} {_whole(item, 'id')}"
+            self.where = f"{self.file}: {noun} {_whole(item, 'id', huge=noun == 'category')}"
             if twice:
                 raise _Leave("this id occurs twice", "Give each entry an id of its own.")
             return check(item)
@@ -96,14 +98,15 @@ class EntryReader:
 
     def category(self, item: dict) -> str:
         """The name of a category."""
-        if not isinstance(item.get("name"), str):
-            raise _Leave(f"name is {item.get('name')!r}", "Give each category a name.")
-        return item["name"]
+        name = item.get("name")
+        if not isinstance(name, str) or not name.strip() or not is_text(name):
+            raise _Leave(f"name is {reprlib.repr(name)}", "Give each category a name, as text.")
+        return name
 
     def image(self, item: dict) -> ImageEntry:
         """An image: its id, file and size."""
         try:
-            self.paths.check(item.get("file_name"))
+            self.root.check(self.folder, item.get("file_name"))
         except DataError as error:
             raise _Leave(str(error), "Name images by paths inside their folder.") from None
         size = _whole(item, "height"), _whole(item, "width")
@@ -113,7 +116,7 @@ class EntryReader:
 
     def annotation(self, item: dict) -> Entry:
         """An object: its image, label, box and what else is known of it."""
-        image_id, category = _whole(item, "image_id"), _whole(item, "category_id")
+        image_id, category = _whole(item, "image_id"), _whole(item, "category_id", huge=True)
         if image_id not in self.sizes:
             raise _Leave(f"image_id {image_id} is not in the file", "Remove it or add the image.")
         if category not in self.labels:
@@ -121,7 +124,7 @@ class EntryReader:
         size = self.sizes[image_id]
         box = self._box(item.get("bbox"), size)
         try:
-            segmentation = checked_segmentation(item.get("segmentation"), size) if self.masks else None
+            segmentation = self._segmentation(item.get("segmentation"), size) if self.masks else None
         except ValueError as error:
             raise _Leave(str(error), "Correct the segmentation or remove it.") from None
         area = _real(item, "area", default=(box[2] - box[0]) * (box[3] - box[1]))
@@ -132,10 +135,21 @@ class EntryReader:
         label = self.labels[category]
         return Entry(item["id"], image_id, label, box, area, crowd, difficult, occlusion, segmentation)
 
+    def _segmentation(self, value: object, size: tuple[int, int]) -> Any:
+        """What can be decoded; None, with a word, where that covers no pixel of the image."""
+        found = checked_segmentation(value, size)
+        if not value or (found is not None and not is_empty(found, size)):
+            return found
+        what = "its segmentation covers no pixel of the image"
+        if found is None:
+            what = "its segmentation has no polygon of three points or more"
+        self.problems.append(Problem("warning", self.where, what, "It counts as an object without a mask."))
+        return None
+
     def _box(self, value: object, size: tuple[int, int]) -> tuple[float, float, float, float]:
         given = box_formats.finite_box(value)
         if given is None:
-            raise _Leave(f"bbox is {str(value)[:60]}", "A bbox is four finite numbers x, y, width, height.")
+            raise _Leave(f"bbox is {reprlib.repr(value)}", "A bbox is four finite numbers x, y, width, height.")
         self.raw_boxes.append(given)
         self.raw_sizes.append(size)
         x, y, width, height = given
@@ -144,6 +158,9 @@ class EntryReader:
             raise _Leave(f"bbox {list(given)} is empty", "It is left out.", "warning")
         if box[2] <= box[0] or box[3] <= box[1]:
             raise _Leave(f"bbox {list(given)} lies outside its image", "It is left out.", "warning")
+        if box_formats.too_thin(np.array([box]))[0]:
+            thin = f"bbox {list(given)} is thinner than {box_formats.THINNEST} px within its image"
+            raise _Leave(thin, "It is left out.", "warning")
         if outside > box_formats.SLACK:
             what = f"bbox {list(given)} reaches {outside:g} px outside its image"
             self.problems.append(Problem("warning", self.where, what, "It is clipped."))
@@ -162,12 +179,24 @@ class EntryReader:
         self.problems[:0] = box_formats.format_problems(boxes, sizes, str(self.file), what, box_formats.XYWH)
 
 
-def _whole(item: dict, key: str, *, default: int | None = None) -> int:
+def same_names(categories: Mapping[int, str], file: Path) -> Iterator[Problem]:
+    """A warning for each name that several categories have."""
+    ids: dict[str, list[int]] = defaultdict(list)
+    for category, name in sorted(categories.items()):
+        ids[name].append(category)
+    for name, own in ids.items():
+        if len(own) > 1:
+            what = f"categories {', '.join(map(str, own))} have the same name {name!r}"
+            yield Problem("warning", str(file), what, "They are read as one class; rename them if they are not.")
+
+
+def _whole(item: dict, key: str, *, default: int | None = None, huge: bool = False) -> int:
     value = item.get(key, default)
     if type(value) is not int:
-        raise _Leave(f"{key} is {str(value)[:60]}", f"Give {key} as a whole number.")
-    if abs(value) >= LARGEST:
-        raise _Leave(f"{key} has more than 64 bits", f"Give {key} as a smaller whole number.")
+        raise _Leave(f"{key} is {reprlib.repr(value)}", f"Give {key} as a whole number.")
+    if abs(value) >= LARGEST and not huge:
+        what = f"{key} is {reprlib.repr(value)}, which has more than 64 bits"
+        raise _Leave(what, f"Give {key} as a smaller whole number.")
     return value
 
 
@@ -175,5 +204,5 @@ def _real(item: dict, key: str, *, default: float) -> float:
     value = item.get(key, default)
     usable = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e12
     if not usable or value < 0:
-        raise _Leave(f"{key} is {str(value)[:60]}", f"Give {key} as a number of 0 or more.")
+        raise _Leave(f"{key} is {reprlib.repr(value)}", f"Give {key} as a number of 0 or more.")
     return float(value)

@@ -20,13 +20,15 @@ import numpy as np
 
 from workbench.data.reading import boxes as box_formats
 from workbench.data.reading.coco_columns import Gatherer
-from workbench.data.reading.coco_entries import Entry, EntryReader, ImageEntry
+from workbench.data.reading.coco_entries import LARGEST, Entry, EntryReader, ImageEntry, same_names
 from workbench.data.reading.json_stream import JsonStream, NotJson
-from workbench.data.reading.paths import read_json
+from workbench.data.reading.masks import LONGEST_OUTLINE
+from workbench.data.reading.paths import DataRoot, check_regular, read_json
+from workbench.data.reading.problems import Problem
 from workbench.data.reading.tables import Table
 from workbench.errors import DataError
 
-REVISION = 1  #: of the columns; a kept table of another one is made anew
+REVISION = 2  #: of the columns; a kept table of another one is made anew
 CHUNK = 4096  #: annotations that are Python objects at a time
 WITHOUT, POLYGONS, CODE = 0, 1, 2  #: values of `shape`
 LISTS = ("images", "annotations", "categories")
@@ -34,15 +36,17 @@ LISTS = ("images", "annotations", "categories")
 Columns = dict[str, np.ndarray]
 
 
-def read_coco(file: Path, folder: Path, *, masks: bool = True) -> Table:
+def read_coco(file: Path, root: DataRoot, folder: Path, *, masks: bool = True) -> Table:
     """Read and check a COCO file whose images lie in `folder`; without masks no segmentation is looked at.
 
-    `about` holds `classes`, `category_ids`, `has_occlusion` (whether the file itself says how much is hidden),
-    `is_estimate` (whether it says that it is estimated) and `problems`: what was left out, and why.
+    `about` holds `classes` and `category_ids` of all categories by id, `has_occlusion` (whether the file itself says
+    how much is hidden), `is_estimate` (whether it says that it is estimated) and `problems`: what was left out, and
+    why.
 
     Raises:
         DataError: nothing can be read: no JSON, or no lists of images, annotations and categories.
     """
+    check_regular(file)
     gatherer = Gatherer(masks)
     with _without_collector():
         try:
@@ -50,13 +54,15 @@ def read_coco(file: Path, folder: Path, *, masks: bool = True) -> Table:
         except (NotJson, UnicodeDecodeError, RecursionError, OSError):
             gatherer = Gatherer(masks)
             content = _whole(file, gatherer)  # which also says what is wrong with it
-        reader = EntryReader(file, folder, masks)
+        reader = EntryReader(file, root, folder, masks)
         categories = dict(reader.read(content["categories"], "category", reader.category))
+        reader.problems += same_names(categories, file)
         images = sorted(entry for _, entry in reader.read(content["images"], "image", reader.image))
         order = tuple(sorted(categories))
         reader.labels = {category: label for label, category in enumerate(order, start=1)}
         reader.sizes = {image.id: image.size for image in images}
         columns = _image_columns(images) | _object_columns(gatherer, reader, images, order)
+        reader.problems += _without_masks(columns, images, file) if masks else []
     info = content.get("info")
     about = {
         "classes": [categories[category] for category in order],
@@ -84,7 +90,7 @@ def _without_collector() -> Iterator[None]:
 def _stream(file: Path, gatherer: Gatherer) -> dict[str, Any]:
     """Everything but the annotations, which go to `gatherer` chunk by chunk."""
     content: dict[str, Any] = {}
-    with file.open(encoding="utf-8", newline="") as text:
+    with file.open(encoding="utf-8-sig", newline="") as text:
         stream = JsonStream(text)
         for key in stream.members():
             if key in content:
@@ -133,12 +139,14 @@ def _object_columns(
     image_ids = np.array([image.id for image in images], np.int64)
     sizes = np.array([image.size for image in images], np.int64).reshape(-1, 2)
     image, known = _places(plain["image_id"], image_ids)
-    category, listed = _places(plain["category_id"], np.array(categories, np.int64))
+    small = [category for category in categories if abs(category) < LARGEST]  # no other is plain
+    category, listed = _places(plain["category_id"], np.array(small, np.int64))
+    labels = np.array([reader.labels[one] for one in small] or [0], np.int64)[category]
     size = sizes[image] if len(sizes) else np.zeros((len(image), 2), np.int64)
     box, good = _clipped(plain["bbox"], size)
     twice = _twice(plain, gatherer.odd)
     fine = known & listed & good & ~np.isin(plain["position"], twice)
-    fine &= ~_far_outside(plain, size)
+    fine &= ~_doubtful(plain, size)
     reader_boxes = plain["bbox"][fine], size[fine].astype(float)
     entries = _one_by_one(plain, ~fine, gatherer, reader, set(twice.tolist()))
     reader.look_at_formats(*reader_boxes)
@@ -147,7 +155,7 @@ def _object_columns(
         "image": image,
         "position": plain["position"],
         "id": plain["id"],
-        "label": category + 1,
+        "label": labels,
         "box": box,
         "area": np.where(plain["has_area"], plain["area"], own_area),
         "iscrowd": plain["iscrowd"],
@@ -185,7 +193,7 @@ def _clipped(bbox: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray
         corners = np.concatenate([bbox[:, :2], bbox[:, :2] + bbox[:, 2:]], axis=1)
         outside = np.maximum(-corners, corners - most).max(axis=1, initial=0)
     box = np.minimum(np.maximum(corners, 0.0), most)
-    good = (bbox[:, 2:] > 0).all(axis=1) & (box[:, 2:] > box[:, :2]).all(axis=1) & (outside <= box_formats.SLACK)
+    good = (bbox[:, 2:] > 0).all(axis=1) & ~box_formats.too_thin(box) & (outside <= box_formats.SLACK)
     return box, good
 
 
@@ -203,19 +211,44 @@ def _twice(plain: Columns, odd: dict[int, Any]) -> np.ndarray:
     return positions[order][again]
 
 
-def _far_outside(plain: Columns, size: np.ndarray) -> np.ndarray:
-    """Which rows [N] have polygons that lie so far outside their image that they cannot be meant."""
-    far = np.zeros(len(size), bool)
-    points, starts = plain["points"], plain["point_starts"]
-    if len(points) == 0:
-        return far
-    row = np.repeat(np.arange(len(size)), plain["parts"][:, 1] - plain["parts"][:, 0])
-    for axis in (0, 1):
-        values, most = points[axis::2], size[row, 1 - axis]
-        low = np.minimum.reduceat(values, starts[:-1] // 2) < -most
-        high = np.maximum.reduceat(values, starts[:-1] // 2) > 2 * most
-        far[row[low | high]] = True
-    return far
+def _doubtful(plain: Columns, size: np.ndarray) -> np.ndarray:
+    """Which rows [N] have polygons that are looked at one by one: outside, endless, or maybe without a pixel."""
+    doubtful = np.zeros(len(size), bool)
+    starts = plain["point_starts"][:-1] // 2
+    if len(starts) == 0:
+        return doubtful
+    first, end = plain["parts"].T
+    row = np.repeat(np.arange(len(size)), end - first)
+    points = plain["points"].reshape(-1, 2)
+    low, high = (reduce.reduceat(points, starts, axis=0) for reduce in (np.minimum, np.maximum))
+    far = (low < -box_formats.SLACK).any(axis=1) | (high > size[row, ::-1] + box_formats.SLACK).any(axis=1)
+    doubtful[row[far]] = True
+    longest = np.diff(plain["point_starts"]) // 2 * (high - low).max(axis=1)  # that an outline can be
+    doubtful |= np.bincount(row, longest, len(size)) > LONGEST_OUTLINE
+    solid = np.zeros(len(size), bool)
+    solid[row[_areas(points, starts) > 1.5 * (high - low).max(axis=1)]] = True  # so is some pixel's centre within
+    return doubtful | ((end > first) & ~solid)
+
+
+def _areas(points: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """The area of each polygon [P] by the shoelace formula; `points` [n, 2] and `starts` [P] as for `outlines`."""
+    x, y = points.T
+    cross = np.empty(len(points))
+    cross[:-1] = x[:-1] * y[1:] - x[1:] * y[:-1]
+    ends = np.append(starts[1:], len(points)) - 1
+    cross[ends] = x[ends] * y[starts] - x[starts] * y[ends]
+    return np.abs(np.add.reduceat(cross, starts)) / 2
+
+
+def _without_masks(columns: Columns, images: list[ImageEntry], file: Path) -> Iterator[Problem]:
+    """A warning where some objects have masks and others have none."""
+    without = np.flatnonzero(columns["shape"] == WITHOUT)
+    number = len(columns["shape"])
+    if 0 < len(without) < number:
+        image = int(np.searchsorted(columns["starts"], without[0], side="right")) - 1
+        first = f"annotation {columns['id'][without[0]]} of {images[image].file_name}"
+        what = f"{len(without)} of {number} objects have no mask (no segmentation that covers a pixel), first {first}"
+        yield Problem("warning", str(file), what, "Masks are learned from and compared on the others alone.")
 
 
 def _one_by_one(

@@ -26,6 +26,11 @@ from torchvision import tv_tensors
 from workbench.errors import DataError
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "JPEG2000", "PPM", "TIFF", "WEBP")
+#: Endings of names that pictures of these formats mostly have; others are looked into.
+ENDINGS = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".jp2", ".ppm", ".pgm", ".pbm", ".pnm", ".tif",
+    ".tiff", ".webp",
+)  # fmt: skip
 MOST_PIXELS = Image.MAX_IMAGE_PIXELS or 89_478_485  #: of a picture; more would take gigabytes
 DEPTHS = (8, 10, 12, 14, 16, 32)  #: bits that cameras and scanners have
 _ORIENTATION = 0x0112  # of EXIF
@@ -117,6 +122,17 @@ def image_size(path: str | PathLike[str]) -> tuple[int, int]:
     """
     with open_picture(path) as picture:
         return _upright_size(picture)
+
+
+def is_picture(path: Path) -> bool:
+    """Whether the content of a file begins as a picture does; nothing is decoded."""
+    try:
+        with path.open("rb") as file, Image.open(file, formats=FORMATS):
+            return True
+    except Image.DecompressionBombError:
+        return True  # too large a one, which is said when it is read
+    except Exception:  # whatever a broken file makes Pillow raise: it is none that could be read
+        return False
 
 
 @contextmanager

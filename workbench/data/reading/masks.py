@@ -15,6 +15,8 @@ from workbench.rle import RLE, checked
 
 Polygons = list[list[float]]
 
+LONGEST_OUTLINE = 2**20  #: pixels of all polygons of an object; pycocotools takes 100 bytes for each
+
 
 def checked_segmentation(value: object, size: tuple[int, int]) -> Polygons | RLE | None:
     """A segmentation that can be decoded for an image of `size` (height, width); None if there is none.
@@ -39,6 +41,24 @@ def code_of(segmentation: Sequence[Sequence[float] | np.ndarray] | RLE, size: tu
         return segmentation
     codes = coco_mask.frPyObjects(segmentation, *size)
     return codes[0] if len(codes) == 1 else coco_mask.merge(codes)
+
+
+def is_empty(segmentation: Polygons | RLE, size: tuple[int, int]) -> bool:
+    """Whether a checked segmentation covers no pixel of an image of `size` (height, width)."""
+    return not coco_mask.area(code_of(segmentation, size))
+
+
+def outlines(points: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """How many pixels the edges of each polygon pass [P].
+
+    Args:
+        points: [n, 2] x and y of all polygons, one after the other.
+        starts: [P] first point of each; none is empty.
+    """
+    steps = np.abs(np.diff(points, axis=0, append=points[:1])).max(axis=1)
+    ends = np.append(starts[1:], len(points)) - 1
+    steps[ends] = np.abs(points[starts] - points[ends]).max(axis=1)  # back to its own beginning
+    return np.add.reduceat(steps, starts)
 
 
 def estimate_occlusion(masks: np.ndarray) -> np.ndarray:
@@ -94,7 +114,7 @@ def _turns_right(a: tuple[int, int], b: tuple[int, int], c: tuple[int, int]) -> 
 
 
 def _checked_polygons(value: list, size: tuple[int, int]) -> Polygons:
-    polygons = []
+    polygons, length = [], 0.0
     height, width = size
     for polygon in value:
         try:
@@ -109,6 +129,9 @@ def _checked_polygons(value: list, size: tuple[int, int]) -> Polygons:
             raise ValueError(f"a polygon lies far outside its image of {height} × {width}")
         if len(points) >= 3:
             polygons.append(points.ravel().tolist())
+            length += float(outlines(points, np.zeros(1, np.int64))[0])
+    if length > LONGEST_OUTLINE:
+        raise ValueError(f"its polygons are {length:,.0f} px long; expected at most {LONGEST_OUTLINE:,}")
     return polygons
 
 

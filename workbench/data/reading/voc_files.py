@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import reprlib
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,20 +16,15 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import parse
 
 from workbench.data.reading import boxes as box_formats
-from workbench.data.reading.images import image_size
-from workbench.data.reading.paths import path_inside
+from workbench.data.reading.images import MOST_PIXELS, image_size
+from workbench.data.reading.paths import check_regular
 from workbench.data.reading.problems import Problem
 from workbench.data.reading.tables import Source, Table, kept_table
-from workbench.errors import DataError, did_you_mean
+from workbench.data.reading.voc_folder import VocFolder
+from workbench.errors import DataError
 
-# fmt: off
-CLASSES = (
-    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
-    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
-)
-# fmt: on
-ENDINGS = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
-REVISION = 1  #: of the columns; a kept table of another one is made anew
+REVISION = 2  #: of the columns; a kept table of another one is made anew
+_WORDS = {"": False, "0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
 FEW = 500  #: files that are read again rather than kept
 
 
@@ -55,15 +51,14 @@ class VocSplit(NamedTuple):
     problems: list[Problem]
 
 
-def read_split(folder: Path, split: str) -> VocSplit:
+def read_split(folder: VocFolder, split: str) -> VocSplit:
     """Read and check the XML files of a split; many are kept as a table, and found again while no file changes.
 
     Raises:
         DataError: there is no such list, or it cannot be read.
     """
     reader = _Reader(folder)
-    ids = reader.ids(split)
-    listed = list(reader.problems)
+    ids, listed = folder.ids(split)
     if len(ids) < FEW:
         table = _read(reader, ids)
     else:
@@ -72,16 +67,16 @@ def read_split(folder: Path, split: str) -> VocSplit:
     return VocSplit(ids, _images(table), [*listed, *(Problem(*each) for each in table.about["problems"])])
 
 
-def names_of_all(folder: Path) -> set[str]:
+def names_of_all(folder: VocFolder) -> set[str]:
     """The names of objects in all XML files, of whatever split; files that cannot be read are left out."""
-    ids = sorted(path.stem for path in (folder / "Annotations").glob("*.xml"))
+    ids = sorted(path.stem for path in (folder.path / "Annotations").glob("*.xml"))
 
     def read() -> Table:
         names: set[str] = set()
         whole = True
         for identity in ids:
             try:
-                things = xml_root(folder / "Annotations" / f"{identity}.xml").findall("object")
+                things = xml_root(folder.xml(identity)).findall("object")
             except DataError:
                 whole = False  # said when its own split is read
                 continue
@@ -94,10 +89,10 @@ def names_of_all(folder: Path) -> set[str]:
     return set(kept_table("voc-names", source, read, changed_ns=changed_ns).about["names"])
 
 
-def _source(folder: Path, split: str, ids: list[str]) -> tuple[Source, int]:
+def _source(folder: VocFolder, split: str, ids: list[str]) -> tuple[Source, int]:
     """What distinguishes one state of the files from another (sizes, times of changes), and the last of the times."""
     digest, latest = hashlib.blake2b(digest_size=16), 0
-    annotations = folder / "Annotations"
+    annotations = folder.path / "Annotations"
     for identity in ids:
         try:
             state = os.stat(f"{annotations}/{identity}.xml")
@@ -106,8 +101,8 @@ def _source(folder: Path, split: str, ids: list[str]) -> tuple[Source, int]:
             facts = (-1, 0, 0)
         latest = max(latest, *facts[1:])
         digest.update(repr((identity, facts)).encode("utf-8", "surrogatepass"))
-    source = {"path": str(folder.resolve()), "files": digest.hexdigest(), "revision": REVISION}
-    return source | {"options": {"split": split}}, latest
+    source = {"path": str(folder.path.resolve()), "files": digest.hexdigest(), "revision": REVISION}
+    return source | {"options": {"split": split, "follow_links": folder.root.follow_links}}, latest
 
 
 def _read(reader: _Reader, ids: list[str]) -> Table:
@@ -145,30 +140,13 @@ def _images(table: Table) -> list[VocImage | None]:
     ]
 
 
-def image_path(folder: Path, identity: str) -> Path:
-    """The image of a VOC id; with the ending .jpg if there is none.
-
-    Raises:
-        DataError: ids that lead out.
-    """
-    for ending in ENDINGS:
-        path = path_inside(folder / "JPEGImages", identity + ending)
-        if os.path.exists(path):  # Path.exists would raise for names that are too long
-            return path
-    return folder / "JPEGImages" / f"{identity}.jpg"
-
-
-def xml_path(folder: Path, identity: str) -> Path:
-    """Where the annotation of an image is."""
-    return path_inside(folder / "Annotations", identity + ".xml")
-
-
 def xml_root(file: Path) -> Element:
     """The root of an XML file.
 
     Raises:
         DataError: the file cannot be read, or is no XML or no annotation of VOC; it is named.
     """
+    check_regular(file)
     try:
         root = parse(file).getroot()
     except OSError as error:
@@ -185,45 +163,24 @@ def xml_root(file: Path) -> Element:
 class _Reader:
     """Checks the XML files of one data set one by one and collects what is wrong."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: VocFolder):
         self.folder = folder
         self.problems: list[Problem] = []
         self.raw_boxes: list[tuple[float, float, float, float]] = []
         self.raw_sizes: list[tuple[int, int]] = []
         self.looked_at_images = False  #: whether some size was taken from an image, as its file states none
 
-    def ids(self, split: str) -> list[str]:
-        """The ids in ImageSets/Main/split.txt, in its order.
-
-        Raises:
-            DataError: there is no such file.
-        """
-        file = path_inside(self.folder / "ImageSets" / "Main", f"{split}.txt")
-        try:
-            lines = file.read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:
-            lists = sorted(path.stem for path in file.parent.glob("*.txt"))
-            there = [name for name in lists if name.rpartition("_")[0] not in CLASSES]  # VOC has lists by class, too
-            hint = did_you_mean(split, there)
-            raise DataError(f"{file} does not exist, so there is no split {split!r}{hint}") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{file}: this list cannot be read ({error})") from error
-        listed = [line.split()[0] for line in lines if line.split()]
-        unique = list(dict.fromkeys(listed))
-        if len(unique) < len(listed):
-            what = f"{len(listed) - len(unique)} ids are listed twice"
-            self.problems.append(Problem("error", str(file), what, "List each image once."))
-        return unique
-
     def image(self, identity: str) -> VocImage | None:
         """The objects of one XML file; None if it cannot be read."""
         try:
-            file = xml_path(self.folder, identity)
+            file = self.folder.xml(identity)
             root = xml_root(file)
             size = _size(root)
             if size is None:
                 self.looked_at_images = True
-                size = image_size(image_path(self.folder, identity))
+                size = image_size(self.folder.image(identity))
+            if size[0] * size[1] > MOST_PIXELS:
+                raise DataError(f"{file}: its size is {size[0]} × {size[1]}; expected at most {MOST_PIXELS:,} pixels")
         except DataError as error:
             where, _, what = str(error).partition(": ")
             self.problems.append(Problem("error", where, what, "Correct the file or take it off the list."))
@@ -235,9 +192,16 @@ class _Reader:
             if not name:
                 self.problems.append(Problem("error", where, "it has no name", "Give each object a name."))
             elif (box := self._box(thing.find("bndbox"), size, f"{where} ({name})")) is not None:
-                difficult = (thing.findtext("difficult") or "0").strip() == "1"
-                found.append(VocObject(name, box, difficult))
+                found.append(VocObject(name, box, self._difficult(thing, f"{where} ({name})")))
         return VocImage(size, found)
+
+    def _difficult(self, thing: Element, where: str) -> bool:
+        word = (thing.findtext("difficult") or "").strip()
+        if word.lower() in _WORDS:
+            return _WORDS[word.lower()]
+        what = f"difficult is {reprlib.repr(word)}, expected 0 or 1"
+        self.problems.append(Problem("warning", where, what, "It counts as not difficult."))
+        return False
 
     def _box(
         self, element: Element | None, size: tuple[int, int], where: str
@@ -245,14 +209,15 @@ class _Reader:
         corners = _corners(element)
         if corners is None:
             fix = "A bndbox holds the finite numbers xmin, ymin, xmax and ymax."
-            self.problems.append(Problem("error", where, "its bndbox is missing or no box", fix))
+            given = "" if element is None else ": " + reprlib.repr([one.text for one in element])
+            self.problems.append(Problem("error", where, f"its bndbox is missing or no box{given}", fix))
             return None
         self.raw_boxes.append(corners)
         self.raw_sizes.append(size)
         x1, y1, x2, y2 = corners
         box, outside = box_formats.clip((x1 - 1, y1 - 1, x2, y2), size)
         words = f"bndbox {' '.join(f'{value:g}' for value in corners)}"
-        if x2 < x1 or y2 < y1 or box[2] <= box[0] or box[3] <= box[1]:
+        if x2 < x1 or y2 < y1 or box_formats.too_thin(np.array([box]))[0]:
             what = f"{words} is empty or lies outside its image"
             self.problems.append(Problem("warning", where, what, "It is left out."))
             return None
@@ -266,7 +231,7 @@ class _Reader:
         boxes = np.array(self.raw_boxes, float).reshape(-1, 4)
         sizes = np.array(self.raw_sizes, float).reshape(-1, 2)
         what = "the bndbox values"
-        self.problems[:0] = box_formats.format_problems(boxes, sizes, str(self.folder), what, box_formats.XYXY)
+        self.problems[:0] = box_formats.format_problems(boxes, sizes, str(self.folder.path), what, box_formats.XYXY)
 
 
 def _corners(element: Element | None) -> tuple[float, float, float, float] | None:

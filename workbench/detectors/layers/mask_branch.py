@@ -38,8 +38,14 @@ class MaskBranch(RoIBranch):
         return {"mask_roi_pool": self.pool, "mask_head": self.head, "mask_predictor": self.predictor}
 
     def losses(self, features: list[Tensor], rois: RoISamples, targets: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-        """`mask`: binary cross entropy of the true class's mask, the mean over all cells of the RoIs of objects."""
+        """`mask`: binary cross entropy of the true class's mask, the mean over all cells of the RoIs of objects.
+
+        RoIs of objects whose mask is unknown teach nothing.
+        """
         rois = rois.objects()
+        known = [target[self.key].flatten(1).any(dim=1) for target in targets]
+        if not all(bool(each.all()) for each in known):
+            rois = rois.take([torch.where(each[owners])[0] for each, owners in zip(known, rois.owners, strict=True)])
         logits = self.logits(features, rois.boxes, rois.labels)
         parts = zip(targets, rois.boxes, rois.owners, strict=True)
         side = logits.shape[-1]

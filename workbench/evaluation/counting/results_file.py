@@ -39,14 +39,15 @@ class ResultsFile:
     def __init__(self, path: Path, data: Dataset):
         self.path, self.data = path, data
         self._places = {data.image_id(index): index for index in range(len(data))}
-        self._labels = {category: label for label, category in enumerate(data.category_ids, start=1)}
+        self._labels = data.category_labels
         content = read_json(path)
         if not isinstance(content, list):
             raise DataError(f"{path}: a list of results was expected, but it holds a {type(content).__name__}")
         self._rows: dict[int, list[_ROW]] = {}
         for number, entry in enumerate(content):
             index, row = self._checked(entry, f"{path}: entry {number}")
-            self._rows.setdefault(index, []).append(row)
+            if row[0] > 0:  # else of a class that the data leave out
+                self._rows.setdefault(index, []).append(row)
         rows = [row for rows in self._rows.values() for row in rows]
         self.has_masks = bool(rows) and all(row[3] is not None for row in rows)  #: whether each result has one
 

@@ -12,6 +12,7 @@ from itertools import chain
 from typing import Any, TypeVar
 
 import numpy as np
+from pycocotools import mask as coco_mask
 from torch import Tensor
 
 from workbench.data.reading.boxes import xywh
@@ -97,11 +98,21 @@ def gather_objects(
     """The objects of `targets`; `sizes` are (height, width) of the images.
 
     Args:
-        masks: the key of the masks to gather as well, as codes.
+        masks: the key of the masks to gather as well, as codes. Objects whose mask is unknown count as difficult, and
+            their boxes as their masks, so that to find one is not wrong.
         first: index of the first image in its data set.
     """
     counts = [len(target["labels"]) for target in targets]
     boxes = _stack([_numpy(target["boxes"], np.float64).reshape(-1, 4) for target in targets], (0, 4))
+    difficult = _column(targets, counts, "difficult", 0).astype(bool)
+    codes: list[RLE] | None = None
+    if masks is not None:
+        codes = [code for target in targets for code in encode_masks(target[masks])]
+        unknown = np.concatenate([unknown_masks(target[masks]) for target in targets])
+        difficult |= unknown
+        owners = np.repeat(np.arange(len(targets)), counts)
+        for row in np.flatnonzero(unknown).tolist():
+            codes[row] = coco_mask.frPyObjects(xywh(boxes[row : row + 1]), *sizes[owners[row]])[0]
     known_area = _column(targets, counts, "area", np.nan)
     box_area = xywh(boxes)[:, 2:].prod(axis=1)
     return Objects(
@@ -112,10 +123,15 @@ def gather_objects(
         boxes=boxes,
         area=np.where(np.isnan(known_area), box_area, known_area),
         crowd=_column(targets, counts, "iscrowd", 0).astype(bool),
-        difficult=_column(targets, counts, "difficult", 0).astype(bool),
+        difficult=difficult,
         occlusion=_column(targets, counts, "occlusion", np.nan),
-        masks=None if masks is None else [code for target in targets for code in encode_masks(target[masks])],
+        masks=codes,
     )
+
+
+def unknown_masks(masks: Tensor) -> np.ndarray:
+    """Which masks [N, H, W] have no pixel, as they are unknown [N]."""
+    return ~masks.flatten(1).any(dim=1).cpu().numpy()
 
 
 def gather_found(detections: Sequence[Detections], *, masks: bool = False, first: int = 0) -> Found:
