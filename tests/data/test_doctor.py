@@ -207,7 +207,7 @@ def test_all_flaws_of_a_set_are_found_at_once(tmp_path: Path) -> None:
     found = lines(doctor(data))
     file = root / "annotations" / "instances_train.json"
     for level, where, what in (
-        ("error", f"{file}", "look like corners (xyxy), not like x, y, width, height"),
+        ("error", f"{file}", "look like corners (x1, y1, x2, y2), not like x, y, width, height"),
         ("warning", f"{file}: annotation 201", "reaches 490 px outside its image"),
         ("warning", f"{file}: annotation 202", "is empty"),
         ("error", f"{file}: annotation 203", "category_id 99 is unknown"),

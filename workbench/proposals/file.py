@@ -17,12 +17,14 @@ from tqdm.auto import tqdm
 
 from workbench.data.dataset import Dataset
 from workbench.data.export import result_entries
-from workbench.data.reading.boxes import SLACK
-from workbench.data.reading.problems import Problem
+from workbench.data.reading.boxes import SLACK, XYWH, YXYX, xywh
+from workbench.data.reading.paths import check_regular
+from workbench.data.reading.problems import Problem, raise_first
 from workbench.errors import DataError
 from workbench.files import user_path, whole_file
 from workbench.options import Count
 from workbench.proposals.base import Source, cache_folder
+from workbench.proposals.reading.format_check import proposal_format_problems
 from workbench.proposals.reading.mat_lists import MatLists, read_mat
 from workbench.proposals.reading.results_table import ResultsTable, table_of
 from workbench.registry import PROPOSALS
@@ -30,6 +32,7 @@ from workbench.types import Proposals
 
 SAMPLE = 100  #: images that are looked up when a file is opened
 OUTSIDE = 0.5  #: share of an image's boxes that reach outside it, above which they cannot be its own
+MANY = 0.1  #: share of all boxes that reach outside, above which the doctor warns
 
 
 @PROPOSALS.register("file")
@@ -95,19 +98,22 @@ class FileProposals:
         self.problems = self._check(data)
 
     def __call__(self, data: Dataset, index: int, image_id: int) -> Proposals:
-        if self._table is not None:
-            found = self._table.proposals(image_id)
-        else:
-            found = Proposals.ranked(torch.from_numpy(self._lists.get(index, np.zeros((0, 4), np.float32))))
-        if len(found):
-            self._check_size(found, data, index)
+        found = self._found(index, image_id)
+        self._check_size(found, data, index)
         return found
+
+    def _found(self, index: int, image_id: int) -> Proposals:
+        if self._table is not None:
+            return self._table.proposals(image_id)
+        return Proposals.ranked(torch.from_numpy(self._lists.get(index, np.zeros((0, 4), np.float32))))
 
     def _check_size(self, found: Proposals, data: Dataset, index: int) -> None:
         """Raise a DataError if what the file holds for an image cannot be of this image."""
+        if len(found) == 0:
+            return
         height, width = data.size(index)
         boxes = found.boxes.numpy()
-        outside = (boxes[:, :2] < -SLACK).any(1) | (boxes[:, 2:] > np.array([width, height]) + SLACK).any(1)
+        outside = _outside(found, (height, width))
         if outside.mean() > OUTSIDE:
             raise DataError(
                 f"{self.path}: {outside.mean():.0%} of the proposals of {data.where(index)} reach outside its "
@@ -122,25 +128,45 @@ class FileProposals:
             )
 
     def _check(self, data: Dataset) -> tuple[Problem, ...]:
-        """Look at some images, evenly spread: refuse a file about others, say how many have no proposals."""
+        """Look at some images, evenly spread: refuse a file about others or in another format, say what is wrong."""
         number = min(SAMPLE, len(data))
         some = [round(i * (len(data) - 1) / max(1, number - 1)) for i in range(number)]
-        counts = {index: len(self(data, index, int(data.target(index)["image_id"]))) for index in some}
-        empty = [index for index, count in counts.items() if count == 0]
+        found = [self._found(index, int(data.target(index)["image_id"])) for index in some]
+        empty = [index for index, each in zip(some, found, strict=True) if len(each) == 0]
         if number and len(empty) == number:
             raise DataError(
                 f"{self.path}: it has no proposals for {data.where(some[0])}, nor for any other image of "
                 f"{data.name}/{data.split} that was looked up; is it about other images?"
             )
-        if not empty:
-            return ()
-        what = f"{len(empty)} of {number} images have no proposals, the first is {data.where(empty[0])}"
-        return (Problem("warning", str(self.path), what, "A detector on proposals finds nothing there."),)
+        sizes = [data.size(index) for index in some]
+        form, given = XYWH, [xywh(each.boxes.numpy().astype(float)) for each in found]
+        if self._table is None:
+            form, given = YXYX, [each.boxes.numpy()[:, [1, 0, 3, 2]].astype(float) for each in found]
+        objects = [data.target(index)["boxes"].as_subclass(torch.Tensor) for index in some]
+        raise_first(proposal_format_problems(given, sizes, objects, str(self.path), form), hint="")
+        problems = []
+        for index, each in zip(some, found, strict=True):
+            self._check_size(each, data, index)
+        outside = np.concatenate([_outside(each, size) for each, size in zip(found, sizes, strict=True)])
+        if outside.any() and outside.mean() > MANY:
+            what = f"{outside.mean():.0%} of the proposals reach outside their images and are clipped"
+            problems.append(Problem("warning", str(self.path), what, "See that they are in pixels of these images."))
+        if empty:
+            what = f"{len(empty)} of {number} images have no proposals, the first is {data.where(empty[0])}"
+            problems.append(Problem("warning", str(self.path), what, "A detector on proposals finds nothing there."))
+        return tuple(problems)
+
+
+def _outside(found: Proposals, size: tuple[int, int]) -> np.ndarray:
+    """Which proposals reach outside their image of `size` (height, width) [P]."""
+    boxes = found.boxes.numpy()
+    return (boxes[:, :2] < -SLACK).any(axis=1) | (boxes[:, 2:] > np.array(size)[::-1] + SLACK).any(axis=1)
 
 
 def _read_mat(path: Path, data: Dataset) -> dict[int, np.ndarray]:
     """Boxes [P, 4] by position in `data`, in the order of the file."""
-    if not path.is_file():
+    check_regular(path)
+    if not path.exists():
         raise DataError(f"{path}: this file does not exist")
     try:
         lists = read_mat(path)

@@ -2,10 +2,21 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.data.reading.boxes import clip, finite_box, look_like_fractions, look_like_xywh, look_like_xyxy
+from workbench.data.reading.boxes import (
+    CENTRE,
+    FRACTIONS,
+    XYWH,
+    XYXY,
+    YXHW,
+    YXYX,
+    clip,
+    finite_box,
+    likely_format,
+    too_thin,
+)
 
 NUMBERS = st.floats(-1e6, 1e6)
 
@@ -29,24 +40,57 @@ def test_what_is_no_box(value: object) -> None:
     assert finite_box(value) is None
 
 
-@given(st.integers(0, 10_000), st.integers(12, 60))
-def test_mixed_up_formats_are_told_from_right_ones(seed: int, number: int) -> None:
+def test_boxes_that_are_too_thin() -> None:
+    boxes = np.array([[100, 50, 100 + 1e-6, 80], [0, 0, 5e-4, 9], [0, 0, 9, 0], [5, 5, 4, 9], [9, 9, 9.01, 9.01]])
+    assert too_thin(boxes).tolist() == [True, True, True, True, False]
+
+
+def _corners(seed: int, number: int, height: float, width: float) -> tuple[np.ndarray, np.ndarray]:
+    """Objects anywhere in images of about that size, and the sizes."""
     rng = np.random.default_rng(seed)
-    sizes = rng.integers(100, 400, (number, 2)).astype(float)  # height, width
+    sizes = np.array([height, width]) * rng.uniform(0.8, 1.2, (number, 1))
     corners = np.sort(rng.uniform(0.02, 0.98, (number, 2, 2)), axis=1) * sizes[:, None, ::-1]
     corners[:, 1] = np.maximum(corners[:, 1], corners[:, 0] + 1)
-    xyxy = corners.reshape(number, 4)
-    xywh = np.concatenate([corners[:, 0], corners[:, 1] - corners[:, 0]], axis=1)
-    assert look_like_xyxy(xyxy, sizes)
-    assert not look_like_xyxy(xywh, sizes)
-    assert look_like_xywh(xywh, sizes)
-    assert not look_like_xywh(xyxy, sizes)
-    assert look_like_fractions(xyxy / np.tile(sizes[:, ::-1], 2), sizes)
-    assert not look_like_fractions(xyxy, sizes)
+    return corners.reshape(number, 4), sizes
 
 
-def test_two_boxes_say_nothing() -> None:
-    sizes = np.full((2, 2), 100.0)
-    boxes = np.array([[60.0, 60, 90, 90]] * 2)
-    assert not look_like_xyxy(boxes, sizes)
-    assert look_like_xyxy(np.repeat(boxes, 2, 0), np.full((4, 2), 100.0))
+def _written(xyxy: np.ndarray, form: str) -> np.ndarray:
+    low, size = xyxy[:, :2], xyxy[:, 2:] - xyxy[:, :2]
+    pairs = {
+        XYXY: (low, xyxy[:, 2:]),
+        XYWH: (low, size),
+        YXYX: (low[:, ::-1], xyxy[:, :1:-1]),
+        YXHW: (low[:, ::-1], size[:, ::-1]),
+        CENTRE: (low + size / 2, size),
+    }
+    return np.concatenate(pairs[form], axis=1)
+
+
+@pytest.mark.parametrize("written", [XYXY, XYWH, YXYX, YXHW, CENTRE])
+@pytest.mark.parametrize("meant", [XYXY, XYWH, YXYX])
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=20, deadline=None)
+def test_mixed_up_formats_are_known_from_right_ones(written: str, meant: str, seed: int) -> None:
+    xyxy, sizes = _corners(seed, 200, 300, 400)
+    found = likely_format(_written(xyxy, written), sizes, meant)
+    assert found is None if written == meant else found is not None
+    if {written, meant} in ({XYXY, XYWH}, {XYXY, YXYX}, {XYWH, YXHW}):
+        assert found == written
+    assert likely_format(_written(xyxy / np.tile(sizes[:, ::-1], 2), written), sizes, meant) == FRACTIONS
+
+
+@given(seed=st.integers(0, 10_000), form=st.sampled_from([XYXY, XYWH, YXYX]))
+@settings(max_examples=50, deadline=None)
+def test_boxes_that_reach_outside_are_no_other_format(seed: int, form: str) -> None:
+    """A third of the objects are cut by the image's edge, and their boxes are not clipped."""
+    xyxy, sizes = _corners(seed, 60, 300, 400)
+    xyxy[::3] += 30
+    xyxy[1::6] -= 30
+    assert likely_format(_written(xyxy, form), sizes, form) is None
+
+
+def test_few_boxes_say_nothing() -> None:
+    boxes, sizes = np.array([[60.0, 60, 90, 90]] * 4), np.full((4, 2), 100.0)
+    assert likely_format(boxes[:2], sizes[:2], XYWH) is None
+    assert likely_format(boxes, sizes, XYWH) == XYXY
+    assert likely_format(boxes[:0], sizes[:0], XYWH) is None

@@ -8,12 +8,15 @@ import numpy as np
 
 from workbench.data.reading.problems import Problem
 
-XYXY, XYWH = "corners", "x, y, width, height"  #: formats of boxes, as messages name them
+#: Formats of boxes, as messages name them.
+XYXY, XYWH, YXYX = "corners (x1, y1, x2, y2)", "x, y, width, height", "y1, x1, y2, x2"
+YXHW, CENTRE, FRACTIONS = "y, x, height, width", "centre x, centre y, width, height", "fractions of the image"
 SLACK = 1.0  #: pixels that a box may reach outside its image without a word
 THINNEST = 1e-3  #: pixels; thinner boxes are empty after rounding or resizing
-_SHARE_WRONG = 0.2  # of the boxes that make no sense as they stand, before a mix-up is suspected
+_SHARE_WRONG = 0.1  # of the boxes that make no sense as they stand, before a mix-up is suspected
 _SHARE_RIGHT = 0.95  # of the boxes that make sense in the other format
-_FEWEST = 3  # boxes; with fewer nothing can be said
+_FEWEST = {XYXY: 3, XYWH: 3, YXYX: 20, YXHW: 20, CENTRE: 20}  # boxes; with fewer nothing can be said of a format
+FORMATS = tuple(_FEWEST)
 
 
 def finite_box(values: object) -> tuple[float, float, float, float] | None:
@@ -56,51 +59,61 @@ def xywh(boxes: np.ndarray) -> np.ndarray:
 
 
 def format_problems(boxes: np.ndarray, sizes: np.ndarray, where: str, what: str, meant: str) -> list[Problem]:
-    """Errors about boxes that are in another format than theirs, in truth.
+    """An error about boxes that are in another format than theirs, in truth.
 
     Args:
         boxes: [N, 4] as they are given.
         sizes: height and width of each box's image [N, 2].
         where: file, folder or data set of the boxes.
         what: the words for the boxes.
-        meant: the format that they should have, XYXY or XYWH, in pixels.
+        meant: the format that they should have, in pixels.
     """
-    other, mixed_up = (XYWH, look_like_xywh) if meant == XYXY else (f"{XYXY} (xyxy)", look_like_xyxy)
-    found = {other: mixed_up(boxes, sizes), "fractions of the image": look_like_fractions(boxes, sizes)}
-    wrong = [f"{what} look like {words}, not like {meant} in pixels" for words, true in found.items() if true]
-    return [Problem("error", where, words, "Convert the boxes.") for words in wrong]
+    other = likely_format(boxes, sizes, meant)
+    if other is None:
+        return []
+    return [Problem("error", where, f"{what} look like {other}, not like {meant} in pixels", "Convert the boxes.")]
 
 
-def look_like_xyxy(boxes_xywh: np.ndarray, sizes: np.ndarray) -> bool:
-    """Whether boxes [N, 4] given as x, y, width, height are corners in truth.
+def likely_format(boxes: np.ndarray, sizes: np.ndarray, meant: str) -> str | None:
+    """The format that boxes [N, 4] seem to be in, if it is another than is meant.
 
-    True where many boxes reach outside their images as they stand, and nearly all make sense as corners.
+    One is suspected where many boxes make no sense as they stand (turned inside out, or outside of their images), and
+    nearly all make sense in that one; boxes that fit neither are flaws of their own.
 
     Args:
+        boxes: as they are given.
         sizes: height and width of each box's image [N, 2].
+        meant: the format that they should have, in pixels.
     """
-    low, extent = boxes_xywh[:, :2], boxes_xywh[:, 2:]
-    most = sizes[:, ::-1] + SLACK
-    fit = (extent > 0).all(1) & (low + extent <= most).all(1)
-    fit_as_corners = (extent > low).all(1) & (extent <= most).all(1)
-    return _mixed_up(fit, fit_as_corners)
+    if len(boxes) >= min(_FEWEST.values()) and (boxes <= 1).all() and (sizes > 8).all():
+        return FRACTIONS
+    fit = _fit(boxes, sizes, meant)
+    if len(boxes) == 0 or fit.mean() > 1 - _SHARE_WRONG / 2:  # most, and at once
+        return None
+    found = {}
+    for other, fewest in _FEWEST.items():
+        also = _fit(boxes, sizes, other)
+        decisive = fit | also
+        enough = other != meant and decisive.sum() >= max(fewest, len(boxes) / 2)
+        if enough and (~fit[decisive]).mean() >= _SHARE_WRONG and also[decisive].mean() >= _SHARE_RIGHT:
+            found[other] = also.mean()
+    return max(found, key=lambda other: found[other], default=None)
 
 
-def look_like_xywh(boxes: np.ndarray, sizes: np.ndarray) -> bool:
-    """Whether boxes [N, 4] given as corners are x, y, width, height in truth; see `look_like_xyxy`."""
-    low, high = boxes[:, :2], boxes[:, 2:]
-    most = sizes[:, ::-1] + SLACK
-    return _mixed_up((high > low).all(1), (high > 0).all(1) & (low + high <= most).all(1))
+def corners(boxes: np.ndarray, form: str) -> np.ndarray:
+    """Boxes [N, 4] of a format as xyxy."""
+    first, second = boxes[:, :2], boxes[:, 2:]
+    if form in (YXYX, YXHW):
+        first, second = first[:, ::-1], second[:, ::-1]
+    if form in (XYWH, YXHW):
+        second = first + second
+    elif form == CENTRE:
+        first, second = first - second / 2, first + second / 2
+    return np.concatenate([first, second], axis=1)
 
 
-def _mixed_up(fit: np.ndarray, fit_otherwise: np.ndarray) -> bool:
-    """Whether another format explains the boxes better than theirs; those that fit neither are flaws of their own."""
-    decisive = fit | fit_otherwise
-    if decisive.sum() < max(_FEWEST, len(fit) / 2):
-        return False
-    return bool((~fit[decisive]).mean() >= _SHARE_WRONG and fit_otherwise[decisive].mean() >= _SHARE_RIGHT)
-
-
-def look_like_fractions(boxes: np.ndarray, sizes: np.ndarray) -> bool:
-    """Whether boxes [N, 4] are given as shares of the image's sides instead of pixels."""
-    return len(boxes) >= _FEWEST and bool((boxes <= 1).all()) and bool((sizes > 8).all())
+def _fit(boxes: np.ndarray, sizes: np.ndarray, form: str) -> np.ndarray:
+    """Which boxes [N, 4], read in a format, are inside their images and have a size [N]."""
+    xyxy = corners(boxes, form)
+    low, high = xyxy[:, :2], xyxy[:, 2:]
+    return ((high > low) & (low >= -SLACK) & (high <= sizes[:, ::-1] + SLACK)).all(axis=1)
