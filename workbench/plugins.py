@@ -51,7 +51,7 @@ def plug_in(*names: str | Path) -> None:
     given = [_resolved(name) for name in names]
     for name in given:
         _load(name)
-    os.environ[VARIABLE] = os.pathsep.join(dict.fromkeys([*_named(), *given]))
+    os.environ[VARIABLE] = os.pathsep.join(dict.fromkeys([*named_plug_ins(os.environ.get(VARIABLE, "")), *given]))
 
 
 def load_plug_ins() -> None:
@@ -60,19 +60,45 @@ def load_plug_ins() -> None:
     Raises:
         RecipeError: something cannot be imported.
     """
-    for name in _named():
+    names = [_resolved(name) for name in named_plug_ins(os.environ.get(VARIABLE, ""))]
+    for name in names:
         if name not in _loaded:
             _load(name)
+    if names:
+        os.environ[VARIABLE] = os.pathsep.join(names)  # processes that are started from here may be elsewhere
+
+
+def named_plug_ins(text: str) -> list[str]:
+    """The names in a value of WORKBENCH_PLUGINS."""
+    return [name for name in text.split(os.pathsep) if name]
+
+
+def plugged_in() -> dict[str, dict[str, str]]:
+    """What is plugged in, by name: its "file" and the "sha256" of its source, packages whole."""
+    return {name: {"file": str(path), "sha256": source_hash(path)} for name, path in _loaded.items()}
+
+
+def source_hash(path: Path) -> str:
+    """SHA-256 of a plug-in's source as it is now; of a package, all its files. Empty where it cannot be read."""
+    digest, files = hashlib.sha256(), _sources(path)
+    if not all(file.is_file() for file in files):  # a pipe would be waited for
+        return ""
+    try:
+        for file in files:
+            with open(file, "rb") as source:
+                hashlib.file_digest(source, lambda: digest)
+    except OSError:
+        return ""
+    return digest.hexdigest()
 
 
 def plug_in_files() -> list[Path]:
     """Source files of what is plugged in, packages whole: they decide what comes out of a run."""
-    files = [path.parent.rglob("*.py") if path.name == "__init__.py" else [path] for path in _loaded.values()]
-    return sorted({path for found in files for path in found if path.is_file()})
+    return sorted({file for path in _loaded.values() for file in _sources(path) if file.is_file()})
 
 
-def _named() -> list[str]:
-    return [name for name in os.environ.get(VARIABLE, "").split(os.pathsep) if name]
+def _sources(path: Path) -> list[Path]:
+    return sorted(path.parent.rglob("*.py")) if path.name == "__init__.py" else [path]
 
 
 def _resolved(name: str | Path) -> str:

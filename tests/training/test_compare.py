@@ -186,7 +186,7 @@ def recipes(monkeypatch: pytest.MonkeyPatch, template: Path) -> list[Recipe]:
     monkeypatch.setattr(detached, "SOURCES", STAND_IN)
     for module in (
         MODULE,
-        importlib.import_module("workbench.training.run"),
+        importlib.import_module("workbench.training.starting"),
     ):  # the code may change meanwhile
         monkeypatch.setattr(module, "code_fingerprint", lambda parts=TRAINING: "fingerprint of " + parts[-1])
     common = {

@@ -20,8 +20,9 @@ import pytest
 from workbench.errors import RecipeError, RunError
 from workbench.training import Recipe, Run, launch
 from workbench.training.launch import new_folder
-from workbench.training.processes import detached
-from workbench.training.run import start_process
+from workbench.training.processes import detached, lock
+from workbench.training.processes.record import Record
+from workbench.training.starting import start_process
 
 STAND_IN = Path(__file__).parents[1] / "support" / "stand_in"
 REAL = {"data": {"name": "digit-scenes"}, "detector": {"kind": "faster-rcnn"}}
@@ -40,7 +41,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.setenv("WORKBENCH_RUNS", str(tmp_path / "runs"))
     yield
     for path in tmp_path.rglob("proc.json"):
-        if record := detached.Record.read(path.parent):
+        if record := Record.read(path.parent):
             detached.terminate(record, grace=0)
 
 
@@ -108,7 +109,7 @@ def test_stop_lets_it_end_in_order_and_resume_goes_on(tmp_path):
 
 def test_what_ignores_the_signal_is_killed_with_its_children(tmp_path):
     run = launch(recipe_of(1000, step=0.05, stubborn=True, child=True), tmp_path / "run")
-    record = detached.Record.read(run.folder)
+    record = Record.read(run.folder)
     assert until(lambda: len(detached.members(record)) == 2)  # the child is in a session of its own
     begun = time.monotonic()
     assert run.stop(grace=0.5) == "stopped"
@@ -118,7 +119,7 @@ def test_what_ignores_the_signal_is_killed_with_its_children(tmp_path):
 
 def test_a_kill_counts_as_failed_and_can_be_resumed(tmp_path):
     run = launch(recipe_of(40, step=0.05, child=True), tmp_path / "run")
-    record = detached.Record.read(run.folder)
+    record = Record.read(run.folder)
     assert until(lambda: len(detached.members(record)) == 2)
     psutil.Process(record.pid).kill()
     assert until(lambda: run.status == "failed")
@@ -135,11 +136,11 @@ def test_a_kill_counts_as_failed_and_can_be_resumed(tmp_path):
 def test_a_zombie_is_dead_and_a_reused_pid_is_another_process(tmp_path):
     run = launch(recipe_of(1), tmp_path / "run")
     run.wait(20)
-    record = detached.Record.read(run.folder)
+    record = Record.read(run.folder)
     child = subprocess.Popen([sys.executable, "-c", ""])
     assert until(lambda: psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE)
     born = psutil.Process(child.pid).create_time()
-    change = lambda **values: detached.Record(**{**vars(record), **values})  # noqa: E731
+    change = lambda **values: Record(**{**vars(record), **values})  # noqa: E731
     assert detached.find(change(pid=child.pid, create_time=born)) is None
     child.wait()
     me = psutil.Process()
@@ -149,7 +150,7 @@ def test_a_zombie_is_dead_and_a_reused_pid_is_another_process(tmp_path):
 
 def test_no_zombie_stays_in_the_launching_process(tmp_path):
     run = launch(recipe_of(1), tmp_path / "run")
-    pid = detached.Record.read(run.folder).pid
+    pid = Record.read(run.folder).pid
     run.wait(20)
     assert until(lambda: not psutil.pid_exists(pid), 5)
 
@@ -162,7 +163,7 @@ def test_a_live_folder_is_refused_by_launch_and_resume(tmp_path, monkeypatch):
             launch(recipe, tmp_path / "run", resume=resume)
     with pytest.raises(RunError, match="alive"):
         run.resume()
-    monkeypatch.setattr(detached, "PATIENCE", 0.1)
+    monkeypatch.setattr(lock, "PATIENCE", 0.1)
     (run.folder / "proc.json").unlink()  # even when its record is lost: the process holds the lock
     with pytest.raises(RunError, match="alive"):
         launch(recipe, tmp_path / "run", resume=True)
@@ -171,7 +172,7 @@ def test_a_live_folder_is_refused_by_launch_and_resume(tmp_path, monkeypatch):
 def test_a_start_never_ends_what_another_kernel_has_just_started(tmp_path):
     run = launch(recipe_of(1000, step=0.05), tmp_path / "run")
     with pytest.raises(RunError, match="alive"):
-        start_process(Run.open(tmp_path / "run"))  # as if `resume` had seen it dead a moment before
+        start_process(run.folder, run.recipe)  # as if `resume` had seen it dead a moment before
     assert run.alive
 
 
@@ -191,9 +192,9 @@ def test_a_lock_that_is_just_being_let_go_is_waited_for(tmp_path):
     run = launch(recipe_of(2), tmp_path / "run")
     run.wait(20)
     (run.folder / "done.json").unlink()
-    with open(run.folder / detached.LOCK) as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        threading.Timer(0.3, fcntl.flock, (lock.fileno(), fcntl.LOCK_UN)).start()
+    with open(run.folder / lock.LOCK) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        threading.Timer(0.3, fcntl.flock, (file.fileno(), fcntl.LOCK_UN)).start()
         assert run.resume().wait(20) == "done"
 
 
@@ -247,7 +248,7 @@ def test_a_process_that_cannot_be_recorded_is_not_left_running(tmp_path, monkeyp
         started.append(content["pid"])
         raise RunError("the disk is full")
 
-    monkeypatch.setattr(detached, "write_record", fail)
+    monkeypatch.setattr("workbench.training.processes.record.write_record", fail)
     with pytest.raises(RunError, match="disk is full"):
         launch(recipe_of(1000, step=0.05), tmp_path / "run")
     assert until(lambda: not psutil.pid_exists(started[0]), 5)
@@ -279,12 +280,12 @@ def test_more_gpu_processes_than_gpus_are_refused(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("victim", ["agent", "worker"])
-def test_no_process_of_torchrun_survives_another(tmp_path, victim):
+def test_no_process_of_several_survives_another(tmp_path, victim):
     run = launch(recipe_of(2000, step=0.05), tmp_path / "run", processes=2)
     assert run.recipe.processes == 2
     workers = [run.folder / f"worker-{rank}.json" for rank in (0, 1)]
     assert until(lambda: run.status == "running" and all(path.is_file() for path in workers), 60)
-    record = detached.Record.read(run.folder)
+    record = Record.read(run.folder)
     pids = [json.loads(path.read_text())["pid"] for path in workers]
     assert {record.pid, *pids} == {process.pid for process in detached.members(record)}
     psutil.Process(record.pid if victim == "agent" else pids[1]).kill()

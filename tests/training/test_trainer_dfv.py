@@ -101,7 +101,7 @@ def test_a_hardener_comes_back_with_its_bank(tmp_path) -> None:
     file = checkpoint.checkpoint_path(tmp_path, 5)
     bank = checkpoint.load_checkpoint(file)["detector"]["hardener._extra_state"]["bank"]
     run = Run.open(tmp_path)
-    for detector in (run.detector(5, hardener=True), checkpoint.load_checkpoint_detector(file, run.recipe)):
+    for detector in (run.detector(5, hardener=True), run.detector(file, hardener=True)):
         assert torch.equal(detector.hardener.bank, bank)
     assert run.detector(2, hardener=True).hardener.bank is None, "it was not active yet"
 

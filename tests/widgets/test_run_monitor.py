@@ -14,6 +14,7 @@ from widgets.run_monitor import duration
 from workbench.errors import RunError
 from workbench.training import Recipe, Run, launch
 from workbench.training.processes import detached
+from workbench.training.processes.record import Record
 
 STAND_IN = Path(__file__).parents[1] / "support" / "stand_in"
 
@@ -33,7 +34,7 @@ def make_run(tmp_path, monkeypatch):
 
     yield make
     for path in tmp_path.rglob("proc.json"):
-        detached.terminate(detached.Record.read(path.parent), grace=0)
+        detached.terminate(Record.read(path.parent), grace=0)
 
 
 @pytest.fixture

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import Tensor
 
 from workbench.detectors.base import Detector
 from workbench.detectors.build import build_detector
@@ -21,10 +24,18 @@ FORMAT = "occlusion-workbench-detector-1"
 def save_detector(detector: Detector, path: str | Path, *, half: bool = False, about: dict | None = None) -> Path:
     """Write weights, configuration and class names to one file, atomically; the hardener stays behind.
 
+    Equal detectors give equal files.
+
     Args:
         path: ends in .safetensors.
         half: store floating-point weights in 16 bits (half the size).
         about: further plain values to keep in the file, such as the name of the recipe; None: `detector.about`.
+
+    Returns:
+        The path.
+
+    Raises:
+        WeightsError: a weight is not finite, or with `half` too large for 16 bits.
     """
     path = Path(path)
     state = {}
@@ -33,6 +44,8 @@ def save_detector(detector: Detector, path: str | Path, *, half: bool = False, a
             continue
         value = value.detach().cpu()
         state[name] = (value.half() if half and value.is_floating_point() else value).clone().contiguous()
+    if bad := not_finite(state):
+        raise WeightsError(f"{path} is not written: values in {bad} are not finite{' in 16 bits' if half else ''}")
     metadata = {
         "format": FORMAT,
         "config": json.dumps(detector.config),
@@ -41,8 +54,26 @@ def save_detector(detector: Detector, path: str | Path, *, half: bool = False, a
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as file:
-        file.write(save(state, metadata))
+        file.write(_in_order(save(state, metadata)))
     return path
+
+
+def _in_order(content: bytes) -> bytes:
+    """The same .safetensors file with the keys of its header in order: the library's order is another each time."""
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    ordered = json.dumps(header | {"__metadata__": dict(sorted(header["__metadata__"].items()))}).encode()
+    ordered += b" " * (-len(ordered) % 8)  # tensors begin at a multiple of 8
+    return len(ordered).to_bytes(8, "little") + ordered + content[8 + length :]
+
+
+def not_finite(state: Mapping[str, Any]) -> str | None:
+    """The name of the first tensor of a state dict that holds a value that is not finite."""
+    floats = {n: value for n, value in state.items() if isinstance(value, Tensor) and value.is_floating_point()}
+    if not floats:
+        return None
+    good = torch.stack([value.isfinite().all() for value in floats.values()]).tolist()  # at once: a GPU is waited for
+    return next((name for name, finite in zip(floats, good, strict=True) if not finite), None)
 
 
 def load_detector(name: str | Path, device: str | torch.device = "cpu") -> Detector:
@@ -58,7 +89,7 @@ def load_detector(name: str | Path, device: str | torch.device = "cpu") -> Detec
         The detector, in evaluation mode and without its hardener.
 
     Raises:
-        WeightsError: no such detector, not one of our files, or one whose weights do not fit.
+        WeightsError: no such detector, not one of our files, or one whose weights do not fit or are not finite.
 
     Example:
         >>> detector = wb.load_detector("digit-scenes/faster-rcnn")
@@ -87,6 +118,11 @@ def load_detector(name: str | Path, device: str | torch.device = "cpu") -> Detec
         detector.load_state_dict(state)
     except RuntimeError as reason:
         raise WeightsError(f"{path} does not fit its own configuration: {reason}") from reason
+    if bad := not_finite(detector.state_dict()):
+        raise WeightsError(
+            f"{path}: values in {bad} are not finite; the training that made it has diverged. Use an earlier "
+            "checkpoint: Run.open(folder).detector(step)"
+        )
     return detector.to(device).eval()
 
 

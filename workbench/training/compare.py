@@ -26,8 +26,9 @@ from workbench.training.processes import detached
 from workbench.training.recipe import Recipe
 from workbench.training.recipe_sections import TestSpec
 from workbench.training.recording.fingerprint import EVALUATION, code_fingerprint
-from workbench.training.run import Run, start_process, training_fingerprint
+from workbench.training.run import Run
 from workbench.training.scoring import is_scored
+from workbench.training.starting import start_process, training_fingerprint
 
 if TYPE_CHECKING:
     from workbench.training.comparison import Comparison
@@ -152,7 +153,7 @@ class _Job:
         if run is None:
             run = self.run = start_new(new_folder(self.recipe, root), self.recipe, environment=environment)
         elif ours and run.status != "done" and run.failure.get("kind") != NON_FINITE:
-            start_process(run, environment=environment)
+            start_process(run.folder, run.recipe, environment=environment)
         while run.alive:
             if interrupted.wait(POLL):
                 if ours:

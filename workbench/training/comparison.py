@@ -21,7 +21,7 @@ from scipy.special import stdtrit
 from tqdm.auto import tqdm
 
 from workbench.errors import RunError
-from workbench.training.recording.checkpoint import write_record
+from workbench.training.recording.disk import write_record
 
 if TYPE_CHECKING:
     from workbench.data import Dataset

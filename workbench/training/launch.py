@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from workbench.errors import RunError
-from workbench.training.processes import detached
+from workbench.training.processes.lock import LOCK
 from workbench.training.recipe import Recipe
-from workbench.training.run import Run, start_process
+from workbench.training.run import Run
+from workbench.training.starting import start_process
 
 
 def launch(
@@ -21,6 +22,7 @@ def launch(
     processes: int | None = None,
     threads: int | None = None,
     resume: bool = False,
+    trust: bool = False,
 ) -> Run:
     """Train a recipe in a process of its own, which goes on when the kernel stops. Returns at once.
 
@@ -28,10 +30,12 @@ def launch(
         recipe: a recipe, the name of a shipped one, or a file.
         folder: where the run is kept; by default `runs/<name>-<seed>-<time>` under the current directory, or
             under the folder that the variable WORKBENCH_RUNS names.
-        processes: train in so many processes by torchrun; by default as the recipe says.
+        processes: train in so many processes; by default as the recipe says.
         threads: CPU threads of each process; by default as the recipe says, else the cores are shared out.
         resume: go on with the run of the same recipe in `folder`, or start it if there is none yet. A finished
             run is returned as it is.
+        trust: when resuming, load the plug-ins and set the variables that the folder names, though somebody else
+            wrote it (see `Run.resume`).
 
     Returns:
         The run, to follow, stop and resume it.
@@ -52,7 +56,7 @@ def launch(
         return start_new(new_folder(recipe), recipe)
     folder = Path(folder).expanduser().absolute()
     if (folder / "recipe.yaml").is_file():
-        return _continue(Run.open(folder), recipe, resume=resume)
+        return _continue(Run.open(folder), recipe, resume=resume, trust=trust)
     return start_new(folder, recipe)
 
 
@@ -94,9 +98,8 @@ def start_new(folder: Path, recipe: Recipe, *, environment: Mapping[str, str] | 
     _claim(folder)
     try:
         recipe.save(folder / "recipe.yaml")
-        run = Run.open(folder)
-        start_process(run, environment=environment)
-        return run
+        start_process(folder, recipe, environment=environment)
+        return Run.open(folder)
     except BaseException:
         for path in folder.iterdir():
             path.unlink(missing_ok=True)
@@ -105,18 +108,18 @@ def start_new(folder: Path, recipe: Recipe, *, environment: Mapping[str, str] | 
         raise
 
 
-def _continue(run: Run, recipe: Recipe, *, resume: bool) -> Run:
+def _continue(run: Run, recipe: Recipe, *, resume: bool, trust: bool) -> Run:
     """What to do with a folder that holds a run already."""
-    if run.alive:
-        raise RunError(f"{run.folder} holds a run that is alive; Run.open(path) follows it, .stop() ends it")
     if run.recipe.fingerprint() != recipe.fingerprint():
         old, new = run.recipe.to_dict(), recipe.to_dict()
         keys = ", ".join(sorted(key for key in {*old, *new} if old.get(key) != new.get(key)))
         other = f"{run.recipe.name}, seed {run.recipe.seed}"
         raise RunError(f"{run.folder} holds a run of another recipe ({other}); they differ in {keys}")
+    if run.alive and not resume:
+        raise RunError(f"{run.folder} holds a run that is alive; Run.open(path) follows it, .stop() ends it")
     if not resume:
         raise RunError(f"{run.folder} holds a run ({run.status}); pass resume=True or choose another folder")
-    return run if run.status == "done" else run.resume()
+    return run if run.status == "done" else run.resume(trust=trust)
 
 
 def _claim(folder: Path) -> None:
@@ -125,7 +128,7 @@ def _claim(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise RunError(f"{folder} is not empty; choose another folder")
-        (folder / detached.LOCK).open("x").close()
+        (folder / LOCK).open("x").close()
     except FileExistsError as error:
         what = "a run is being started there" if folder.is_dir() else "it is a file"
         raise RunError(f"{folder} cannot hold a new run: {what}") from error

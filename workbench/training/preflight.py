@@ -26,6 +26,7 @@ from workbench.errors import RecipeError, RunError, WorkbenchError
 from workbench.evaluation.proposal_recall import proposal_problems
 from workbench.hardeners import build_hardener
 from workbench.registry import HARDENERS
+from workbench.training.obstacles import DECODED, lacks_labels, lacks_proposals, misfits_of_classes, sample, spread
 from workbench.training.processes.world import choose_device, choose_precision
 from workbench.training.recipe import Recipe
 from workbench.training.recipe_sections import DataSpec, Stage
@@ -33,7 +34,6 @@ from workbench.training.stepping.batches import load_spec
 from workbench.types import learnable
 
 SAMPLE = 200  #: images whose targets are looked at
-DECODED = 20  #: of these, images that are decoded
 SIZES = 4  #: most frequent image sizes for which anchors are compared
 BOXES = 100  #: objects per size
 
@@ -87,7 +87,7 @@ def check_recipe(recipe: Recipe) -> Report:
     for what, keys in failed.items():
         fix = "Correct the data, or how the recipe names them."
         problems.append(Problem("error", ", ".join(keys), what.rstrip("."), fix))
-    problems += _classes(loaded)
+    problems += misfits_of_classes(loaded)
     data, subject = loaded.get("data"), f"recipe {recipe.name}"
     if data is None or len(data) == 0:
         problems += _start(recipe)
@@ -101,7 +101,7 @@ def check_recipe(recipe: Recipe) -> Report:
         problems += check_leaks(data, loaded["test"]) if "test" in loaded else []
     else:
         problems += _sampled(data)
-        problems += [] if detector is None else [*_proposals(detector, loaded), *_fit(detector, data)]
+        problems += [] if detector is None else [*lacks_proposals(detector, loaded), *_fit(detector, data)]
     if len(data) > DECODED and data.path(0) is not None:
         subject += f" ({DECODED} of {len(data)} training images were decoded; the doctor of data decodes all)"
     return Report(subject, problems)
@@ -195,16 +195,6 @@ def _same(one: DataSpec, two: DataSpec) -> bool:
     return (one.name, one.split, one.root, one.options) == (two.name, two.split, two.root, two.options)
 
 
-def _classes(loaded: dict[str, Dataset]) -> Iterator[Problem]:
-    for key in ("validation", "test"):
-        if key in loaded and "data" in loaded and loaded[key].classes != loaded["data"].classes:
-            own, trained = loaded[key].classes, loaded["data"].classes
-            other = [name for name in (*own, *trained) if (name in own) != (name in trained)]
-            which = f"only one of them has {', '.join(other[:SIZES])}" if other else "they are in another order"
-            what = f"it has other classes than the training data: {len(own)} and {len(trained)}, {which}"
-            yield Problem("error", key, what, "Use data with the same classes in the same order.")
-
-
 def _start(recipe: Recipe) -> Iterator[Problem]:
     try:
         if recipe.start is not None:
@@ -256,48 +246,21 @@ def _length(recipe: Recipe, data: Dataset) -> Iterator[Problem]:
 
 def _sampled(data: Dataset) -> Iterable[Problem]:
     """What the doctor of data says about a sample; only few images are decoded."""
-    few = check_data(data, images=True, indices=_spread(data, DECODED)).problems
-    many = check_data(data, images=False, indices=_spread(data, SAMPLE)).problems
+    few = check_data(data, images=True, indices=spread(data, DECODED)).problems
+    many = check_data(data, images=False, indices=spread(data, SAMPLE)).problems
     return dict.fromkeys([*few, *many])
-
-
-def _sample(data: Dataset, number: int) -> Dataset:
-    """At most so many images, evenly spread."""
-    return data.subset(_spread(data, number))
-
-
-def _spread(data: Dataset, number: int) -> list[int]:
-    number = min(number, len(data))
-    return [round(i * (len(data) - 1) / max(1, number - 1)) for i in range(number)]
-
-
-def _proposals(detector: Detector, loaded: dict[str, Dataset]) -> Iterator[Problem]:
-    """Data without proposals for a detector that makes none: it would be noticed at the end, by the evaluation."""
-    if not detector.needs_proposals:
-        return
-    for key, data in loaded.items():
-        what = "the detector needs proposals, and these data have none"
-        try:
-            if not len(data) or "proposals" in data.target(0):
-                continue
-        except WorkbenchError as error:
-            what = str(error).rstrip(".")
-        yield Problem("error", f"{key}.proposals", what, "Say where they come from, as {kind: selective-search}.")
 
 
 def _fit(detector: Detector, data: Dataset) -> Iterable[Problem]:
     """Whether the data have what the detector learns from, and its anchors or proposals meet the objects."""
     try:
-        for key in (key for key in detector.needs_labels if key not in data.target(0)):
-            masks = key.startswith("masks")
-            what = f'the detector learns {"masks" if masks else key}, and the data have no target["{key}"]'
-            fix = "Use data with masks (coco: data.options.masks true)." if masks else "Use data with such labels."
-            return [Problem("error", "detector", what, fix)]
+        if found := lacks_labels(detector, data):
+            return found
         if detector.needs_proposals:
             with suppress(WorkbenchError):  # said of these data already
-                return proposal_problems(_sample(data, DECODED)) if "proposals" in data.target(0) else []
+                return proposal_problems(sample(data, DECODED)) if "proposals" in data.target(0) else []
             return []
-        return _anchor_problems(detector, _sample(data, SAMPLE))
+        return _anchor_problems(detector, sample(data, SAMPLE))
     except (WorkbenchError, RunError) as error:
         return [Problem("error", "detector", str(error), "Correct the detector's options or the data.")]
 

@@ -2,33 +2,35 @@
 
 The folder holds `recipe.yaml`, `environment.json`, `metrics.jsonl` (one JSON object per line), `log.txt`,
 `proc.json` and `exit.json` (see `detached.py`), `checkpoints/step-*.pt`, and as they come about `stop.json`,
-`error.json`, `done.json`, `detector.safetensors` and `result.json`.
+`error.json`, `done.json`, `detector.safetensors` and `result.json`. What is damaged among them is passed over.
 """
 
 from __future__ import annotations
 
-import hashlib
 import html
-import json
+import shutil
 import sys
-import threading
 import time
 from collections import deque
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tqdm.auto import tqdm
 
-from workbench.errors import RunError, WeightsError
+from workbench.errors import RunError
 from workbench.training.processes import detached
+from workbench.training.processes.lock import is_held
+from workbench.training.processes.record import Record
 from workbench.training.recipe import Recipe
-from workbench.training.recording.checkpoint import checkpoint_step, checkpoints, load_checkpoint, write_record
-from workbench.training.recording.fingerprint import EVALUATION, code_fingerprint
+from workbench.training.recording.checkpoint import checkpoint_step, checkpoints, load_checkpoint_detector
+from workbench.training.recording.disk import write_record
+from workbench.training.recording.notes import DONE, ERROR, STOP, Done, Failure, read_note
 from workbench.training.recording.records import bars_are_seen
+from workbench.training.recording.rows import GrowingRows
+from workbench.training.starting import load_recorded, start_process
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from workbench.evaluation import ImageResult, Result
 
 Status = Literal["starting", "running", "done", "stopped", "failed"]
-MIXED_CODE = "mixed"  #: fingerprint of a run that was resumed with other code than it was started with
+ROOM = 2**20  #: bytes; a disk with less is full
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class Run:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self._metrics = _JsonLines(folder / "metrics.jsonl")
+        self._metrics = GrowingRows(folder / "metrics.jsonl")
 
     @classmethod
     def open(cls, path: str | Path) -> Run:
@@ -95,17 +97,17 @@ class Run:
     @property
     def status(self) -> Status:
         """Alive: "starting" until the first metrics, then "running"; ended: "done", "stopped" or "failed"."""
-        record = detached.Record.read(self.folder)
-        if record is not None and detached.find(record) is not None:
-            return "running" if self._logged_since(record.started) else "starting"
-        if self._has("done.json"):
+        if self.alive:
+            record = Record.read(self.folder)
+            return "running" if self._logged_since(record.started if record else 0.0) else "starting"
+        if self._done is not None:
             return "done"
-        return "stopped" if self._has("stop.json") and not self._has("error.json") else "failed"
+        return "stopped" if self._has(STOP) and not self._has(ERROR) else "failed"
 
     @property
     def alive(self) -> bool:
-        """Whether a process is training this run now."""
-        return detached.find(detached.Record.read(self.folder)) is not None
+        """Whether a process is training this run now, whoever started it."""
+        return detached.find(Record.read(self.folder)) is not None or is_held(self.folder)
 
     @property
     def fingerprints(self) -> dict[str, str]:
@@ -113,7 +115,7 @@ class Run:
 
         That of the training code is "mixed" if it was resumed with other code.
         """
-        record = detached.Record.read(self.folder)
+        record = Record.read(self.folder)
         return record.fingerprints if record else {}
 
     def metrics(self) -> pd.DataFrame:
@@ -140,7 +142,8 @@ class Run:
     @property
     def failure(self) -> dict[str, Any]:
         """What the trainer wrote down as it failed: kind, message, step, image_ids ...; empty if it did not."""
-        return self._json("error.json")
+        said = read_note(self.folder / ERROR, Failure)
+        return {} if said is None else said.model_dump(exclude_unset=True)
 
     @property
     def error(self) -> str | None:
@@ -150,10 +153,16 @@ class Run:
         message = self.failure.get("message")
         if message:
             return str(message)
+        if self._has(DONE):
+            return f"{self.folder / DONE} is damaged; resume() goes on from the last checkpoint and writes it again"
         how = detached.ending(self.folder)
         known = f" ({how})" if how else ""
+        likely = "killed ones have often run out of memory"
+        with suppress(OSError):
+            if (free := shutil.disk_usage(self.folder).free) < ROOM:
+                likely = f"the disk of its folder is full ({free} bytes are free): make room"
         return (
-            f"the process{known} ended before it could say why; killed ones have often run out of memory. "
+            f"the process{known} ended before it could say why; {likely}. "
             f"Its last lines are in {self.folder / detached.LOG} (log() shows them); resume() goes on from the last "
             "checkpoint"
         )
@@ -161,22 +170,21 @@ class Run:
     @property
     def seconds(self) -> float:
         """Seconds of training: in all if done, else since the present or last process was started."""
-        done = self._json("done.json")
-        if "seconds" in done:
-            return float(done["seconds"])
-        record = detached.Record.read(self.folder)
+        if self._done is not None:
+            return self._done.seconds
+        record = Record.read(self.folder)
         if record is None:
             return 0.0
         rows = self._metrics.read()
-        last = time.time() if self.alive else max((row.get("time", 0.0) for row in rows[-1:]), default=0.0)
+        last = time.time() if self.alive else max((row["time"] for row in rows[-1:]), default=0.0)
         return max(0.0, last - record.started)
 
     def progress(self) -> Progress:
         """Steps done and to do, and the speed over the last 50 logged lines of the present process."""
-        record = detached.Record.read(self.folder)
-        rows = [row for row in self._metrics.read() if row.get("kind") == "train"]
-        step, total = int(rows[-1]["step"]) if rows else 0, self.recipe.steps
-        recent = [row for row in rows[-50:] if record and row.get("time", 0.0) >= record.started]
+        record = Record.read(self.folder)
+        rows = [row for row in self._metrics.read() if row["kind"] == "train"]
+        step, total = rows[-1]["step"] if rows else 0, self.recipe.steps
+        recent = [row for row in rows[-50:] if record and row["time"] >= record.started]
         speed = float("nan")
         if len(recent) > 1 and recent[-1]["time"] > recent[0]["time"]:
             speed = (recent[-1]["step"] - recent[0]["step"]) / (recent[-1]["time"] - recent[0]["time"])
@@ -197,24 +205,15 @@ class Run:
                 final weights are without one, so that None is the latest checkpoint then.
 
         Raises:
-            RunError: there is no such checkpoint, or none yet.
+            RunError: there is no such checkpoint, or none yet; or it is damaged, or its weights are not finite.
+            WeightsError: the file of the final weights is damaged, or they are not finite.
         """
-        from workbench.detectors import build_detector, load_detector
-        from workbench.hardeners import build_hardener
+        from workbench.detectors import load_detector
 
         final = self.folder / "detector.safetensors"
         if checkpoint is None and not hardener and final.is_file():
             return load_detector(final)
-        state = load_checkpoint(self._checkpoint(checkpoint))
-        own = state["detector"]
-        weights = own if state["ema"] is None else state["ema"]["state"]
-        kept = {name: value for name, value in weights.items() if not name.startswith("hardener.")}
-        if hardener:
-            kept |= {name: value for name, value in own.items() if name.startswith("hardener.")}
-        player = build_hardener(self.recipe.hardener) if hardener else None
-        detector = build_detector(self.recipe.detector, state["classes"], player, pretrained=False)
-        detector.load_state_dict(kept)
-        return detector.eval()
+        return load_checkpoint_detector(self._checkpoint(checkpoint), self.recipe, hardener=hardener)
 
     @property
     def result(self) -> Result | ImageResult | None:
@@ -226,27 +225,31 @@ class Run:
 
     def stop(self, *, grace: float = 15.0) -> Status:
         """Let it write a checkpoint and end; kill what is still alive after `grace` seconds. Returns the status."""
-        record = detached.Record.read(self.folder)
+        record = Record.read(self.folder)
         if detached.find(record) is not None:
             with suppress(RunError):  # a full disk is no reason to let it go on
-                write_record(self.folder / "stop.json", {"time": time.time()})
+                write_record(self.folder / STOP, {"time": time.time()})
         if record is not None:
             detached.terminate(record, grace=grace)
         return self.status
 
-    def resume(self) -> Run:
+    def resume(self, *, trust: bool = False) -> Run:
         """Go on from the latest checkpoint, or from the start if there is none, with as many threads as before.
 
+        Args:
+            trust: load the plug-ins and set the variables that the folder names, though somebody else wrote it or
+                they have changed. Without this word nothing is executed that a run folder asks for.
+
         Raises:
-            RunError: it is alive or done.
+            RunError: it is alive or done, or asks for something that needs `trust`; the message shows what.
             RecipeError: this version of the code has no such detector or hardener.
         """
-        if self.alive:
+        if detached.find(Record.read(self.folder)) is not None:
             raise RunError(f"{self.folder} is alive; stop it first")
-        if self._has("done.json"):
+        if self._done is not None:
             raise RunError(f"{self.folder} is done; there is nothing to resume")
-        Recipe.load(self.folder / "recipe.yaml")
-        start_process(self)
+        load_recorded(self.folder, trust=trust)
+        start_process(self.folder, Recipe.load(self.folder / "recipe.yaml"), trust=trust)
         return self
 
     def wait(self, timeout: float | None = None) -> Status:
@@ -300,8 +303,8 @@ class Run:
 
     def _show(self, bar: tqdm) -> None:
         rows = self._metrics.read()
-        train: dict[str, Any] = next((row for row in reversed(rows) if row.get("kind") == "train"), {})
-        val: dict[str, Any] = next((row for row in reversed(rows) if row.get("kind") == "val"), {})
+        train: dict[str, Any] = next((row for row in reversed(rows) if row["kind"] == "train"), {})
+        val: dict[str, Any] = next((row for row in reversed(rows) if row["kind"] == "val"), {})
         figures = {"loss": train.get("loss"), "AP": val.get("AP"), "accuracy": val.get("accuracy_clean")}
         shown = {name: f"{value:.3f}" for name, value in figures.items() if value is not None}
         if not bar.n and train:  # the time to start and the steps before a resume are not its speed
@@ -334,95 +337,9 @@ class Run:
     def _has(self, name: str) -> bool:
         return (self.folder / name).is_file()
 
-    def _json(self, name: str) -> dict:
-        try:
-            return json.loads((self.folder / name).read_text())
-        except (OSError, ValueError, RecursionError):
-            return {}
+    @property
+    def _done(self) -> Done | None:
+        return read_note(self.folder / DONE, Done)
 
     def _logged_since(self, started: float) -> bool:
-        return any(row.get("time", 0.0) >= started for row in self._metrics.read()[-1:])
-
-
-def start_process(run: Run, *, environment: Mapping[str, str] | None = None) -> None:
-    """Start the process of a run that is not alive, the first time or again.
-
-    Again means: where the last one was started, with as many threads, so that the outcome is the same to the bit.
-
-    Raises:
-        RunError: something of the run is alive after all, or its folder cannot be written.
-    """
-    recipe, code = run.recipe, code_fingerprint()
-    last = detached.Record.read(run.folder)
-    if detached.find(last) is not None:  # another kernel was quicker
-        raise RunError(f"{run.folder} is alive; stop it first")
-    if last is not None:
-        detached.terminate(last, grace=0)  # what a killed leader left behind still holds the folder's lock
-    try:
-        for name in ("stop.json", "error.json", detached.EXIT):
-            (run.folder / name).unlink(missing_ok=True)
-    except OSError as error:
-        raise RunError(f"{run.folder} cannot be written: {error.strerror}") from error
-    detached.start(
-        run.folder,
-        detached.trainer_command(run.folder, recipe.processes),
-        threads=last.threads if last else recipe.threads or detached.core_share(recipe.processes),
-        cwd=Path(last.cwd) if last else Path.cwd(),
-        environment=environment or (last.environment if last else {}),
-        fingerprints={
-            "recipe": training_fingerprint(recipe),
-            "training": code if last is None or last.fingerprints.get("training") == code else MIXED_CODE,
-            "evaluation": code_fingerprint(EVALUATION),
-        },
-    )
-
-
-def training_fingerprint(recipe: Recipe) -> str:
-    """Equal for recipes that train the same weights, from the same start, whatever they are tested on."""
-    own = recipe.model_copy(update={"test": None}).fingerprint()
-    if recipe.start is None:
-        return own
-    from workbench.detectors.locate import locate  # late: following a run needs no detectors
-
-    with suppress(WeightsError):
-        start = hashlib.sha256(locate(recipe.start).read_bytes()).hexdigest()
-        return hashlib.sha256(f"{own} {start}".encode()).hexdigest()[:16]
-    return own  # the run will say that there is nothing to start from
-
-
-class _JsonLines:
-    """The rows of a growing file of JSON lines; reads only what is new since the last time. For several threads."""
-
-    def __init__(self, path: Path):
-        self._path = path
-        self._lock = threading.Lock()
-        self._forget()
-
-    def read(self) -> list[dict[str, Any]]:
-        """All whole rows so far; lines that are no JSON object are left out."""
-        with self._lock:
-            try:
-                with open(self._path, "rb") as file:
-                    self._follow(file)
-            except FileNotFoundError:
-                self._forget()
-            return list(self._rows)
-
-    def _forget(self) -> None:
-        self._rows: list[dict[str, Any]] = []
-        self._offset = 0  # bytes read so far
-        self._last = b""  # the line just before
-
-    def _follow(self, file: BinaryIO) -> None:
-        file.seek(self._offset - len(self._last))
-        if file.read(len(self._last)) != self._last:  # cut or written anew by a resume
-            self._forget()
-            file.seek(0)
-        for line in file:
-            if not line.endswith(b"\n"):
-                break
-            self._offset, self._last = self._offset + len(line), line
-            with suppress(ValueError, RecursionError):
-                row = json.loads(line)
-                if isinstance(row, dict):
-                    self._rows.append(row)
+        return any(row["time"] >= started for row in self._metrics.read()[-1:])

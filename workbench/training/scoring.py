@@ -10,7 +10,7 @@ import sys
 
 from workbench.errors import WorkbenchError
 from workbench.training.recipe_sections import TestSpec
-from workbench.training.recording.checkpoint import write_record
+from workbench.training.recording.disk import write_record
 from workbench.training.recording.fingerprint import EVALUATION, code_fingerprint
 from workbench.training.run import Run
 

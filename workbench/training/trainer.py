@@ -4,7 +4,7 @@ All randomness of step s comes from (seed, s, rank) and the order of the data fr
 killed at any step and resumed from its last checkpoint ends with the same bits (CPU). Step numbers count finished
 steps: the row and the checkpoint of step 10 are what ten steps gave.
 
-`python -m workbench.training.trainer FOLDER` trains the recipe in a run folder; `launch` and torchrun start that.
+`python -m workbench.training.trainer FOLDER` trains the recipe in a run folder; `launch` starts that.
 """
 
 from __future__ import annotations
@@ -25,16 +25,28 @@ from torch.utils.data import DataLoader
 from workbench.data import Dataset
 from workbench.detectors import Detector, build_detector, save_detector, start_from
 from workbench.detectors.base import HasDifferences, asked
+from workbench.detectors.load import not_finite
 from workbench.errors import RunError
 from workbench.evaluation import ImageResult, Result, evaluate
 from workbench.hardeners import build_hardener
 from workbench.plugins import load_plug_ins
-from workbench.training.processes.world import StopSignal, World, choose_precision, die_with_torchrun, join_world
+from workbench.training.obstacles import other_classes, rehearse
+from workbench.training.processes.lock import FolderLock, hold
+from workbench.training.processes.world import (
+    StopSignal,
+    World,
+    choose_precision,
+    die_with_torchrun,
+    join_world,
+    rank_here,
+)
 from workbench.training.recipe import Recipe
 from workbench.training.recipe_sections import Stage
 from workbench.training.recording import checkpoint, records
+from workbench.training.recording.disk import disk_error, write_record
 from workbench.training.recording.environment import describe_environment
 from workbench.training.recording.failures import NonFiniteError, errors_recorded, non_finite
+from workbench.training.recording.notes import DONE, STOP, Done, read_note
 from workbench.training.recording.records import (
     Journal,
     Meter,
@@ -44,6 +56,7 @@ from workbench.training.recording.records import (
     mean_of_dicts,
     progress_bar,
 )
+from workbench.training.starting import record_itself
 from workbench.training.stepping import optimisation
 from workbench.training.stepping.allocator import keep_memory
 from workbench.training.stepping.batches import (
@@ -56,6 +69,7 @@ from workbench.training.stepping.batches import (
     to_device,
 )
 from workbench.training.stepping.stages import Span, select_players, spans
+from workbench.training.stepping.watch import Watch
 from workbench.types import Target
 
 
@@ -68,28 +82,59 @@ def train(
         resume: go on from the newest checkpoint in `folder`; False deletes what is there and starts anew.
         progress: called with every row of metrics.
 
+    Returns:
+        Whether it was finished; False if a signal stopped it.
+
     Raises:
-        RunError: the loss is not finite, the disk refuses, or the folder holds a run of another recipe.
-            `error.json` says the same, and the last checkpoint is kept.
+        RunError: another process trains there, the data do not fit, a loss or weight is not finite, the disk refuses,
+            or the folder holds a run of another recipe. `error.json` says the same, and the last good checkpoint is
+            kept.
     """
     folder = Path(folder)
+    with _held(folder) as lock:
+        return _train(recipe, folder, lock, resume=resume, progress=progress)
+
+
+def _held(folder: Path) -> contextlib.AbstractContextManager[FolderLock | None]:
+    """The folder's lock, which the first of several processes has for all."""
+    return hold(folder) if rank_here() == 0 else contextlib.nullcontext()
+
+
+def _train(
+    recipe: Recipe,
+    folder: Path,
+    lock: FolderLock | None,
+    *,
+    resume: bool = True,
+    progress: MetricsCallback | None = None,
+    command: list[str] | None = None,
+) -> bool:
     keep_memory()
     with StopSignal() as stop, join_world(recipe) as world:
-        if world.first:
+        if lock is not None:
             checkpoint.prepare_folder(folder, recipe, resume=resume)
+            if not lock.inherited:
+                record_itself(folder, recipe, command=command or [], threads=world.threads)
         world.wait()
         with log_to(folder, active=world.first), errors_recorded(folder):
-            if (folder / "done.json").exists():
+            if read_note(folder / DONE, Done) is not None:
                 log.info("this run is done; nothing is left to do")
                 return True
-            return Training(recipe, folder, world, progress).run(stop)
+            return Training(recipe, folder, world, lock, progress).run(stop)
 
 
 class Training:
     """A run as one process has it: the detector, and what else a checkpoint keeps."""
 
-    def __init__(self, recipe: Recipe, folder: Path, world: World, progress: MetricsCallback | None):
-        self.recipe, self.folder, self.world = recipe, folder, world
+    def __init__(
+        self,
+        recipe: Recipe,
+        folder: Path,
+        world: World,
+        lock: FolderLock | None,
+        progress: MetricsCallback | None,
+    ):
+        self.recipe, self.folder, self.world, self.lock = recipe, folder, world, lock
         self.precision = choose_precision(recipe.precision, world.device)
         self.spans = spans(recipe)
         self.data = load_spec(recipe.data)
@@ -106,19 +151,22 @@ class Training:
         self.detector: Detector = detector.to(world.device)
         self.learns = {name for name, parameter in detector.named_parameters() if parameter.requires_grad}
         self.ema = None if recipe.ema is None else optimisation.RunningMean(detector, decay=recipe.ema)
-        self.meter, self.step, self.seconds, self.optimizer_state = Meter(), 0, 0.0, None
+        self.meter, self.watch = Meter(), Watch()
+        self.step, self.seconds, self.optimizer_state = 0, 0.0, None
         self._restore()
         self.began = time.monotonic() - self.seconds
         self.journal = Journal(folder, after_step=self.step, progress=progress, active=world.first)
 
     def run(self, stop: StopSignal) -> bool:
         """All stages from the present step on; False if a signal stopped it."""
-        if self.world.first:
-            checkpoint.write_record(
-                self.folder / "environment.json", describe_environment(self.world, self.precision)
-            )
+        parts = {"data": self.data, "validation": self.validation, "test": self.test}
+        loaded = {key: data for key, data in parts.items() if data is not None}
+        if self.world.first and stop.name is None:
+            write_record(self.folder / "environment.json", describe_environment(self.world, self.precision))
+            with self._autocast():
+                rehearse(self.detector, loaded, evaluate=self._evaluate)
         part = (self.world.rank, self.world.size)
-        for data in filter(None, (self.data, self.validation, self.test)):
+        for data in loaded.values():
             prepare_proposals(data, workers=self.recipe.workers, part=part, stop=stop)
         if self.world.any(stop.name is not None)[0]:
             return self._stopped(stop)
@@ -144,6 +192,8 @@ class Training:
         if self.optimizer_state is not None and self.step > span.first:
             optimizer.load_state_dict(self.optimizer_state)
         self.optimizer_state = None
+        if self.step == span.first:
+            self.watch.begin_stage()
         model = self._distributed(span.stage)
         scaled = f"{lr:.3g} ({span.stage.lr:g} stated for {recipe.lr_batch_size} images)"
         log.info("steps %d to %d train: %s, learning rate %s", self.step, span.last, span.stage.train, scaled)
@@ -177,6 +227,8 @@ class Training:
         stop: StopSignal,
     ) -> bool:
         """One step of the optimiser; whether any process was asked to stop meanwhile."""
+        if self.lock is not None:
+            self.lock.check()
         device, seed = self.world.device, derived_seed(self.recipe.seed, STEP, self.step, self.world.rank)
         torch.manual_seed(seed)
         generator = torch.Generator(device).manual_seed(seed)
@@ -186,14 +238,15 @@ class Training:
         total, values = losses.total, losses.floats()
         stopping, bad = self.world.any(stop.name is not None, not math.isfinite(values["total"]))
         if bad:
-            raise self._non_finite("loss", values, targets)
+            raise self._non_finite("loss", self.step + 1, values, targets)
+        self._look_at(values["total"])
         optimizer.zero_grad(set_to_none=True)
         total.backward()
         # Each player by itself, so that a large loss of the adversary does not hold the detector back.
         clip = self.recipe.optimizer.grad_clip
         norm = math.hypot(*(float(optimisation.gradient_norm(player, clip=clip)) for player in learning.values()))
         if not math.isfinite(norm):  # equal in all processes
-            raise self._non_finite("gradient", values, targets)
+            raise self._non_finite("gradient", self.step + 1, values, targets)
         optimizer.step()
         self.step += 1
         if self.ema is not None:
@@ -242,15 +295,30 @@ class Training:
         enabled = self.precision is torch.bfloat16
         return torch.autocast(self.world.device.type, dtype=torch.bfloat16, enabled=enabled)
 
-    def _non_finite(self, what: str, values: dict[str, float], targets: list[Target]) -> NonFiniteError:
-        step = self.step + 1
-        place: dict[str, Any] = {
-            "step": step,
-            "stage": self._stage_of(step),
-            "world": self.world,
-            "folder": self.folder,
-        }
-        return non_finite(what, losses=values, targets=targets, **place)
+    def _look_at(self, loss: float) -> None:
+        """Whether the training has gone astray, and which checkpoints can go."""
+        before, saved = self.watch.diverges, self.watch.unproven
+        self.watch.add(loss)
+        if self.watch.diverges and not before:
+            good = self._last_good()
+            kept = f"{good[0]} is kept" if good else "there is no checkpoint from before"
+            text = "the losses until step %d are over %.3g, ten times what they began with: it diverges; %s"
+            log.warning(text, self.step + 1, self.watch.limit, kept)
+        if saved is not None and self.world.first:
+            self._drop_old()
+
+    def _drop_old(self) -> None:
+        held = {span.last for span in self.spans} | {self.watch.good}
+        checkpoint.drop_old_checkpoints(self.folder, keep=self.recipe.keep, held=held)
+
+    def _last_good(self) -> list[str]:
+        """Names of the newest checkpoints from before the training went astray, the newest first."""
+        paths = [checkpoint.checkpoint_path(self.folder, step) for step in self.watch.last_good]
+        return [path.name for path in paths if path.is_file()]
+
+    def _non_finite(self, what: str, step: int, values: dict[str, float], targets: list[Target]) -> NonFiniteError:
+        place: dict[str, Any] = {"step": step, "stage": self._stage_of(step), "world": self.world}
+        return non_finite(what, losses=values, targets=targets, last_good=self._last_good(), **place)
 
     def _log(self, lr: float, mark: tuple[float, int]) -> None:
         means = mean_of_dicts(self.world.gather(self.meter.take()))
@@ -287,17 +355,22 @@ class Training:
         return contextlib.nullcontext() if self.ema is None else self.ema.in_place_of(self.detector)
 
     def _save(self, optimizer: Optimizer) -> None:
+        """A checkpoint of the present step, unless its weights are not finite."""
+        bad = not_finite(self.detector.state_dict()) or (self.ema and not_finite(self.ema.state))
+        if self.world.any(bad is not None)[0]:
+            raise self._non_finite(f"weight {bad}" if bad else "weight", self.step, {}, [])
         meters = self.world.gather(self.meter.state())
-        if not self.world.first:
+        if self.lock is None:
             return
         state = {
             "step": self.step, "stage": self._stage_of(self.step), "classes": list(self.data.classes),
             "fingerprint": self.recipe.fingerprint(), "seconds": time.monotonic() - self.began,
             "detector": self.detector.state_dict(), "ema": None if self.ema is None else self.ema.saveable(),
-            "optimizer": optimizer.state_dict(), "meters": meters,
+            "optimizer": optimizer.state_dict(), "meters": meters, "watch": self.watch.state(),
         }  # fmt: skip
-        ends = {span.last for span in self.spans}
-        checkpoint.save_checkpoint(self.folder, state, keep=self.recipe.keep, stage_ends=ends)
+        self.lock.check()
+        checkpoint.save_checkpoint(self.folder, state)
+        self.watch.saved(self.step)
 
     def _restore(self) -> None:
         state = checkpoint.newest_checkpoint(self.folder, device=self.world.device)
@@ -305,11 +378,19 @@ class Training:
             return
         if state["fingerprint"] != self.recipe.fingerprint():
             raise RunError(f"{self.folder} holds checkpoints of another recipe; choose another folder")
-        self.detector.load_state_dict(state["detector"])
+        if state["classes"] != list(self.data.classes):
+            raise RunError(
+                f"the data have other classes than {self.folder} was trained for: "
+                f"{other_classes(self.data.classes, state['classes'])}. Resume it with the data it began with, or "
+                "train in another folder (start: takes its weights over)"
+            )
+        path = checkpoint.checkpoint_path(self.folder, state["step"])
+        checkpoint.restore_detector(self.detector, state["detector"], path)
         if self.ema is not None:
             self.ema = optimisation.RunningMean.restored(self.detector, state["ema"], decay=self.ema.decay)
         self.step, self.seconds, self.optimizer_state = state["step"], state["seconds"], state["optimizer"]
-        self.meter = Meter(**state["meters"][self.world.rank])
+        self.meter, self.watch = Meter(**state["meters"][self.world.rank]), Watch(**state.get("watch", {}))
+        self.watch.saved(self.step)
         log.info("resumed at step %d", self.step)
 
     def _stage_of(self, step: int) -> int:
@@ -318,28 +399,33 @@ class Training:
 
     def _stopped(self, stop: StopSignal) -> bool:
         log.info("stopped at step %d", self.step)
-        if self.world.first and not (self.folder / "stop.json").exists():
+        if self.world.first and not (self.folder / STOP).exists():
             record = {"time": time.time(), "step": self.step, "signal": stop.name}
-            checkpoint.write_record(self.folder / "stop.json", record)
+            write_record(self.folder / STOP, record)
         return False
 
     def _finish(self) -> None:
-        if not self.world.first:
+        if self.lock is None:
             return
+        self.lock.check()
         path = self.folder / "detector.safetensors"
+        result = None
         try:
             with self._mean_weights():
                 about = {"recipe": self.recipe.name, "seed": self.recipe.seed, "steps": self.step}
                 save_detector(self.detector, path, about=about)
+            if self.test is not None:
+                evaluation = self._evaluate(self.test)
+                self.lock.check()
+                path = evaluation.save(self.folder / "result.json")
+                result = records.without_nan(evaluation.summary)
         except OSError as error:
-            raise checkpoint.disk_error(path, error) from error
-        result = None
-        if self.test is not None:
-            evaluation = self._evaluate(self.test)
-            evaluation.save(self.folder / "result.json")
-            result = records.without_nan(evaluation.summary)
+            raise disk_error(path, error) from error
+        if not self.watch.astray:
+            self.watch.good = self.step
+        self._drop_old()
         seconds = time.monotonic() - self.began
-        checkpoint.write_record(self.folder / "done.json", {"step": self.step, "seconds": seconds, "result": result})
+        write_record(self.folder / DONE, {"step": self.step, "seconds": seconds, "result": result})
         log.info("done: %d steps in %.0f s", self.step, seconds)
 
 
@@ -352,12 +438,16 @@ def main(arguments: list[str] | None = None) -> int:
     die_with_torchrun()
     folder = Path(arguments[0])
     try:
-        with errors_recorded(folder):
-            load_plug_ins()
-            recipe = Recipe.load(folder / "recipe.yaml")
-        train(recipe, folder)
+        if not (folder / "recipe.yaml").is_file():
+            raise RunError(f"{folder} holds no run (no recipe.yaml there)")
+        with _held(folder) as lock:
+            with errors_recorded(folder):
+                load_plug_ins()
+                recipe = Recipe.load(folder / "recipe.yaml")
+            _train(recipe, folder, lock, command=sys.orig_argv)
     except RunError as error:
-        print(error, file=sys.stderr)
+        with contextlib.suppress(OSError):  # the disk of the log is full
+            print(error, file=sys.stderr)
         return 1
     return 0
 

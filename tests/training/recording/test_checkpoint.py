@@ -15,18 +15,19 @@ from workbench.errors import RunError
 from workbench.training.recording import checkpoint
 from workbench.training.recording.checkpoint import (
     checkpoints,
+    drop_old_checkpoints,
     load_checkpoint,
     newest_checkpoint,
     prepare_folder,
     save_checkpoint,
-    write_atomically,
-    write_record,
 )
+from workbench.training.recording.disk import write_atomically, write_record
 
 
-def save(folder: Path, step: int, *, keep: int | None = None, ends: set[int] = frozenset()) -> Path:
+def save(folder: Path, step: int) -> Path:
+    (folder / "checkpoints").mkdir(exist_ok=True)
     state = {"step": step, "detector": {"weight": torch.arange(1000.0) + step}, "losses": [0.5, None, "x"]}
-    return save_checkpoint(folder, state, keep=keep, stage_ends=set(ends))
+    return save_checkpoint(folder, state)
 
 
 def steps(folder: Path) -> list[int]:
@@ -39,7 +40,6 @@ def test_what_is_saved_is_loaded_without_running_code(tmp_path):
     state = torch.load(path, weights_only=True)
     assert torch.equal(state["detector"]["weight"], torch.arange(1000.0) + 500)
     assert load_checkpoint(path)["losses"] == [0.5, None, "x"]
-    assert json.loads((tmp_path / "checkpoints" / "latest.json").read_text()) == {"file": path.name, "step": 500}
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,8 @@ def test_what_is_saved_is_loaded_without_running_code(tmp_path):
 )
 def test_the_newest_and_stage_ends_are_kept(tmp_path, keep, ends, left):
     for step in range(10, 60, 10):
-        save(tmp_path, step, keep=keep, ends=ends)
+        save(tmp_path, step)
+        drop_old_checkpoints(tmp_path, keep=keep, held=ends)
     assert steps(tmp_path) == left
 
 
@@ -146,6 +147,6 @@ def test_leftovers_of_a_killed_process_are_swept_away(tmp_path):
     prepare_folder(tmp_path, AnyRecipe(), resume=True)
     assert not half.exists()
     assert steps(tmp_path) == [10]
-    assert {path.name for path in tmp_path.iterdir()} == {"checkpoints", "metrics.jsonl", "recipe.yaml"}
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoints", "metrics.jsonl", "recipe.yaml", ".reserve"}
     prepare_folder(tmp_path, AnyRecipe(), resume=False)
-    assert {path.name for path in tmp_path.rglob("*")} == {"checkpoints", "recipe.yaml"}
+    assert {path.name for path in tmp_path.rglob("*")} == {"checkpoints", "recipe.yaml", ".reserve"}

@@ -1,14 +1,12 @@
 """A process that outlives the kernel that started it and can be found again from anywhere.
 
 It is found by pid *and* creation time, because the system gives a pid to another process later; a zombie counts
-as dead. Every process of a run, also torchrun's workers in sessions of their own, carries the same token in its
-environment, so that all of them can be found and ended. While a run lives it holds a lock on its folder.
+as dead. Every process of a run, also one in a session of its own, carries the same token in its environment, so that
+all of them can be found and ended. While a run lives it holds a lock on its folder.
 """
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
 import signal
 import subprocess
@@ -18,50 +16,20 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import psutil
 
 from workbench.errors import RunError
-from workbench.training.recording.checkpoint import write_record
+from workbench.training.processes.lock import HANDED_ON, hold
+from workbench.training.processes.record import Record
+from workbench.training.recording.disk import open_to_append, write_record
+from workbench.training.recording.notes import EXIT, Exit, read_note
 
-RECORD = "proc.json"
-EXIT = "exit.json"  #: how the process ended, if who started it was there to see it
-LOCK = "proc.lock"
 LOG = "log.txt"
 SOURCES = Path(__file__).resolve().parents[3]  #: where `import workbench` finds this code
 TOKEN = "WORKBENCH_RUN"  # environment variable
-PATIENCE = 2.0  # seconds
 _GONE = (psutil.NoSuchProcess, psutil.AccessDenied, OSError)
-
-
-@dataclass(frozen=True)
-class Record:
-    """What is remembered of a started process, in the run folder's `proc.json`."""
-
-    folder: str
-    pid: int
-    create_time: float  #: seconds since 1970, as the system gives it
-    cmd: list[str]
-    started: float  #: seconds since 1970
-    token: str
-    cwd: str
-    threads: int  #: threads of each process
-    environment: dict[str, str] = field(default_factory=dict)  #: what was set beside the inherited
-    fingerprints: dict[str, str] = field(default_factory=dict)  #: of what ran, see `run.start_process`
-
-    @classmethod
-    def read(cls, folder: Path) -> Record | None:
-        """The record in `folder`; None where nothing was ever started or the file cannot be read.
-
-        In a copied or moved folder it names no process: the original's is none of the copy's business.
-        """
-        try:
-            record = cls(**json.loads((folder / RECORD).read_text()))
-        except (OSError, ValueError, TypeError, RecursionError):
-            return None
-        return record if record.folder == os.path.realpath(folder) else replace(record, pid=0, token="")
 
 
 def available_cores() -> int:
@@ -80,12 +48,10 @@ def core_share(shares: int) -> int:
 
 
 def trainer_command(folder: Path, processes: int) -> list[str]:
-    """The command that trains the recipe in `folder`, with torchrun for several `processes`."""
+    """The command that trains the recipe in `folder`, in one process or several."""
     if processes == 1:
         return [sys.executable, "-u", "-m", "workbench.training.trainer", str(folder)]
-    torchrun = ["torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
-    worker = [str(Path(__file__).with_name("worker.py")), str(folder)]
-    return [sys.executable, "-u", "-m", *torchrun, "--nproc-per-node", str(processes), *worker]
+    return [sys.executable, "-u", str(Path(__file__).with_name("group.py")), str(processes), str(folder)]
 
 
 def start(
@@ -95,36 +61,43 @@ def start(
     threads: int,
     cwd: Path,
     environment: Mapping[str, str],
+    plug_ins: Mapping[str, dict[str, str]],
     fingerprints: Mapping[str, str],
 ) -> psutil.Process:
     """Start `command` detached, with its output in the folder's `log.txt`, and record it in `proc.json`.
 
     Args:
         folder: the run folder; it must exist.
+        command: what to run.
         threads: OpenMP threads of each process.
         cwd: where relative paths of the recipe start.
         environment: variables to set beside the inherited ones.
+        plug_ins: what is plugged in, only recorded.
         fingerprints: of what runs, only recorded.
+
+    Returns:
+        The process.
 
     Raises:
         RunError: a process of this folder is alive, or the folder cannot be written.
     """
     token = uuid.uuid4().hex
-    try:
-        with open(folder / LOCK, "a") as lock, open(folder / LOG, "ab", buffering=0) as log:
-            _acquire(lock.fileno(), folder)
-            child = subprocess.Popen(
-                list(command),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=cwd if cwd.is_dir() else folder,
-                env={**os.environ, **variables(threads), **environment, TOKEN: token},
-                pass_fds=[lock.fileno()],  # the lock lives as long as the process
-                start_new_session=True,
-            )
-    except OSError as error:
-        raise RunError(f"cannot start a run in {folder}: {error.strerror or error}") from error
+    with hold(folder, make=False) as lock:
+        own = {TOKEN: token, HANDED_ON: str(lock.descriptor)}
+        try:
+            with open_to_append(folder / LOG) as log:
+                child = subprocess.Popen(
+                    list(command),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    cwd=cwd,
+                    env={**os.environ, **variables(threads), **environment, **own},
+                    pass_fds=[lock.descriptor],  # the lock lives as long as the process
+                    start_new_session=True,
+                )
+        except (OSError, ValueError) as error:  # ValueError: what no environment can hold
+            raise RunError(f"cannot start a run in {folder}: {getattr(error, 'strerror', '') or error}") from error
     process = psutil.Process(child.pid)
     record = Record(
         folder=os.path.realpath(folder),
@@ -136,10 +109,11 @@ def start(
         cwd=str(cwd),
         threads=threads,
         environment=dict(environment),
+        plug_ins=dict(plug_ins),
         fingerprints=dict(fingerprints),
     )
     try:
-        write_record(folder / RECORD, asdict(record))
+        record.write(folder)
     except RunError:
         child.kill()  # unrecorded, nobody could ever find or stop it
         child.wait()
@@ -159,15 +133,13 @@ def _await(child: subprocess.Popen, folder: Path) -> None:
 
 def ending(folder: Path) -> str:
     """How the last process of a folder ended: by a signal, with an exit status; empty where nobody saw it."""
-    record = Record.read(folder)
-    try:
-        seen = json.loads((folder / EXIT).read_text())
-        if record is None or seen["pid"] != record.pid:
-            return ""
-        status = int(seen["status"])
-        return f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    record, seen = Record.read(folder), read_note(folder / EXIT, Exit)
+    if record is None or seen is None or seen.pid != record.pid:
         return ""
+    with suppress(ValueError):  # a number that is no signal's
+        if seen.status < 0:
+            return f"killed by {signal.Signals(-seen.status).name}"
+    return f"exit status {seen.status}"
 
 
 def find(record: Record | None) -> psutil.Process | None:
@@ -184,21 +156,22 @@ def find(record: Record | None) -> psutil.Process | None:
 
 
 def members(record: Record) -> list[psutil.Process]:
-    """All living processes that belong to the run: leader, torchrun workers, data loader workers."""
+    """All living processes that are there for the run only: leader, its fellows, data loader workers."""
     found = []
-    for process in psutil.process_iter():
+    for process in psutil.process_iter() if record.token else ():
         with suppress(*_GONE):
             ours = process.environ().get(TOKEN) == record.token
             if ours and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
-    return found
+    leader = find(record) if record.cmd else None  # it may have been started without a token
+    return found if leader is None or leader in found else [*found, leader]
 
 
 def terminate(record: Record, *, grace: float) -> None:
     """Ask the leader to end, wait up to `grace` seconds, then kill whatever of the run is still alive.
 
-    Only the leader gets the signal: torchrun hands it on, and a trainer whose data loader workers died of it could
-    not finish its last step.
+    Only the leader gets the signal: that of several hands it on, and a trainer whose data loader workers died of it
+    could not finish its last step.
     """
     deadline = time.monotonic() + grace
     leader = find(record)
@@ -215,28 +188,13 @@ def terminate(record: Record, *, grace: float) -> None:
 
 
 def variables(threads: int) -> dict[str, str]:
-    """Environment of a new process. It imports this very code, and nothing that lies about in the current folder."""
-    inherited = os.environ.get("PYTHONPATH", "")
+    """Environment of a new process. It imports this very code, and nothing that lies about in its current folder."""
+    inherited = [str(Path(path).absolute()) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     return {
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
         "OPENBLAS_NUM_THREADS": str(threads),
         "PYTHONUNBUFFERED": "1",
         "PYTHONSAFEPATH": "1",
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(SOURCES), inherited])),
+        "PYTHONPATH": os.pathsep.join([str(SOURCES), *inherited]),
     }
-
-
-def _acquire(lock: int, folder: Path) -> None:
-    """Take the folder's lock; two kernels that start the same run at once cannot both have it.
-
-    A process that counts as dead may still be closing its files, so it is given a moment.
-    """
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            if time.monotonic() > deadline:
-                raise RunError(f"{folder} holds a run that is alive; stop it or choose another folder") from error
-            time.sleep(0.05)

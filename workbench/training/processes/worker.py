@@ -1,8 +1,7 @@
-"""Entry of one torchrun worker: it dies with the agent that started it, from its first moment.
+"""Entry of one of several processes of a run: it dies with the process that started it, from its first moment.
 
-torchrun puts its workers in sessions of their own, so that a killed agent would leave them behind. The trainer sees
-to that itself once it runs; this stands before the seconds that `import torch` takes, which is why it is run as a
-file and not with `-m`.
+It asks the kernel for that before the seconds that `import torch` takes, which is why it is run as a file and not
+with `-m`.
 """
 
 from __future__ import annotations
@@ -13,24 +12,18 @@ import runpy
 import signal
 import sys
 
-import psutil
-
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+LEADER = "WORKBENCH_LEADER"  # see `group.py`
 
 
-def die_with_agent() -> None:
-    """Have the kernel (Linux) kill this process when torchrun's agent, its parent, ends in whatever way."""
-    agent = os.getppid()
+def die_with_leader() -> None:
+    """Have the kernel (Linux) kill this process when the leader of its group ends in whatever way."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    try:
-        there = "torch.distributed.run" in psutil.Process(agent).cmdline() and os.getppid() == agent
-    except psutil.Error:
-        there = False
-    if not there:  # it ended before the request stood
-        sys.exit("the torchrun agent of this worker has ended")
+    if str(os.getppid()) != os.environ.get(LEADER):  # it ended before the request stood
+        sys.exit("the leader of this process has ended")
 
 
 if __name__ == "__main__":
-    die_with_agent()
+    die_with_leader()
     runpy.run_module("workbench.training.trainer", run_name="__main__", alter_sys=True)

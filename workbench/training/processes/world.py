@@ -1,12 +1,15 @@
 """The process that trains: its device, threads and precision, its fellow processes, and how it is stopped.
 
-Several processes are started by torchrun and talk by gloo (CPU) or NCCL (CUDA).
+Several processes talk by gloo (CPU) or NCCL (CUDA). Those that `group.py` starts meet through a file in the run
+folder and listen on the loopback only. `torchrun` can start them, too, on several machines as well; they meet as it
+says then, and its stores are open to the network. Nothing that comes from another process is unpickled here.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import json
 import os
 import signal
 import sys
@@ -16,10 +19,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import psutil
 import torch
 from torch import distributed
 
 from workbench.errors import RecipeError, RunError
+from workbench.training.processes.group import MEETING
 from workbench.training.recipe import Recipe
 
 PR_SET_PDEATHSIG = 1
@@ -59,17 +64,22 @@ class World:
             distributed.broadcast(value, 0)
 
     def gather(self, value: Any) -> list[Any]:
-        """Every process's value, by rank. All processes must call this together."""
-        values = [value] * self.size
-        if self.size > 1:
-            distributed.all_gather_object(values, value)
-        return values
+        """Every process's value, of what JSON has, by rank. All processes must call this together."""
+        if self.size == 1:
+            return [value]
+        own = torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8).to(self.device)
+        sizes = [torch.zeros(1, dtype=torch.int64, device=self.device) for _ in range(self.size)]
+        distributed.all_gather(sizes, torch.tensor([len(own)], device=self.device))
+        longest = max(int(size) for size in sizes)
+        texts = [own.new_zeros(longest) for _ in sizes]
+        distributed.all_gather(texts, torch.nn.functional.pad(own, (0, longest - len(own))))
+        return [json.loads(bytes(text[: int(n)].tolist())) for text, n in zip(texts, sizes, strict=True)]
 
 
 @contextlib.contextmanager
 def join_world(recipe: Recipe) -> Iterator[World]:
-    """Set threads and device, meet the other processes if torchrun started this one, part from them at the end."""
-    rank, size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    """Set threads and device, meet the other processes if there are to be any, part from them at the end."""
+    rank, size = rank_here(), int(os.environ.get("WORLD_SIZE", 1))
     if size != recipe.processes:
         raise RunError(
             f"the recipe asks for {recipe.processes} processes and {size} are running; "
@@ -82,13 +92,34 @@ def join_world(recipe: Recipe) -> Iterator[World]:
     if size > 1:
         if device.type == "cuda":
             torch.cuda.set_device(device)
-        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
+        _meet(rank, size, backend="nccl" if device.type == "cuda" else "gloo")
     try:
         yield World(rank, size, device, threads)
     finally:
         torch.set_num_threads(threads_before)
         if size > 1:
             distributed.destroy_process_group()
+
+
+def rank_here() -> int:
+    """The place of this process among those of its run."""
+    return int(os.environ.get("RANK", 0))
+
+
+def _meet(rank: int, size: int, *, backend: str) -> None:
+    if os.environ.get("LOCAL_WORLD_SIZE") == str(size):  # all are on this machine
+        for variable in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
+            os.environ.setdefault(variable, _loopback())
+    meeting = os.environ.get(MEETING)
+    store = None if meeting is None else distributed.FileStore(meeting, size)
+    where = {} if store is None else {"store": store, "rank": rank, "world_size": size}
+    distributed.init_process_group(backend, timeout=TIMEOUT, **where)
+
+
+def _loopback() -> str:
+    """The name of the network interface that leads nowhere but to this machine."""
+    named = psutil.net_if_addrs().items()
+    return next((name for name, addresses in named if any(a.address == "127.0.0.1" for a in addresses)), "lo")
 
 
 def choose_device(name: str, *, local_rank: int = 0) -> torch.device:

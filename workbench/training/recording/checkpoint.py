@@ -1,67 +1,35 @@
 """Checkpoints that are whole or not there: written beside their place, synced to disk, then renamed.
 
-Files are `checkpoints/step-00000500.pt` and `checkpoints/latest.json`. Each is a plain dict of tensors and numbers
-that `torch.load(weights_only=True)` reads. A damaged newest file is passed over for the one before.
+Files are `checkpoints/step-00000500.pt`. Each is a plain dict of tensors and numbers that
+`torch.load(weights_only=True)` reads, followed by a checksum of all its bytes. A damaged newest file is passed over
+for the one before.
 """
 
 from __future__ import annotations
 
-import errno
-import json
+import hashlib
+import io
 import logging
-import pickle
 import zipfile
-from collections.abc import Callable
+from collections.abc import Collection
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from workbench.errors import RunError
-from workbench.files import whole_file
-from workbench.training.recipe import Recipe
+from workbench.training.recording.disk import disk_error, keep_reserve, write_atomically
 
 if TYPE_CHECKING:  # at run time late: following a run needs no torch
     import torch
+    from torch import nn
 
     from workbench.detectors import Detector
+    from workbench.training.recipe import Recipe
 
 log = logging.getLogger("workbench.training")
-VERSION = 1
-ENDINGS = ("error.json", "stop.json")
-OF_A_RUN = ("metrics.jsonl", "done.json", "result.json", "detector.safetensors", "recipe.yaml")
-
-
-def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Let `write` fill a file that appears whole or not at all; RunError if the disk refuses."""
-    try:
-        with whole_file(path) as file:
-            write(file)
-    except (OSError, RuntimeError) as error:  # torch.save reports a full disk as RuntimeError
-        raise disk_error(path, error) from error
-
-
-def write_record(path: Path, value: Any) -> None:
-    """Write JSON that appears whole or not at all; what has no form in JSON is written as text.
-
-    Raises:
-        RunError: the disk refuses.
-    """
-    write_atomically(path, lambda file: file.write(json.dumps(value, indent=1, default=str).encode()))
-
-
-class DiskError(RunError):
-    """A file of a run cannot be written."""
-
-
-def disk_error(path: Path, error: Exception) -> DiskError:
-    """What a user can do about a file that could not be written."""
-    number = error.errno if isinstance(error, OSError) else None
-    if number in {errno.ENOSPC, errno.EDQUOT} or isinstance(error, RuntimeError):
-        advice = "the disk (or your quota) seems full: make room"
-    elif number in {errno.EACCES, errno.EPERM, errno.EROFS}:
-        advice = "the folder may not be written to: change its permissions or choose another"
-    else:
-        advice = "mend the disk or choose another folder"
-    return DiskError(f"{path} cannot be written ({error}); {advice}, then resume. Earlier checkpoints are kept.")
+VERSION = 2  #: 1 had no checksum, and the hardener's extra state apart from the detector's
+MARK = b"\nsha256:"  #: before the checksum, 64 hex digits at the end of the file
+ENDINGS = ("error.json", "stop.json", "exit.json")
+OF_A_RUN = ("metrics.jsonl", "done.json", "result.json", "result-source.json", "detector.safetensors", "recipe.yaml")
 
 
 def checkpoint_path(folder: Path, step: int) -> Path:
@@ -71,7 +39,8 @@ def checkpoint_path(folder: Path, step: int) -> Path:
 
 def checkpoints(folder: Path) -> list[Path]:
     """All checkpoints of a run folder, oldest first."""
-    return sorted((folder / "checkpoints").glob("step-*.pt"))
+    found = (folder / "checkpoints").glob("step-*.pt")
+    return sorted((path for path in found if path.stem.removeprefix("step-").isdecimal()), key=checkpoint_step)
 
 
 def checkpoint_step(path: Path) -> int:
@@ -79,38 +48,92 @@ def checkpoint_step(path: Path) -> int:
     return int(path.stem.removeprefix("step-"))
 
 
-def save_checkpoint(folder: Path, state: dict[str, Any], *, keep: int | None, stage_ends: set[int]) -> Path:
-    """Write the state after `state["step"]` steps, then remove what is neither among the newest nor a stage end."""
+def save_checkpoint(folder: Path, state: dict[str, Any]) -> Path:
+    """Write the state after `state["step"]` steps into a run folder; its path.
+
+    Raises:
+        DiskError: the disk refuses.
+    """
     import torch
 
+    def write(file: IO[bytes]) -> None:
+        hashed = _Hashed(file)
+        torch.save({"version": VERSION, **state}, hashed)
+        file.write(MARK + hashed.digest.hexdigest().encode())
+
     path = checkpoint_path(folder, state["step"])
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise disk_error(path.parent, error) from error
-    write_atomically(path, lambda file: torch.save({"version": VERSION, **state}, file))
-    write_record(path.parent / "latest.json", {"file": path.name, "step": state["step"]})
-    older = [p for p in checkpoints(folder) if checkpoint_step(p) < state["step"]]
-    for spare in older[: len(older) + 1 - keep] if keep is not None else []:
-        if checkpoint_step(spare) not in stage_ends:
-            _remove(spare)
+    write_atomically(path, write)
     return path
 
 
+def drop_old_checkpoints(folder: Path, *, keep: int | None, held: Collection[int | None] = ()) -> None:
+    """Remove the checkpoints that are neither among the newest `keep` (None: all) nor of the steps in `held`."""
+    for path in checkpoints(folder)[:-keep] if keep is not None else []:
+        if checkpoint_step(path) not in held:
+            _remove(path)
+
+
+class _Hashed(io.RawIOBase):
+    """A file that is written from front to back, and the checksum of what was."""
+
+    def __init__(self, file: IO[bytes]):
+        self.file, self.digest = file, hashlib.sha256()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content: Any) -> int:
+        self.digest.update(content)
+        return self.file.write(content)
+
+
 def load_checkpoint(path: Path, *, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """Read one checkpoint and check every byte of it; RunError if it is damaged."""
+    """Read one checkpoint and check every byte of it.
+
+    Raises:
+        RunError: it is damaged, or something else.
+    """
     import torch
 
     try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-        if damaged is not None:
-            raise RunError(f"checkpoint {path} is damaged in {damaged}")
+        checked = _is_as_written(path)
+        if checked is False:
+            raise ValueError("it is damaged: its checksum is another")
         state = torch.load(path, map_location=device, weights_only=True)
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        raise RunError(f"checkpoint {path} cannot be read: {error}") from error
-    if not isinstance(state, dict) or state.get("version") != VERSION:
-        raise RunError(f"checkpoint {path} has another format than version {VERSION}")
+        version = state.get("version") if isinstance(state, dict) else None
+        if version not in (1, VERSION):
+            raise ValueError(f"it has another format than versions 1 to {VERSION} of this workbench")
+        if checked is None and version != 1:
+            raise ValueError("it is damaged: its checksum is missing")
+        return state if version == VERSION else _of_version_1(state)
+    except Exception as error:  # the parsers below raise errors of many kinds for damaged bytes
+        said = error.strerror if isinstance(error, OSError) else error
+        raise RunError(f"checkpoint {path} cannot be read: {said or type(error).__name__}") from error
+
+
+def _is_as_written(path: Path) -> bool | None:
+    """Whether a file's bytes have the checksum at its end; None: there is none, and those of the archive hold."""
+    with open(path, "rb") as file:
+        size = file.seek(0, io.SEEK_END) - len(MARK) - 64
+        file.seek(max(0, size))
+        mark, stated = file.read(len(MARK)), file.read()
+        if size < 0 or mark != MARK:
+            return None if zipfile.ZipFile(file).testzip() is None else False
+        file.seek(0)
+        digest = hashlib.sha256()
+        while size > 0 and (part := file.read(min(size, 1 << 20))):
+            digest.update(part)
+            size -= len(part)
+    return digest.hexdigest().encode() == stated
+
+
+def _of_version_1(state: dict[str, Any]) -> dict[str, Any]:
+    """A checkpoint of version 1 as one of today: what hardeners kept, those of a chain by place, is extra state."""
+    kept = state.pop("hardener", {})
+    chained = {f"hardener.hardeners.{place}": part for place, part in kept.items() if isinstance(part, dict)}
+    for name, part in (chained or {"hardener": kept}).items():
+        if part:
+            state["detector"].setdefault(f"{name}._extra_state", part)
     return state
 
 
@@ -127,15 +150,48 @@ def newest_checkpoint(folder: Path, *, device: torch.device | str = "cpu") -> di
     return None
 
 
-def load_checkpoint_detector(path: Path, recipe: Recipe, *, device: torch.device | str = "cpu") -> Detector:
-    """The detector of a checkpoint, ready to use; with the running mean of the weights if the recipe keeps one."""
+def restore_detector(detector: nn.Module, weights: dict[str, Any], path: Path | str) -> None:
+    """Give a detector the weights of a checkpoint.
+
+    Raises:
+        RunError: they do not fit, or are not finite.
+    """
+    from workbench.detectors.load import not_finite
+
+    missing = {key: value for key, value in detector.state_dict().items() if key.endswith("_extra_state")}
+    try:
+        detector.load_state_dict(missing | weights)  # version 1 wrote none that was empty
+    except (RuntimeError, KeyError, TypeError) as error:
+        said = " ".join(str(error).split())
+        raise RunError(f"{path} does not fit the recipe's detector; this code builds another: {said}") from error
+    if bad := not_finite(detector.state_dict()):
+        raise RunError(f"{path} holds values in {bad} that are not finite; use an earlier checkpoint")
+
+
+def load_checkpoint_detector(path: Path, recipe: Recipe, *, hardener: bool = False) -> Detector:
+    """The detector of a checkpoint on the CPU, ready to use; with the running mean of the weights if one was kept.
+
+    Args:
+        path: of the checkpoint.
+        recipe: of the run.
+        hardener: with its hardener, as that was then (never a mean, since training used none).
+
+    Raises:
+        RunError: the checkpoint is damaged, or does not fit the recipe.
+    """
     from workbench.detectors import build_detector
     from workbench.hardeners import build_hardener
 
-    state = load_checkpoint(path, device=device)
-    detector = build_detector(recipe.detector, state["classes"], build_hardener(recipe.hardener), pretrained=False)
-    detector.load_state_dict(state["detector"] | (state["ema"]["state"] if state["ema"] else {}))
-    return detector.to(device).eval()
+    state = load_checkpoint(path)
+    own = state["detector"]
+    weights = own if state["ema"] is None else state["ema"]["state"]
+    kept = {name: value for name, value in weights.items() if not name.startswith("hardener.")}
+    if hardener:
+        kept |= {name: value for name, value in own.items() if name.startswith("hardener.")}
+    player = build_hardener(recipe.hardener) if hardener else None
+    detector = build_detector(recipe.detector, state["classes"], player, pretrained=False)
+    restore_detector(detector, kept, path)
+    return detector.eval()
 
 
 def last_checkpoint(folder: Path) -> str | None:
@@ -145,16 +201,21 @@ def last_checkpoint(folder: Path) -> str | None:
 
 
 def prepare_folder(folder: Path, recipe: Recipe, *, resume: bool) -> None:
-    """Make a run folder ready for a process: nothing half-written, no old ending; empty unless `resume`."""
+    """Make a run folder ready for a process: nothing half-written, no old ending; empty unless `resume`.
+
+    Raises:
+        DiskError: the disk refuses.
+    """
     try:
         (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
         remove_leftovers(folder)
         for name in ENDINGS if resume else ENDINGS + OF_A_RUN:
             (folder / name).unlink(missing_ok=True)
-        for path in [] if resume else (folder / "checkpoints").iterdir():
+        for path in [] if resume else checkpoints(folder):
             path.unlink()
         if not (folder / "recipe.yaml").exists():
             recipe.save(folder / "recipe.yaml")
+        keep_reserve(folder)
     except OSError as error:
         raise disk_error(folder, error) from error
 

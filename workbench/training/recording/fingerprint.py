@@ -10,12 +10,27 @@ from pathlib import Path
 from workbench.plugins import plug_in_files
 
 PACKAGE = Path(__file__).resolve().parents[2]
-TRAINING = ("types.py", "rle.py", "data", "losses", "hardeners", "detectors", "proposals", "training")
-EVALUATION = ("types.py", "rle.py", "data", "detectors", "proposals", "evaluation")
-#: Files of `training` that start, watch and compare runs: they do not change what comes out of one.
+TRAINING = (
+    "types.py",
+    "rle.py",
+    "registry.py",
+    "options.py",
+    "data",
+    "losses",
+    "hardeners",
+    "detectors",
+    "proposals",
+    "training",
+)
+EVALUATION = ("types.py", "rle.py", "registry.py", "options.py", "data", "detectors", "proposals", "evaluation")
+#: Files of `training` that start, watch, list and compare runs: they do not change what comes out of one.
 NOT_DECISIVE = (
-    "run", "launch", "compare", "comparison", "scoring", "preflight", "__init__",
-    "processes/detached", "processes/worker", "processes/__init__", "recording/fingerprint", "recording/__init__",
+    "__init__", "compare", "comparison", "launch", "obstacles", "preflight", "recipe_listing", "run", "scoring",
+    "starting",
+    "processes/__init__", "processes/detached", "processes/group", "processes/lock", "processes/record",
+    "processes/worker",
+    "recording/__init__", "recording/disk", "recording/fingerprint", "recording/notes", "recording/rows",
+    "stepping/watch",
 )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import logging
 import math
@@ -17,7 +18,8 @@ from tqdm.asyncio import tqdm_asyncio as terminal_bar
 from tqdm.auto import tqdm
 
 from workbench.training.recipe import Recipe
-from workbench.training.recording.checkpoint import disk_error, write_atomically
+from workbench.training.recording.disk import disk_error, open_to_append, write_atomically
+from workbench.training.recording.rows import read_rows
 
 log = logging.getLogger("workbench.training")
 MetricsCallback = Callable[[dict[str, Any]], None]  #: called with every row of metrics
@@ -76,21 +78,6 @@ class Journal:
             self.progress(row)
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """All whole rows of a metrics file; a line cut off by a crash is passed over."""
-    rows: list[dict[str, Any]] = []
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except FileNotFoundError:
-        return rows
-    for line in lines:
-        with contextlib.suppress(ValueError, RecursionError):
-            row = json.loads(line)
-            if isinstance(row, dict) and "step" in row:
-                rows.append(row)
-    return rows
-
-
 def _drop_rows_after(path: Path, step: int) -> None:
     """A resumed run writes the rows of later steps again."""
     kept = "".join(json.dumps(row) + "\n" for row in read_rows(path) if row["step"] <= step)
@@ -105,13 +92,21 @@ def log_to(folder: Path, *, active: bool = True) -> Iterator[None]:
         return
     path = folder / "log.txt"
     handlers: list[logging.Handler] = []
-    if not _is_stderr(path):
-        try:
-            handlers.append(logging.FileHandler(path, encoding="utf-8"))
-        except OSError as error:
-            raise disk_error(path, error) from error
-    if _is_stderr(path) or sys.stderr.isatty():
-        handlers.append(logging.StreamHandler())
+    with contextlib.ExitStack() as files:
+        if not _is_stderr(path):
+            try:
+                file = files.enter_context(io.TextIOWrapper(open_to_append(path), "utf-8", write_through=True))
+            except OSError as error:
+                raise disk_error(path, error) from error
+            handlers.append(logging.StreamHandler(file))
+        if _is_stderr(path) or sys.stderr.isatty():
+            handlers.append(logging.StreamHandler())
+        with _handled_by(handlers):
+            yield
+
+
+@contextlib.contextmanager
+def _handled_by(handlers: list[logging.Handler]) -> Iterator[None]:
     level = log.level
     log.setLevel(logging.INFO)
     for handler in handlers:
@@ -123,7 +118,6 @@ def log_to(folder: Path, *, active: bool = True) -> Iterator[None]:
         log.setLevel(level)
         for handler in handlers:
             log.removeHandler(handler)
-            handler.close()
 
 
 def _is_stderr(path: Path) -> bool:

@@ -1,0 +1,129 @@
+"""What would stop a training or its evaluation, perhaps after hours: looked for before the first step.
+
+The doctor says it, and a trainer refuses to begin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from workbench.data import Dataset
+from workbench.data.dataset import Subset
+from workbench.data.doctor import check_data
+from workbench.data.reading.problems import Problem
+from workbench.detectors import Detector
+from workbench.errors import RunError, WorkbenchError
+from workbench.proposals.base import WithProposals
+
+DECODED = 20  #: images that are decoded
+TRIED = 2  #: images that are evaluated
+NAMED = 4  #: classes that a message names
+
+Loaded = Mapping[str, Dataset]  #: by the key of the recipe: "data", "validation", "test"
+
+
+def rehearse(detector: Detector, loaded: Loaded, *, evaluate: Callable[[Dataset], object]) -> None:
+    """Look at the data, and evaluate two images of those that are evaluated while or after the detector trains.
+
+    Args:
+        detector: as it will be trained.
+        loaded: the data of the recipe.
+        evaluate: what will be done with the data of "validation" and "test".
+
+    Raises:
+        RunError: something would stop the training or its evaluation.
+    """
+    found = [problem for problem in obstacles(detector, loaded) if problem.level == "error"]
+    if not found:
+        for key in ("validation", "test"):
+            if key in loaded:
+                try:
+                    evaluate(sample(loaded[key], TRIED))
+                except WorkbenchError as error:
+                    fix = "It would stop the run when it is evaluated."
+                    found.append(Problem("error", key, str(error).rstrip("."), fix))
+    if found:
+        more = f" (and {len(found) - 1} more: doctor(recipe) shows all)" if len(found) > 1 else ""
+        raise RunError(f"nothing was trained: {found[0].where}: {found[0].what}. {found[0].fix}{more}")
+
+
+def obstacles(detector: Detector, loaded: Loaded) -> Iterator[Problem]:
+    """What would stop it; only a sample of the images is looked at."""
+    yield from misfits_of_classes(loaded)
+    for key, data in loaded.items():
+        if len(data) == 0:
+            yield Problem("error", key, "there are no images", "Check root and split.")
+        elif data.columns is None:
+            yield from check_data(_bare(data), images=True, indices=spread(data, DECODED)).problems
+        else:
+            yield from _unreadable(sample(data, DECODED))
+    if len(loaded["data"]):
+        yield from lacks_proposals(detector, loaded)
+        yield from lacks_labels(detector, loaded["data"])
+
+
+def misfits_of_classes(loaded: Loaded) -> Iterator[Problem]:
+    """Data for evaluation that have other classes than those that are trained on."""
+    for key in ("validation", "test"):
+        if key in loaded and "data" in loaded and loaded[key].classes != loaded["data"].classes:
+            which = other_classes(loaded[key].classes, loaded["data"].classes)
+            what = f"it has other classes than the training data: {which}"
+            yield Problem("error", key, what, "Use data with the same classes in the same order.")
+
+
+def other_classes(own: Sequence[str], trained: Sequence[str]) -> str:
+    """How two lists of classes differ."""
+    other = [name for name in (*own, *trained) if (name in own) != (name in trained)]
+    more = ", ..." if len(other) > NAMED else ""
+    which = f"only one of them has {', '.join(other[:NAMED])}{more}" if other else "they are in another order"
+    return f"{len(own)} and {len(trained)}, {which}"
+
+
+def lacks_proposals(detector: Detector, loaded: Loaded) -> Iterator[Problem]:
+    """Data without proposals for a detector that makes none: it would be noticed at the end, by the evaluation."""
+    if not detector.needs_proposals:
+        return
+    for key, data in loaded.items():
+        what = "the detector needs proposals, and these data have none"
+        try:
+            if not len(data) or "proposals" in data.target(0):
+                continue
+        except WorkbenchError as error:
+            what = str(error).rstrip(".")
+        yield Problem("error", f"{key}.proposals", what, "Say where they come from, as {kind: selective-search}.")
+
+
+def lacks_labels(detector: Detector, data: Dataset) -> list[Problem]:
+    """Whether the training data lack what a detector learns from, such as masks."""
+    for key in (key for key in detector.needs_labels if key not in data.target(0)):
+        masks = key.startswith("masks")
+        what = f'the detector learns {"masks" if masks else key}, and the data have no target["{key}"]'
+        fix = "Use data with masks (coco: data.options.masks true)." if masks else "Use data with such labels."
+        return [Problem("error", "detector", what, fix)]
+    return []
+
+
+def sample(data: Dataset, number: int) -> Dataset:
+    """At most so many images, evenly spread."""
+    return data.subset(spread(data, number))
+
+
+def spread(data: Dataset, number: int) -> list[int]:
+    """Positions of at most so many images, evenly spread."""
+    number = min(number, len(data))
+    return [round(i * (len(data) - 1) / max(1, number - 1)) for i in range(number)]
+
+
+def _bare(data: Dataset) -> Dataset:
+    """The data without proposals, which may take seconds for each image."""
+    if isinstance(data, WithProposals):
+        return data.whole
+    return _bare(data.whole).subset(data.indices) if isinstance(data, Subset) else data
+
+
+def _unreadable(data: Dataset) -> Iterator[Problem]:
+    for index in range(len(data)):
+        try:
+            data[index]
+        except WorkbenchError as error:
+            yield Problem("error", data.where(index), str(error), "Replace the file or take the image out.")

@@ -1,0 +1,50 @@
+"""Reading `metrics.jsonl` while it grows: one JSON object per line, damaged lines left out."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from workbench.training.recording.notes import read_row
+
+
+class GrowingRows:
+    """The rows of a growing file of JSON lines; reads only what is new since the last time. For several threads."""
+
+    def __init__(self, path: Path):
+        self._path = path
+        self._lock = threading.Lock()
+        self._forget()
+
+    def read(self) -> list[dict[str, Any]]:
+        """All whole rows so far."""
+        with self._lock:
+            try:
+                with open(self._path, "rb") as file:
+                    self._follow(file)
+            except FileNotFoundError:
+                self._forget()
+            return list(self._rows)
+
+    def _forget(self) -> None:
+        self._rows: list[dict[str, Any]] = []
+        self._offset = 0  # bytes read so far
+        self._last = b""  # the line just before
+
+    def _follow(self, file: BinaryIO) -> None:
+        file.seek(self._offset - len(self._last))
+        if file.read(len(self._last)) != self._last:  # cut or written anew by a resume
+            self._forget()
+            file.seek(0)
+        for line in file:
+            if not line.endswith(b"\n"):
+                break
+            self._offset, self._last = self._offset + len(line), line
+            if (row := read_row(line)) is not None:
+                self._rows.append(row)
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """All whole rows of a metrics file that nobody writes to."""
+    return GrowingRows(path).read()
