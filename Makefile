@@ -16,6 +16,7 @@ env: $(READY)
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 ..."; exit 1; }
+	@echo "Setting up $(VENV): about 7 GB, which takes some minutes the first time ..."
 	@if command -v uv >/dev/null 2>&1; then \
 	    [ -x $(BIN)/python ] || uv venv --quiet --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(VENV); \
 	    uv pip install --quiet --python $(BIN)/python -e '.[test]'; \

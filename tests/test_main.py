@@ -8,6 +8,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from workbench.detectors import build_detector, save_detector
 from workbench.evaluation import Result
 from workbench.training import Recipe, Run
 from workbench.training.processes import detached
+from workbench.training.recipe_listing import listing
 
 SMALL = {"kind": "faster-rcnn", "backbone": {"name": "small"}, "min_size": None}
 
@@ -82,7 +84,7 @@ def test_names_are_looked_at_before_torch_is_imported(line, recipe, tmp_path):
         assert ("0/3" if "runs" in line else "digit-scenes/faster-rcnn") in ended.stdout
     else:
         assert ended.returncode == 2, ended.stderr
-        assert "there is no" in ended.stderr
+        assert "there is no" in ended.stderr or "does not exist" in ended.stderr
 
 
 def test_every_option_is_explained():
@@ -247,6 +249,17 @@ def test_recipes_are_listed_by_folder_and_pattern(capsys):
     assert main(["recipes", "*digits+gamma?"]) == 0
     listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
     assert listed == ["retinanet:", *(f"retinanet/digits+gamma{gamma}" for gamma in (0, 1, 5))]
+
+
+def test_what_recipes_are_for_differs():
+    notes = [line.split(None, 1)[1] for line in listing(Recipe.shipped()).splitlines() if line.startswith("  ")]
+    assert len(notes) == len(Recipe.shipped()) > 0
+    assert {note: number for note, number in Counter(notes).items() if number > 1} == {}
+
+
+def test_one_recipe_is_shown_only_by_its_name(capsys):
+    assert main(["recipes", "--own"]) == 2
+    assert "--own and --all show one recipe: name it" in capsys.readouterr().err
 
 
 def test_a_recipe_is_shown_with_its_bases_values_marked(capsys):

@@ -57,7 +57,7 @@ def test_recipes_and_detectors(name):
 
 
 def test_verbs():
-    listed = re.search(r"python -m workbench --help` \(([^)]*)\)", README)[1]
+    listed = re.search(r"\.venv/bin/workbench --help` \(([^)]*)\)", README)[1]
     verbs = build_parser()._subparsers._group_actions[0].choices
     assert set(re.findall(r"`(\w+)`", listed)) == set(verbs)
 

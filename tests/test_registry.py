@@ -204,7 +204,7 @@ def test_options_handed_on_to_the_parent_are_known(plugged):
         def __init__(self, root, split="train", *, share: Share = 0.5, **options):
             super().__init__(root, split, **options)
 
-    assert DATASETS.options("half-coco") == ["share", "masks", "strict"]
+    assert DATASETS.options("half-coco") == ["share", *DATASETS.options("coco")]
     with pytest.raises(DataError, match=re.escape("half-coco.stric does not exist")) as caught:
         DATASETS.check({"kind": "half-coco", "stric": True})
     assert "did you mean 'strict'?" in str(caught.value)

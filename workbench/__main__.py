@@ -356,7 +356,7 @@ def show_log(options: argparse.Namespace) -> int:
 def _add_recipes(verbs: Any) -> None:
     parser = _verb(verbs, "recipes", recipes, "List the shipped recipes, or show one with its base's values marked.")
     what = "recipe or YAML file to show; or which to list: a folder (retinanet) or a pattern ('*ohem*')"
-    parser.add_argument("name", metavar="NAME", nargs="?", default="*", help=what)
+    parser.add_argument("name", metavar="NAME", nargs="?", help=what)
     parser.add_argument("--own", action="store_true", help="show only what the recipe's own file says")
     parser.add_argument("--all", action="store_true", help="show the defaults of everything else, too")
 
@@ -365,6 +365,10 @@ def recipes(options: argparse.Namespace) -> int:
     """Print a list of names with what they are for, or one recipe as YAML."""
     from workbench.training.recipe_listing import full_text, listing, matching, own_text
 
+    if options.name is None:
+        if options.own or options.all:
+            raise RecipeError("--own and --all show one recipe: name it, as `recipes --own retinanet/digits`")
+        options.name = "*"
     names = matching(options.name)
     if names and names != [options.name]:
         print(listing(names))

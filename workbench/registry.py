@@ -29,6 +29,7 @@ from workbench.options import check_options, has_options, with_options_of
 
 Made = TypeVar("Made", bound=Callable[..., Any])
 PACKAGE = Path(__file__).parent
+OWN = "one of your own is known after plug_in(FILE), or where WORKBENCH_PLUGINS names its file"
 
 
 class Registry:
@@ -90,9 +91,9 @@ class Registry:
         """As `registry[kind]`, with the key that the message names, where it is not the usual one."""
         if not isinstance(kind, str) or kind not in self:
             known = self.names()
-            raise self.error(
-                f"{key or self.key} {kind!r} does not exist{nearest(kind, known)}; choose one of {known}"
-            )
+            close = nearest(kind, known)
+            own = "" if close or self.room is None else f"; {OWN}"
+            raise self.error(f"{key or self.key} {kind!r} does not exist{close}; choose one of {known}{own}")
         if kind not in self._made:
             import_module(self.homes[kind])
         return self._made[kind]

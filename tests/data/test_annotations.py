@@ -165,6 +165,13 @@ def test_what_is_no_coco_file(tmp_path, text, message):
         CocoFile.open(tmp_path / "none.json")
 
 
+def test_an_object_of_no_image_is_named(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text('{"images": [], "categories": [], "annotations": [{"id": 4, "image_id": [1]}]}')
+    with pytest.raises(DataError, match=r"a\.json: annotation 4 has the image_id \[1\]; expected the id of an image"):
+        CocoFile.open(path)
+
+
 def test_a_save_that_fails_leaves_the_file_as_it_was(tmp_path):
     path = file_of_two().save(tmp_path / "a.json")
     before = path.read_bytes()

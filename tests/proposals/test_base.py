@@ -265,6 +265,18 @@ def test_files_that_are_no_mat_are_refused(tmp_path, content):
         with_proposals(Squares(), kind="file", path=tmp_path / "b.mat")
 
 
+@pytest.mark.parametrize("bit", range(8))
+def test_a_damaged_mat_does_not_end_the_process(tmp_path, bit):
+    """SciPy's reader crashes where the type of the first array is another."""
+    path = tmp_path / "b.mat"
+    savemat(path, {"boxes": cells([[11, 21, 40, 50]], [[1, 1, 60, 80]])})
+    content = bytearray(path.read_bytes())
+    content[144] ^= 1 << bit
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"b\.mat: "):
+        with_proposals(Squares(), kind="file", path=path)
+
+
 def test_coco_data_keep_their_own_ids(tmp_path):
     coco = load_data("coco", split="train", root=write_coco(tmp_path, coco_content()))
     entries = [{"image_id": 7, "bbox": [1, 2, 10, 20], "score": 0.5}]

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.errors import RecipeError
-from workbench.hardeners import build_hardener
+from workbench.hardeners import Hardener, build_hardener
+from workbench.registry import HARDENERS
 from workbench.training.recipe import Recipe
 
 PLAIN = {
@@ -91,6 +92,38 @@ def test_all_errors_are_told_at_once_with_the_source():
     assert "mine.yaml is not a valid recipe" in str(error.value)
     assert "seed" in str(error.value)
     assert "batch_size" in str(error.value)
+
+
+def test_what_a_plug_in_cannot_build_is_the_recipes_fault(monkeypatch):
+    monkeypatch.setattr(HARDENERS, "_made", dict(HARDENERS._made))  # forgotten afterwards
+
+    @HARDENERS.register("two-or-more")
+    class TwoOrMore(Hardener):
+        def __init__(self, *, number: int = 2):
+            super().__init__()
+            if number < 2:
+                raise ValueError("number is less than two")
+
+    with pytest.raises(RecipeError, match=r"hardener cannot be built \(ValueError: number is less than two\)"):
+        Recipe.from_dict(PLAIN | {"hardener": {"kind": "two-or-more", "number": 1}})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"blocks": 10**9}, "backbone.blocks is 1000000000; expected at most 1000"),
+        ({"widths": [10**9, 10**9]}, "detector cannot be built"),
+        ({"stage": "x"}, "backbone.stage"),
+    ],
+)
+def test_sizes_that_no_machine_can_hold_are_refused_at_once(change, message):
+    with pytest.raises(RecipeError, match=message):
+        Recipe.from_dict(PLAIN | {"detector": {"kind": "faster-rcnn", "backbone": {"name": "small"} | change}})
+
+
+def test_a_file_without_a_name_is_called_as_the_file(tmp_path):
+    (tmp_path / "mine.yaml").write_text("base: digit-scenes/faster-rcnn\nseed: 3\n")
+    assert Recipe.load(tmp_path / "mine.yaml").name == "mine"
 
 
 def test_a_roi_hardener_on_a_detector_without_rois_is_refused():

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 IoUType = Literal["bbox", "segm", "segm-amodal"]
 #: Where targets have the masks that are compared.
 MASKS: dict[IoUType, str] = {"segm": "masks", "segm-amodal": "masks_amodal"}
+COVERED = 0.8  #: share of the images for which a file of results has some; with less, it may be about a part
 
 
 def evaluate(
@@ -148,7 +149,12 @@ def _evaluate_file(path: Path, data: Dataset, *, iou_type: IoUType, progress: bo
         for each in (tables, shapes):
             if each is not None:
                 each.add(found, target)
-    return tables.score(None, shapes)
+    result = tables.score(None, shapes)
+    covered, number = len(file.images), len(data)
+    if covered < COVERED * number:
+        what = f"The file has results for {covered} of {number} images; in all others every object counts as missed."
+        result.warnings.append(what)
+    return result
 
 
 def _mask_type(detector: Detector, data: Dataset) -> IoUType | None:
@@ -202,7 +208,7 @@ class _Tables:
         self.image_ids += [int(target.get("image_id", first + i + 1)) for i, target in enumerate(targets)]
         self.count += len(targets)
         if self.key is not None:
-            self.unknown += sum(int(unknown_masks(target[self.key]).sum()) for target in targets)
+            self.unknown += int(sum(unknown_masks(target[self.key]).sum() for target in targets))
 
     def notes(self) -> list[str]:
         """What to know about the objects."""

@@ -143,9 +143,13 @@ class Recipe(Section):
 
     @classmethod
     def load(cls, name_or_path: str | Path, *, trial: bool = True) -> Recipe:
-        """A shipped recipe by name (`digit-scenes/faster-rcnn`), or a YAML file; `trial` as in `from_dict`."""
+        """A shipped recipe by name (`digit-scenes/faster-rcnn`), or a YAML file; `trial` as in `from_dict`.
+
+        A file that says no name is called as the file.
+        """
         layers = load_layers(name_or_path)
-        return cls.from_dict(resolve(layers), source=layers[-1].source, trial=trial)
+        values = {"name": Path(layers[-1].source).stem, **resolve(layers)}
+        return cls.from_dict(values, source=layers[-1].source, trial=trial)
 
     @classmethod
     def shipped(cls) -> list[str]:

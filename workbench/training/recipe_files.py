@@ -199,7 +199,7 @@ def _shipped(name: str) -> Path:
     path = RECIPES / f"{name}.yaml"
     if not path.resolve().is_relative_to(RECIPES) or not path.is_file():
         nearest = did_you_mean(name, shipped_names()).partition(" (known:")[0]
-        raise RecipeError(f"there is no recipe {name!r}{nearest} (python -m workbench recipes lists all)")
+        raise RecipeError(f"there is no recipe {name!r}{nearest} (workbench recipes lists all)")
     return path
 
 

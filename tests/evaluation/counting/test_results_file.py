@@ -141,3 +141,14 @@ def test_what_a_file_cannot_give(tmp_path: Path) -> None:
         evaluate(path, data, losses=True)
     with pytest.raises(DataError, match="not every result has a segmentation"):
         evaluate(path, data, iou_type="segm")
+
+
+def test_a_file_about_some_of_the_images_says_so(tmp_path: Path) -> None:
+    """Many programs leave out images without detections, but few of them leave out four of five."""
+    data = load_data("digit-scenes", "test", length=5)
+    path = tmp_path / "results.json"
+    entry = {"category_id": data.category_ids[0], "bbox": [1, 1, 9, 9], "score": 0.5}
+    for covered, said in ((1, True), (4, False), (5, False)):
+        path.write_text(json.dumps([entry | {"image_id": data.image_id(index)} for index in range(covered)]))
+        warnings = evaluate(path, data, progress=False).warnings
+        assert any("results for 1 of 5 images; in all others every" in text for text in warnings) == said

@@ -37,7 +37,7 @@ class DataRoot:
 
     def __init__(self, root: str | PathLike[str] | None, name: str, *, follow_links: bool = False):
         if root is None:
-            raise DataError(f'{name} lies in a folder: load_data("{name}", root=FOLDER)')
+            raise DataError(f'{name} lies in a folder: say which, load_data("{name}", root=FOLDER) or --root FOLDER')
         self.path = user_path(root, DataError)
         if not self.path.is_dir():
             raise DataError(f"{self.path}: this folder does not exist")

@@ -51,6 +51,11 @@ class ResultsFile:
         rows = [row for rows in self._rows.values() for row in rows]
         self.has_masks = bool(rows) and all(row[3] is not None for row in rows)  #: whether each result has one
 
+    @property
+    def images(self) -> set[int]:
+        """Positions in the data of the images that have results."""
+        return set(self._rows)
+
     def detections(self, index: int) -> Detections:
         """What was found in an image of the data set; masks [N, H, W] where the file has them."""
         rows = self._rows.get(index, [])
