@@ -1,20 +1,27 @@
 """The library's verbs on the command line: `python -m workbench VERB ...`.
 
 Exit codes: 0 all is well, 1 a run failed or the doctor found an error, 2 the request cannot be met (one line on
-standard error says why), 130 interrupted. Each verb imports what it needs itself, so that `--help` is quick.
+standard error says why), 130 interrupted, 143 terminated. An interruption (Ctrl-C) of `train` ends the watching only;
+SIGTERM, which batch systems send, stops the run with a checkpoint. Each verb imports what it needs itself, so that
+`--help` is quick.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import DataError, RecipeError, WorkbenchError
+from workbench.errors import DataError, RecipeError, RunError, WorkbenchError
+from workbench.files import check_writable
 from workbench.plugins import load_plug_ins
 
 if TYPE_CHECKING:
@@ -22,6 +29,7 @@ if TYPE_CHECKING:
 
 
 DETECTS = "Find objects in images; one JSON line per image. Fast R-CNN gets proposals by selective search."
+TRUST = "load the plug-ins that the run's folder names, though somebody else wrote it or they have changed"
 PROPOSALS = "of Fast R-CNN: kind=selective-search, kind=detector or kind=file; once more for each option, as name=..."
 
 
@@ -30,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     try:
         load_plug_ins()
-        return options.verb(options)
+        with _terminable():
+            return options.verb(options)
     except BrokenPipeError:  # the reader, for instance `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed
         return 0
@@ -39,6 +48,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+    except _Terminated:
+        return 128 + signal.SIGTERM
+
+
+class _Terminated(BaseException):
+    """SIGTERM came."""
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Raise _Terminated when SIGTERM comes, once, so that what was started can be stopped in order."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -68,6 +101,7 @@ def _add_train(verbs: Any) -> None:
     parser.add_argument("--processes", type=int, help="train in so many processes")
     parser.add_argument("--threads", type=int, help="CPU threads of each process")
     parser.add_argument("--resume", action="store_true", help="go on with the run in FOLDER")
+    parser.add_argument("--trust", action="store_true", help=TRUST)
     parser.add_argument("--detach", action="store_true", help="print the folder and return at once")
 
 
@@ -81,6 +115,7 @@ def train(options: argparse.Namespace) -> int:
         processes=options.processes,
         threads=options.threads,
         resume=options.resume,
+        trust=options.trust,
     )
     print(run.folder)
     return 0 if options.detach else _follow(run)
@@ -112,7 +147,11 @@ def _pairs(settings: list[str], error: type[WorkbenchError]) -> dict[str, Any]:
 
 
 def _follow(run: Run) -> int:
-    status = run.watch()
+    try:
+        status = run.watch()
+    except _Terminated:
+        print(f"{run.stop(grace=math.inf)}: {_summary(run)}")  # it ends by itself after its step and a checkpoint
+        raise
     if status in ("starting", "running"):
         return 130
     print(f"{status}: {run.error or _summary(run)}")
@@ -176,6 +215,8 @@ def evaluate(options: argparse.Namespace) -> int:
     """Print every figure with its interval."""
     from workbench.detectors.locate import locate
 
+    if options.save:
+        check_writable(options.save, DataError)
     results = options.detector.endswith(".json")
     file = options.detector if results else locate(options.detector)  # names are looked at before torch is imported
     data = _data(options)
@@ -207,6 +248,8 @@ def detect(options: argparse.Namespace) -> int:
     from workbench.detectors.locate import locate
 
     file = locate(options.detector)  # names are looked at before torch is imported
+    if options.out:
+        check_writable(options.out / "picture", DataError)
 
     from workbench.data.reading.images import read_image
     from workbench.detectors import load_detector
@@ -266,6 +309,8 @@ def compare(options: argparse.Namespace) -> int:
     """Print the table of means and differences."""
     from workbench.training import compare
 
+    if options.save:
+        check_writable(options.save, RunError)
     comparison = compare(options.recipes, seeds=options.seeds, folder=options.folder, workers=options.workers)
     print(comparison)
     if options.save:
@@ -291,6 +336,7 @@ def _add_runs(verbs: Any) -> None:
             action.add_argument("-n", type=int, default=20, help="lines (default: 20)")
         if name == "resume":
             action.add_argument("--detach", action="store_true", help="return at once")
+            action.add_argument("--trust", action="store_true", help=TRUST)
 
 
 def _open(name: str) -> Run:
@@ -340,7 +386,7 @@ def stop_run(options: argparse.Namespace) -> int:
 
 def resume_run(options: argparse.Namespace) -> int:
     """Go on, and follow it unless it is to be left alone."""
-    run = _open(options.run).resume()
+    run = _open(options.run).resume(trust=options.trust)
     return 0 if options.detach else _follow(run)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -54,6 +55,28 @@ def whole_file(path: str | PathLike[str]) -> Iterator[IO[bytes]]:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def check_writable(path: str | PathLike[str], error: type[WorkbenchError]) -> None:
+    """See whether a file can be written at `path`, before hours are spent on what is to go there; makes its folder.
+
+    Args:
+        path: of the file.
+        error: what is raised.
+
+    Raises:
+        WorkbenchError: it cannot be written; it is an `error`.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "it is a folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        os.close(descriptor)
+        os.unlink(name)
+    except OSError as reason:
+        raise error(f"{path} cannot be written: {reason.strerror or reason}") from reason
 
 
 def write_json(path: str | PathLike[str], content: Any, *, indent: int | None = None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from workbench.errors import WeightsError
 from workbench.files import whole_file
 
 FORMAT = "occlusion-workbench-detector-1"
+LFS = b"version https://git-lfs"  #: how the stand-in of a file begins that Git LFS has not fetched
 
 
 def save_detector(detector: Detector, path: str | Path, *, half: bool = False, about: dict | None = None) -> Path:
@@ -103,8 +105,8 @@ def load_detector(name: str | Path, device: str | torch.device = "cpu") -> Detec
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as reason:
-        raise WeightsError(f"{path} is not a readable .safetensors file: {reason}") from reason
+    except (SafetensorError, OSError, ValueError) as reason:
+        raise WeightsError(f"{path} is not a readable .safetensors file ({reason}). {_what_to_do(path)}") from reason
     if metadata.get("format") != FORMAT:
         raise WeightsError(
             f"{path} holds weights but not a detector's configuration; load it into a detector that you built "
@@ -124,6 +126,21 @@ def load_detector(name: str | Path, device: str | torch.device = "cpu") -> Detec
             "checkpoint: Run.open(folder).detector(step)"
         )
     return detector.to(device).eval()
+
+
+def _what_to_do(path: Path) -> str:
+    """With a file that is not one of ours."""
+    if path.suffix == ".pt" and path.parent.name == "checkpoints":
+        return f"It is a checkpoint: Run.open({str(path.parent.parent)!r}).detector(step) gives its detector."
+    advice = (
+        "A state dict from elsewhere goes into a detector that you built: "
+        "detector.load_state_dict(torch.load(path, weights_only=True)); one of a backbone is named in a recipe by "
+        "detector.backbone.weights."
+    )
+    with suppress(OSError), open(path, "rb") as file:
+        if file.read(len(LFS)) == LFS:
+            return f"It is only a pointer of Git LFS: `git lfs pull` fetches the file. {advice}"
+    return advice
 
 
 def _described(metadata: dict[str, str], path: Path) -> tuple[dict, list[str], dict]:

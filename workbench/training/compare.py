@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm.auto import tqdm
 
 from workbench.errors import RecipeError, RunError, WorkbenchError
+from workbench.files import check_writable
 from workbench.training.launch import new_folder, runs_folder, start_new
 from workbench.training.processes import detached
 from workbench.training.recipe import Recipe
@@ -65,7 +66,7 @@ def compare(
 
     Raises:
         RecipeError: a recipe is not valid, has no test data, or shares its name with another.
-        RunError: `workers` is less than 1.
+        RunError: `workers` is less than 1, or the folder cannot be written and something is left to do.
 
     Example:
         >>> stage = {"train": "detector", "steps": 20, "lr": 3e-3}
@@ -86,6 +87,8 @@ def compare(
     jobs = _plan(_load(recipes, test), seeds, workers)
     root = runs_folder() if folder is None else Path(folder).expanduser().absolute()
     _find_runs(jobs, root)
+    if not all(job.is_scored for job in jobs):
+        check_writable(root / "run", RunError)
     environments = _environments(jobs, workers)
     interrupted = threading.Event()
     with (
@@ -131,6 +134,11 @@ class _Job:
             self.error = str(error)
         finally:
             environments.put(environment)
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether there is nothing left to do."""
+        return self.run is not None and self.reused and is_scored(self.run, self.test, code_fingerprint(EVALUATION))
 
     def row(self) -> dict[str, Any]:
         """The line of this run in the comparison."""

@@ -21,7 +21,7 @@ from scipy.special import stdtrit
 from tqdm.auto import tqdm
 
 from workbench.errors import RunError
-from workbench.training.recording.disk import write_record
+from workbench.files import write_json
 
 if TYPE_CHECKING:
     from workbench.data import Dataset
@@ -56,6 +56,17 @@ def t_interval(values: Sequence[float] | np.ndarray) -> Interval:
     return Interval(n, mean, mean - half, mean + half)
 
 
+class _Whole(pd.DataFrame):
+    """A table that is shown whole: pandas cuts what is wider than a terminal, and long texts."""
+
+    def __repr__(self) -> str:
+        return self.to_string()
+
+    def _repr_html_(self) -> str:
+        with pd.option_context("display.max_colwidth", None):
+            return self.to_html()
+
+
 @dataclass(frozen=True, repr=False)
 class Comparison:
     """Finished and failed runs of several recipes; the first recipe is the one that the others are held against."""
@@ -79,7 +90,7 @@ class Comparison:
     @property
     def failures(self) -> pd.DataFrame:
         """The runs that gave no result, with the reason."""
-        return self.runs.loc[self.runs["error"] != "", ["recipe", "seed", "status", "error", "folder"]]
+        return _Whole(self.runs.loc[self.runs["error"] != "", ["recipe", "seed", "status", "error", "folder"]])
 
     def table(self, metrics: Sequence[str] | None = None) -> pd.DataFrame:
         """Mean and 95 % interval over seeds of each metric and recipe, and the same of its difference.
@@ -113,7 +124,7 @@ class Comparison:
         cells = {
             metric: [_cell(table.loc[metric, recipe]) for recipe in self.recipes] for metric in self._chosen(metrics)
         }
-        return pd.DataFrame(cells, index=self.recipes)
+        return _Whole(cells, index=self.recipes)
 
     def only(self, *recipes: str) -> Comparison:
         """Some recipes, in this order; the first is what the others are held against.
@@ -157,10 +168,19 @@ class Comparison:
         return Comparison(self.runs.assign(**pd.DataFrame(rows, index=self.runs.index)))
 
     def save(self, path: str | Path) -> Path:
-        """Write JSON, atomically; of the runs' folders only the names, so that the file can be given away."""
+        """Write JSON, atomically; of the runs' folders only the names, so that the file can be given away.
+
+        Raises:
+            RunError: it cannot be written.
+        """
         path = Path(path)
         runs = self.runs.assign(folder=[Path(folder).name for folder in self.runs["folder"]])
-        write_record(path, json.loads(runs.to_json(orient="table", index=False, double_precision=15)))
+        content = json.loads(runs.to_json(orient="table", index=False, double_precision=15))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(path, content, indent=1)
+        except OSError as error:
+            raise RunError(f"{path} cannot be written: {error.strerror or error}") from error
         return path
 
     @classmethod
@@ -178,12 +198,12 @@ class Comparison:
             raise RunError(f"{path} is no saved comparison: {error}") from error
 
     def __repr__(self) -> str:
-        return "\n".join(filter(None, [self.text().to_string(), self._failed()]))
+        return "\n".join(filter(None, [repr(self.text()), self._failed()]))
 
     def _repr_html_(self) -> str:
         failures = self.failures
-        listed = f"<p>{self._failed()}</p>{failures.to_html(index=False)}" if len(failures) else ""
-        return self.text().to_html() + listed
+        listed = f"<p>{self._failed()}</p>{failures._repr_html_()}" if len(failures) else ""
+        return self.text()._repr_html_() + listed
 
     def _failed(self) -> str:
         count = len(self.failures)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
 
 from workbench.errors import WorkbenchError
 from workbench.training.recipe_sections import TestSpec
@@ -19,7 +20,10 @@ SOURCE = "result-source.json"
 
 def is_scored(run: Run, test: TestSpec, code: str) -> bool:
     """Whether the run's `result.json` is of these data, by the evaluation code of this fingerprint."""
-    return (run.folder / "result.json").is_file() and _source_of(run) == _source(test, code)
+    try:
+        return run.result is not None and _source_of(run) == _source(test, code)
+    except WorkbenchError:  # a damaged result is made anew
+        return False
 
 
 def score(run: Run, test: TestSpec) -> None:
@@ -44,7 +48,9 @@ def _source_of(run: Run) -> dict:
     """What a result was made from: as written beside it, else by the run itself at its end."""
     path = run.folder / SOURCE
     if path.is_file():
-        return json.loads(path.read_text())
+        with suppress(OSError, ValueError, RecursionError):
+            return json.loads(path.read_bytes())
+        return {}
     return {"test": run.recipe.to_dict()["test"], "code": run.fingerprints.get("evaluation")}
 
 

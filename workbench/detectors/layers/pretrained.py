@@ -13,6 +13,8 @@ from workbench.files import user_path
 
 CLASSIFIERS = {"vgg16": (0, 3), "alexnet": (1, 4)}  #: places of fc6 and fc7 in torchvision's `classifier`
 
+PARALLEL = "module."  #: before all names in a state dict of (Distributed)DataParallel
+
 
 def imagenet_weights(name: str) -> dict[str, Tensor]:
     """torchvision's ImageNet weights of `name`, from its cache or the network.
@@ -35,7 +37,8 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     """A state dict of tensors from a .pt, .pth or .safetensors file; nothing in the file is executed.
 
     Tensors stored in 8 bits as {q, scale, zero_point[, channel_scale]} are expanded,
-    w = (q - zero_point) * scale (* channel_scale over the input channels), half precision becomes float32.
+    w = (q - zero_point) * scale (* channel_scale over the input channels), half precision becomes float32. The
+    "module." that DataParallel writes before all names is left out.
 
     Raises:
         WeightsError: no such file, not a file of tensors, or not readable as one.
@@ -57,7 +60,13 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
             state = state[wrapper]
     if not isinstance(state, dict):
         raise WeightsError(f"{path} holds a {type(state).__name__}; expected a state dict of named tensors")
-    return {name: _expand(name, value, path) for name, value in state.items()}
+    while state and all(isinstance(name, str) and name.startswith(PARALLEL) for name in state):
+        state = {name.removeprefix(PARALLEL): value for name, value in state.items()}
+    weights = {str(name): _expand(str(name), value, path) for name, value in state.items()}
+    for name, value in weights.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise WeightsError(f"{path}: entry {name!r} holds values that are not finite")
+    return weights
 
 
 def _expand(name: str, value: object, path: Path) -> Tensor:
