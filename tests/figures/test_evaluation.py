@@ -124,6 +124,8 @@ def test_differences_fill_what_is_clear(results):
     table = difference(*results.values())
     (axes,) = differences(table, a="plain", b="other").axes
     points = axes.collections[1]
+    assert [text.get_text() for text in axes.get_yticklabels()][:4] == ["AP", "AP50", "AP_occluded", "< 5 %"]
+    table = table.drop(index="AP_unoccluded")  # the same as "< 5 %"
     np.testing.assert_allclose(points.get_offsets()[:, 0], table["difference"])
     clear = (table["low"] > 0) | (table["high"] < 0)
     filled = (points.get_facecolor()[:, :3] < 0.99).any(axis=1)

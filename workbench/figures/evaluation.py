@@ -19,6 +19,7 @@ from workbench.evaluation import Result
 from workbench.figures.drawing.canvas import new_figure, plain
 from workbench.figures.drawing.colours import MARKERS, ON_WHITE, cycle
 
+LEAST = ("AP_unoccluded", "< 5 %")  #: one figure under the two names that tables have for it
 Results = Result | Mapping[str, Result]
 
 
@@ -94,6 +95,8 @@ def differences(table: pd.DataFrame, *, a: str = "a", b: str = "b") -> Figure:
 
     Filled marks are differences whose interval excludes 0. `a` and `b` are the names to show.
     """
+    if LEAST[1] in table.index:
+        table = table.drop(index=LEAST[0], errors="ignore")
     figure, axes = _new(6.0, 1.4 + 0.3 * len(table))
     places = np.arange(len(table))
     clear = ((table["low"] > 0) | (table["high"] < 0)).to_numpy()
