@@ -184,6 +184,7 @@ class Run:
         record = Record.read(self.folder)
         rows = [row for row in self._metrics.read() if row["kind"] == "train"]
         step, total = rows[-1]["step"] if rows else 0, self.recipe.steps
+        step = step if self._done is None else total  # also where rows were lost
         recent = [row for row in rows[-50:] if record and row["time"] >= record.started]
         speed = float("nan")
         if len(recent) > 1 and recent[-1]["time"] > recent[0]["time"]:
