@@ -232,6 +232,14 @@ def test_a_small_file_that_stands_for_more_than_memory_holds_is_refused(tmp_path
         Recipe.load(path)
 
 
+@pytest.mark.parametrize("text", ["x: 2020-99-99", "x: " + "9" * 5000], ids=["date", "digits"])
+def test_values_that_yaml_itself_does_not_make_are_refused(tmp_path, text):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(RecipeError, match=r"mine\.yaml is not readable YAML"):
+        Recipe.load(path)
+
+
 def test_aliases_in_reason_are_read(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("a: &a {x: 1}\nb: *a\n")

@@ -72,7 +72,7 @@ def read_recipe(path: Path) -> dict[str, Any]:
     """
     try:
         values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # a date that is none, a number of thousands of digits
         raise RecipeError(f"{path} is not readable YAML: {error}") from None
     except RecursionError:
         raise RecipeError(f"{path} is not readable YAML: values are nested too deep") from None
