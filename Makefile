@@ -8,7 +8,7 @@ NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
 NBVAL := $(BIN)/python -m pytest --nbval --nbval-current-env \
          --nbval-sanitize-with tests/nbval-sanitize.cfg -n 2 --dist loadfile -p no:cacheprovider
 
-.PHONY: env lab test lint unit notebooks report benchmarks fuzz clean
+.PHONY: env lab test lint unit notebooks report benchmarks fuzz kill clean
 
 env: $(READY)
 
@@ -52,6 +52,10 @@ report: env
 # What spoilt inputs do, fifty times as many as in `make test` and other ones each time.
 fuzz: env
 	FUZZ=50 $(BIN)/python -m pytest -n 2 tests/fuzz
+
+# Kills runs at random moments, resumes them, and compares every bit with runs that were left alone.
+kill: env
+	$(BIN)/python tests/kill/run.py --kills 50
 
 benchmarks: env
 	$(BIN)/python tests/benchmarks/run.py
