@@ -206,7 +206,7 @@ def _add_evaluate(verbs: Any) -> None:
         help="shipped name, run folder, .safetensors file or COCO results (.json)",
     )
     _add_data(parser, split="test", required=True)
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps ... (default: auto)")
     parser.add_argument("--iou-type", default="bbox", choices=["bbox", "segm", "segm-amodal"], help="boxes or masks")
     parser.add_argument("--save", metavar="FILE", help="write the whole result as JSON")
 
@@ -240,7 +240,7 @@ def _add_detect(verbs: Any) -> None:
     parser.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="files such as JPEG or PNG")
     parser.add_argument("--score", type=float, default=0.5, help="the least score to report (default: 0.5)")
     parser.add_argument("--out", metavar="FOLDER", type=Path, help="also draw the boxes into pictures there")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps ... (default: auto)")
 
 
 def detect(options: argparse.Namespace) -> int:

@@ -274,7 +274,7 @@ def test_threads_are_the_share_of_the_cores(monkeypatch):
 
 
 def test_more_gpu_processes_than_gpus_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    monkeypatch.setattr("workbench.training.processes.world.device_count", lambda kind: 1)
     with pytest.raises(RunError, match="2 processes need as many GPUs; there are 1"):
         launch(recipe_of().replace(device="cuda"), tmp_path / "run", processes=2)
 

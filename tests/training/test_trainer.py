@@ -436,3 +436,21 @@ def test_devices_and_precision():
     assert world.choose_precision("bf16", torch.device("cpu")) is torch.bfloat16
     expected = torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else torch.float32
     assert world.choose_precision("auto", torch.device("cpu")) is expected
+
+
+@pytest.mark.parametrize("kind", ["mps", "xpu", "cuda"])
+def test_auto_is_whatever_accelerator_there_is(monkeypatch, kind):
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: torch.device(kind))
+    monkeypatch.setattr(torch.accelerator, "device_count", lambda: 2)
+    assert world.choose_device("auto", local_rank=1) == world.choose_device(f"{kind}:1") == torch.device(kind, 1)
+    assert world.choose_device("cpu") == torch.device("cpu")
+    with pytest.raises(ValueError, match=rf"'{kind}:2' is not there \(2 {kind.upper()} devices are\)"):
+        world.choose_device(f"{kind}:2")
+    other = "cuda" if kind != "cuda" else "mps"
+    with pytest.raises(ValueError, match=rf"'{other}' is not there \(0 {other.upper()} devices are\)"):
+        world.choose_device(other)
+
+
+def test_without_an_accelerator_auto_is_the_cpu(monkeypatch):
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: None)
+    assert world.choose_device("auto") == torch.device("cpu")

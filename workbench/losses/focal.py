@@ -198,7 +198,10 @@ class _WeightedSum(torch.autograd.Function):
     def forward(ctx: Any, logits: Tensor, labels: Tensor, weights: Tensor, loss: AnchorLoss) -> Tensor:
         ctx.gradient = torch.empty_like(logits) if ctx.needs_input_grad[0] else None
         each = _rows(logits, labels, loss, weights, ctx.gradient)
-        return torch.dot(each.double(), weights.double()).to(torch.promote_types(logits.dtype, torch.float32))
+        kind = torch.promote_types(logits.dtype, torch.float32)
+        if logits.device.type == "cpu":  # not every device has float64
+            return torch.dot(each.double(), weights.double()).to(kind)
+        return (each * weights).sum().to(kind)
 
     @staticmethod
     def backward(ctx: Any, above: Tensor) -> tuple[Tensor, None, None, None]:

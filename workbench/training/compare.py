@@ -239,7 +239,7 @@ def _find_runs(jobs: list[_Job], root: Path) -> None:
 
 def _environments(jobs: list[_Job], workers: int | None) -> Queue[dict[str, str]]:
     """What to set for each of the runs that go side by side: on GPUs, which one."""
-    gpus = _visible_gpus() if any(job.recipe.device in ("auto", "cuda") for job in jobs) else []
+    gpus = _accelerators() if any(job.recipe.device != "cpu" and ":" not in job.recipe.device for job in jobs) else []
     if workers is None:
         each = max(job.recipe.processes * (job.recipe.threads or 1) for job in jobs)
         workers = len(gpus) or detached.core_share(each)
@@ -247,16 +247,21 @@ def _environments(jobs: list[_Job], workers: int | None) -> Queue[dict[str, str]
         raise RunError(f"workers: expected at least 1, got {workers}")
     queue: Queue[dict[str, str]] = Queue()
     for place in range(min(workers, len(jobs))):
-        queue.put({"CUDA_VISIBLE_DEVICES": gpus[place % len(gpus)]} if gpus else {})
+        queue.put(gpus[place % len(gpus)] if gpus else {})
     return queue
 
 
-def _visible_gpus() -> list[str]:
+def _accelerators() -> list[dict[str, str]]:
+    """What to set so that a run has each of the machine's accelerators to itself."""
     import torch
 
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    there = torch.accelerator.current_accelerator(check_available=True)
+    count = 0 if there is None else torch.accelerator.device_count()
+    if there is None or there.type != "cuda":
+        return [{}] * count
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return named.split(",")[:count] if named else [str(index) for index in range(count)]
+    visible = named.split(",")[:count] if named else [str(index) for index in range(count)]
+    return [{"CUDA_VISIBLE_DEVICES": one} for one in visible]
 
 
 def _activity(jobs: list[_Job]) -> str:

@@ -80,10 +80,11 @@ def prepare(recipe: Recipe | str | Path, *, processes: int | None = None, thread
     changes = {"processes": processes, "threads": threads}
     if changes := {key: value for key, value in changes.items() if value is not None}:
         recipe = recipe.replace(changes)
-    if recipe.device.startswith("cuda"):
-        import torch
+    kind = recipe.device.partition(":")[0]
+    if kind not in ("auto", "cpu"):
+        from workbench.training.processes.world import device_count  # late, as it imports torch
 
-        if recipe.processes > (there := torch.cuda.device_count()):
+        if recipe.processes > (there := device_count(kind)):
             raise RunError(f"{recipe.processes} processes need as many GPUs; there are {there}")
     return recipe
 

@@ -27,7 +27,7 @@ from workbench.evaluation.proposal_recall import proposal_problems
 from workbench.hardeners import build_hardener
 from workbench.registry import HARDENERS
 from workbench.training.obstacles import DECODED, lacks_labels, lacks_proposals, misfits_of_classes, sample, spread
-from workbench.training.processes.world import choose_device, choose_precision
+from workbench.training.processes.world import choose_device, choose_precision, device_count
 from workbench.training.recipe import Recipe
 from workbench.training.recipe_sections import DataSpec, Stage
 from workbench.training.stepping.batches import load_spec
@@ -170,8 +170,8 @@ def _machine(recipe: Recipe) -> Iterator[Problem]:
     if device.type == "cpu" and wanted > cores:
         what = f"{recipe.processes} processes of {recipe.threads or 1} threads share {cores} cores"
         yield Problem("warning", "processes", what, "More threads than cores run several times slower: use fewer.")
-    if device.type == "cuda" and recipe.processes > torch.cuda.device_count():
-        what = f"{recipe.processes} processes, but {torch.cuda.device_count()} CUDA devices"
+    if device.type != "cpu" and recipe.processes > (there := device_count(device.type)):
+        what = f"{recipe.processes} processes, but {there} {device.type.upper()} devices"
         yield Problem("error", "processes", what, "Use one process per device.")
     slow = recipe.precision == "bf16" and choose_precision("auto", device) is torch.float32
     if slow:

@@ -83,7 +83,7 @@ class Recipe(Section):
     augment: AugmentSpec = Field(default_factory=AugmentSpec)
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     precision: Literal["float32", "bf16", "auto"] = "auto"
-    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1 ...")
+    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, mps, xpu")
     processes: Count = 1
     threads: Count | None = Field(default=None, description="CPU threads of each process")
     workers: Annotated[int, Field(ge=0)] = Field(default=0, description="loader processes")

@@ -4,7 +4,7 @@ torchvision's CPU kernel looks at every cell of every window. A maximum may look
 covered by four overlapping ones whose sides are powers of two; the maxima of all such windows of a map are made once
 (a sparse table, each size from the one half as large), and every RoI then costs four look-ups per output cell,
 whatever its size. The results are bit-equal. In training torchvision's kernel is used, which also gives where each
-maximum was, and on CUDA always.
+maximum was, and on all devices but CPUs.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 torchvision's CPU kernel is the largest single cost of a training step on small images, nearly all of it in the
 backward pass. Every output of RoIAlign is a weighted sum of a few feature cells, so on a CPU we look the
 cells up with `embedding_bag`: the features of all levels form one table [cells, C], each output is one bag. The
-gradient is the same look-up the other way round. On CUDA torchvision's kernel is the faster one and is used.
+gradient is the same look-up the other way round. Elsewhere torchvision's kernel is the faster one and is used.
 Both give the same numbers (`aligned=False`, as torchvision's detectors use it).
 """
 
@@ -167,7 +167,7 @@ def roi_align(
     Returns:
         [R, C, size, size], differentiable with respect to `features`.
     """
-    pool = kernel_roi_align if rois.is_cuda or samples <= 0 else bag_roi_align
+    pool = bag_roi_align if rois.device.type == "cpu" and samples > 0 else kernel_roi_align
     return pool(features, rois, levels, strides, size, samples)
 
 

@@ -1,8 +1,10 @@
 """The process that trains: its device, threads and precision, its fellow processes, and how it is stopped.
 
-Several processes talk by gloo (CPU) or NCCL (CUDA). Those that `group.py` starts meet through a file in the run
+Several processes talk by gloo on CPUs, by NCCL on CUDA. Those that `group.py` starts meet through a file in the run
 folder and listen on the loopback only. `torchrun` can start them, too, on several machines as well; they meet as it
 says then, and its stores are open to the network. Nothing that comes from another process is unpickled here.
+
+An accelerator is whatever torch has on this machine: CUDA, mps, xpu.
 """
 
 from __future__ import annotations
@@ -90,9 +92,9 @@ def join_world(recipe: Recipe) -> Iterator[World]:
     threads = recipe.threads or threads_before  # OMP_NUM_THREADS; torchrun sets it to 1 unless it is set
     torch.set_num_threads(threads)
     if size > 1:
-        if device.type == "cuda":
-            torch.cuda.set_device(device)
-        _meet(rank, size, backend="nccl" if device.type == "cuda" else "gloo")
+        if device.type != "cpu":
+            torch.accelerator.set_device_index(device)
+        _meet(rank, size, backend=distributed.get_default_backend_for_device(device))
     try:
         yield World(rank, size, device, threads)
     finally:
@@ -123,27 +125,43 @@ def _loopback() -> str:
 
 
 def choose_device(name: str, *, local_rank: int = 0) -> torch.device:
-    """`auto` is CUDA where there is any, else the CPU; RecipeError for a device that is not there."""
+    """`auto` is the machine's accelerator where it has one, else the CPU.
+
+    Args:
+        name: "auto", "cpu", "cuda", "cuda:1", "mps", "xpu" ...
+        local_rank: of this process among those of this machine; each has an accelerator of its own.
+
+    Raises:
+        RecipeError: the device is not there.
+    """
+    there = torch.accelerator.current_accelerator(check_available=True)
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+        name = "cpu" if there is None else there.type
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise RecipeError(f"device: expected auto, cpu, cuda or cuda:N, got {name!r}") from None
-    if device.type != "cuda":
+        raise RecipeError(f"device: expected auto, cpu, cuda, cuda:N, mps or xpu, got {name!r}") from None
+    if device.type == "cpu":
         return device
-    index = local_rank if device.index is None else device.index
-    if index >= torch.cuda.device_count():
-        raise RecipeError(f"device: {name!r} is not there ({torch.cuda.device_count()} CUDA devices are)")
-    return torch.device("cuda", index)
+    index, count = local_rank if device.index is None else device.index, device_count(device.type)
+    if index >= count:
+        raise RecipeError(f"device: {name!r} is not there ({count} {device.type.upper()} devices are)")
+    return torch.device(device.type, index)
+
+
+def device_count(kind: str) -> int:
+    """How many accelerators of a kind ("cuda", "mps" ...) this machine has."""
+    there = torch.accelerator.current_accelerator(check_available=True)
+    return torch.accelerator.device_count() if there is not None and there.type == kind else 0
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """bfloat16 or float32; `auto` is bfloat16 where it is faster: CUDA and CPUs with instructions for it."""
+    """bfloat16 or float32; `auto` is bfloat16 where it is faster: GPUs and CPUs with instructions for it."""
     if name != "auto":
         return torch.bfloat16 if name == "bf16" else torch.float32
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    if device.type in ("cuda", "xpu"):
+        fast = torch.get_device_module(device).is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if fast else torch.float32
     fast = device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()  # CPUs with AMX have it, too
     return torch.bfloat16 if fast else torch.float32
 

@@ -39,8 +39,8 @@ def describe_environment(world: World, precision: torch.dtype) -> dict[str, Any]
 
 def device_name(device: torch.device) -> str:
     """What the maker calls it."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
+    if device.type in ("cuda", "xpu"):
+        return torch.get_device_module(device).get_device_name(device)
     return _processor()
 
 

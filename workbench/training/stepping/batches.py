@@ -165,7 +165,7 @@ def step_loader(
         collate_fn=collate,
         worker_init_fn=_start_worker if workers else None,
         generator=torch.Generator(),  # else it would draw from the global generator
-        pin_memory=world.device.type == "cuda",
+        pin_memory=world.device.type not in ("cpu", "mps"),  # mps has no memory of its own
     )
 
 
@@ -175,12 +175,14 @@ def _start_worker(_: int) -> None:
 
 
 def to_device(images: list[Tensor], targets: list[Target], device: torch.device) -> tuple[list[Tensor], list[Target]]:
-    """Images, and all tensors and proposals of the targets, on a device."""
+    """Images, and all tensors and proposals of the targets, on a device, as plain tensors unless it is a CPU."""
     if device.type == "cpu":
         return images, targets
     moved = [target.copy() for target in targets]
     for target in moved:
         for key, value in target.items():
-            if isinstance(value, Tensor | Proposals):
+            if isinstance(value, Tensor):
+                target[key] = value.as_subclass(Tensor).to(device, non_blocking=True)
+            elif isinstance(value, Proposals):
                 target[key] = value.to(device, non_blocking=True)
-    return [image.to(device, non_blocking=True) for image in images], moved
+    return [image.as_subclass(Tensor).to(device, non_blocking=True) for image in images], moved
