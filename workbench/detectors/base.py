@@ -14,7 +14,7 @@ from torchvision.models.detection.image_list import ImageList
 from workbench.detectors.layers.branches import all_branches
 from workbench.detectors.layers.stages import begin_stage_of_parts
 from workbench.errors import RecipeError, WorkbenchError
-from workbench.registry import DETECTORS
+from workbench.registry import DETECTORS, HARDENERS
 from workbench.types import Detections, HeadLayout, Losses, Proposals, Score, Target, TrainingStage
 
 if TYPE_CHECKING:
@@ -270,10 +270,12 @@ def check_hardener(kind: type[Detector], acts_on: str) -> None:
     name = kind.kind or kind.__name__
     if kind.hardens == "vectors":
         what = f"it hides cells of the maps of RoIs, and a {name} has one vector per image"
-        raise RecipeError(f"hardener: {what}; use kind: dfv, or augment.erase and augment.paste")
+        fitting = [one for one in HARDENERS.names() if HARDENERS.class_of(one).acts_on == kind.hardens]
+        raise RecipeError(f"hardener: {what}; use kind: {' or '.join(fitting)}, or augment.erase and augment.paste")
     if kind.hardens == "maps":
         what = f"it changes {acts_on} of whole images, and a {name} has maps of RoIs"
-        raise RecipeError(f"hardener: {what}; use detector.kind: classifier")
+        fitting = [one for one in DETECTORS.names() if DETECTORS.class_of(one).hardens == acts_on]
+        raise RecipeError(f"hardener: {what}; use detector.kind: {' or '.join(fitting)}")
     if kind.task == "detection":
         raise RecipeError(f"hardener: it acts between RoI pooling and the head, and {name} has no RoIs; leave it out")
     raise RecipeError(f"hardener: nothing of a {name} can be hardened; leave it out")

@@ -83,6 +83,7 @@ def rotate(features: Tensor, angles: Tensor, *, padding: str = "zeros") -> Tenso
 class RotationDecision(Decision):
     """Blocks of channels are rotated."""
 
+    mixed = True
     angles: Tensor  #: [R or r, blocks] radians
     rows: Tensor | None = None  #: [r], the RoIs that `angles` are of, the others stay; None: of all
     padding: Padding = "zeros"  #: what lies outside of the map

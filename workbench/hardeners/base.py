@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -29,6 +29,7 @@ from workbench.types import Hardened, HeadLayout, RoIBatch, TrainingStage
 class Decision:
     """What a hardener does to a batch, before it is done: nothing here, in subclasses something."""
 
+    mixed: ClassVar[bool] = False  #: whether it can be applied to features in bfloat16, without float32
     adversary_loss: Tensor | None = dataclasses.field(default=None, kw_only=True)  #: scalar
 
     def apply(self, features: Tensor) -> Tensor:
@@ -44,6 +45,7 @@ class Decision:
 class MaskDecision(Decision):
     """Features are multiplied by a mask."""
 
+    mixed = True
     mask: Tensor  #: [R or r, 1 or C, h, w], 1 = kept
     rows: Tensor | None = None  #: [r], the RoIs that `mask` is of, the others stay; None: of all
 
@@ -157,11 +159,21 @@ class Hardener(nn.Module):
             return Hardened(batch.features)
         if len(batch.features) == 0:
             return Hardened(batch.features, self.idle_loss())
-        live = batch.features if self.mixed else batch.features.float()
-        with contextlib.nullcontext() if self.mixed else torch.autocast(live.device.type, enabled=False):
-            decision = self.decide(dataclasses.replace(batch, features=live.detach()))
+        with _precision(self.mixed, batch.features.detach()) as seen:
+            decision = self.decide(dataclasses.replace(batch, features=seen))
+        with _precision(decision.mixed, batch.features) as live:
             hardened = as_constant(decision, live).to(batch.features.dtype)
-        return Hardened(hardened, decision.adversary_loss, lambda: _mask(decision, len(live)))
+        return Hardened(hardened, decision.adversary_loss, lambda: _mask(decision, len(hardened)))
+
+
+@contextlib.contextmanager
+def _precision(mixed: bool, features: Tensor) -> Iterator[Tensor]:
+    """Features as they are where that is `mixed`; else float32, with autocast off."""
+    if mixed:
+        yield features
+    else:
+        with torch.autocast(features.device.type, enabled=False):
+            yield features.float()
 
 
 def as_constant(decision: Decision, features: Tensor) -> Tensor:

@@ -52,6 +52,7 @@ Per = Literal["image", "batch"]
 class ShiftDecision(Decision):
     """Something is added to the features."""
 
+    mixed = True
     shift: Tensor  #: [R, C, h, w]
 
     def apply(self, features: Tensor) -> Tensor:
