@@ -149,12 +149,15 @@ def test_parts_know_none_of_the_kinds_that_are_made_of_them():
             assert not imported(path) & own, f"{path} imports {imported(path) & own}"
 
 
+ASIDE = ("browser", "benchmarks", "fuzz", "widgets")  #: folders of tests that mirror no room of `workbench`
+
+
 @pytest.mark.parametrize(("home", "tests"), [("workbench", "tests"), ("widgets", "tests/widgets")])
 def test_tests_mirror_the_source(home, tests):
     """The name of a test begins with that of a file in the folder that its own folder mirrors."""
     for path in sorted((ROOT / tests).rglob("test_*.py")):
         place = path.relative_to(ROOT / tests)
-        if home == "workbench" and (len(place.parts) == 1 or place.parts[0] in ("browser", "benchmarks", "widgets")):
+        if home == "workbench" and (len(place.parts) == 1 or place.parts[0] in ASIDE):
             continue
         folder = ROOT / home / place.parent
         names = {one.stem.strip("_") for suffix in ("py", "js") for one in folder.glob(f"*.{suffix}")}
