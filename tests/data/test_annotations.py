@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+from folders import coco_content, write_coco
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools.coco import COCO
@@ -115,6 +116,10 @@ def test_changes():
         (lambda f: f.add_annotation(1, 1), "annotation 3 has no bbox"),
         (lambda f: f.add_annotation(1, 1, bbox=[0, 0, 0, 1]), r"has the box \[0, 0, 0, 1\]; expected x, y, width"),
         (lambda f: f.add_annotation(1, 1, bbox=[0, 0, float("nan"), 1]), "has the box"),
+        (lambda f: f.add_annotation(1, 1, bbox=[0, 0, 10**400, 1]), "has the box"),
+        (lambda f: f.add_annotation(1, 1, bbox=[0, 0, 1e-6, 1]), "holds nothing of the image of"),
+        (lambda f: f.add_annotation(1, 1, bbox=[5000, 0, 9, 9]), "holds nothing of the image of"),
+        (lambda f: f.add_annotation(1, 1, bbox=[0, 0, 1, 1], id=2**63), "a whole number of 64 bits"),
         (lambda f: f.add_annotation(1, 1, bbox=[0, 0, 1, 1], id=2), "there is annotation 2 already"),
         (lambda f: f.add_annotation(1, 1, bbox=[0, 0, 1, 1], id=True), "has the id True"),
         (lambda f: f.add_annotation(1, 1, segmentation=[[0, 0, 1]]), "a polygon is no list"),
@@ -122,7 +127,12 @@ def test_changes():
         (lambda f: f.add_annotation(1, 1, segmentation=[[5.1, 5, 5.2, 5, 5.1, 5.1]]), "covers no pixel"),
         (lambda f: f.add_annotation(1, 1, segmentation={"size": [1, 1], "counts": [1]}), "RLE of size"),
         (lambda f: f.add_category("cup"), "has the name 'cup', which category 1 has"),
-        (lambda f: f.add_image("", height=1, width=1), "has the file name ''"),
+        (lambda f: f.add_image("", height=1, width=1), "'' is no file name"),
+        (lambda f: f.add_category("\ud800"), "expected a name of its own"),
+        (lambda f: f.add_category("  "), "expected a name of its own"),
+        (lambda f: f.add_image("../x.jpg", height=1, width=1), r"'\.\./x\.jpg' leads out of its folder"),
+        (lambda f: f.add_image("\ud800.jpg", height=1, width=1), "is no file name"),
+        (lambda f: f.add_image("x.jpg", height=10**5, width=10**5), "at most 89,478,485 pixels"),
         (lambda f: f.add_image("x.jpg", height=0, width=1), r"has height and width \(0, 1\)"),
         (lambda f: f.change("annotation", 1, bbox=None), "annotation 1 has no bbox"),
         (lambda f: f.change("annotation", 1, image_id=4), "there is no image 4"),
@@ -170,6 +180,46 @@ def test_an_object_of_no_image_is_named(tmp_path):
     path.write_text('{"images": [], "categories": [], "annotations": [{"id": 4, "image_id": [1]}]}')
     with pytest.raises(DataError, match=r"a\.json: annotation 4 has the image_id \[1\]; expected the id of an image"):
         CocoFile.open(path)
+
+
+@settings(max_examples=50, deadline=None)
+@given(number=st.integers(8, 40), seed=st.integers(0, 99), share=st.floats(0.3, 0.7))
+def test_parts_have_all_images_once_and_those_of_one_file_together(number, seed, share):
+    file = CocoFile({"info": {"x": [1]}, "images": [], "categories": [{"id": 3, "name": "cup"}], "annotations": []})
+    for place in range(number):
+        name = f"{'./' if place % 2 else ''}{place // 2}.jpg"
+        file.add_annotation(file.add_image(name, height=9, width=9), 3, bbox=[0, 0, 5, 5])
+    parts = file.split({"train": share, "val": 1 - share}, seed=seed)
+    assert list(parts) == ["train", "val"]
+    train, val = parts["train"], parts["val"]
+    assert [*sorted([*train.images, *val.images])] == list(file.images)
+    assert abs(len({one["file_name"].lstrip("./") for one in train.images.values()}) - share * -(-number // 2)) <= 1
+    names = [{one["file_name"].lstrip("./") for one in part.images.values()} for part in (train, val)]
+    assert not names[0] & names[1]
+    for part in (train, val):
+        assert {one["image_id"] for one in part.annotations.values()} == set(part.images)
+        assert (dict(part.categories), part.content["info"]) == (dict(file.categories), {"x": [1]})
+        assert part.path is None
+    again = file.split({"train": share, "val": 1 - share}, seed=seed)
+    assert {name: list(part.images) for name, part in again.items()} == {n: list(p.images) for n, p in parts.items()}
+
+
+@pytest.mark.parametrize("shares", [{}, {"a": 0.7, "b": 0.7}, {"a": 0}, {"a": -1}, {"a": 0.01, "b": 0.9}])
+def test_shares_that_are_none(shares):
+    with pytest.raises(DataError, match=r"shares are|would have none of the 2 images"):
+        file_of_two().split(shares)
+
+
+def test_a_part_is_loaded_from_the_images_of_all(tmp_path):
+    root = write_coco(tmp_path, coco_content(), split="all")
+    (root / "annotations" / "instances_all.json").rename(root / "all.json")
+    for name, part in CocoFile.open(root / "all.json").split({"train": 0.5, "val": 0.5}).items():
+        part.save(root / "annotations" / f"instances_{name}.json")
+    parts = [load_data("coco", name, root, images="all") for name in ("train", "val")]
+    assert [len(part) for part in parts] == [1, 1]
+    assert parts[0].classes == parts[1].classes == ("person", "dog")
+    assert {part.file_name(0) for part in parts} == {"a.png", "b.png"}
+    assert all(part[0][0].shape[0] == 3 for part in parts)
 
 
 def test_a_save_that_fails_leaves_the_file_as_it_was(tmp_path):

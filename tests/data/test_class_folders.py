@@ -187,3 +187,61 @@ def test_classify_mini(data_root) -> None:
     names = [{f"{path.parent.name}/{path.name}" for path in data.paths} for data in (train, test)]
     assert not names[0] & names[1]
     assert test.image(0).shape == (3, 64, 64)
+
+
+def test_litter_and_hidden_folders_are_no_classes_and_content_decides(tmp_path) -> None:
+    for name in ("ant", "bee"):
+        for number, ending in enumerate((".jpg", ".jfif", ".jpe", "", ".x")):
+            path = picture(tmp_path / "train" / name / f"{number}.jpg")
+            path.rename(path.with_name(f"{number}{ending}"))
+    for name in (".ipynb_checkpoints/a.jpg", "__MACOSX/ant/._0.jpg", "ant/.ipynb_checkpoints/0.jpg", "ant/._0.jpg"):
+        picture(tmp_path / "train" / name)
+    for name in ("ant/Thumbs.db", ".DS_Store", "ant/notes.txt"):
+        (tmp_path / "train" / name).write_text("no picture")
+    data = load_data("image-folder", root=tmp_path, size=8)
+    assert data.classes == ("ant", "bee")
+    assert [path.name for path in data.paths] == ["0.jpg", "1.jfif", "2.jpe", "3", "4.x"] * 2
+    [problem] = data.problems
+    assert problem.where == str(tmp_path / "train" / "ant")
+    assert "1 files are no pictures and are left out, the first is notes.txt" in problem.what
+    assert load_data("image-folder", root=tmp_path, size=8, per_class=2).problems == data.problems
+
+
+def test_classes_of_choice(tmp_path) -> None:
+    for name in ("ant", "bee", "cow"):
+        picture(tmp_path / "train" / name / "0.jpg")
+    picture(tmp_path / "test" / "cow" / "0.jpg")
+    options = {"size": 8, "classes": ["cow", "ant"]}
+    train, test = (load_data("image-folder", split, tmp_path, **options) for split in ("train", "test"))
+    assert train.classes == test.classes == ("cow", "ant")
+    assert (train.labels.tolist(), test.labels.tolist()) == ([1, 2], [1])
+    with pytest.raises(DataError, match=r"no folder of the classes owl; it has ant, bee, cow"):
+        load_data("image-folder", root=tmp_path, classes=["owl"])
+
+
+def test_caltech101_without_its_background_and_with_what_a_mac_leaves(tmp_path) -> None:
+    home = tmp_path / "caltech101" / "101_ObjectCategories"
+    for name in ("ant", "bee", ".ipynb_checkpoints"):
+        picture(home / name / "image_0001.jpg")
+    picture(home / "ant" / "image_0003.jpg")
+    (home / ".DS_Store").write_text("")
+    data = load_data("caltech101", root=tmp_path, size=8)
+    assert data.classes == ("ant", "bee")
+    assert sorted(path.name for path in data.paths) == ["image_0001.jpg", "image_0001.jpg", "image_0003.jpg"]
+    with pytest.raises(DataError, match=r"this is not complete; expected .*101_ObjectCategories"):
+        load_data("caltech101", root=tmp_path / "caltech101")
+
+
+@pytest.mark.parametrize("name", ["train", "train/ant", "train/ant/0.jpg"])
+def test_links_out_are_followed_on_request(tmp_path, name: str) -> None:
+    root = tmp_path / "set"
+    picture(root / "train" / "ant" / "0.jpg")
+    (root / name).rename(tmp_path / "elsewhere")
+    (root / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match="by a link; follow_links=True follows it"):
+        load_data("image-folder", root=root)
+    assert len(load_data("image-folder", root=root, follow_links=True)) == 1
+    (root / "train" / "bee").mkdir()
+    (root / "train" / "bee" / "circle").symlink_to(root / "train" / "bee")
+    with pytest.raises(DataError, match="leads in a circle"):
+        load_data("image-folder", root=root, follow_links=True)

@@ -200,3 +200,41 @@ def test_real_faces(data_root: Path) -> None:
         assert (boxes[:, 2] <= width).all()
         assert (boxes[:, 3] <= height).all()
         assert (boxes[:, 2:] > boxes[:, :2]).all()
+
+
+@pytest.mark.parametrize(
+    ("word", "difficult", "said"),
+    [("True", True, False), (" yes ", True, False), ("1.0", True, False), ("-1", True, False), ("", False, False),
+     ("false", False, False), ("Unspecified", False, True)],
+)  # fmt: skip
+def test_what_people_write_for_difficult(tmp_path: Path, word: str, difficult: bool, said: bool) -> None:
+    xml = voc_xml(DOG).replace("<difficult>0<", f"<difficult>{word}<")
+    data = load(write_voc(tmp_path, {"a": xml}), classes=["dog"])
+    assert data.target(0)["difficult"].tolist() == [difficult]
+    assert [problem.what for problem in data.problems] == ["difficult is 'unspecified', expected 0 or 1"] * said
+
+
+def test_what_is_no_box_or_size_is_shown(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"object 1 \(dog\): its bndbox is .* no box: \['1,5', '1', '60', '40'\]"):
+        load(write_voc(tmp_path, {"a": voc_xml(voc_object("dog", "1,5", 1, 60, 40))}))
+    with pytest.raises(DataError, match=r"a\.xml: its size is 1000000 × 1000000; expected at most 89,478,485"):
+        load(write_voc(tmp_path, {"a": voc_xml(DOG, height=10**6, width=10**6)}))
+
+
+@pytest.mark.parametrize("name", ["Annotations", "JPEGImages", "ImageSets", "JPEGImages/a.jpg", "Annotations/a.xml"])
+def test_links_out_are_followed_on_request(tmp_path: Path, name: str) -> None:
+    root = write_voc(tmp_path / "set", {"a": voc_xml(DOG)})
+    (root / name).rename(tmp_path / "elsewhere")
+    (root / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match="by a link; follow_links=True follows it"):
+        load(root)[0]
+    assert load(root, follow_links=True)[0][0].shape == (3, 40, 60)
+
+
+def test_choices_that_no_object_has_are_said_and_counts_are_known(tmp_path: Path) -> None:
+    root = write_voc(tmp_path, {"a": voc_xml(DOG, PERSON)})
+    data = load(root, classes=["dog", "pet"], merge={"dgo": "pet"})
+    assert data.class_counts().tolist() == [1, 0]
+    [problem] = data.problems
+    assert "merge has 'dgo', which no object is called here (did you mean 'dog'?)" in problem.what
+    assert load(write_voc(tmp_path / "none", {"a": voc_xml()}), single_class="thing").classes == ("thing",)

@@ -9,27 +9,21 @@ from __future__ import annotations
 
 import copy
 import json
-import math
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from pycocotools import mask as coco_mask
-
-from workbench.data.reading.masks import checked_segmentation, code_of
+from workbench.data.reading import coco_edits as edits
+from workbench.data.reading.parts import draw_parts
+from workbench.data.reading.paths import check_regular
 from workbench.errors import DataError, nearest
 from workbench.files import user_path, whole_file
 
 Id = int | str  #: COCO has whole numbers; files of some tools have texts
 Sort = Literal["image", "category", "annotation"]
 LISTS: dict[Sort, str] = {"image": "images", "category": "categories", "annotation": "annotations"}
-_NEEDED: dict[Sort, tuple[str, ...]] = {
-    "image": ("file_name", "height", "width"),
-    "category": ("name",),
-    "annotation": ("image_id", "category_id", "bbox"),
-}
 
 
 class CocoFile:
@@ -78,6 +72,7 @@ class CocoFile:
             DataError: the file cannot be read, or is no COCO file of objects; it is named.
         """
         place = user_path(path, DataError)
+        check_regular(place)
         try:
             content = json.loads(place.read_bytes().decode("utf-8-sig"), parse_constant=_no_number)
         except OSError as error:
@@ -202,6 +197,38 @@ class CocoFile:
             self._of_image.get(entry.get("image_id"), {}).pop(id, None)
         del self._entries[sort][id]
 
+    def split(self, shares: Mapping[str, float], *, seed: int = 0) -> dict[str, CocoFile]:
+        """Parts with images of their own, such as {"train": 0.8, "val": 0.2}, drawn at random.
+
+        Images of one file go together. Each part has all categories, and its images and annotations as they are here,
+        with their ids. Save one as `annotations/instances_val.json` and load it with `load_data("coco", "val", root,
+        images=...)`, where `images` is the folder that the parts have in common.
+
+        Args:
+            shares: how much of the images each part has, above 0; in all at most 1.
+            seed: of the draw.
+
+        Raises:
+            DataError: the shares are none, or leave a part without an image.
+        """
+        files = {
+            identity: str(image.get("file_name", identity)) for identity, image in self._entries["image"].items()
+        }
+        try:
+            drawn = draw_parts(files, shares, seed)
+        except DataError as error:
+            raise DataError(f"{self._name}: {error}") from None
+        return {name: self._part(chosen) for name, chosen in drawn.items()}
+
+    def _part(self, chosen: set[Id]) -> CocoFile:
+        own = {
+            "images": [entry for identity, entry in self._entries["image"].items() if identity in chosen],
+            "annotations": [one for one in self._entries["annotation"].values() if one.get("image_id") in chosen],
+        }
+        common = {key: value for key, value in self.content.items() if key not in LISTS.values()}
+        common["categories"] = list(self._entries["category"].values())
+        return CocoFile(copy.deepcopy(common) | own)
+
     def save(self, path: str | PathLike[str] | None = None) -> Path:
         """Write the file, whole or not at all; the path.
 
@@ -259,9 +286,8 @@ class CocoFile:
         entries = self._entries[sort]
         if identity is None:
             identity = 1 + max((one for one in entries if isinstance(one, int)), default=0)
-        elif isinstance(identity, bool) or not isinstance(identity, int | str):
-            raise DataError(f"{self._name}: a new {sort} has the id {identity!r}; expected a whole number")
-        elif identity in entries:
+        edits.check_id(self._name, sort, identity)
+        if identity in entries:
             raise DataError(f"{self._name}: there is {sort} {identity!r} already; leave the id out for a free one")
         self._check(sort, identity, entry)
         entries[identity] = {"id": identity, **copy.deepcopy(entry)}
@@ -272,66 +298,35 @@ class CocoFile:
     def _check(self, sort: Sort, identity: Id, entry: dict[str, Any]) -> None:
         """Raise a DataError unless the entry is one that detectors can learn from."""
         where = f"{self._name}: {sort} {identity}"
-        for key in _NEEDED[sort]:
-            if entry.get(key) is None:
-                raise DataError(f"{where} has no {key}")
+        edits.check_keys(where, sort, entry)
         if sort == "image":
-            sides = entry["height"], entry["width"]
-            if not all(isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in sides):
-                raise DataError(f"{where} has height and width {sides}; expected whole numbers of pixels above 0")
-            if not isinstance(entry["file_name"], str) or not entry["file_name"]:
-                raise DataError(f"{where} has the file name {entry['file_name']!r}; expected a path in its folder")
+            edits.check_image(where, entry)
         elif sort == "category":
             same = [one for one, other in self._entries[sort].items() if other.get("name") == entry["name"]]
-            if not isinstance(entry["name"], str) or not entry["name"] or set(same) - {identity}:
-                taken = f", which category {same[0]} has" if same else ""
-                raise DataError(f"{where} has the name {entry['name']!r}{taken}; expected a name of its own")
+            edits.check_name(where, entry["name"], [one for one in same if one != identity])
         else:
-            self._entry("image", entry["image_id"])
             self._entry("category", entry["category_id"])
-            _check_box(where, entry["bbox"])
+            edits.check_box(where, entry["bbox"], _size(self._entry("image", entry["image_id"])))
 
     def _measured(self, entry: dict[str, Any]) -> dict[str, Any]:
         """An annotation with the `bbox` and `area` of its segmentation, where it has none of its own."""
-        image = self._entry("image", entry["image_id"])
+        size = _size(self._entry("image", entry["image_id"]))
         where = f"{self._name}: an annotation of image {entry['image_id']}"
-        height, width = image.get("height"), image.get("width")
         if entry.get("segmentation") is not None:
-            if not isinstance(height, int) or not isinstance(width, int):
+            if size is None:
                 raise DataError(f"{where} has a segmentation, but the image has no height and width")
-            box, area = _extent(where, entry["segmentation"], (height, width))
+            box, area = edits.extent(where, entry["segmentation"], size)
             return {**entry, "bbox": entry.get("bbox", box), "area": entry.get("area", area)}
         if "area" not in entry and entry.get("bbox") is not None:
-            _check_box(where, entry["bbox"])
+            edits.check_box(where, entry["bbox"], size)
             return {**entry, "area": entry["bbox"][2] * entry["bbox"][3]}
         return entry
 
 
-def _check_box(where: str, box: Any) -> None:
-    right = isinstance(box, list) and len(box) == 4 and all(_is_number(value) for value in box)
-    if not right or not all(math.isfinite(value) for value in box) or box[2] <= 0 or box[3] <= 0:
-        raise DataError(f"{where} has the box {box!r}; expected x, y, width, height in pixels, the last two above 0")
-
-
-def _extent(where: str, segmentation: Any, size: tuple[int, int]) -> tuple[list[float], int]:
-    """Box x, y, width, height and area in pixels of a segmentation in an image of `size` (height, width)."""
-    try:
-        checked = checked_segmentation(segmentation, size)
-    except ValueError as error:
-        raise DataError(f"{where}: {error}") from error
-    if checked is None:
-        raise DataError(f"{where} has a segmentation without an area; expected polygons of three points or more")
-    code = code_of(checked, size)
-    area = int(coco_mask.area(code))
-    if area == 0:
-        raise DataError(
-            f"{where} has a segmentation that covers no pixel of the image; draw it larger or leave it out"
-        )
-    return [float(value) for value in coco_mask.toBbox(code)], area
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _size(image: dict[str, Any]) -> tuple[int, int] | None:
+    """Height and width of an image; None where it does not say them."""
+    height, width = image.get("height"), image.get("width")
+    return (height, width) if isinstance(height, int) and isinstance(width, int) else None
 
 
 def _no_number(text: str) -> None:

@@ -54,7 +54,7 @@ class DataRoot:
         Raises:
             DataError: it leads out, is no name of a file, or is a link that is not followed.
         """
-        text = _checked_name(folder, name)
+        text = checked_name(folder, name)
         path = folder / text
         if not os.path.lexists(path):
             path = next((other for other in _otherwise(folder, text) if os.path.lexists(other)), path)
@@ -189,7 +189,7 @@ def read_json(path: Path) -> Any:
         raise DataError(f"{path}: this is not JSON ({error})") from error
 
 
-def _checked_name(folder: Path, name: object) -> str:
+def checked_name(folder: Path, name: object) -> str:
     """A name that, as it is written, is one of a file and stays in `folder`."""
     if not isinstance(name, str) or not name or "\0" in name or not is_text(name):
         raise DataError(f"{name!r} is no file name")

@@ -24,7 +24,7 @@ from workbench.data.reading.voc_folder import VocFolder
 from workbench.errors import DataError
 
 REVISION = 2  #: of the columns; a kept table of another one is made anew
-_WORDS = {"": False, "0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
+_WORDS = {"": False, "false": False, "no": False, "true": True, "yes": True}
 FEW = 500  #: files that are read again rather than kept
 
 
@@ -196,12 +196,13 @@ class _Reader:
         return VocImage(size, found)
 
     def _difficult(self, thing: Element, where: str) -> bool:
-        word = (thing.findtext("difficult") or "").strip()
-        if word.lower() in _WORDS:
-            return _WORDS[word.lower()]
-        what = f"difficult is {reprlib.repr(word)}, expected 0 or 1"
-        self.problems.append(Problem("warning", where, what, "It counts as not difficult."))
-        return False
+        word = (thing.findtext("difficult") or "0").strip().lower()
+        try:
+            return _WORDS[word] if word in _WORDS else float(word) != 0
+        except ValueError:
+            what = f"difficult is {reprlib.repr(word)}, expected 0 or 1"
+            self.problems.append(Problem("warning", where, what, "It counts as not difficult."))
+            return False
 
     def _box(
         self, element: Element | None, size: tuple[int, int], where: str
