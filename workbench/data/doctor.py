@@ -205,7 +205,11 @@ def _file_problems(files: dict[str, list[int]]) -> Iterator[Problem]:
 
 
 def _class_problems(labels: Counter[int] | None, data: Dataset) -> Iterator[Problem]:
-    """A warning about classes that never occur. labels: how often each does, if all images were looked at."""
+    """A warning about classes that never occur.
+
+    Args:
+        labels: how often each does, if all images were looked at.
+    """
     counts = data.class_counts()
     if counts is None and labels is not None:
         counts = np.array([labels[label] for label in range(1, len(data.classes) + 1)])

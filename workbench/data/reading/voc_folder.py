@@ -36,11 +36,19 @@ class VocFolder:
         return cls(root, root.path)
 
     def xml(self, identity: str) -> Path:
-        """The annotation of an id. Raises DataError for ids that lead out."""
+        """The annotation of an id.
+
+        Raises:
+            DataError: the id leads out.
+        """
         return self.root.inside(self.path / "Annotations", identity + ".xml")
 
     def image(self, identity: str) -> Path:
-        """The image of an id; with the ending .jpg if there is none. Raises DataError for ids that lead out."""
+        """The image of an id; with the ending .jpg if there is none.
+
+        Raises:
+            DataError: the id leads out.
+        """
         folder = self.path / "JPEGImages"
         for ending in IMAGE_ENDINGS:
             if os.path.isfile(f"{folder}/{identity}{ending}"):
