@@ -12,6 +12,7 @@ from PIL import Image
 
 from workbench.data.reading import images as files
 from workbench.data.reading.images import image_size, read_header, read_image, read_sized
+from workbench.data.reading.picture_problems import picture_problems
 from workbench.errors import DataError
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (12, 17, 3), dtype=np.uint8)
@@ -83,6 +84,28 @@ def test_pictures_are_upright(tmp_path: Path, orientation: int, ending: str) -> 
     header = read_header(path)
     assert header.orientation == orientation
     assert header.stored_size == ((12, 16) if orientation >= 5 else (16, 12))
+
+
+@pytest.mark.parametrize("orientation", [2, 3, 4, 5, 6, 7, 8])
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_pictures_as_they_are_stored(tmp_path: Path, orientation: int, ending: str) -> None:
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    stored = Image.fromarray(UPRIGHT).transpose(TURNS[orientation])
+    stored.save(tmp_path / f"x.{ending}", exif=exif)
+    read = read_image(tmp_path / f"x.{ending}", upright=False).numpy().transpose(1, 2, 0)
+    assert np.array_equal(read, np.asarray(stored))
+
+
+def test_colours_of_16_bits_are_said(tmp_path: Path) -> None:
+    cv2 = pytest.importorskip("cv2")
+    cv2.imwrite(str(tmp_path / "deep.png"), PIXELS.astype(np.uint16) * 257)
+    Image.fromarray(PIXELS).save(tmp_path / "plain.png")
+    assert (read_header(tmp_path / "deep.png").deep, read_header(tmp_path / "plain.png").deep) == (True, False)
+    assert np.array_equal(read_image(tmp_path / "deep.png").numpy(), PIXELS[:, :, ::-1].transpose(2, 0, 1))
+    [problem] = picture_problems(tmp_path / "deep.png", "here", (12, 17))
+    assert "more than 8 bits a channel (Pillow's mode RGB), of which the upper 8 are read" in problem.what
+    assert picture_problems(tmp_path / "plain.png", "here", (12, 17)) == []
 
 
 def test_a_size_that_is_stated_as_stored_keeps_the_pixels_as_stored(tmp_path: Path) -> None:

@@ -111,7 +111,9 @@ class EntryReader:
             raise _Leave(str(error), "Name images by paths inside their folder.") from None
         size = _whole(item, "height"), _whole(item, "width")
         if min(size) < 1 or size[0] * size[1] > MOST_PIXELS:
-            raise _Leave(f"height and width are {size}", "State the image's true size in pixels.")
+            raise _Leave(
+                f"height and width are {size}", f"State the true size; at most {MOST_PIXELS:,} pixels can be read."
+            )
         return ImageEntry(item["id"], item["file_name"], size)
 
     def annotation(self, item: dict) -> Entry:

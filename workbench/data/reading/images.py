@@ -35,6 +35,12 @@ MOST_PIXELS = Image.MAX_IMAGE_PIXELS or 89_478_485  #: of a picture; more would 
 DEPTHS = (8, 10, 12, 14, 16, 32)  #: bits that cameras and scanners have
 _ORIENTATION = 0x0112  # of EXIF
 _SIDEWAYS = (5, 6, 7, 8)  # orientations that exchange height and width
+_BACK = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_90, 7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}  # fmt: skip  # from upright to how an orientation is stored
+_ROWS = 256  # of a picture of more than 8 bits that are scaled at a time
 
 # Deprecated since torchvision 0.29; Pillow takes over where it is gone.
 _decode_jpeg = getattr(torchvision.io, "decode_jpeg", None)
@@ -47,6 +53,7 @@ class Header(NamedTuple):
     stored_size: tuple[int, int]  #: height and width as the pixels are stored
     orientation: int  #: EXIF's: 1 = upright, 2..8 = turned or mirrored
     mode: str  #: Pillow's name of the pixels: "RGB", "L", "I;16" ...
+    deep: bool  #: more than 8 bits a channel
     frames: int  #: more than 1 in animations and in files of several pages
 
 
@@ -58,8 +65,7 @@ def read_image(path: str | PathLike[str], *, upright: bool = True) -> tv_tensors
 
     Args:
         path: of a picture in one of `FORMATS`.
-        upright: turn it as its EXIF orientation says; False: the pixels as they are stored (but of TIFF, which Pillow
-            always turns).
+        upright: turn it as its EXIF orientation says; False: the pixels as they are stored.
 
     Returns:
         uint8 [3, H, W].
@@ -77,7 +83,7 @@ def read_image(path: str | PathLike[str], *, upright: bool = True) -> tv_tensors
     with open_picture(path) as picture:
         pixels = _fast_jpeg(picture, upright=upright)
         if pixels is None:
-            picture = ImageOps.exif_transpose(picture) if upright else picture
+            picture = ImageOps.exif_transpose(picture) if upright else _as_stored(picture)
             pixels = torch.from_numpy(_as_rgb(picture)).permute(2, 0, 1).contiguous()
     return tv_tensors.Image(pixels)
 
@@ -108,10 +114,12 @@ def read_header(path: str | PathLike[str]) -> Header:
         DataError: the file is missing, or is no picture.
     """
     with open_picture(path) as picture:
+        deep = _is_deep(picture)  # first, as a PNG may be decoded to find its orientation
         size = _upright_size(picture)
         orientation = _orientation(picture)
         stored = size[::-1] if orientation in _SIDEWAYS else size
-        return Header(size, stored, orientation, picture.mode, getattr(picture, "n_frames", 1))
+        frames = getattr(picture, "n_frames", 1)
+        return Header(size, stored, orientation, picture.mode, deep, frames)
 
 
 def image_size(path: str | PathLike[str]) -> tuple[int, int]:
@@ -201,6 +209,20 @@ def _fast_jpeg(picture: Image.Image, *, upright: bool) -> Tensor | None:
         return None  # what torchvision cannot read, Pillow may
 
 
+def _as_stored(picture: Image.Image) -> Image.Image:
+    """The picture without the turn that Pillow gives a TIFF while it decodes it."""
+    turn = _BACK.get(_orientation(picture))
+    if picture.format != "TIFF" or turn is None:
+        return picture
+    return picture.transpose(turn)
+
+
+def _is_deep(picture: Image.Image) -> bool:
+    """Whether the file holds more than 8 bits a channel; of colours, Pillow keeps the upper 8."""
+    stored = " ".join(str(part) for tile in getattr(picture, "tile", ()) for part in tile[3:])  # how it is unpacked
+    return picture.mode.startswith("I") or picture.mode == "F" or ";16" in stored
+
+
 def _as_rgb(picture: Image.Image) -> np.ndarray:
     """The first frame as uint8 [H, W, 3]."""
     if picture.mode.startswith("I") or picture.mode == "F":
@@ -211,12 +233,17 @@ def _as_rgb(picture: Image.Image) -> np.ndarray:
 
 def to_8_bits(values: np.ndarray) -> np.ndarray:
     """Grey values [H, W] of more than 8 bits as uint8; see `read_image`. Below 0, the whole range is stretched."""
-    grey = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = float(grey.min()), float(grey.max())
+    known = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+    low, high = float(known.min()), float(known.max())
+    first = min(low, 0.0)
     if low < 0:
-        grey, most = grey - low, high - low
+        most = high - low
     elif np.issubdtype(values.dtype, np.floating) and high <= 1:
         most = 1.0
     else:
         most = next((2.0**bits - 1 for bits in DEPTHS if high < 2**bits), high)
-    return np.rint(grey * (255 / most if most > 0 else 0)).astype(np.uint8)
+    scale = 255 / most if most > 0 else 0.0
+    grey = np.empty(values.shape, np.uint8)
+    for row in range(0, len(grey), _ROWS):  # a few at a time, as float64 takes eight times the memory
+        grey[row : row + _ROWS] = np.rint((known[row : row + _ROWS].astype(np.float64) - first) * scale)
+    return grey

@@ -45,8 +45,10 @@ def _unusual(header: Header, where: str) -> list[Problem]:
         what = f"the image is stored turned (EXIF orientation {header.orientation}) and is read upright"
         fix = "See that its boxes lie on the upright image, or save it upright."
         found.append(Problem("warning", where, what, fix))
-    if header.mode.startswith("I") or header.mode == "F":
-        what = f"the image has more than 8 bits a pixel (Pillow's mode {header.mode}), which are scaled to 8"
+    if header.deep:
+        grey = header.mode.startswith("I") or header.mode == "F"
+        kept = "which are scaled to 8" if grey else "of which the upper 8 are read"
+        what = f"the image has more than 8 bits a channel (Pillow's mode {header.mode}), {kept}"
         found.append(Problem("warning", where, what, "Save it with 8 bits, in the range that matters."))
     if header.frames > 1:
         what = f"the image has {header.frames} frames, and only the first is read"
