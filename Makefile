@@ -55,7 +55,7 @@ fuzz: env
 
 # Kills runs at random moments, resumes them, and compares every bit with runs that were left alone.
 kill: env
-	$(BIN)/python tests/kill/run.py --kills 50
+	PYTHONPATH=tests/support $(BIN)/python tests/kill/run.py --kills 50
 
 benchmarks: env
 	$(BIN)/python tests/benchmarks/run.py

@@ -1,4 +1,4 @@
-"""Kill runs at random moments, resume them, and compare with runs that were left alone: `python tests/kill/run.py`.
+"""Kill runs at random moments, resume them, and compare with runs that were left alone: `make kill`.
 
 A run has to end with the same bits whatever was done to it: weights, metrics (but for times) and the result of the
 test. It is killed while it starts, trains, writes and evaluates, its leader or another of its processes. Ends with
@@ -23,9 +23,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
-
-SUPPORT = str(Path(__file__).parents[1] / "support")
-sys.path.insert(0, SUPPORT)
 from tiny_detector import tiny_recipe, train_tiny
 
 import workbench as wb
@@ -104,8 +101,10 @@ def kill(run: wb.Run, rng: random.Random) -> str | None:
     until = time.monotonic() + rng.uniform(0, 4 if run.recipe.processes > 1 else 0.5)
     wait_until(lambda: not run.alive or (time.monotonic() > until if begins else last_step(run) >= at))
     time.sleep(rng.uniform(0, 0.05))
-    record = Record.read(run.folder)
-    victims = [] if record is None else detached.members(record)
+    victims: list[psutil.Process] = []
+    while run.alive and not victims:  # it may hold the folder before it has recorded itself
+        record = Record.read(run.folder)
+        victims = [] if record is None else detached.members(record)
     if not victims:
         return None
     writes = any(run.folder.rglob(".*.tmp"))
@@ -167,7 +166,6 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=int(time.time()), help="by default another one each time")
     options = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    os.environ["PYTHONPATH"] = os.pathsep.join([SUPPORT, os.environ.get("PYTHONPATH", "")])
     wb.plug_in("tiny_detector")
     FORKS.set_forkserver_preload(["tiny_detector"])
     began = time.monotonic()

@@ -40,7 +40,7 @@ def train_row(step: int, when: float, **more: float) -> dict:
 def pretend_alive(folder: Path, started: float) -> None:
     """Record this test's own process as the run's."""
     me = psutil.Process()
-    record = {"folder": os.path.realpath(folder), "pid": me.pid, "create_time": me.create_time(), "cmd": []}
+    record = {"folder": os.path.realpath(folder), "pid": me.pid, "create_time": me.create_time(), "cmd": ["python"]}
     more = {"started": started, "token": "none", "cwd": str(folder), "threads": 1}
     (folder / "proc.json").write_text(json.dumps({**record, **more}))
 

@@ -8,6 +8,7 @@ import json
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -24,8 +25,9 @@ from tiny_detector import TinyData, tiny_recipe, train_tiny
 from torchvision.transforms.v2 import functional as V
 
 from workbench import files
-from workbench.errors import RunError, WeightsError
+from workbench.errors import DataError, RunError, WeightsError
 from workbench.registry import DETECTORS
+from workbench.training import Run
 from workbench.training.processes import world
 from workbench.training.recipe import Recipe
 from workbench.training.recipe_sections import AugmentSpec
@@ -34,6 +36,7 @@ from workbench.training.recording.records import Journal
 from workbench.training.stepping import batches
 from workbench.training.stepping.batches import StepSampler, flip_horizontally
 from workbench.training.trainer import train
+from workbench.types import Losses
 
 #: Forks of a process that has imported torch but never used it: they start at once and know no threads.
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -279,6 +282,147 @@ def test_a_full_disk_stops_the_run_and_keeps_the_last_checkpoint(tmp_path, monke
     assert not list(tmp_path.rglob("*.tmp"))
     monkeypatch.undo()
     assert train(tiny_recipe(), tmp_path)
+
+
+def test_a_full_disk_is_said_though_only_its_reserve_is_left(tmp_path, monkeypatch):
+    def full(descriptor: int) -> None:
+        if (tmp_path / "checkpoints" / "step-00000005.pt").exists() and (tmp_path / ".reserve").exists():
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(RunError, match="make room"):
+        train(tiny_recipe(), tmp_path)
+    run = Run.open(tmp_path)
+    assert (run.status, run.failure["kind"]) == ("failed", "disk")
+    assert "make room, then resume" in run.error
+
+
+def test_equal_trainings_give_equal_files(tmp_path):
+    recipe = tiny_recipe(ema=0.9, test={"name": "tiny", "limit": 3})
+    for name in "ab":
+        train(recipe, tmp_path / name)
+    for file in ("detector.safetensors", "result.json", "recipe.yaml"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+def test_it_holds_its_folder_whoever_started_it(tmp_path):
+    """A process of its own here; it can be followed, is in the way of others, and can be stopped."""
+    recipe = tiny_recipe({"log_every": 1, "checkpoint_every": 1000, "stages.0.steps": 100_000})
+    process = start(tmp_path / "run", recipe, seconds_per_step=0.01)
+    run = Run.open(tmp_path / "run")
+    wait_for(lambda: run.status == "running")
+    for resume in (True, False):
+        with pytest.raises(RunError, match="alive"):
+            train(recipe, tmp_path / "run", resume=resume)
+    with pytest.raises(RunError, match="alive"):
+        run.resume()
+    assert run.stop() == "stopped"
+    process.join()
+    assert process.exitcode == 0
+    assert [step for step, _ in run.checkpoints] == [run.progress().step]
+    assert not run.alive
+
+
+@pytest.mark.parametrize("change", [shutil.rmtree, lambda folder: folder.rename(folder.with_name("moved"))])
+def test_it_ends_when_its_folder_is_gone_and_writes_none_of_it_again(tmp_path, change):
+    recipe = tiny_recipe({"log_every": 1, "checkpoint_every": 1, "stages.0.steps": 100_000, "keep": None})
+    process = start(tmp_path / "run", recipe, seconds_per_step=0.01)
+    wait_for(lambda: last_step(tmp_path / "run") >= 3)
+    with contextlib.suppress(OSError):  # it may write meanwhile
+        change(tmp_path / "run")
+    shutil.rmtree(tmp_path / "run", ignore_errors=True)
+    process.join(30)
+    assert process.exitcode == 1
+    assert not (tmp_path / "run").exists()
+    moved = tmp_path / "moved"
+    assert not (moved / "error.json").exists()
+    if moved.exists():  # and can be resumed where it is
+        assert checkpoint.newest_checkpoint(moved)["step"] >= 2
+
+
+def test_a_run_that_took_the_folder_over_is_left_alone(tmp_path):
+    recipe = tiny_recipe({"log_every": 1, "checkpoint_every": 1000, "stages.0.steps": 100_000})
+    process = start(tmp_path / "run", recipe, seconds_per_step=0.01)
+    wait_for(lambda: last_step(tmp_path / "run") >= 2)
+    (tmp_path / "run").rename(tmp_path / "old")
+    assert train(tiny_recipe(), tmp_path / "run")
+    process.join(30)
+    assert process.exitcode == 1
+    assert Run.open(tmp_path / "run").status == "done"
+    assert [row["step"] for row in rows(tmp_path / "run")] == list(range(2, 21, 2))
+
+
+@pytest.mark.parametrize("classes", [("bright", "dark"), ("dark", "bright", "grey"), ("dark",)])
+def test_a_checkpoint_of_other_classes_is_refused(tmp_path, monkeypatch, classes):
+    train(tiny_recipe({"stages.0.steps": 5}), tmp_path)
+    (tmp_path / "done.json").unlink()
+    before = weights(tmp_path)
+    monkeypatch.setattr(TinyData, "classes", classes)
+    with pytest.raises(RunError, match=r"the data have other classes than .* was trained for: \d and 2, "):
+        train(tiny_recipe({"stages.0.steps": 5}), tmp_path)
+    assert weights(tmp_path) == before
+
+
+@pytest.mark.parametrize("part", ["validation", "test"])
+def test_data_of_other_classes_are_found_before_the_first_step(tmp_path, monkeypatch, part):
+    def other(self, split="train", *, length=10):
+        self.length, self.split = length, split
+        self.classes = ("bright", "dark") if split == part else ("dark", "bright")
+
+    monkeypatch.setattr(TinyData, "__init__", other)
+    with pytest.raises(RunError, match=f"nothing was trained: {part}: it has other classes .* in another order"):
+        train(tiny_recipe({part: {"name": "tiny", "split": part}}), tmp_path)
+    assert rows(tmp_path) == []
+    assert Run.open(tmp_path).status == "failed", "though the process that trained is alive"
+
+
+def test_two_images_are_evaluated_before_the_first_step(tmp_path, monkeypatch):
+    seen = []
+
+    def detect(self, images):
+        seen.append(len(images))
+        raise DataError("image 100 has no masks")
+
+    monkeypatch.setattr(tiny_detector.TinyDetector, "detect", detect)
+    with pytest.raises(RunError, match=r"nothing was trained: test: image 100 has no masks\. It would stop the run"):
+        train(tiny_recipe(test={"name": "tiny"}), tmp_path)
+    assert seen == [2]
+    assert rows(tmp_path) == []
+
+
+def test_a_step_that_ruins_the_weights_is_not_saved(tmp_path, monkeypatch):
+    """A weight that the loss does not see; the file of the last step before stays and is named."""
+    update = torch.optim.AdamW.step
+    steps = iter(range(1, 100))
+
+    def ruin(self, *arguments, **options):
+        update(self, *arguments, **options)
+        if next(steps) == 8:
+            self.param_groups[0]["params"][0].data.view(-1)[0] = float("nan")
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", ruin)
+    monkeypatch.setattr(tiny_detector.TinyDetector, "losses", lambda self, images, targets, generator=None: Losses(
+        a=sum(p.nan_to_num().square().sum() for p in self.parameters() if p.requires_grad)
+    ))  # fmt: skip
+    with pytest.raises(RunError, match=r"weight \S+ is not finite at step 10.*step-00000005\.pt"):
+        train(tiny_recipe({"detector.plain": True}), tmp_path)
+    assert json.loads((tmp_path / "error.json").read_text())["last_checkpoint"] == "step-00000005.pt"
+    assert [path.name for path in checkpoint.checkpoints(tmp_path)] == ["step-00000005.pt"]
+
+
+def test_a_divergence_keeps_the_checkpoint_before_it(tmp_path, monkeypatch):
+    """The loss is a hundred times as large from step 12 on; two newest checkpoints are kept besides."""
+    losses = tiny_detector.TinyDetector.losses
+
+    def larger(self, images, targets, generator=None):
+        found = losses(self, images, targets, generator)
+        return Losses({name: value * (100 if self.calls >= 12 else 1) for name, value in found.items()})
+
+    monkeypatch.setattr(tiny_detector.TinyDetector, "losses", larger)
+    recipe = tiny_recipe({"stages.0.steps": 40, "keep": 2, "detector.plain": True, "stages.0.lr": 1e-5})
+    assert train(recipe, tmp_path)
+    assert [checkpoint.checkpoint_step(path) for path in checkpoint.checkpoints(tmp_path)] == [10, 35, 40]
+    assert "it diverges; step-00000010.pt is kept" in (tmp_path / "log.txt").read_text()
 
 
 def test_metrics_on_a_full_disk(tmp_path):

@@ -31,7 +31,7 @@ from workbench.evaluation import ImageResult, Result, evaluate
 from workbench.hardeners import build_hardener
 from workbench.plugins import load_plug_ins
 from workbench.training.obstacles import other_classes, rehearse
-from workbench.training.processes.lock import FolderLock, hold
+from workbench.training.processes.lock import FolderLock, follow, hold
 from workbench.training.processes.world import (
     StopSignal,
     World,
@@ -116,7 +116,11 @@ def _train(
             if not lock.inherited:
                 record_itself(folder, recipe, command=command or [], threads=world.threads)
         world.wait()
-        with log_to(folder, active=world.first), errors_recorded(folder):
+        with (
+            contextlib.nullcontext(lock) if lock is not None else follow(folder) as lock,
+            log_to(folder, active=world.first),
+            errors_recorded(folder, lock),
+        ):
             if read_note(folder / DONE, Done) is not None:
                 log.info("this run is done; nothing is left to do")
                 return True
@@ -131,7 +135,7 @@ class Training:
         recipe: Recipe,
         folder: Path,
         world: World,
-        lock: FolderLock | None,
+        lock: FolderLock,
         progress: MetricsCallback | None,
     ):
         self.recipe, self.folder, self.world, self.lock = recipe, folder, world, lock
@@ -227,8 +231,7 @@ class Training:
         stop: StopSignal,
     ) -> bool:
         """One step of the optimiser; whether any process was asked to stop meanwhile."""
-        if self.lock is not None:
-            self.lock.check()
+        self.lock.check()
         device, seed = self.world.device, derived_seed(self.recipe.seed, STEP, self.step, self.world.rank)
         torch.manual_seed(seed)
         generator = torch.Generator(device).manual_seed(seed)
@@ -360,7 +363,7 @@ class Training:
         if self.world.any(bad is not None)[0]:
             raise self._non_finite(f"weight {bad}" if bad else "weight", self.step, {}, [])
         meters = self.world.gather(self.meter.state())
-        if self.lock is None:
+        if not self.world.first:
             return
         state = {
             "step": self.step, "stage": self._stage_of(self.step), "classes": list(self.data.classes),
@@ -405,7 +408,7 @@ class Training:
         return False
 
     def _finish(self) -> None:
-        if self.lock is None:
+        if not self.world.first:
             return
         self.lock.check()
         path = self.folder / "detector.safetensors"
@@ -441,7 +444,7 @@ def main(arguments: list[str] | None = None) -> int:
         if not (folder / "recipe.yaml").is_file():
             raise RunError(f"{folder} holds no run (no recipe.yaml there)")
         with _held(folder) as lock:
-            with errors_recorded(folder):
+            with errors_recorded(folder, lock):
                 load_plug_ins()
                 recipe = Recipe.load(folder / "recipe.yaml")
             _train(recipe, folder, lock, command=sys.orig_argv)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import random
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from workbench.training.recording.checkpoint import (
     load_checkpoint,
     newest_checkpoint,
     prepare_folder,
+    restore_detector,
     save_checkpoint,
 )
 from workbench.training.recording.disk import write_atomically, write_record
@@ -61,11 +63,14 @@ def empty(path: Path) -> None:
     path.write_bytes(b"")
 
 
-def flip_a_bit(path: Path) -> None:
+def flip(path: Path, bits: bytes) -> None:
     content = bytearray(path.read_bytes())
-    place = content.index(torch.tensor([777.0 + 20]).numpy().tobytes())
-    content[place] ^= 1
+    content[content.index(bits)] ^= 1
     path.write_bytes(content)
+
+
+def flip_a_bit(path: Path) -> None:
+    flip(path, torch.tensor([777.0 + 20]).numpy().tobytes())
 
 
 def of_another_kind(path: Path) -> None:
@@ -83,6 +88,60 @@ def test_a_damaged_newest_checkpoint_is_passed_over(tmp_path, caplog, damage):
     assert newest_checkpoint(tmp_path)["step"] == 10
     assert "step-00000020.pt" in caplog.text
     assert "trying the one before" in caplog.text
+
+
+def test_every_flipped_bit_is_noticed(tmp_path):
+    path = save(tmp_path, 10)
+    content = path.read_bytes()
+    rng = random.Random(0)
+    places = [*range(0, len(content), 61), *range(len(content) - 80, len(content))]
+    for place in places:
+        spoilt = bytearray(content)
+        spoilt[place] ^= 1 << rng.randrange(8)
+        path.write_bytes(spoilt)
+        with pytest.raises(RunError, match=r"step-00000010\.pt cannot be read"):
+            load_checkpoint(path)
+
+
+def test_version_1_had_the_hardeners_state_apart(tmp_path):
+    """{} of hardeners without any, by place for a chain; there was no checksum, but that of the archive."""
+    bank = torch.ones(2)
+    for kept, expected in [
+        ({}, {}),
+        ({"bank": bank}, {"hardener._extra_state": {"bank": bank}}),
+        ({"0": {}, "1": {"bank": bank}}, {"hardener.hardeners.1._extra_state": {"bank": bank}}),
+    ]:
+        path = tmp_path / "step-00000001.pt"
+        torch.save({"version": 1, "step": 1, "detector": {"weight": bank}, "hardener": kept}, path)
+        assert repr(load_checkpoint(path)["detector"]) == repr({"weight": bank, **expected})
+    flip(path, torch.ones(1).numpy().tobytes())
+    with pytest.raises(RunError, match="damaged"):
+        load_checkpoint(path)
+
+
+def test_version_2_must_have_its_checksum(tmp_path):
+    path = save(tmp_path, 10)
+    path.write_bytes(path.read_bytes()[: -len(checkpoint.MARK) - 64])
+    with pytest.raises(RunError, match="its checksum is missing"):
+        load_checkpoint(path)
+
+
+def test_weights_that_do_not_fit_or_are_not_finite_are_refused_by_name():
+    detector = torch.nn.BatchNorm1d(2)
+    own = {name: value.clone() for name, value in detector.state_dict().items()}
+    restore_detector(detector, own, "step-1.pt")
+    with pytest.raises(RunError, match=r"step-1\.pt does not fit the recipe's detector.*Missing key.*bias"):
+        restore_detector(detector, {name: value for name, value in own.items() if name != "bias"}, "step-1.pt")
+    own["running_var"][1] = float("inf")
+    with pytest.raises(RunError, match=r"step-1\.pt holds values in running_var that are not finite"):
+        restore_detector(detector, own, "step-1.pt")
+
+
+def test_other_files_among_the_checkpoints_are_left_alone(tmp_path):
+    save(tmp_path, 10)
+    for name in ("step-best.pt", "step-.pt", "notes.txt"):
+        (tmp_path / "checkpoints" / name).write_text("")
+    assert steps(tmp_path) == [10]
 
 
 def test_no_checkpoint_and_none_that_can_be_read(tmp_path):

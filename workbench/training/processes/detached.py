@@ -21,7 +21,7 @@ from pathlib import Path
 import psutil
 
 from workbench.errors import RunError
-from workbench.training.processes.lock import HANDED_ON, hold
+from workbench.training.processes.lock import HANDED_ON, hold, is_held
 from workbench.training.processes.record import Record
 from workbench.training.recording.disk import open_to_append, write_record
 from workbench.training.recording.notes import EXIT, Exit, read_note
@@ -143,8 +143,11 @@ def ending(folder: Path) -> str:
 
 
 def find(record: Record | None) -> psutil.Process | None:
-    """The process of a record; None when it has ended, is a zombie, or its pid now belongs to another."""
-    if record is None or record.pid == 0:
+    """The process of a record; None when it has ended, is a zombie, or its pid now belongs to another.
+
+    One that also does something else trains only while it holds the folder.
+    """
+    if record is None or record.pid == 0 or not (record.cmd or is_held(Path(record.folder))):
         return None
     try:
         process = psutil.Process(record.pid)

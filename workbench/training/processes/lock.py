@@ -27,7 +27,7 @@ class LostFolderError(RunError):
 
 
 class FolderLock:
-    """The lock on a run folder while `hold` lasts.
+    """The lock on a run folder while `hold` or `follow` lasts.
 
     Args:
         folder: of the run.
@@ -74,6 +74,23 @@ def hold(folder: Path, *, make: bool = True) -> Iterator[FolderLock]:
     try:
         _acquire(descriptor, folder)
         yield FolderLock(folder, descriptor, inherited=inherited)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def follow(folder: Path) -> Iterator[FolderLock]:
+    """See whether a folder stays the one that another process of the run holds.
+
+    Raises:
+        RunError: nobody holds it.
+    """
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        raise disk_error(folder / LOCK, error) from error
+    try:
+        yield FolderLock(folder, descriptor, inherited=True)
     finally:
         os.close(descriptor)
 

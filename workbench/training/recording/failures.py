@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import RunError
-from workbench.training.processes.lock import LostFolderError
+from workbench.training.processes.lock import FolderLock
 from workbench.training.processes.world import World
 from workbench.training.recording.disk import DiskError, write_last_record
 from workbench.training.recording.notes import ERROR
@@ -87,14 +87,17 @@ def _number(value: float) -> float | str:
 
 
 @contextlib.contextmanager
-def errors_recorded(folder: Path) -> Iterator[None]:
-    """Write `error.json`, once: with several processes the first error is the cause of the others."""
+def errors_recorded(folder: Path, lock: FolderLock | None) -> Iterator[None]:
+    """Write `error.json`, once: with several processes the first error is the cause of the others.
+
+    Raises:
+        LostFolderError: something failed in a folder that is another now; nothing is written there.
+    """
     try:
         yield
-    except LostFolderError as error:  # whoever has the folder now, it is not this run's
-        log.error("%s", error)
-        raise
     except Exception as error:
+        if lock is not None:
+            lock.check()
         if not (folder / ERROR).exists():
             _write_error(folder, error)
         raise

@@ -1,0 +1,164 @@
+"""What a run folder would have executed: followed for its own user, refused for a stranger's."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import workbench as wb
+from workbench import plugins
+from workbench.errors import RunError
+from workbench.training import Recipe, Run, launch
+from workbench.training.processes import detached
+from workbench.training.processes.record import RECORD, Record
+from workbench.training.starting import load_recorded, start_process
+
+STAND_IN = Path(__file__).parents[1] / "support" / "stand_in"
+
+
+@pytest.fixture(autouse=True)
+def _home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Settings of the test's own, no plug-ins, and the stand-in for the trainer."""
+    monkeypatch.setattr(detached, "SOURCES", STAND_IN)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
+    monkeypatch.setenv(plugins.VARIABLE, "")
+    monkeypatch.setattr(plugins, "_loaded", {})
+
+
+@pytest.fixture
+def mark(tmp_path: Path) -> Path:
+    return tmp_path / "it was executed"
+
+
+@pytest.fixture
+def code(tmp_path: Path, mark: Path) -> Path:
+    path = tmp_path / "methods.py"
+    path.write_text(f"open({str(mark)!r}, 'a').write('x')\n")
+    return path
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """A run that was stopped; its trainer prints where it is."""
+    recipe = {"data": {"name": "digit-scenes"}, "detector": {"kind": "faster-rcnn"}, "name": "try"}
+    run = launch(Recipe.from_dict({**recipe, "stages": [{"steps": 2, "lr": 1e-3}]}), tmp_path / "run")
+    assert run.wait(20) == "done"
+    (run.folder / "done.json").unlink()
+    return run
+
+
+def forge(run: Run, **values: Any) -> None:
+    """Write a record as a stranger would: with a seal that is not the user's."""
+    content = json.loads((run.folder / RECORD).read_text())
+    (run.folder / RECORD).write_text(json.dumps(content | values))
+
+
+@pytest.mark.parametrize("way", ["variable", "plug-in"])
+@pytest.mark.parametrize("again", ["resume", "launch", "start"])
+def test_a_strangers_plug_in_is_shown_and_not_executed(
+    run: Run, code: Path, mark: Path, way: str, again: str
+) -> None:
+    if way == "variable":
+        forge(run, environment={"WORKBENCH_PLUGINS": str(code)})
+    else:
+        forge(run, plug_ins={str(code): {"file": str(code), "sha256": plugins.source_hash(code)}})
+    actions = {
+        "resume": run.resume,
+        "launch": lambda: launch(run.recipe, run.folder, resume=True),
+        "start": lambda: start_process(run.folder, run.recipe),
+    }
+    with pytest.raises(RunError) as caught:
+        actions[again]()
+    assert str(code) in str(caught.value)
+    assert plugins.source_hash(code) in str(caught.value)
+    assert "trust=True" in str(caught.value)
+    assert not mark.exists()
+    assert not run.alive
+
+
+def test_by_the_users_word_it_is_executed(run: Run, code: Path, mark: Path) -> None:
+    forge(run, environment={"WORKBENCH_PLUGINS": str(code), "SOMETHING": "set"})
+    assert run.resume(trust=True).wait(20) == "done"
+    assert mark.exists()
+    record = Record.read(run.folder)
+    assert record is not None
+    assert record.own
+    assert record.environment == {"SOMETHING": "set"}
+    assert record.plug_ins[str(code)]["sha256"] == plugins.source_hash(code)
+
+
+def test_ones_own_record_is_followed_until_the_plug_in_changes(run: Run, code: Path, mark: Path) -> None:
+    wb.plug_in(code)
+    run.resume().wait(20)
+    (run.folder / "done.json").unlink()
+    plugins._loaded.clear()  # as after a restart of the kernel
+    os.environ[plugins.VARIABLE] = ""
+    mark.unlink()
+    load_recorded(run.folder)
+    assert mark.exists()
+    assert os.environ[plugins.VARIABLE] == str(code)
+    plugins._loaded.clear()
+    mark.unlink()
+    code.write_text(code.read_text() + "# other\n")
+    with pytest.raises(RunError, match="changed since"):
+        run.resume()
+    assert not mark.exists()
+
+
+def test_a_strangers_variables_are_shown(run: Run) -> None:
+    forge(run, environment={"LD_PRELOAD": "/x.so", "CUDA_VISIBLE_DEVICES": "1"})
+    with pytest.raises(RunError, match=r"variable LD_PRELOAD='/x\.so'") as caught:
+        run.resume()
+    assert "CUDA" not in str(caught.value)
+    forge(run, environment={"CUDA_VISIBLE_DEVICES": "1"})
+    run.resume().wait(20)
+    record = Record.read(run.folder)
+    assert record is not None
+    assert record.environment == {"CUDA_VISIBLE_DEVICES": "1"}
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_only_ones_own_run_goes_on_where_it_was_started(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: bool
+) -> None:
+    """Nor is anything imported from there, though an empty part of PYTHONPATH means the current directory."""
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "yaml.py").write_text("raise SystemExit('imported from the current directory')")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([*sys.path, ""]))
+    if own:
+        record = Record.read(run.folder)
+        assert record is not None
+        Record(**{**vars(record), "cwd": str(tmp_path / "there")}).write(run.folder)
+    else:
+        forge(run, cwd=str(tmp_path / "there"))
+    assert run.resume().wait(20) == "done", run.log()
+    assert (f"in {tmp_path / 'there'}" in run.log()) == own
+
+
+def test_nothing_is_written_through_a_link(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("years of work")
+    for name in ("log.txt", "proc.lock"):
+        kept = (run.folder / name).rename(tmp_path / name)
+        (run.folder / name).symlink_to(tmp_path / "precious")
+        with pytest.raises(RunError, match=f"{name}|cannot start a run"):
+            run.resume()
+        (run.folder / name).unlink()
+        kept.rename(run.folder / name)
+    assert (tmp_path / "precious").read_text() == "years of work"
+
+
+def test_a_strangers_token_kills_nothing(run: Run, tmp_path: Path) -> None:
+    other = launch(run.recipe.replace(notes={"step": 0.05}).replace({"stages.0.steps": 1000}), tmp_path / "other")
+    try:
+        record = Record.read(other.folder)
+        assert record is not None
+        forge(run, token=record.token, pid=0)
+        run.resume().wait(20)
+        assert other.alive
+    finally:
+        other.stop(grace=0)
