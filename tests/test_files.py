@@ -9,7 +9,7 @@ import pytest
 
 from workbench.data import load_data
 from workbench.errors import DataError, WeightsError
-from workbench.files import user_path, write_json
+from workbench.files import check_writable, user_path, write_json
 
 
 def test_variables_and_home_are_replaced(monkeypatch):
@@ -43,3 +43,12 @@ def test_json_is_written_whole_or_not_at_all(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["x.json"]
     with pytest.raises(FileNotFoundError):
         write_json(tmp_path / "nowhere" / "x.json", {})
+
+
+def test_what_cannot_be_written_is_said_before_the_work(tmp_path):
+    check_writable(tmp_path / "new" / "x.json", DataError)
+    assert [path.name for path in tmp_path.rglob("*")] == ["new"], "only its folder is made"
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "new", tmp_path / "file" / "x.json", Path("/proc/x.json")):
+        with pytest.raises(DataError, match=f"{path} cannot be written"):
+            check_writable(path, DataError)

@@ -8,6 +8,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -24,13 +25,23 @@ from workbench.training import Recipe, Run
 from workbench.training.processes import detached
 from workbench.training.recipe_listing import listing
 
+STAND_IN = Path(__file__).parent / "support" / "stand_in"
+FOLLOWS = f"""
+import sys
+from pathlib import Path
+from workbench.__main__ import main
+from workbench.training.processes import detached
+detached.SOURCES = Path({str(STAND_IN)!r})
+slow = ["--set", "notes.step=0.05", "--set", "stages.0.steps=1000"]
+sys.exit(main(["train", sys.argv[1], "--folder", sys.argv[2], *slow]))
+"""
 SMALL = {"kind": "faster-rcnn", "backbone": {"name": "small"}, "min_size": None}
 
 
 @pytest.fixture
 def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A recipe file of three pretended steps; runs go to the test's folder."""
-    monkeypatch.setattr(detached, "SOURCES", Path(__file__).parent / "support" / "stand_in")
+    monkeypatch.setattr(detached, "SOURCES", STAND_IN)
     monkeypatch.setenv("WORKBENCH_RUNS", str(tmp_path / "runs"))
     content = {
         "name": "try",
@@ -103,7 +114,13 @@ def test_nothing_heavy_is_imported_before_a_verb_is_known():
     tree = ast.parse(Path(sys.modules["workbench.__main__"].__file__).read_text())
     imported = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
     imported |= {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
-    assert imported <= {*sys.stdlib_module_names, "collections.abc", "workbench.errors", "workbench.plugins"}
+    assert imported <= {
+        *sys.stdlib_module_names,
+        "collections.abc",
+        "workbench.errors",
+        "workbench.files",
+        "workbench.plugins",
+    }
 
 
 def test_train_follows_the_run_to_its_end(recipe, tmp_path, capsys):
@@ -128,6 +145,50 @@ def test_train_detached_returns_at_once(recipe, capsys):
     run = Run.open(capsys.readouterr().out.strip())
     assert run.alive
     assert run.wait(20) == "done"
+
+
+def test_sigterm_ends_the_followed_run_in_order(recipe, tmp_path):
+    """As batch systems send it; an interruption leaves the run alone."""
+    command = [sys.executable, "-u", "-W", "ignore", "-c", FOLLOWS, recipe, str(tmp_path / "run")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline().strip() == str(tmp_path / "run")
+        run = Run.open(tmp_path / "run")
+        while run.status != "running":
+            time.sleep(0.02)
+        process.terminate()
+        assert process.wait(30) == 143
+        assert process.stdout.read().startswith("stopped: ")
+    assert run.status == "stopped"
+    assert "stopped in an orderly way" in run.log()
+
+
+def test_an_output_that_cannot_be_written_is_said_first(weights, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    bad = str(tmp_path / "file" / "x")
+    for arguments in (
+        ["evaluate", str(weights), "--data", "digit-scenes", "--limit", "1", "--save", bad],
+        ["compare", "dfv/digits-c", "--seeds", "1", "--save", bad],
+        ["compare", "dfv/digits-c", "--seeds", "1", "--folder", bad],
+        ["detect", str(weights), "no-such.png", "--out", bad],
+    ):
+        assert main(arguments) == 2
+        assert f"{bad}" in (said := capsys.readouterr()).err
+        assert "cannot be written: " in said.err
+        assert said.out == ""
+    assert not list(tmp_path.rglob("proc.json"))
+
+
+def test_a_strangers_folder_is_resumed_by_the_users_word(recipe, tmp_path, capsys):
+    run = ["train", recipe, "--folder", str(tmp_path / "run")]
+    assert main(run) == 0
+    (tmp_path / "run" / "done.json").unlink()
+    record = json.loads((tmp_path / "run" / "proc.json").read_text())
+    (tmp_path / "run" / "proc.json").write_text(json.dumps(record | {"environment": {"LD_PRELOAD_": "x"}}))
+    capsys.readouterr()
+    for again in (["runs", "resume", str(tmp_path / "run")], [*run, "--resume"]):
+        assert main(again) == 2
+        assert "variable LD_PRELOAD_='x'" in capsys.readouterr().err
+    assert main(["runs", "resume", str(tmp_path / "run"), "--trust"]) == 0
 
 
 def test_a_run_that_fails_gives_exit_code_1(recipe, capsys):

@@ -71,6 +71,8 @@ def check_writable(path: str | PathLike[str], error: type[WorkbenchError]) -> No
     try:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "it is a folder")
+        if path.parent.is_file():
+            raise NotADirectoryError(errno.ENOTDIR, f"{path.parent} is a file")
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
         os.close(descriptor)

@@ -98,6 +98,17 @@ def test_text_shows_mean_half_interval_and_difference():
     assert runs_of(base=[0.5], other=[0.75]).text().loc["other", "AP"] == "0.750 (+0.250)"
 
 
+def test_nothing_of_it_is_cut(capsys):
+    name = "a-recipe-of-a-name-that-is-longer-than-most/" * 3
+    comparison = runs_of(**{"base": [1.0, 2.0], name: [2.0, 3.0]})
+    with pd.option_context("display.width", 40, "display.max_columns", 1, "display.max_colwidth", 20):
+        for text in (repr(comparison), repr(comparison.text()), comparison._repr_html_()):
+            assert name in text
+            assert "1.500 ± 6.353" in text
+            assert "..." not in text
+            assert "…" not in text
+
+
 def test_some_recipes_against_another_first_one():
     comparison = runs_of(a=[1.0, 2.0], b=[2.0, 4.0], c=[5.0, 6.0]).only("c", "a")
     assert comparison.recipes == ["c", "a"]
