@@ -8,7 +8,6 @@ bootstrap over the clean images that all others are made from: those of one sour
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -166,17 +165,13 @@ class ImageResult:
         Raises:
             DataError: the file is something else; it is named.
         """
-        try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-            if content.pop("format") != FORMAT:
-                raise ValueError("unknown format")
-            said = saved.plain(saved.ImageResultSaid, {key: content[key] for key in content.keys() - set(_ARRAYS)})
-            said["columns"] = {name: tuple(patterns) for name, patterns in said["columns"].items()}
-            return cls(**said, **_arrays(content, len(said["classes"])))
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
-        except (*saved.ERRORS, AttributeError, RecursionError) as error:
-            raise DataError(f"{path}: not a result written by ImageResult.save ({error}).") from error
+        return saved.read(path, FORMAT, cls._from_content, "ImageResult")
+
+    @classmethod
+    def _from_content(cls, content: dict[str, Any]) -> ImageResult:
+        said = saved.plain(saved.ImageResultSaid, {key: content[key] for key in content.keys() - set(_ARRAYS)})
+        said["columns"] = {name: tuple(patterns) for name, patterns in said["columns"].items()}
+        return cls(**said, **_arrays(content, len(said["classes"])))
 
 
 def _arrays(content: dict[str, Any], num_classes: int) -> dict[str, np.ndarray]:

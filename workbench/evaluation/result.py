@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -249,20 +249,16 @@ class Result:
         Raises:
             DataError: the file is something else; it is named.
         """
-        try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-            if content.pop("format") != _FORMAT:
-                raise ValueError("unknown format")
-            said = saved.plain(saved.ResultSaid, {key: content[key] for key in content.keys() - saved.TABLES.keys()})
-            result = cls(**said, **saved.unpacked(content, len(said["classes"])))
-            for name, number in (("image_ids", result.num_images), ("category_ids", len(result.classes))):
-                if len(said.get(name) or [0] * number) != number:
-                    raise ValueError(f"{name} are {len(said[name])}; expected {number}")
-            return result
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
-        except (*saved.ERRORS, AttributeError, RecursionError) as error:
-            raise DataError(f"{path}: not a result written by Result.save ({error}).") from error
+        return saved.read(path, _FORMAT, cls._from_content, "Result")
+
+    @classmethod
+    def _from_content(cls, content: dict[str, Any]) -> Result:
+        said = saved.plain(saved.ResultSaid, {key: content[key] for key in content.keys() - saved.TABLES.keys()})
+        result = cls(**said, **saved.unpacked(content, len(said["classes"])))
+        for name, number in (("image_ids", result.num_images), ("category_ids", len(result.classes))):
+            if len(said.get(name) or [0] * number) != number:
+                raise ValueError(f"{name} are {len(said[name])}; expected {number}")
+        return result
 
 
 def figures(ap: np.ndarray) -> dict[str, np.ndarray]:

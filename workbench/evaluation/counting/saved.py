@@ -6,21 +6,24 @@ A file may be damaged, or by somebody else; what it holds is used as it stands f
 from __future__ import annotations
 
 import base64
+import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from math import prod
-from typing import Any, Literal, NamedTuple
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from workbench.errors import DataError
 from workbench.evaluation.counting.matching import THRESHOLDS, Matches
 from workbench.evaluation.counting.tables import Found, Objects
 from workbench.evaluation.occlusion import SUBSETS
 
-#: What reading a file that is no result may raise.
-ERRORS = (ValueError, KeyError, TypeError, OverflowError, MemoryError, zlib.error)
+Read = TypeVar("Read")
 Figures = dict[str, float | None]  #: null is NaN
 
 
@@ -81,6 +84,31 @@ class ImageResultSaid(Said):
     pixels: str = ""
 
 
+def read(path: str | PathLike[str], form: str, make: Callable[[dict[str, Any]], Read], name: str) -> Read:
+    """What a file of a result holds.
+
+    Args:
+        path: of the file.
+        form: what it must say as its `format`.
+        make: from its content, without the format.
+        name: of what it holds, for messages.
+
+    Raises:
+        DataError: the file cannot be read, or is something else; it is named.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        if content.pop("format") != form:
+            raise ValueError("unknown format")
+        return make(content)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, zlib.error) as error:
+        raise DataError(f"{path}: not a result written by {name}.save ({error}).") from error
+    except (RecursionError, MemoryError) as error:
+        raise DataError(f"{path}: not a result written by {name}.save (it is too deep or too large).") from error
+
+
 def plain(model: type[Said], content: Mapping[str, Any]) -> dict[str, Any]:
     """What `content` says, with null as NaN and classes as a tuple. Raises ValueError for what is no such content."""
     said: dict[str, Any] = model.model_validate(content).model_dump(exclude_unset=True)
@@ -114,7 +142,7 @@ def unpacked(content: Mapping[str, Any], num_classes: int) -> dict[str, Any]:
     """The `TABLES` of a file's content; None for those that files of earlier versions do not have.
 
     Raises:
-        ValueError (or another of `ERRORS`): a table is missing, or not what it must be.
+        ValueError (or another of those that `read` expects): a table is missing, or not what it must be.
     """
     number = content["matches"]["num_images"]
     if not isinstance(number, int) or number < 0 or content["matches"]["num_classes"] != num_classes:
