@@ -13,10 +13,11 @@ from workbench import registry
 
 ROOT = Path(__file__).parents[1]
 #: For each room of `workbench`, the rooms that it may import from (its own is always allowed).
-BASE = {"errors", "lazy", "rle", "types", "files", "options", "registry"}
+BASE = {"errors", "lazy", "progress", "rle", "types", "files", "options", "registry"}
 ALLOWED = {
     "errors": set(),
     "lazy": set(),
+    "progress": set(),
     "rle": set(),
     "types": {"errors", "rle"},
     "files": {"errors"},

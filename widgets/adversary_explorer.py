@@ -43,8 +43,8 @@ class AdversaryExplorer(RegionExplorer):
     """What the search and a detector's own adversaries do to one region, and what the head makes of it.
 
     Args:
-        detectors: a detector, a `Run`, a list of runs, or a dict of name → detector or run. Runs show their adversary
-            at any checkpoint; a saved detector has none, and then the search alone is shown.
+        detectors: a detector, a `Run`, or the name or path of one, or a list or a dict (name → such). Runs
+            show their adversary at any checkpoint; a saved detector has none, and then the search alone is shown.
         data: a `Dataset` to leaf through, or one image uint8 or float (0..1) [3, H, W], or uint8 [H, W, 3] as array
             or PIL image.
         target: what is known of one image.

@@ -36,7 +36,7 @@ class AttentionExplorer(RegionExplorer):
     """What a detector's head looks at in one region, and what it makes of it when that attention is inverted.
 
     Args:
-        detectors: a detector, a `Run`, a list of runs, or a dict of name → detector or run.
+        detectors: a detector, a `Run`, or the name or path of one, or a list or a dict (name → such).
         data: a `Dataset` to leaf through, or one image uint8 or float (0..1) [3, H, W], or uint8 [H, W, 3] as array
             or PIL image.
         target: what is known of one image.

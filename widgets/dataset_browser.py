@@ -14,6 +14,7 @@ import numpy as np
 import traitlets
 
 from widgets.parts.javascript import script, style
+from widgets.parts.panel import Whole
 from widgets.parts.pictures import as_image, encode, encode_pixels, png
 from widgets.parts.state import HasState
 from workbench.analysis.reading.data_index import DataIndex, Wanted
@@ -29,7 +30,7 @@ MASKED = 2 / 3  # opacity of masks
 DPI = 110  # pixels per inch of the statistics
 
 
-class DatasetBrowser(HasState, anywidget.AnyWidget):
+class DatasetBrowser(HasState, Whole, anywidget.AnyWidget):
     """Leaf through a data set, page by page.
 
     Args:

@@ -10,22 +10,20 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import ipywidgets
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 import torch
 import traitlets
 from torch import Tensor
 
 from widgets.parts.controls import FREE, ROW
 from widgets.parts.explorer import Explorer
+from widgets.parts.linked_maps import LinkedMaps, Marks
 from widgets.parts.messages import chips
 from widgets.parts.pictures import picture, png
-from widgets.parts.plots import fit, fit_soon, plot, point_handler
 from widgets.parts.sources import Source, named
 from widgets.parts.vector_maps import VectorMaps
 from workbench.analysis.deep_vectors import (
@@ -36,28 +34,18 @@ from workbench.analysis.deep_vectors import (
     pseudo_vectors,
     some_pairs,
 )
-from workbench.analysis.embedding import NONE, POINT_KINDS, Embedding, Placed, place
+from workbench.analysis.embedding import NONE, Embedding, Placed, place
 from workbench.data import Dataset
 from workbench.data.pairs import PairSet
 from workbench.detectors.classifier import Classifier
 from workbench.detectors.dfv_decoder import DFVDecoder
+from workbench.detectors.load import DetectorLike, as_detector
 from workbench.errors import DataError
 from workbench.figures.dfv import reconstructions_figure
-from workbench.figures.embedding import (
-    COLOUR_BY,
-    POINTED,
-    PSEUDO,
-    colour_key,
-    describe,
-    embedding_figure,
-    map_traces,
-)
-from workbench.training import Run
+from workbench.figures.embedding import COLOUR_BY, colour_key, describe
 
 MOST_BETA = 3.0
 POINT = "Point at a map: this is what lies there, and a ring marks it on both. A click chooses the image of a point."
-DFVS = "<b>DFVs.</b> The star is the chosen image, yellow points are its pseudo-DFVs."
-DVS = "<b>DVs</b>, occluded minus clean, by themselves. Yellow points are those of the chosen image."
 
 
 class DFVExplorer(Explorer):
@@ -66,7 +54,7 @@ class DFVExplorer(Explorer):
     Maps take some seconds per thousand vectors.
 
     Args:
-        classifiers: a `Classifier` or a `Run` of one, or a dict of name → classifier or run.
+        classifiers: a `Classifier`, a `Run` of one, or the name or path of one, or a dict of name → such.
         pairs: a `PairSet`, or a data set with occlusion.
         decoder: of the first classifier's vectors, or a dict of name → decoder.
         images: clean images of each class that are looked at, the first ones; None: all.
@@ -105,9 +93,9 @@ class DFVExplorer(Explorer):
 
     def __init__(
         self,
-        classifiers: Classifier | Run | Mapping[str, Classifier | Run],
+        classifiers: DetectorLike | Mapping[str, DetectorLike],
         pairs: PairSet | Dataset,
-        decoder: DFVDecoder | Mapping[str, DFVDecoder] | None = None,
+        decoder: DetectorLike | Mapping[str, DetectorLike] | None = None,
         *,
         images: int | None = 5,
         patterns: tuple[int, ...] | None = None,
@@ -118,10 +106,13 @@ class DFVExplorer(Explorer):
             if not isinstance(one := source.detector(), Classifier):
                 raise DataError(f"{name} is a {type(one).__name__}; expected a Classifier, or a run of one")
         first = next(iter(self.sources))
-        self.decoders = {first: decoder} if isinstance(decoder, DFVDecoder) else dict(decoder or {})
+        given = {} if decoder is None else decoder if isinstance(decoder, Mapping) else {first: decoder}
+        self.decoders = {name: as_detector(one) for name, one in given.items()}
         if strangers := set(self.decoders) - set(self.sources):
             raise DataError(f"decoder names {sorted(strangers)}; there are {', '.join(self.sources)}")
         for name, one in self.decoders.items():
+            if not isinstance(one, DFVDecoder):
+                raise DataError(f"the decoder of {name} is a {type(one).__name__}; expected a DFVDecoder")
             lengths = one.classifier.num_features, self.sources[name].detector().num_features
             if lengths[0] != lengths[1]:
                 raise DataError(f"the decoder of {name} paints vectors of {lengths[0]}, not {lengths[1]}")
@@ -131,10 +122,8 @@ class DFVExplorer(Explorer):
         super().__init__()
         self.classifier = state.get("classifier", first)
         self._place_pseudo()
-        self.children = self._parts()
         self.add_class("dfv-explorer")
-        self._begin(**{"classifier": self.classifier, **state})
-        fit_soon(lambda: (fit(self.figure), fit(self.differences_figure)))
+        self._begin(self._parts(), **{"classifier": self.classifier, **state})
 
     def __repr__(self) -> str:
         return f"DFVExplorer({', '.join(self.sources)}; {len(self._clean_rows)} images, {len(self.pairs)} pairs)"
@@ -170,8 +159,7 @@ class DFVExplorer(Explorer):
         """What pseudo-DFVs with this beta cover; see `deep_vectors.coverage`."""
         return coverage(self.vectors, **{"beta": self.beta, **options})
 
-    def show(self, **state: Any) -> None:
-        """Set several traitlets and draw once."""
+    def _show(self, **state: Any) -> None:
         self._apply(state)
         self._draw(set(state))
 
@@ -193,21 +181,19 @@ class DFVExplorer(Explorer):
         if name == "image" and "point" not in state:
             self.point = self.image  # clean images are the first rows of the map
 
-    def _on_hover(self, name: str, index: int) -> None:
-        self.show(point=-1 - index if name == PSEUDO else int(self.embedding.rows(name)[index]))
-
-    def _on_click(self, name: str, index: int) -> None:
-        """The image of the point is chosen."""
-        if name != PSEUDO:
-            self.image = int(self.embedding.base[self.embedding.rows(name)[index]])
-
-    def _on_difference(self, name: str, index: int, *, choose: bool = False) -> None:
-        """A DV stands for its pair: its occluded DFV is pointed at, or its image is chosen."""
-        pair = int(self._own_pairs()[index] if name == PSEUDO else index)
-        if choose:
-            self.image = int(self.vectors.source[pair])
+    def _on_point(self, event: str, is_difference: bool, kind: str | None, number: int) -> None:
+        """What is pointed at is shown; with a click, its image is chosen. A DV stands for its pair's occluded DFV."""
+        if is_difference:
+            pair = int(self._own_pairs()[number] if kind is None else number)
+            row = int(self.embedding.rows("occluded")[pair])
+        elif kind is None:
+            row = -1 - number
         else:
-            self.show(point=int(self.embedding.rows("occluded")[pair]))
+            row = int(self.embedding.rows(kind)[number])
+        if event == "hover":
+            self._guarded(lambda: self.show(point=row))
+        elif row >= 0:
+            self.image = int(self.embedding.base[row])
 
     def _own_pairs(self) -> np.ndarray:
         """Pairs of the chosen image."""
@@ -223,32 +209,28 @@ class DFVExplorer(Explorer):
     def _draw(self, changed: set[str]) -> None:
         self._place_pseudo()
         self._draw_picture()
-        anew = bool(changed & {"classifier", "colour", "arrows", "image"})
-        figures, maps = (self.figure, self.differences_figure), (self.embedding, self.differences)
-        for figure, embedding, marks in zip(figures, maps, self._marks(), strict=True):
-            with figure.batch_update():
-                if anew:
-                    new = map_traces(embedding, self.colour, **marks)
-                    for shown, trace in zip(figure.data[: len(new)], new.values(), strict=True):
-                        shown.update(trace, overwrite=False)
-                else:
-                    for name, points in ((PSEUDO, marks["pseudo"]), (POINTED, marks["pointed"])):
-                        _trace(figure, name).update(x=points[:, 0], y=points[:, 1])
+        if changed & {"classifier", "colour", "arrows", "image"}:
+            self.maps.draw(self.embedding, self.differences, self.colour, self._marks())
+        else:
+            self.maps.move(self._marks())
         if changed == {"point"}:
             return
         self._key.value = chips(f"Colour by {self.colour}:", self._colours())
         self._facts.value = self.mapped.sentence(self.image, self.beta, self.pseudo, self.placed)
         self._claims.value = self.mapped.claims()
 
-    def _marks(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """What is marked on the map of DFVs, and on that of DVs; arguments of `map_traces`."""
+    def _marks(self) -> Marks:
         _, pair, _ = self._pointed()
-        own, pairs = self.differences.points[self._own_pairs()], [] if pair == NONE else [pair]
         row = min(self.point, len(self.embedding) - 1)
         points = self.embedding.points[[row]] if self.point >= 0 else self.placed.points[[self._pseudo_row()]]
-        arrows = self.mapped.arrow_rows(self.image) if self.arrows else None
-        marks = {"arrows": arrows, "pseudo": self.placed.points, "chosen": self.image, "pointed": points}
-        return marks, {"pseudo": own, "pointed": self.differences.points[pairs]}
+        return Marks(
+            chosen=self.image,
+            arrows=self.mapped.arrow_rows(self.image) if self.arrows else None,
+            pseudo=self.placed.points,
+            own=self.differences.points[self._own_pairs()],
+            pointed=points,
+            pointed_difference=self.differences.points[[] if pair == NONE else [pair]],
+        )
 
     def _colours(self) -> dict[str, str]:
         """Names and colours on both maps; classes and patterns are the same there."""
@@ -293,29 +275,12 @@ class DFVExplorer(Explorer):
         self._controls = self._make_controls()
         self._key, self._facts = ipywidgets.HTML(), ipywidgets.HTML()
         self._words, self._claims, self._picture = ipywidgets.HTML(), ipywidgets.HTML(), picture()
-        marks, difference_marks = self._marks()
-        self.figure = plot(embedding_figure(self.embedding, key=False, **marks))
-        self.differences_figure = plot(embedding_figure(self.differences, key=False, **difference_marks))
-        self.differences_figure.layout.showlegend = False  # one kind, named above
-        for name in (*POINT_KINDS, PSEUDO):
-            _trace(self.figure, name).on_hover(point_handler(name, self._on_hover))
-            _trace(self.figure, name).on_click(point_handler(name, self._on_click))
-        for name in ("DV", PSEUDO):
-            trace, choose = _trace(self.differences_figure, name), partial(self._on_difference, choose=True)
-            trace.on_hover(point_handler(name, self._on_difference))
-            trace.on_click(point_handler(name, choose))
-        maps = [
-            ipywidgets.VBox([ipywidgets.HTML(title), figure], layout={"flex": flex, "min_width": "0", "margin": "0"})
-            for title, figure, flex in (
-                (DFVS, self.figure, "3 1 480px"),
-                (DVS, self.differences_figure, "2 1 320px"),
-            )
-        ]
+        self.maps = LinkedMaps(self._on_point)
         return [
             ipywidgets.HBox(list(self._controls.values()), layout=ROW),
             self._message,
             self._key,
-            ipywidgets.HBox(maps, layout={"flex_flow": "row wrap"}),
+            self.maps,
             self._facts,
             ipywidgets.HTML(f"<div style='margin-top:8px'>{POINT}</div>"),
             self._words,
@@ -341,7 +306,3 @@ class DFVExplorer(Explorer):
         if len(self.sources) == 1:
             controls["classifier"].layout.display = "none"
         return controls
-
-
-def _trace(figure: go.FigureWidget, name: str) -> Any:
-    return next(trace for trace in figure.data if trace.name == name)

@@ -89,9 +89,8 @@ class ErrorBrowser(Explorer):
         self.table = pd.DataFrame()
         super().__init__()
         self.detector = next(iter(self.diagnoses))
-        self.children = self._parts()
         self.add_class("error-browser")
-        self._begin(**state)
+        self._begin(self._parts(), **state)
 
     def __repr__(self) -> str:
         return f"ErrorBrowser({', '.join(self.diagnoses)}; {len(self.data)} images)"
@@ -106,8 +105,8 @@ class ErrorBrowser(Explorer):
         """How many there are; at least one."""
         return max(1, -(-len(self.table) // PAGE))
 
-    def show(self, **state: Any) -> None:
-        """Set several traitlets and draw once; a filter that changes leads to the first page."""
+    def _show(self, **state: Any) -> None:
+        """A filter that changes leads to the first page."""
         for key, known in (("detector", self.diagnoses), ("unlike", (EVERY, *self.diagnoses)),
                            ("class_name", (EVERY, *self.diagnosis.classes))):  # fmt: skip
             if key in state and state[key] not in known:

@@ -17,15 +17,14 @@ import traitlets
 from widgets.parts.controls import FREE, ROW
 from widgets.parts.explorer import Explorer
 from widgets.parts.pictures import picture, png
-from widgets.parts.plots import fit, fit_soon, plot, point_handler
+from widgets.parts.plots import Plot
 from widgets.parts.sources import Source, named
 from workbench.analysis.anchor_losses import HARDEST, LossWindows, Ranking, gather_windows
 from workbench.data import Dataset
-from workbench.detectors.retinanet import RetinaNet
-from workbench.figures.focal_panels import POINTS, WINDOW_KINDS, focal_lines, focal_panels, windows_axis
+from workbench.detectors.load import DetectorLike
+from workbench.figures.focal_panels import POINTS, WINDOW_KINDS, focal_panels
 from workbench.figures.loss_windows import windows_grid
 from workbench.losses.focal import Focal
-from workbench.training import Run
 
 SHOWN = 6  #: windows in the picture
 MOST_GAMMA = 5.0
@@ -39,7 +38,7 @@ class FocalLossExplorer(Explorer):
     """The focal loss's curve, how it is spread over a detector's windows on `data`, and those windows.
 
     Args:
-        detectors: a RetinaNet, or a `Run` of one, or a dict of name → detector or run.
+        detectors: a RetinaNet, a `Run` of one, or the name or path of one, or a dict of name → such.
         data: images with the detectors' classes.
         images: the first so many are looked at; None: all.
         most: windows of each kind that are kept, a uniform sample; more windows, slower answers.
@@ -75,7 +74,7 @@ class FocalLossExplorer(Explorer):
 
     def __init__(
         self,
-        detectors: RetinaNet | Run | Mapping[str, RetinaNet | Run],
+        detectors: DetectorLike | Mapping[str, DetectorLike],
         data: Dataset,
         *,
         images: int | None = 100,
@@ -93,10 +92,8 @@ class FocalLossExplorer(Explorer):
         self._bar = ipywidgets.FloatProgress(max=1, description="windows", layout={"display": "none"})
         self.detector = state.get("detector", next(iter(self.sources)))
         self._gather(progress=progress)
-        self.children = self._parts()
         self.add_class("focal-loss-explorer")
-        self._begin(**{"detector": self.detector, **state})
-        fit_soon(lambda: fit(self.figure))
+        self._begin(self._parts(), **{"detector": self.detector, **state})
 
     def __repr__(self) -> str:
         return f"FocalLossExplorer({', '.join(self.sources)}; {self.images} images)"
@@ -111,8 +108,7 @@ class FocalLossExplorer(Explorer):
         """The loss that the sliders describe."""
         return Focal(gamma=self.gamma, alpha=self.alpha)
 
-    def show(self, **state: Any) -> None:
-        """Set several traitlets and draw once."""
+    def _show(self, **state: Any) -> None:
         self._apply(state)
         with self._silently():
             self._controls["hardest"].value = max(1 - self.place, 10**FINEST)
@@ -153,10 +149,13 @@ class FocalLossExplorer(Explorer):
     def _on_slider(self, change: dict[str, Any]) -> None:
         self.place = 1 - change["new"]
 
-    def _on_hover(self, kind: str, index: int) -> None:
-        """A place of a curve was pointed at; the last one is the hardest window."""
-        place = float(self.rankings()[kind].distribution(POINTS).windows[index])
-        self.show(kind=kind, place=place)
+    def _on_point(self, event: str, line: Any, point: int) -> None:
+        """A place of a distribution was pointed at; its last one is the hardest window."""
+        if line.text is None or event != "hover":
+            return
+        kind = WINDOW_KINDS[0] if line.xaxis == "x2" else WINDOW_KINDS[1]
+        place = float(self.rankings()[kind].distribution(POINTS).windows[point])
+        self._guarded(lambda: self.show(kind=kind, place=place))
 
     # ---- what is shown ---------------------------------------------------------------------------------------
 
@@ -168,12 +167,7 @@ class FocalLossExplorer(Explorer):
         """
         rankings, plain = self.rankings(), self.rankings(0.0)
         view = {"kind": self.kind, "place": self.place, "magnified": self.magnified}
-        with self.figure.batch_update():
-            lines = focal_lines(self.loss, rankings, plain, **view)
-            for trace, line in zip(self.figure.data, lines, strict=True):
-                trace.x, trace.y, trace.text = line.x, line.y, line.text
-            for axis, kind in zip(("xaxis2", "xaxis3"), WINDOW_KINDS, strict=True):
-                self.figure.layout[axis].update(windows_axis(len(rankings[kind]), magnified=self.magnified))
+        self.panels.draw(focal_panels(self.loss, rankings, plain, **view))
         if losses or self.shares.empty:
             self.shares = self._shares(rankings)
             self._table.value = self._as_html()
@@ -219,11 +213,7 @@ class FocalLossExplorer(Explorer):
     def _parts(self) -> list[ipywidgets.Widget]:
         self._controls = controls = self._make_controls()
         self._table, self._facts = ipywidgets.HTML(), ipywidgets.HTML()
-        self.figure = plot(focal_panels(self.loss, self.rankings(), self.rankings(0.0)))
-        for trace in self.figure.data:
-            if trace.text is not None:  # a distribution
-                kind = WINDOW_KINDS[0] if trace.xaxis == "x2" else WINDOW_KINDS[1]
-                trace.on_hover(point_handler(kind, self._on_hover))
+        self.panels = Plot(pointed_at=self._on_point)
         self._picture = picture()
         top = [controls[name] for name in ("detector", "gamma", "alpha", "magnified")]
         places = [controls[name] for name in ("kind", "hardest")]
@@ -231,7 +221,7 @@ class FocalLossExplorer(Explorer):
             ipywidgets.HBox(top, layout=ROW),
             self._bar,
             self._message,
-            self.figure,
+            self.panels,
             self._table,
             ipywidgets.HTML(f"<div style='margin-top:8px'>{POINT}</div>"),
             ipywidgets.HBox(places, layout=ROW),

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import asdict
 from typing import Any
 
@@ -21,15 +22,16 @@ from torch import Tensor
 
 from widgets.parts.javascript import script, style
 from widgets.parts.objects import largest
+from widgets.parts.panel import Whole
 from widgets.parts.pictures import as_image, encode
-from widgets.parts.sources import named
+from widgets.parts.sources import Source, named
 from widgets.parts.state import HasState
-from workbench.analysis.occlusion_probe import OcclusionProbe, PlacedOccluder
+from workbench.analysis.occlusion_probe import OWN, OcclusionProbe, PlacedOccluder
 from workbench.analysis.occlusion_response import OcclusionResponse
 from workbench.data.drawing.occluders import FILLS, OUTLINES
-from workbench.detectors.base import Detector
+from workbench.detectors.load import DetectorLike
 from workbench.errors import DataError
-from workbench.figures.drawing.colours import BRIGHT, CHOSEN, SCORES
+from workbench.figures.drawing.colours import CHOSEN, SCORES, colour
 from workbench.types import Target
 
 REST = 0.4  # seconds after a change in which a growing map makes way for dragging
@@ -38,20 +40,21 @@ GRIDS = {"coarse": 12, "medium": 20, "fine": 32}  # cells of a response map alon
 _SCORES = (255 * SCORES).round().astype(int).tolist()  # red, green, blue, opacity
 
 
-class OcclusionLab(HasState, anywidget.AnyWidget):
+class OcclusionLab(HasState, Whole, anywidget.AnyWidget):
     """Drag, resize and re-texture an occluder over an image; every detector answers at once.
 
     Args:
-        detectors: one, or a dict of name → detector.
+        detectors: a detector, a `Run`, or the name or path of one, or a list or a dict (name → detector) of them.
         image: uint8 or float (0..1) [3, H, W], or uint8 [H, W, 3] as array or PIL image.
         target: what is known of it; then objects can be chosen by their true boxes, and the hidden fraction is exact
             where it has masks.
         classes: names of the target's labels 1..K, where they are not the first detector's.
         state: any of the traitlets that can be set.
 
-    `box` (xyxy pixels of the occluder), `texture`, `outline`, `chosen` (position in `objects`, or None) and
-    `min_score` are traitlets that may be set from Python or in the browser; `result` (see
-    `OcclusionProbe.answer`), `scores` and `hidden` follow. `response_map()` gives the maps that the button draws.
+    A change that fails leaves everything as it was. `box` (xyxy pixels of the occluder), `texture`, `outline`,
+    `chosen` (position in `objects`, or None) and `min_score` are traitlets, to be set from Python or in the browser;
+    `result` (see `OcclusionProbe.answer`), `scores` and `hidden` follow. `region()` makes an object of a region of
+    your own, `response_map()` gives the maps that the button draws.
 
     Example:
         >>> image, target = wb.load_data("digit-scenes", split="test")[7]
@@ -62,7 +65,7 @@ class OcclusionLab(HasState, anywidget.AnyWidget):
         (1.0, True)
     """
 
-    _esm = script("occlusion_lab.js", BRIGHT=BRIGHT, CHOSEN=CHOSEN, SCORES=_SCORES)
+    _esm = script("occlusion_lab.js", CHOSEN=CHOSEN, OWN=OWN, SCORES=_SCORES)
     _css = style("shared/panel.css", "occlusion_lab.css")
 
     STATE = ("chosen", "box", "texture", "outline", "min_score")
@@ -79,7 +82,7 @@ class OcclusionLab(HasState, anywidget.AnyWidget):
 
     def __init__(
         self,
-        detectors: Detector | Mapping[str, Detector],
+        detectors: DetectorLike | Sequence[DetectorLike] | Mapping[str, DetectorLike],
         image: Tensor | np.ndarray | Image.Image,
         target: Target | None = None,
         *,
@@ -87,12 +90,12 @@ class OcclusionLab(HasState, anywidget.AnyWidget):
         **state: Any,
     ):
         super().__init__()
-        self.detectors = named(detectors)
+        self.detectors = {name: Source(one).detector() for name, one in named(detectors).items()}
         self._classes = classes
         self._map_run: asyncio.Task | None = None
         self._changed = 0.0  # when the browser last asked for a change
         self.on_msg(self._on_message)
-        self._when_changed(lambda _: self._answer())
+        self._when_changed(self._on_change)
         self.show(image, target, **state)
 
     def __repr__(self) -> str:
@@ -102,16 +105,55 @@ class OcclusionLab(HasState, anywidget.AnyWidget):
         """Put another picture under the occluder; `state` may set the traitlets that the user can set."""
         self._check_names(state)
         self.stop_map()
+        with self._all_or_nothing():
+            self._take(as_image(image), target)
+            self._apply({"box": self._first_box(), **state})
+            self._find()
+        self._send_setup()
+        self._send_answer(None)
+
+    def region(self, box: Sequence[float], name: str | None = None) -> None:
+        """Choose a region of your own (xyxy pixels), in place of the one before.
+
+        Args:
+            name: the class whose score is asked for; None: what the first detector takes it for.
+
+        Raises:
+            DataError: no box within the image, or a class that no detector knows.
+        """
+        with self._all_or_nothing():
+            self._draw(box, name)
+            self._find()
+        self._send_answer(None)
+
+    def _take(self, image: Tensor, target: Target | None) -> None:
+        """Look at another image."""
         with self._silently():
-            self.image = as_image(image)
-            self._probe = OcclusionProbe(self.detectors, self.image, target, classes=self._classes)
+            self.image = image
+            self._probe = OcclusionProbe(self.detectors, image, target, classes=self._classes)
             self._maps: dict[tuple, dict[str, OcclusionResponse]] = {}
             self.chosen = None
             self.set_trait("objects", [asdict(thing) for thing in self._probe.objects])
             self.chosen = largest(self._probe.objects)
-            self._apply({"box": self._first_box(), **state})
-        self._send_setup()
-        self._answer()
+
+    def _draw(self, box: Sequence[float], name: str | None) -> None:
+        with self._silently():
+            self._probe = copy(self._probe)  # the one before has the objects before
+            chosen = self._probe.draw(box, name)
+            self.set_trait("objects", [asdict(thing) for thing in self._probe.objects])
+            self._maps = {key: maps for key, maps in self._maps.items() if key[0] != chosen}
+            self.chosen = chosen
+
+    def _remembered(self) -> dict[str, Any]:
+        kept = ("image", "_probe", "_maps", "_frame", "objects", "result", "scores", "hidden")
+        return {**super()._remembered(), **{name: getattr(self, name, None) for name in kept}}
+
+    def _go_back(self, kept: Mapping[str, Any]) -> None:
+        for name in ("image", "_probe", "_maps", "_frame"):
+            setattr(self, name, kept[name])
+        for name in ("objects", "result", "scores", "hidden"):
+            self.set_trait(name, kept[name])
+        self._apply({name: kept[name] for name in self.STATE})
 
     def _first_box(self) -> list[int]:
         """Over the lower right quarter of the chosen object, so that the first answer says something."""
@@ -139,8 +181,13 @@ class OcclusionLab(HasState, anywidget.AnyWidget):
     def _occluder(self) -> PlacedOccluder:
         return PlacedOccluder(tuple(self.box), self.texture, self.outline)
 
-    def _answer(self, seq: int | None = None) -> None:
-        """Compute everything for the present state, publish it and send it to the browser."""
+    def _on_change(self, change: dict[str, Any]) -> None:
+        with self._all_or_nothing(**{change["name"]: change["old"]}):
+            self._find()
+        self._send_answer(None)
+
+    def _find(self) -> None:
+        """Compute everything for the present state."""
         start = time.perf_counter()
         answer, occluded = self._probe.answer(self._occluder, self.chosen)
         seconds = time.perf_counter() - start
@@ -150,7 +197,6 @@ class OcclusionLab(HasState, anywidget.AnyWidget):
         self.set_trait("scores", scores)
         self.set_trait("hidden", answer["hidden"])
         self._frame = encode(occluded)
-        self._send_answer(seq)
 
     # ---- response maps ---------------------------------------------------------------------------------------
 
@@ -210,14 +256,21 @@ class OcclusionLab(HasState, anywidget.AnyWidget):
                 self._send_answer(None)
             elif content["kind"] == "change":
                 self._changed = time.monotonic()
-                self._apply(content["state"])
-                self._answer(seq)
+                self._change(**content["state"])
+                self._send_answer(seq)
             elif content["kind"] == "map":
                 self._start_map(content["grid"])
             elif content["kind"] == "stop-map":
                 self.stop_map()
         except Exception as error:  # whatever a detector raises, the browser's request must be freed
             self._send_error(error, seq)
+
+    def _change(self, region: dict[str, Any] | None = None, **state: Any) -> None:
+        with self._all_or_nothing():
+            if region is not None:
+                self._draw(region["box"], region["name"])
+            self._apply(state)
+            self._find()
 
     def _start_map(self, grid: str) -> None:
         self.stop_map()
@@ -231,16 +284,19 @@ class OcclusionLab(HasState, anywidget.AnyWidget):
     def _send_setup(self) -> None:
         height, width = self.image.shape[-2:]
         choices = {"textures": FILLS, "outlines": OUTLINES, "grids": list(GRIDS), "smallest": SMALLEST}
-        content = {"width": width, "height": height, "detectors": list(self.detectors), **choices}
-        self.send({"kind": "setup", "objects": self.objects, **content}, [encode(self.image)])
+        colours = {name: colour(place) for place, name in enumerate(self._probe.names, start=1)}
+        content = {"width": width, "height": height, "detectors": list(self.detectors), "colours": colours, **choices}
+        self.send({"kind": "setup", **content}, [encode(self.image)])
 
     def _send_answer(self, seq: int | None) -> None:
-        self.send({"kind": "answer", "seq": seq, "result": self.result}, [self._frame])
+        content = {"objects": self.objects, "result": self.result}
+        self.send({"kind": "answer", "seq": seq, **content}, [self._frame])
 
     def _send_maps(self, maps: dict[str, OcclusionResponse], key: tuple, done: float) -> None:
         first = next(iter(maps.values()))
         rows, columns = first.scores.shape
         grid = {"names": list(maps), "rows": rows, "columns": columns, "stride": first.stride}
+        grid["before"] = [one.baseline for one in maps.values()]
         values = [one.scores.numpy().astype("<f4").tobytes() for one in maps.values()]
         self.send({"kind": "map", "key": list(key[:-1]), "done": done, **grid}, values)
 

@@ -14,7 +14,8 @@ import traitlets
 
 from widgets.parts.controls import button
 from widgets.parts.messages import alert, badge
-from widgets.parts.plots import fit, fit_soon, plot
+from widgets.parts.panel import Panel
+from widgets.parts.plots import Plot
 from workbench.errors import WorkbenchError
 from workbench.figures.adversary_health import (
     adversary_health,
@@ -38,7 +39,7 @@ STOP, RESUME = "Write a checkpoint and end; it can be resumed", "Go on from the 
 IDLE = 5  #: an ended run is looked at so many times less often, since another may resume it
 
 
-class RunMonitor(ipywidgets.VBox):
+class RunMonitor(Panel):
     """Learning curves, status, speed and log of a run, kept up to date until `close()`.
 
     Args:
@@ -69,19 +70,18 @@ class RunMonitor(ipywidgets.VBox):
 
     def __init__(self, run: Run | str | Path, *, interval: float = 2.0, log_lines: int = 40):
         self._closed = threading.Event()  # first: ipywidgets closes what could not be built, too
+        self._lock = threading.RLock()  # the thread and the buttons both change what is shown
         self.run = run if isinstance(run, Run) else Run.open(run)
         self.interval, self.log_lines = interval, log_lines
-        self._lock = threading.RLock()  # the thread and the buttons both change what is shown
         self._stopping = False
         self._drawn = -1  # rows of metrics in the figure
+        super().__init__()
         self._build()
-        parts = [self._top, self._message, self.figure, self._warnings, self._log_box]
-        super().__init__(parts, layout={"width": "100%"})
+        self._arrange()
         self.add_class("run-monitor")
         self.refresh()
         self._thread = threading.Thread(target=self._follow, name=f"monitor {self.run.name}", daemon=True)
         self._thread.start()
-        fit_soon(self._fit)
 
     def _build(self) -> None:
         name, folder = html.escape(self.run.name), html.escape(str(self.run.folder), quote=True)
@@ -95,16 +95,25 @@ class RunMonitor(ipywidgets.VBox):
         row = [title, self._badge, self._bar, self._facts, self.stop_button, self.resume_button]
         self._top = ipywidgets.HBox(row, layout={"align_items": "center", "flex_flow": "row wrap"})
         self._message = ipywidgets.HTML()
-        self.figure = plot(learning_curves(self.run.metrics()))
-        self.health: go.FigureWidget | None = None  # once something of an adversary is logged
-        self.angles: go.FigureWidget | None = None  # once something of angles is
+        self.curves = Plot(learning_curves(self.run.metrics()))
+        self.health: Plot | None = None  # once something of an adversary is logged
+        self.angles: Plot | None = None  # once something of angles is
+        self._of_adversary = ipywidgets.HTML("<b>Health of the adversary</b>")
         self._warnings = ipywidgets.HTML()
         self._log = ipywidgets.HTML()
         self._log_box = ipywidgets.Accordion([self._log], titles=("Log",), selected_index=None)
 
+    def _arrange(self) -> None:
+        """Put the parts that there are below each other."""
+        health = [self._of_adversary, self._warnings, self.health] if self.health is not None else [self._warnings]
+        angles = [] if self.angles is None else [self.angles]
+        self.fill([self._top, self._message, self.curves, *health, *angles, self._log_box])
+
     def refresh(self) -> None:
         """Look at the run's folder and show what it says."""
         with self._lock:
+            if self._closed.is_set():
+                return
             try:
                 self._show()
             except (OSError, WorkbenchError) as error:
@@ -116,17 +125,12 @@ class RunMonitor(ipywidgets.VBox):
     def close(self) -> None:
         """Stop following and take the widget away; the run is not touched."""
         self._closed.set()
-        super().close()
+        with self._lock:  # what is being shown is shown first
+            super().close()
 
     def _follow(self) -> None:
         while not self._closed.wait(self.interval * (1 if self.run.alive else IDLE)):
             self.refresh()
-
-    def _fit(self) -> None:
-        with self._lock:
-            for figure in () if self._closed.is_set() else (self.figure, self.health, self.angles):
-                if figure is not None:
-                    fit(figure)
 
     def _show(self) -> None:
         status, progress = self.run.status, self.run.progress()
@@ -151,7 +155,7 @@ class RunMonitor(ipywidgets.VBox):
         if len(metrics) == self._drawn:
             return
         self._drawn = len(metrics)
-        _update(self.figure, learning_curves(metrics))
+        self.curves.draw(learning_curves(metrics))
         if watches_adversary(metrics):
             self._draw_health(metrics)
         texts = hardener_warnings(metrics, self.run.recipe)
@@ -159,22 +163,11 @@ class RunMonitor(ipywidgets.VBox):
 
     def _draw_health(self, metrics: pd.DataFrame) -> None:
         """Below the curves from when there is something of an adversary on."""
-        new = adversary_health(metrics, self.run.recipe)
-        if self.health is None:
-            self.health = plot(new)
-            title = ipywidgets.HTML("<b>Health of the adversary</b>")
-            children = list(self.children)
-            children[-2:-2] = [title]
-            children[-1:-1] = [self.health]
-            self.children = children
-        else:
-            _update(self.health, new)
-        turned = angle_histogram(metrics)
-        if turned is not None and self.angles is None:
-            self.angles = plot(turned)
-            self.children = [*self.children[:-1], self.angles, self.children[-1]]
-        elif turned is not None:
-            _update(self.angles, turned)
+        new, turned = adversary_health(metrics, self.run.recipe), angle_histogram(metrics)
+        self.health = _drawn(self.health, new)
+        if turned is not None:
+            self.angles = _drawn(self.angles, turned)
+        self._arrange()
 
     def _say(self, text: str) -> None:
         self._message.value = alert(text)
@@ -200,15 +193,12 @@ class RunMonitor(ipywidgets.VBox):
             self.refresh()
 
 
-def _update(shown: go.FigureWidget, new: go.Figure) -> None:
-    """New values in the lines that there are; zoom and hidden lines stay as the reader left them."""
-    with shown.batch_update():
-        if [line.name for line in new.data] == [line.name for line in shown.data]:
-            for old, line in zip(shown.data, new.data, strict=True):
-                old.x, old.y = line.x, line.y
-        else:
-            shown.data = ()
-            shown.add_traces(new.data)
+def _drawn(plot: Plot | None, figure: go.Figure) -> Plot:
+    """The plot with this figure, or a new one."""
+    if plot is None:
+        return Plot(figure)
+    plot.draw(figure)
+    return plot
 
 
 def _facts(step: int, total: int, steps_per_second: float, *, alive: bool) -> str:

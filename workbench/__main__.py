@@ -213,19 +213,17 @@ def _add_evaluate(verbs: Any) -> None:
 
 def evaluate(options: argparse.Namespace) -> int:
     """Print every figure with its interval."""
-    from workbench.detectors.locate import locate
-
     if options.save:
         check_writable(options.save, DataError)
     results = options.detector.endswith(".json")
-    file = options.detector if results else locate(options.detector)  # names are looked at before torch is imported
+    named = options.detector if results else _named_detector(options.detector)
     data = _data(options)
 
-    from workbench.detectors import load_detector
+    from workbench.detectors import as_detector
     from workbench.evaluation import evaluate
     from workbench.training.processes.world import choose_device
 
-    detector = file if results else load_detector(file, device=choose_device(options.device))
+    detector = named if results else as_detector(named).to(choose_device(options.device))
     result = evaluate(detector, data, iou_type=options.iou_type)
     print(result)
     print(result.table().to_string(float_format="{:.3f}".format, na_rep="–"))
@@ -245,21 +243,19 @@ def _add_detect(verbs: Any) -> None:
 
 def detect(options: argparse.Namespace) -> int:
     """Print what was found in each image, and draw it."""
-    from workbench.detectors.locate import locate
-
-    file = locate(options.detector)  # names are looked at before torch is imported
+    named = _named_detector(options.detector)
     if options.out:
         check_writable(options.out / "picture", DataError)
 
     from workbench.data.reading.images import read_image
-    from workbench.detectors import load_detector
+    from workbench.detectors import as_detector
     from workbench.detectors.base import Detects, asked
     from workbench.figures.detection import detections_figure
     from workbench.proposals import searched
     from workbench.training.processes.world import choose_device
 
     images = [read_image(path) for path in options.images]  # all of them before the first is answered
-    detector = load_detector(file, device=choose_device(options.device))
+    detector = as_detector(named).to(choose_device(options.device))
     finder = asked(detector, Detects)
     for number, (path, image) in enumerate(zip(options.images, images, strict=True)):
         proposals = [searched(image)] if detector.needs_proposals else None
@@ -280,6 +276,14 @@ def detect(options: argparse.Namespace) -> int:
             figure = detections_figure(image, found, detector.classes, min_score=options.score)
             figure.savefig(picture, dpi=150)
     return 0
+
+
+def _named_detector(name: str) -> Any:
+    """The file or the run that a name means; looked at before torch is imported. Raises WeightsError, RunError."""
+    from workbench.detectors.locate import locate
+    from workbench.training.run import Run
+
+    return Run.open(name) if Path(name).is_dir() else locate(name)
 
 
 def _picture_path(folder: Path, images: list[Path], number: int) -> Path:

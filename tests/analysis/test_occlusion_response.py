@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.analysis.occlusion_response import (
+    OcclusionResponse,
     box_coverage,
     grid_positions,
     hidden_fraction,
@@ -38,6 +39,14 @@ class MeanBrightness:
 @pytest.fixture
 def white():
     return torch.full((3, 32, 48), 255, dtype=torch.uint8)
+
+
+def test_what_is_left_is_a_share_of_the_score_without_an_occluder():
+    scores = torch.tensor([[0.0, 0.01], [0.02, 0.05]])
+    response = OcclusionResponse(scores, torch.zeros(2, 2, 4), 8, 0.04, torch.zeros(4), 1)
+    assert response.left.tolist() == [[0, 0.25], [0.5, 1]]
+    never = OcclusionResponse(torch.zeros(1, 1), torch.zeros(1, 1, 4), 8, 0.0, torch.zeros(4), 1)
+    assert never.left.tolist() == [[0]]
 
 
 def test_grid_tiles_the_image():

@@ -12,10 +12,11 @@ How to use it in another test file of this folder::
 
 `lab_page(cells, theme="light", files={name: bytes})` writes the cells to a new notebook, opens it, waits for
 the kernel, runs every cell, fails if a cell raises (`allow_errors=True` does not) and gives a `LabPage`.
-`lab.restart_kernel()` and `lab.run_all()` repeat that in the open page. The kernel starts in the notebook's
-folder, `lab.folder`. Every request and web socket of the page is recorded: when the test ends, one that left
-127.0.0.1 fails the test, and so does an uncaught JavaScript error. The server starts once per session, the
-browser once per file, a page and its kernel once per call (about 5 s each); keep each test below 40 s.
+`lab.restart_kernel()`, `lab.run_all()` and `lab.reload()` repeat that in the open page; `lab.changes(action)` waits
+for another picture. The kernel starts in the notebook's folder, `lab.folder`. Every request and web socket of the
+page is recorded: when the test ends, one that left 127.0.0.1 fails the test, and so does an uncaught JavaScript
+error. The server starts once per session, the browser once per file, a page and its kernel once per call (about 5 s
+each); keep each test below 40 s.
 Without Chromium the tests skip. Pictures go to the folder named by WORKBENCH_SCREENSHOTS, or else to pytest's
 temporary one.
 """
@@ -208,6 +209,20 @@ class LabPage:
         raised = [text for text in errors if "Traceback" in text]
         if raised and not allow_errors:
             pytest.fail("a cell of the notebook raised:\n" + "\n".join(raised))
+
+    def changes(self, action: Callable[[], object], pictures: str = "img.widget-image", place: int = 0) -> None:
+        """Do it, and wait until the picture at a place among those of a selector is another one."""
+        picture = f"document.querySelectorAll({json.dumps(pictures)})[{place}]"
+        before = self.page.evaluate(f"() => {picture}.src")
+        action()
+        self.page.wait_for_function(f"was => {picture}.src !== was && {picture}.complete", arg=before)
+        self.wait_idle()
+
+    def reload(self) -> None:
+        """Save the notebook and load the page anew; the kernel lives on."""
+        self.command("docmanager:save")
+        self.page.reload()
+        self.wait_idle()
 
     def restart_kernel(self) -> None:
         """Restart the kernel without asking, as after a crash; widgets of the old kernel are dead."""

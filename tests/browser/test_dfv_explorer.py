@@ -19,7 +19,6 @@ pointed = []
 explorer.observe(lambda change: pointed.append(change["new"] - len(explorer.vectors.clean)), "point")
 explorer
 """
-PICTURE = "document.querySelector('.dfv-explorer img.widget-image')"
 
 
 def test_point_click_and_move_beta(lab_page):
@@ -33,21 +32,15 @@ def test_point_click_and_move_beta(lab_page):
     assert star.count() == 1
     assert star.bounding_box()["width"] > 10
 
-    def changes(action):
-        before = page.evaluate(f"() => {PICTURE}.src")
-        action()
-        page.wait_for_function(f"was => {PICTURE}.src !== was && {PICTURE}.complete", arg=before)
-        lab.wait_idle()
-
     def middle(trace, point, plot=0):
         traces = explorer.locator(".js-plotly-plot").nth(plot).locator(".scatterlayer .trace")
         box = traces.nth(trace).locator(".point").nth(point).bounding_box()
         return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
-    changes(lambda: page.mouse.move(*middle(1, 40), steps=3))
+    lab.changes(lambda: page.mouse.move(*middle(1, 40), steps=3))
     explorer.get_by_text("occluded", exact=False).first.wait_for()
-    changes(lambda: page.mouse.move(*middle(0, 100, plot=1), steps=3))
-    changes(lambda: page.mouse.move(*middle(0, 12), steps=3))
+    lab.changes(lambda: page.mouse.move(*middle(0, 100, plot=1), steps=3))
+    lab.changes(lambda: page.mouse.move(*middle(0, 12), steps=3))
     page.mouse.click(*middle(0, 12))
     lab.wait_idle()
     sliders = explorer.locator(".noUi-handle")

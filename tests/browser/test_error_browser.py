@@ -13,7 +13,6 @@ names = {"<i>plain</i>": "digit-scenes/faster-rcnn", "hardened": "digit-scenes/f
 results = {name: wb.evaluate(wb.load_detector(file), data, progress=False) for name, file in names.items()}
 """
 SHOW = "browser = ErrorBrowser(results, data, similar=[('3', '8'), ('1', '7')])\nbrowser"
-PICTURE = "document.querySelector('.error-browser img.widget-image')"
 
 
 def test_leaf_and_filter(lab_page):
@@ -22,20 +21,14 @@ def test_leaf_and_filter(lab_page):
     page.locator(".error-browser img.widget-image").wait_for()
     lab.screenshot("error-browser-light")
 
-    def changes(action):
-        before = page.evaluate(f"() => {PICTURE}.src")
-        action()
-        page.wait_for_function(f"was => {PICTURE}.src !== was && {PICTURE}.complete", arg=before)
-        lab.wait_idle()
-
     page.get_by_text("1 to 8 of").wait_for()
     forward = page.get_by_role("button", name="Next")
     forward.focus()
-    changes(lambda: page.keyboard.press("Enter"))
+    lab.changes(lambda: page.keyboard.press("Enter"))
     page.get_by_text("9 to 16 of").wait_for()
-    changes(lambda: page.get_by_label("Not shared by").select_option("hardened"))
+    lab.changes(lambda: page.get_by_label("Not shared by").select_option("hardened"))
     assert page.get_by_text("hardened has no box of that class there").count() == 1
-    changes(lambda: page.get_by_label("Show", exact=True).select_option("missed objects"))
+    lab.changes(lambda: page.get_by_label("Show", exact=True).select_option("missed objects"))
     assert page.get_by_text("objects are not found").count() == 1
     assert page.locator(".error-browser i", has_text="plain").count() == 0, "a name is text"
     lab.theme("dark")

@@ -14,7 +14,6 @@ trained = wb.load_detector("digit-scenes/retinanet")
 untrained = build_detector(trained.config, data.classes)
 """
 SHOW = "explorer = FocalLossExplorer({'<i>trained</i>': trained, 'untrained': untrained}, data, images=40)\nexplorer"
-PICTURE = "document.querySelector('.focal-loss-explorer img.widget-image')"
 
 
 def test_move_point_and_choose(lab_page):
@@ -25,16 +24,10 @@ def test_move_point_and_choose(lab_page):
     page.wait_for_timeout(4500)  # until the figure fits the page
     lab.screenshot("focal-loss-explorer-light")
 
-    def changes(action):
-        before = page.evaluate(f"() => {PICTURE}.src")
-        action()
-        page.wait_for_function(f"was => {PICTURE}.src !== was && {PICTURE}.complete", arg=before)
-        lab.wait_idle()
-
     panel = explorer.locator(".subplot.x2y2 .plot, .subplot.x2y2").first.bounding_box()
     middle = panel["y"] + panel["height"] / 2
     page.mouse.move(panel["x"] + 0.5 * panel["width"], middle)
-    changes(lambda: page.mouse.move(panel["x"] + 0.6 * panel["width"], middle, steps=3))
+    lab.changes(lambda: page.mouse.move(panel["x"] + 0.6 * panel["width"], middle, steps=3))
     explorer.get_by_text("windows of objects").last.wait_for()
     explorer.get_by_label("magnify the hardest").check()
     explorer.get_by_text("hardest fraction of windows").first.wait_for()

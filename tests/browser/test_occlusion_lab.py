@@ -133,8 +133,14 @@ def test_keyboard(lab):
     for key in ["ArrowLeft"] * 3 + ["ArrowUp", "Shift+ArrowDown", "Alt+ArrowRight", "t", "o"]:
         page.keyboard.press(key)
     settled(page)
+    shown = "() => [...document.querySelector('.ol-canvas').getContext('2d').getImageData({}, {}, 1, 1).data].join()"
+    inside = shown.format("32 * devicePixelRatio * 4", "40 * devicePixelRatio * 4")
+    before = page.evaluate(inside)
     page.keyboard.press("m")
     page.get_by_role("button", name="Hide map").wait_for()
+    settled(page)
+    assert page.evaluate(inside) == before, "the occluder lies on the map"
+    assert page.locator(".ol-ticks").first.inner_text().split() == ["0.00", "0.45", "0.90,", "as", "without", "it"]
     lab.screenshot("occlusion-lab-map")
     assert page.locator(".ol-colour-bar").first.is_visible()
     page.keyboard.press("Shift+ArrowRight")  # another size: the map does not belong to it
@@ -157,15 +163,40 @@ def test_python_drives_the_view_and_themes_read_well(lab):
         lab.screenshot(f"occlusion-lab-{theme}", ".occlusion-lab")
 
 
-def test_a_broken_detector_is_named_and_the_lab_goes_on(lab):
+def test_a_broken_detector_is_named_and_everything_is_as_before(lab):
     page, hand = lab.page, Hand(lab.page)
+    before = numbers(page), lab.python("print(lab.box)")
     lab.python("two.score_boxes = lambda *a: 1 / 0; print()")
     hand.drag((40, 40), (30, 40), steps=2)
     page.get_by_text("ZeroDivisionError").wait_for()
+    settled(page)
     lab.screenshot("occlusion-lab-error")
+    assert (numbers(page), lab.python("print(lab.box)")) == before
     lab.python("del two.score_boxes; print()")
-    hand.drag((30, 40), (40, 40), steps=2)
+    hand.drag((40, 40), (30, 40), steps=2)  # where it was, it can be taken again
     page.wait_for_function("document.querySelector('.wb-error').hidden")
+    settled(page)
+    assert lab.python("print(lab.box)") == "[22, 32, 38, 48]"
+
+
+def test_a_region_of_ones_own_on_a_photo_without_detections(lab_page):
+    """The whole right square in it, at 230 of 255; the rest at 90."""
+    nothing = "lab = OcclusionLab(BrightDetector(classes, [], []), image, texture='grey', box=[0, 0, 8, 8])\nlab"
+    lab = lab_page([SETUP, nothing], files={"bright_detector.py": FAKE})
+    page = lab.page
+    page.get_by_text("no object chosen").wait_for()
+    hand = Hand(page)
+    page.get_by_role("button", name="Draw a region").click()
+    hand.drag((80, 32), (112, 64))
+    settled(page)
+    assert numbers(page)[0].split() == ["0.90", "→", "0.90"], "no arrow for no change"
+    assert "at your box" in page.locator(".ol-what").first.inner_text()
+    page.get_by_label("Class of the region").select_option("<b onclick='x'>bold</b>")
+    settled(page)
+    lab.screenshot("occlusion-lab-region", ".occlusion-lab")
+    assert lab.python("print(lab.objects[0]['name'], lab.objects[0]['box'])") == (
+        "<b onclick='x'>bold</b> (80.0, 32.0, 112.0, 64.0)"
+    )
 
 
 def test_slow_detectors_never_fall_behind(lab_page):

@@ -24,14 +24,8 @@ def test_choose_drag_and_compare(lab_page):
     page.get_by_text("Object 1 (").wait_for()
     lab.screenshot("pyramid-explorer-light")
 
-    def changes(place, action):
-        before = page.evaluate(f"() => {PICTURES}[{place}].src")
-        action()
-        page.wait_for_function(f"was => {PICTURES}[{place}].src !== was && {PICTURES}[{place}].complete", arg=before)
-        lab.wait_idle()
-
     page.locator(".rp-object").nth(4).focus()  # the smallest is the last
-    changes(2, lambda: page.keyboard.press("Enter"))
+    lab.changes(lambda: page.keyboard.press("Enter"), place=2)
     page.get_by_text("Object 2 (").wait_for()
     area = page.locator(".region-picker svg").bounding_box()
     corner, far = (area["x"] + 0.05 * area["width"], area["y"] + 0.05 * area["height"]), 0.8
@@ -42,9 +36,9 @@ def test_choose_drag_and_compare(lab_page):
         page.mouse.move(area["x"] + far * area["width"], area["y"] + far * area["height"], steps=4)
         page.mouse.up()
 
-    changes(1, drag)
+    lab.changes(drag, place=1)
     page.get_by_text("This region: √(wh) is").wait_for()
-    changes(0, lambda: page.get_by_label("Detector").select_option("retinanet"))
+    lab.changes(lambda: page.get_by_label("Detector").select_option("retinanet"), place=0)
     page.get_by_text("The levels of all detectors").click()
     page.wait_for_function(f"() => {PICTURES}[3]?.naturalWidth > 300")
     assert page.locator(".jp-OutputArea-output i", has_text="pyramid").count() == 0, "a name is text"

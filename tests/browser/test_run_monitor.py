@@ -33,7 +33,14 @@ def test_it_follows_stops_and_resumes_a_run_and_survives_a_restart(lab_page):
     monitor.locator(".scatterlayer .trace").nth(3).wait_for(timeout=20_000)  # loss, its part, validation: drawn live
     lab.screenshot("run-monitor-running")
 
+    lab.reload()
+    monitor.locator(".scatterlayer .trace").nth(3).wait_for(timeout=20_000)  # the curves are there, and grow
+    reached = "() => document.querySelector('.run-monitor .js-plotly-plot').calcdata[0].at(-1).x"
+    before = page.evaluate(reached)
+    page.wait_for_function(f"before => ({reached})() > before", arg=before)
+
     lab.restart_kernel()
+    monitor.get_by_text("Run this cell again").wait_for()
     lab.run_all()
     status.get_by_text("running").wait_for(timeout=20_000)
     monitor.get_by_role("button", name="Stop").click()
@@ -48,6 +55,6 @@ def test_it_follows_stops_and_resumes_a_run_and_survives_a_restart(lab_page):
     monitor.get_by_role("button", name="Resume").click()
     status.get_by_text("done").wait_for(timeout=30_000)
     assert "step 1,000 of 1,000" in monitor.inner_text()
-    drawn = "document.querySelector('.run-monitor .js-plotly-plot').data[0]"
-    page.wait_for_function(f"{drawn}.x.length === 300 && {drawn}.x[299] > 990", timeout=10_000)
+    drawn = "document.querySelector('.run-monitor .js-plotly-plot').calcdata[0]"
+    page.wait_for_function(f"{drawn}.length === 300 && {drawn}[299].x > 990", timeout=10_000)
     lab.screenshot("run-monitor-done-dark")

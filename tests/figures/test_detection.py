@@ -126,8 +126,9 @@ def test_response_figure_lies_over_the_image(image):
     assert boxes(axes) == [(4, 4, 8, 8), (1, 2, 6, 4)]  # the object; the occluder where the score is lowest
     facts = "without occluder 0.95, lowest 0.10\nwith the occluder (6 × 4 px) at the dashed place"
     assert axes.get_title() == f"plain\n{facts}"
-    assert figure.get_suptitle() == "Score of “$cat” with the occluder centred there"
-    assert bar.get_ylabel() == "score of “$cat”"
+    assert figure.get_suptitle() == "What is left of the score of “$cat” with the occluder centred there"
+    assert bar.get_ylabel() == "share of the score without it"
+    assert layer.get_array()[0, 0] == pytest.approx(0.1 / 0.95)
     alpha = layer.get_cmap()([0.0, 0.5, 1.0])[:, 3]
     assert alpha[0] == pytest.approx(0.85)
     assert alpha[2] == 0  # nothing is coloured where the score does not fall

@@ -57,14 +57,27 @@ def test_several_runs_share_the_panels():
     assert figure.data[0].line.color == figure.data[1].line.color != figure.data[2].line.color
 
 
-def test_names_stand_outside_the_panels():
-    """So that they cover no curve: each legend begins where its panel has ended, and ends before the next begins."""
+def test_names_stand_where_curves_leave_room():
+    """Of one run in the panels, which so have all the width: losses fall, precisions rise. Of several beside them."""
     one = learning_curves(METRICS).layout
-    assert one.xaxis.domain[1] < one.legend.x < one.xaxis2.domain[0]
-    assert one.xaxis2.domain[1] < one.legend2.x
+    assert (one.legend.x, one.legend.y, one.legend.xanchor) == (one.xaxis.domain[1], 1, "right")
+    assert (one.legend2.x, one.legend2.y, one.legend2.xanchor) == (one.xaxis2.domain[1], 0, "right")
+    assert one.xaxis2.domain[0] - one.xaxis.domain[1] == pytest.approx(0.1)
     several = learning_curves({"one": METRICS, "two": METRICS})
     assert several.layout.xaxis2.domain[1] < several.layout.legend.x
     assert [line.showlegend for line in several.data] == [True, False, True, False]  # one name for both panels
+
+
+def test_without_a_precision_the_losses_have_all_the_width():
+    figure = learning_curves(METRICS[METRICS["kind"] == "train"])
+    assert figure.layout.xaxis.domain == (0, 1)
+    assert figure.layout.legend.x == 1
+    assert figure.layout.xaxis2.visible is False
+
+
+def test_a_single_point_is_seen():
+    one = METRICS[METRICS["kind"] == "train"][:1]
+    assert {line.mode for line in learning_curves(one).data} == {"lines+markers"}
 
 
 def test_no_metrics_are_an_empty_figure():

@@ -181,10 +181,12 @@ def test_errors_are_shown_and_the_next_change_works(monkeypatch):
     detector = colour_detector()
     explorer = AdversaryExplorer(detector, picture(), TARGET)
     monkeypatch.setattr(detector, "roi_features", lambda *_: 1 / 0)
+    before = explorer.label
     explorer.label = 2
     assert "ZeroDivisionError" in explorer.error
+    assert explorer.label == before
     monkeypatch.undo()
-    explorer.label = 1
+    explorer.label = 2
     assert explorer.error == ""
     with pytest.raises(DataError, match=r"AdversaryExplorer has no \['inversion'\]; it has detector, step, masks"):
         explorer.show(inversion="soft")

@@ -276,12 +276,14 @@ def test_a_checkpoint_that_is_gone():
 
 
 def test_an_error_is_shown_and_the_next_change_works(explorer, detector, monkeypatch):
+    before = explorer.chosen, list(explorer.box), explorer.label
     monkeypatch.setattr(detector, "roi_features", lambda *_: 1 / 0)
     explorer.chosen = 0
+    assert (explorer.chosen, list(explorer.box), explorer.label) == before != (0, LEFT, explorer.label)
     assert "ZeroDivisionError" in explorer.error
     assert 'role="alert"' in explorer._message.value
     monkeypatch.undo()
-    explorer.label = 1
+    explorer.chosen = 0
     assert explorer.error == ""
     assert explorer._message.value == ""
     assert explorer.seen.box.tolist() == LEFT

@@ -16,7 +16,7 @@ from workbench.analysis.embedding import NONE, POINT_KINDS
 from workbench.data import load_data
 from workbench.detectors import build_detector, load_detector
 from workbench.errors import DataError
-from workbench.figures.embedding import ARROWS, CHOSEN, POINTED, PSEUDO, ROLES, colour_key
+from workbench.figures.embedding import ARROWS, CHOSEN, OWN_DVS, POINTED, PSEUDO, ROLES, colour_key
 
 TINY = {"kind": "classifier", "backbone": {"name": "small", "widths": [8, 12], "stem": 8}}
 OCCLUSION = {"occluders": ["cup", "coin"], "random_places": 0, "pair_classes": 3, "pair_images": 3}
@@ -55,11 +55,17 @@ def picture(explorer):
 
 
 def trace(explorer, name):
-    return next(one for one in explorer.figure.data if one.name == name)
+    return next(one for one in explorer.maps.vectors.figure.data if one.name == name)
 
 
 def difference(explorer, name):
-    return next(one for one in explorer.differences_figure.data if one.name == name)
+    return next(one for one in explorer.maps.differences.figure.data if one.name == name)
+
+
+def point(plot, name, number, event="hover"):
+    """Point at a point of a line, as the browser does."""
+    line = [one.name for one in plot.figure.data].index(name)
+    plot._pointed = {"event": event, "line": line, "point": number, "turn": plot._pointed.get("turn", 0) + 1}
 
 
 def points(one):
@@ -68,8 +74,10 @@ def points(one):
 
 def test_what_is_on_the_map(explorer, models, pairs):
     assert repr(explorer) == f"DFVExplorer({NAME}, two; 6 images, 12 pairs)"
-    assert [one.name for one in explorer.figure.data] == [*ROLES, "clean", "occluded", "pseudo-DFV"]
-    assert [one.name for one in explorer.differences_figure.data] == [*ROLES, "DV"]
+    assert [one.name for one in explorer.maps.vectors.figure.data] == [*ROLES, "clean", "occluded", "pseudo-DFV"]
+    assert [one.name for one in explorer.maps.differences.figure.data] == [
+        OWN_DVS if name == PSEUDO else name for name in (*ROLES, "DV")
+    ]
     expected = pair_vectors(models[NAME], some_pairs(pairs, images=2, patterns=(2, 4)))
     assert torch.equal(explorer.vectors.occluded, expected.occluded)
     assert len(trace(explorer, "clean").x) == 6
@@ -83,24 +91,24 @@ def test_what_is_on_the_map(explorer, models, pairs):
 def test_maps_are_linked(explorer):
     """A vector that is pointed at is marked on both maps, and the DVs of the chosen image are."""
     dvs, dfvs = explorer.differences.points, explorer.embedding.points
-    np.testing.assert_allclose(points(difference(explorer, PSEUDO)), dvs[explorer.vectors.source == 0])
-    explorer._on_hover("occluded", 7)
+    np.testing.assert_allclose(points(difference(explorer, OWN_DVS)), dvs[explorer.vectors.source == 0])
+    point(explorer.maps.vectors, "occluded", 7)
     np.testing.assert_allclose(points(trace(explorer, POINTED)), dfvs[[6 + 7]])
     np.testing.assert_allclose(points(difference(explorer, POINTED)), dvs[[7]])
-    explorer._on_difference("DV", 4)
+    point(explorer.maps.differences, "DV", 4)
     assert explorer.point == 6 + 4
     np.testing.assert_allclose(points(trace(explorer, POINTED)), dfvs[[6 + 4]])
     np.testing.assert_allclose(points(difference(explorer, POINTED)), dvs[[4]])
-    explorer._on_hover("clean", 2)
+    point(explorer.maps.vectors, "clean", 2)
     np.testing.assert_allclose(points(trace(explorer, POINTED)), dfvs[[2]])
     assert len(points(difference(explorer, POINTED))) == 0, "no DV belongs to a clean image"
-    explorer._on_hover(PSEUDO, 3)
+    point(explorer.maps.vectors, PSEUDO, 3)
     np.testing.assert_allclose(points(trace(explorer, POINTED)), explorer.placed.points[[3]])
     np.testing.assert_allclose(points(difference(explorer, POINTED)), dvs[[explorer.pseudo.pair[3]]])
-    explorer._on_difference("DV", 9, choose=True)
+    point(explorer.maps.differences, "DV", 9, event="click")
     assert explorer.image == explorer.vectors.source[9] != 0
-    np.testing.assert_allclose(points(difference(explorer, PSEUDO)), dvs[explorer.vectors.source == explorer.image])
-    explorer._on_difference(PSEUDO, 1)
+    np.testing.assert_allclose(points(difference(explorer, OWN_DVS)), dvs[explorer.vectors.source == explorer.image])
+    point(explorer.maps.differences, OWN_DVS, 1)
     own = np.flatnonzero(explorer.vectors.source == explorer.image)
     assert explorer.point == 6 + own[1]
     assert explorer.error == ""
@@ -134,9 +142,9 @@ def test_another_image(explorer):
     assert (explorer.pseudo.base == 4).all()
     assert explorer.point == 4
     assert not np.array_equal(picture(explorer), before)
-    explorer._on_click("occluded", 3)
+    point(explorer.maps.vectors, "occluded", 3, event="click")
     assert explorer.image == explorer.vectors.source[3] != 4
-    explorer._on_click(PSEUDO, 0)
+    point(explorer.maps.vectors, PSEUDO, 0, event="click")
     assert explorer.image == explorer.vectors.source[3], "those are of this image anyway"
 
 
@@ -168,19 +176,19 @@ def test_arrows(explorer):
 def test_what_is_pointed_at(explorer, decoder, monkeypatch):
     seen = []
     monkeypatch.setattr(type(decoder), "decode", lambda _, v: (seen.append(v), torch.zeros(len(v), 3, 16, 16))[1])
-    explorer._on_hover("occluded", 7)
+    point(explorer.maps.vectors, "occluded", 7)
     assert explorer._words.value == f"<b>occluded {explorer.vectors.classes[explorer.vectors.labels[7] - 1]}, " \
         f"{explorer.vectors.pattern_names[explorer.vectors.patterns[7] - 1]}</b>"  # fmt: skip
     clean = explorer.vectors.clean[explorer.vectors.source[7]]
     assert torch.equal(seen[-1][0], clean)
     torch.testing.assert_close(seen[-1][1], explorer.vectors.occluded[7])
     explorer.beta = 2.0
-    explorer._on_hover(PSEUDO, 3)
+    point(explorer.maps.vectors, PSEUDO, 3)
     assert explorer.point == -4
     torch.testing.assert_close(seen[-1][1], explorer.pseudo.vectors[3])
     assert "pseudo-DFV" in explorer._words.value
     assert "β = 2, " in explorer._words.value
-    explorer._on_hover("clean", 2)
+    point(explorer.maps.vectors, "clean", 2)
     assert explorer.embedding.pair[explorer.point] == NONE
     assert len(seen[-1]) == 1
 

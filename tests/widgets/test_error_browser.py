@@ -54,7 +54,7 @@ def browser():
 
 
 def picture(browser):
-    return Image.open(io.BytesIO(browser.children[-1].value))
+    return Image.open(io.BytesIO(browser._picture.value))
 
 
 def test_what_is_shown_first(browser):
@@ -71,7 +71,7 @@ def test_what_is_shown_first(browser):
 def test_filters(browser):
     browser.kind = "background"
     assert len(browser.table) == 0
-    assert browser.children[-1].layout.display == "none"
+    assert browser._picture.layout.display == "none"
     browser.show(kind="all", class_name="<b>dog</b>")
     assert len(browser.table) == 0
     browser.show(class_name="all", detector="two")
@@ -94,14 +94,14 @@ def test_missed_objects(browser):
 
 
 def test_pages(browser):
-    first = browser.children[-1].value
+    first = browser._picture.value
     back, on, place = browser.children[3].children
     assert back.disabled
     on.click()
     assert browser.page == 1
     assert on.disabled
     assert f"{PAGE + 1} to 12 of 12" in place.value
-    assert browser.children[-1].value != first
+    assert browser._picture.value != first
     browser.page = 7
     assert browser.page == 1, "there is no page 7"
     browser.class_name = "cat"
@@ -139,7 +139,8 @@ def test_an_image_that_cannot_be_read_is_shown(browser, monkeypatch):
     browser.page = 1
     assert browser.error == "DataError: image 8: <i>truncated</i>"
     assert "&lt;i&gt;truncated" in browser.children[1].value
+    assert browser.page == 0, "it stays where it was"
     monkeypatch.undo()
-    browser.page = 0
+    browser.page = 1
     assert browser.error == ""
     assert browser.children[1].value == ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import time
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -50,7 +49,9 @@ def picture(explorer):
 
 
 def line(explorer, name, panel):
-    return next(t for t in explorer.figure.data if t.name == name and t.xaxis == ("x" if panel == 1 else f"x{panel}"))
+    return next(
+        t for t in explorer.panels.figure.data if t.name == name and t.xaxis == ("x" if panel == 1 else f"x{panel}")
+    )
 
 
 def test_what_is_shown_first(explorer, detectors, data):
@@ -70,6 +71,7 @@ def test_gamma_moves_curve_distribution_and_shares(explorer):
     curve, spread = line(explorer, "focal loss, background", 1), line(explorer, "focal loss, background", 3)
     before, shares, was = np.array(curve.y), explorer.shares, np.array(spread.y)
     explorer._controls["gamma"].value = 0.0
+    curve, spread = line(explorer, "focal loss, background", 1), line(explorer, "focal loss, background", 3)
     assert (np.array(curve.y) >= before).all()
     assert (np.array(spread.y) >= was - 1e-9).all(), "the loss is spread over more windows"
     assert (explorer.shares.loc["background", "hardest 1%"] < shares.loc["background", "hardest 1%"]).all()
@@ -96,7 +98,7 @@ def test_the_slider_leads_to_other_windows(explorer):
     assert (picture(explorer) != first).any()
     mark = line(explorer, "focal loss, background", 3)
     assert explorer.table["loss"].is_monotonic_decreasing
-    dot = next(t for t in explorer.figure.data if t.mode == "markers" and len(t.x))
+    dot = next(t for t in explorer.panels.figure.data if t.mode == "markers" and len(t.x))
     assert dot.xaxis == "x3"
     assert dot.x[0] == pytest.approx(0.9, abs=1e-3)
     assert dot.y[0] == pytest.approx(np.interp(0.9, mark.x, mark.y), abs=0.02)
@@ -107,8 +109,8 @@ def test_the_slider_leads_to_other_windows(explorer):
 def test_pointing_at_a_curve_shows_the_windows_there(explorer):
     curve = line(explorer, "focal loss, objects", 2)
     index = 40
-    for follow in curve._hover_callbacks:
-        follow(curve, SimpleNamespace(point_inds=[index]), None)
+    number = explorer.panels.figure.data.index(curve)
+    explorer.panels._pointed = {"event": "hover", "line": number, "point": index, "turn": 1}
     assert explorer.kind == "objects"
     assert explorer.place == pytest.approx(curve.x[index], abs=1e-6)
     assert (explorer.table["label"] > 0).all()
@@ -120,12 +122,13 @@ def test_the_hardest_can_be_magnified(explorer):
     curve = line(explorer, "focal loss, background", 3)
     straight = np.array(curve.x)
     explorer.magnified = True
+    curve = line(explorer, "focal loss, background", 3)
     number = len(explorer.windows.negatives)
-    assert explorer.figure.layout.xaxis3.type == "log"
+    assert explorer.panels.figure.layout.xaxis3.type == "log"
     assert np.array(curve.x) == pytest.approx(np.maximum(1 - straight, 1 / number))
     explorer.magnified = False
-    assert explorer.figure.layout.xaxis3.type == "linear"
-    assert explorer.figure.layout.xaxis3.range == (0, 1)
+    assert explorer.panels.figure.layout.xaxis3.type == "linear"
+    assert explorer.panels.figure.layout.xaxis3.range == (0, 1)
 
 
 def test_another_detector_is_gathered_once_and_the_bar_fills(explorer, monkeypatch):

@@ -14,6 +14,7 @@ from widgets.occlusion_lab import OcclusionLab
 from workbench.analysis import occlusion_probe
 from workbench.detectors import build_detector
 from workbench.errors import DataError
+from workbench.figures.drawing.colours import colour
 from workbench.types import Target
 
 CLASSES = ("square", "<b>bold</b>")
@@ -254,6 +255,58 @@ def test_an_error_frees_the_request_and_the_lab_goes_on(lab, detector):
     del detector.detect
     assert wire.say(kind="change", seq=4, state={"box": [0, 0, 9, 9]})[0][0]["kind"] == "answer"
     assert wire.say(kind="change", seq=5, state={"texture": "wool"})[0][0]["kind"] == "error"
+
+
+def test_a_change_that_fails_leaves_everything_as_it_was(lab, detector, white):
+    wire = Wire(lab)
+    before = lab.get_state()
+    image, objects = lab.image, list(lab.objects)
+    ((error, _),) = wire.say(kind="change", seq=1, state={"box": [0, 0, 8, 8], "chosen": 0, "texture": "wool"})
+    assert "texture" in error["text"]
+    assert lab.get_state() == before
+    with pytest.raises(traitlets.TraitError, match="there are 0 objects"):
+        lab.show(torch.zeros(3, 20, 20, dtype=torch.uint8), chosen=9)
+    assert lab.image is image
+    assert lab.objects == objects
+    detector.detect = lambda images: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        lab.box = [0, 0, 8, 8]
+    assert lab.get_state() == before
+    assert wire.say(kind="hello")[1][0]["result"] == lab.result
+
+
+def test_a_region_of_your_own(detector, white):
+    """Half of it is covered, and grey: its brightness falls from 1 to (1 + 128 / 255) / 2."""
+    detector.boxes, detector.labels = detector.boxes[:0], detector.labels[:0]
+    lab = OcclusionLab(detector, white, texture="grey", box=[0, 0, 10, 20])
+    assert lab.objects == []
+    wire = Wire(lab)
+    ((answer, _),) = wire.say(kind="change", seq=1, state={"region": {"box": [0, 0, 20, 20], "name": CLASSES[1]}})
+    assert [(thing["name"], thing["source"]) for thing in answer["objects"]] == [(CLASSES[1], "you")]
+    assert lab.chosen == 0
+    assert lab.scores["detector"] == pytest.approx((1, (1 + GREY) / 2))
+    assert lab.hidden == 0.5
+    lab.region([40, 0, 60, 20])
+    assert [(thing["name"], thing["box"]) for thing in lab.objects] == [(CLASSES[0], (40, 0, 60, 20))]
+    assert lab.scores["detector"] == pytest.approx((1, 1))
+    with pytest.raises(DataError, match=r"no box \(xyxy pixels\) in an image of 64 × 48"):
+        lab.region([40, 0, 80, 20])
+    with pytest.raises(DataError, match="no detector knows the class 'cat'"):
+        lab.region([40, 0, 60, 20], "cat")
+    assert lab.objects[0]["box"] == (40, 0, 60, 20)
+
+
+def test_without_a_sure_detection_the_best_can_be_chosen(white):
+    lab = OcclusionLab(BrightDetector(CLASSES, BOXES, [1, 2], gain=0.3), white)
+    assert [thing["source"] for thing in lab.objects] == ["detector", "detector"]
+    assert lab.scores["detector"][0] == pytest.approx(0.3)
+
+
+def test_classes_have_the_colours_of_figures_in_every_view(white):
+    detector = BrightDetector(("a", "b"), BOXES, [1, 2])
+    other = BrightDetector(("b", "c"), BOXES, [1, 2])
+    setup = Wire(OcclusionLab({"one": detector, "two": other}, white)).say(kind="hello")[0][0]
+    assert setup["colours"] == {"a": colour(1), "b": colour(2), "c": colour(3)}
 
 
 def test_large_pictures_travel_small(detector):

@@ -67,7 +67,7 @@ def test_it_follows_a_run_to_its_end_by_itself(make_run, monitor_of):
     assert set(seen) <= {"running", "done"}
     assert monitor.step == 20
     assert monitor._bar.value == monitor._bar.max == 20
-    lines = {line.name: line for line in monitor.figure.data}
+    lines = {line.name: line for line in monitor.curves.figure.data}
     assert list(lines["total"].x) == list(range(1, 21))
     assert lines["total"].y[3] == 0.25
     assert monitor.stop_button.disabled
@@ -96,7 +96,7 @@ def test_the_buttons_stop_and_resume(make_run, monitor_of):
     monitor.resume_button.click()
     assert monitor.status in ("starting", "running")
     assert until(lambda: monitor.status == "done")
-    assert list(monitor.figure.data[0].x) == list(range(1, 61))
+    assert list(monitor.curves.figure.data[0].x) == list(range(1, 61))
 
 
 def test_a_run_resumed_before_the_stopping_thread_has_returned_is_shown_as_running(make_run, monitor_of, monkeypatch):
@@ -136,24 +136,23 @@ def test_what_comes_from_files_is_escaped(make_run, monitor_of):
     assert not any(bad in text for text in shown for bad in ("<script", "<img", "<b>run"))
 
 
-def test_zoom_and_hidden_lines_survive_new_metrics(make_run, monitor_of):
+def test_new_metrics_are_drawn_into_the_same_plot(make_run, monitor_of):
     run = make_run(2)
     run.wait(20)
     monitor = monitor_of(run, interval=60)
-    line = monitor.figure.data[0]
-    line.visible = "legendonly"
-    monitor.figure.layout.xaxis.range = [0, 1]
+    curves = monitor.curves
     with open(run.folder / "metrics.jsonl", "a") as file:
         file.write(json.dumps({"step": 3, "time": 9e9, "kind": "train", "loss": 7.0, "loss/box": 1.0}) + "\n")
     monitor.refresh()
-    assert monitor.figure.data[0] is line
-    assert line.y[-1] == 7.0
-    assert line.visible == "legendonly"
-    assert monitor.figure.layout.xaxis.range == (0, 1)
+    assert monitor.curves is curves
+    assert curves.figure.data[0].y[-1] == 7.0
+    assert curves.figure.layout.xaxis2.visible is False, "the losses have all the room while there is no precision"
     with open(run.folder / "metrics.jsonl", "a") as file:
         file.write(json.dumps({"step": 3, "time": 9e9, "kind": "val", "AP": 0.5}) + "\n")
     monitor.refresh()
-    assert [line.name for line in monitor.figure.data] == ["total", "box", "AP"]
+    assert [line.name for line in curves.figure.data] == ["total", "box", "AP"]
+    assert curves.figure.data[2].mode == "lines+markers"
+    assert curves.figure.layout.xaxis2.visible is None
 
 
 def test_the_health_of_an_adversary_is_shown_once_there_is_one(make_run, monitor_of):
@@ -168,11 +167,11 @@ def test_the_health_of_an_adversary_is_shown_once_there_is_one(make_run, monitor
             file.write(json.dumps({**row, "hardener/hardened": 0.5 if step < 4 else None}) + "\n")
         monitor.refresh()
         if step == 3:
-            shown, line = monitor.health, monitor.health.data[1]
+            shown = monitor.health
             assert len(monitor.children) == children + 2
             assert monitor._warnings.value == ""
     assert monitor.health is shown
-    assert monitor.health.data[1] is line
+    line = monitor.health.figure.data[1]
     assert (line.name, list(line.x)) == ("objects hardened", [3])
     assert len(monitor.children) == children + 2
     assert monitor._warnings.value == "", "one of these six was hardened"
@@ -197,7 +196,7 @@ def test_angles_are_shown_once_there_are_some(make_run, monitor_of):
             file.write(json.dumps(row) + "\n")
         monitor.refresh()
     assert monitor.children.index(monitor.angles) == monitor.children.index(monitor.health) + 1
-    assert list(monitor.angles.data[0].y) == [0, 0, 0.5, 0.5, 0, 0, 0, 0, 0]
+    assert list(monitor.angles.figure.data[0].y) == [0, 0, 0.5, 0.5, 0, 0, 0, 0, 0]
 
 
 def test_closing_ends_the_thread_and_leaves_the_run(make_run, monitor_of):

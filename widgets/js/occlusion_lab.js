@@ -1,14 +1,14 @@
 // Draws the image, boxes and the occluder, and asks Python for each new state.
 
-import { BRIGHT, CHOSEN } from "python";
+import { OWN } from "python";
 import { clamp, contains, smallestAt } from "./shared/boxes.js";
-import { HALO, bitmap, fit, paintPicture, strokeBox } from "./shared/canvas.js";
+import { bitmap, fit } from "./shared/canvas.js";
 import { make } from "./shared/elements.js";
 import { NewestWins } from "./shared/newest.js";
-import { paintTags } from "./shared/tags.js";
 import { connect, moduleOf } from "./shared/view.js";
 import { Foot, KEYS } from "./occlusion_lab/foot.js";
-import { cursorOf, handleAt, moved, paintOccluder, placed, resized } from "./occlusion_lab/occluder.js";
+import { cursorOf, handleAt, moved, placed, resized } from "./occlusion_lab/occluder.js";
+import { paintScene } from "./occlusion_lab/painting.js";
 import { Panel } from "./occlusion_lab/panel.js";
 import { ResponseMaps } from "./occlusion_lab/response_map.js";
 import { Tools } from "./occlusion_lab/tools.js";
@@ -23,7 +23,7 @@ class View {
     this.setup = this.result = this.grab = this.maps = null;
     this.computing = false; // a response map
     this.received = 0; // answers
-    this.colours = new Map(); // of classes
+    this.objects = []; // that can be chosen
     this.roundTrips = el.roundTrips = []; // milliseconds: [from question to answer, in the detectors]
     this.questions = new NewestWins((seq, state) => {
       el.setAttribute("aria-busy", "true");
@@ -63,7 +63,7 @@ class View {
     } else if (message.kind === "answer") {
       const order = ++this.received;
       const frame = await bitmap(buffers[0]);
-      if (order === this.received) this.take(message.result, frame);
+      if (order === this.received) this.take(message, frame);
       this.free(message.seq);
     } else if (message.kind === "map") {
       this.takeMap(message, buffers);
@@ -71,6 +71,7 @@ class View {
       this.computing = false;
       this.foot.showError(message.text);
       this.free(message.seq);
+      if (!this.grab && !this.questions.waiting) this.goBack();
       this.showMapTools();
     }
   }
@@ -83,12 +84,21 @@ class View {
     this.questions.next();
   }
 
-  take(result, frame) {
-    const anew = !this.result || this.result.chosen !== result.chosen;
+  // Show what Python has, after a change that failed.
+  goBack() {
+    if (!this.result) return;
+    this.box = [...this.result.box];
+    this.tools.show(this.result, this.objects);
+    this.paint();
+  }
+
+  take({ result, objects }, frame) {
+    const anew = JSON.stringify(this.result?.object) !== JSON.stringify(result.object);
     this.result = result;
+    this.objects = objects;
     this.frame = frame;
     if (!this.grab && !this.questions.waiting) this.box = [...result.box];
-    this.tools.show(result);
+    this.tools.show(result, objects);
     for (const panel of this.panels) panel.show(result, this.thing, anew);
     this.foot.show(result);
     this.foot.showError("");
@@ -117,7 +127,7 @@ class View {
     canvas.addEventListener("pointerdown", (event) => this.down(event, panel));
     canvas.addEventListener("pointermove", (event) => this.move(event, panel));
     canvas.addEventListener("pointerup", (event) => this.up(event));
-    canvas.addEventListener("pointercancel", () => { this.grab = null; });
+    canvas.addEventListener("pointercancel", () => { this.grab = this.drawn = null; });
     canvas.addEventListener("pointerleave", () => { panel.mapText.textContent = ""; });
     canvas.addEventListener("keydown", (event) => this.key(event));
     return panel;
@@ -175,7 +185,10 @@ class View {
 
   showMapTools() {
     this.tools.showMap({ computing: this.computing, drawn: this.mapFits, possible: Boolean(this.thing) });
-    for (const panel of this.panels) panel.showMapScale(this.mapFits && this.maps.has(panel.name), this.thing);
+    for (const panel of this.panels) {
+      const drawn = this.mapFits && this.maps.has(panel.name);
+      panel.showMapScale(drawn, this.thing, drawn ? this.maps.before.get(panel.name) : 0);
+    }
   }
 
   // ---- drawing -------------------------------------------------------------------------------------------------
@@ -197,37 +210,8 @@ class View {
   paint() {
     this.painting ??= requestAnimationFrame(() => {
       this.painting = null;
-      if (this.frame) for (const panel of this.panels) this.paintPanel(panel);
+      if (this.frame) for (const panel of this.panels) paintScene(panel, this, this.tools.truth.checked);
     });
-  }
-
-  paintPanel({ name, canvas, size }) {
-    const { scale } = this;
-    const mapped = this.mapFits && this.maps.has(name);
-    const context = paintPicture(canvas, mapped ? this.clean : this.frame, size, scale);
-    if (mapped) this.maps.paint(context, name, scale);
-    if (this.tools.truth.checked) for (const thing of this.setup.objects) strokeBox(context, thing.box, scale, "#ffffffcc", 1, [3, 3]);
-    const found = this.result.detectors[name];
-    const shown = [...found.scores.keys()].filter((i) => found.scores[i] >= this.result.min_score);
-    for (const i of shown) {
-      strokeBox(context, found.boxes[i], scale, HALO, 4);
-      strokeBox(context, found.boxes[i], scale, this.colour(found.names[i]), 2);
-    }
-    if (this.thing) {
-      const around = this.thing.box.map((value, i) => value + (i < 2 ? -3 : 3) / scale); // clear of the detection
-      strokeBox(context, around, scale, "#000000b0", 4.5);
-      strokeBox(context, around, scale, CHOSEN, 2.5, [7, 4]);
-    }
-    paintTags(context, shown.map((i) => ({
-      box: found.boxes[i].map((value) => value * scale), colour: this.colour(found.names[i]),
-      text: `${found.names[i]} ${found.scores[i].toFixed(2)}`,
-    })), ...size);
-    paintOccluder(context, this.box, this.result.outline, scale, this.setup);
-  }
-
-  colour(name) {
-    if (!this.colours.has(name)) this.colours.set(name, BRIGHT[this.colours.size % BRIGHT.length]);
-    return this.colours.get(name);
   }
 
   // ---- mouse and touch -----------------------------------------------------------------------------------------
@@ -242,18 +226,18 @@ class View {
   }
 
   objectAt(point) {
-    return smallestAt(this.setup.objects.map((thing) => thing.box), point);
+    return smallestAt(this.objects.map((thing) => thing.box), point);
   }
 
   down(event, panel) {
     if (!this.result || event.button !== 0) return;
     const point = this.at(event);
     const handle = this.handleAt(point);
-    const drags = handle >= 0 || contains(this.box, point);
+    const drags = !this.tools.drawing && (handle >= 0 || contains(this.box, point));
     panel.canvas.focus({ preventScroll: true });
     event.preventDefault();
     event.stopPropagation();
-    this.grab = { point, handle, box: [...this.box], drags, moved: false };
+    this.grab = { point, handle, box: [...this.box], drags, moved: false, draws: this.tools.drawing };
     panel.canvas.setPointerCapture(event.pointerId);
   }
 
@@ -269,10 +253,25 @@ class View {
     const { point: start, box, handle, drags } = this.grab;
     const shift = [point[0] - start[0], point[1] - start[1]];
     if (Math.hypot(...shift) * this.scale > 3) this.grab.moved = true;
+    if (this.grab.draws) this.drawn = this.between(start, point);
+    if (this.grab.draws) this.paint();
     if (drags && this.grab.moved) this.place(handle < 0 ? moved(box, shift) : resized(box, handle, shift, this.setup));
   }
 
+  // The box of whole pixels between two points, within the image.
+  between([x1, y1], [x2, y2]) {
+    const { width, height } = this.setup;
+    const [left, right] = [Math.min(x1, x2), Math.max(x1, x2)].map((x) => Math.round(clamp(x, 0, width)));
+    const [top, bottom] = [Math.min(y1, y2), Math.max(y1, y2)].map((y) => Math.round(clamp(y, 0, height)));
+    return [left, top, right, bottom];
+  }
+
+  nameRegion() {
+    if (this.thing?.source === OWN) this.ask({ region: { box: this.thing.box, name: this.tools.className.value || null } });
+  }
+
   cursorAt(point) {
+    if (this.tools.drawing) return "crosshair";
     const handle = this.handleAt(point);
     if (handle >= 0) return cursorOf(handle);
     if (contains(this.box, point)) return "move";
@@ -281,8 +280,16 @@ class View {
 
   up(event) {
     if (!this.grab) return;
-    const object = this.grab.moved ? null : this.objectAt(this.at(event));
-    this.grab = null;
+    const { drawn, grab } = this;
+    const object = grab.moved ? null : this.objectAt(this.at(event));
+    this.grab = this.drawn = null;
+    if (grab.draws) {
+      this.tools.setDrawing(false);
+      const large = grab.moved && Math.min(drawn[2] - drawn[0], drawn[3] - drawn[1]) >= this.setup.smallest;
+      if (large) this.ask({ region: { box: drawn, name: null } });
+      this.paint();
+      if (grab.moved) return;
+    }
     if (object !== null && object !== this.result.chosen) this.ask({ chosen: object });
   }
 
@@ -320,7 +327,7 @@ class View {
   }
 
   nextObject() {
-    const count = this.setup.objects.length;
+    const count = this.objects.length;
     if (count) this.ask({ chosen: ((this.result.chosen ?? -1) + 1) % count });
   }
 }

@@ -2,44 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ipywidgets
 import traitlets
 
 from widgets.parts.messages import alert
+from widgets.parts.panel import Panel
 from widgets.parts.state import HasState
 
 
-class Explorer(HasState, ipywidgets.VBox):
-    """Controls and what they show. A subclass gives `STATE` and `show`, and calls `_begin` when its parts are there.
+class Explorer(HasState, Panel):
+    """Controls and what they show. A subclass gives `STATE` and `_show`, and calls `_begin` with its parts.
 
-    `error` says what went wrong with the last change.
+    `error` says what went wrong with the last change; such a change leaves everything as it was.
     """
 
     error = traitlets.Unicode("", read_only=True)
 
     def __init__(self) -> None:
-        super().__init__(layout={"width": "100%"})
+        super().__init__()
         self._message = ipywidgets.HTML()
 
     def show(self, **state: Any) -> None:
-        """Set several traitlets and draw once."""
+        """Set several traitlets, and what follows from them, and draw once."""
+        with self._all_or_nothing():
+            self._show(**state)
+
+    def _show(self, **state: Any) -> None:
         raise NotImplementedError
 
-    def _begin(self, **state: Any) -> None:
-        """Show this, and from now on what the controls say."""
-        self.show(**state)
+    def _go_back(self, kept: Mapping[str, Any]) -> None:
+        super()._go_back(kept)
+        self._show(**kept)
+
+    def _begin(self, parts: Sequence[ipywidgets.Widget], **state: Any) -> None:
+        """Consist of these parts, show this, and from now on what the controls say."""
+        self.fill(parts)
+        self._show(**state)
         self._when_changed(self._on_change)
 
     def _on_change(self, change: dict[str, Any]) -> None:
-        self._guarded(self.show, **{change["name"]: change["new"]})
+        name, before = change["name"], change["old"]
+        self._guarded(lambda: self._change(name, before, change["new"]))
 
-    def _guarded(self, action: Callable[..., None], **state: Any) -> None:
+    def _change(self, name: str, before: Any, new: Any) -> None:
+        with self._all_or_nothing(**{name: before}):
+            self._show(**{name: new})
+
+    def _guarded(self, action: Callable[[], None]) -> None:
         """Do it and show what went wrong: nobody would see an exception from a control."""
         try:
-            action(**state)
+            action()
             text = ""
         except Exception as error:
             text = f"{type(error).__name__}: {error}"

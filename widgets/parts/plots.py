@@ -1,41 +1,63 @@
-"""Plotly figures in widgets: as wide as the cell, and changed without being drawn anew."""
+"""Plotly figures in widgets.
+
+A `Plot` keeps all that it shows in traitlets, so that a page that is loaded anew shows it as it is. plotly's own
+`FigureWidget` sends each change as a message, which a page that comes later, or is still being built, never gets.
+"""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import anywidget
+import numpy as np
 import plotly.graph_objects as go
+import traitlets
+from plotly.offline import get_plotlyjs
 
-FIT = (1, 4)  #: seconds after which figures are fitted to the page; a busy page needs the second
+from widgets.parts.javascript import script, style
 
-
-def plot(figure: go.Figure) -> go.FigureWidget:
-    """The figure as a widget that is as wide as its cell."""
-    widget = go.FigureWidget(figure)
-    widget._config = {"responsive": True, "displaylogo": False}
-    return widget
+#: Called with "hover" or "click", the line that was pointed at, and the number of its point.
+PointedAt = Callable[[str, Any, int], None]
 
 
-def fit(figure: go.FigureWidget) -> None:
-    """The page measures a figure's place before there is one; a margin that changes makes it look again."""
-    figure.layout.margin.r = 33 - figure.layout.margin.r  # 16 and 17 in turn
+class Plot(anywidget.AnyWidget):
+    """A figure as wide as its cell; zoom and hidden lines stay as the reader left them when it is drawn anew.
 
+    Args:
+        figure: what is shown first, if anything; `figure` is what is shown now.
+        pointed_at: called when a point is pointed at or clicked.
+    """
 
-def fit_soon(action: Callable[[], None]) -> None:
-    """Call `action`, which fits figures, a little later, twice."""
-    for seconds in FIT:
-        timer = threading.Timer(seconds, action)
-        timer.daemon = True
-        timer.start()
+    _esm = f"{get_plotlyjs()}\n{script('plot.js')}"
+    _css = style("plot.css")
 
+    _drawn = traitlets.Unicode(help="the figure as JSON").tag(sync=True)
+    _moved = traitlets.Dict(help="number of a line → where its points are since it was drawn").tag(sync=True)
+    _pointed = traitlets.Dict(help="`event`, `line` and `point` of the last event, and its `turn`").tag(sync=True)
 
-def point_handler(name: str, action: Callable[[str, int], None]) -> Callable[..., None]:
-    """For plotly's `on_hover` and `on_click`: calls `action` with the name and the number of the point."""
+    def __init__(self, figure: go.Figure | None = None, pointed_at: PointedAt | None = None):
+        super().__init__(layout={"width": "100%"})
+        self.draw(go.Figure() if figure is None else figure)
+        if pointed_at is not None:
+            self.observe(lambda change: self._point(pointed_at, **change["new"]), "_pointed")
 
-    def follow(_trace: Any, points: Any, _state: Any) -> None:
-        if points.point_inds:
-            action(name, points.point_inds[0])
+    def draw(self, figure: go.Figure) -> None:
+        """Show this figure instead."""
+        self.figure = figure
+        with self.hold_sync():
+            self._moved = {}
+            self._drawn = figure.to_json()
 
-    return follow
+    def move(self, points: Mapping[str, np.ndarray]) -> None:
+        """Put the points of some lines (name → [P, 2]) elsewhere: quicker than to draw all of a large figure."""
+        moved = dict(self._moved)
+        for number, line in enumerate(self.figure.data):
+            if line.name in points:
+                line.x, line.y = points[line.name].T
+                moved[str(number)] = {axis: line[axis].tolist() for axis in "xy"}
+        self._moved = moved
+
+    def _point(self, action: PointedAt, *, event: str, line: int, point: int, turn: int) -> None:
+        if line < len(self.figure.data):  # another figure may have come meanwhile
+            action(event, self.figure.data[line], point)

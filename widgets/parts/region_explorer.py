@@ -24,8 +24,8 @@ from widgets.parts.sources import LAST, Source, named
 from workbench.analysis.occlusion_probe import OcclusionProbe, Thing
 from workbench.data import Dataset
 from workbench.detectors.base import Detector
+from workbench.detectors.load import DetectorLike
 from workbench.errors import DataError
-from workbench.training import Run
 from workbench.types import Target
 
 SIZE = {"side": 1.25, "dpi": 100}  # inches of a panel, pixels per inch
@@ -51,7 +51,7 @@ class RegionExplorer(Explorer):
 
     def __init__(
         self,
-        detectors: Detector | Run | Sequence[Run] | Mapping[str, Detector | Run],
+        detectors: DetectorLike | Sequence[DetectorLike] | Mapping[str, DetectorLike],
         data: Dataset | Tensor | np.ndarray | Image.Image,
         target: Target | None = None,
         *,
@@ -69,14 +69,12 @@ class RegionExplorer(Explorer):
         self._names: list[str] = ["background"]
         super().__init__()
         self.detector = next(iter(self.sources))
-        self.children = self._parts()
-        self._begin(**{"detector": self.detector, "index": 0, **state})
+        self._begin(self._parts(), **{"detector": self.detector, "index": 0, **state})
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(self.sources)}; {len(self.data)} images)"
 
-    def show(self, **state: Any) -> None:
-        """Set several traitlets and draw once; what follows from them (the region from the object) is set too."""
+    def _show(self, **state: Any) -> None:
         self._apply(state)
         if set(state) - set(self.OPTIONS):
             self._look()
@@ -86,7 +84,7 @@ class RegionExplorer(Explorer):
     def refresh(self) -> None:
         """Look for checkpoints that came or went since; a run that trains writes new ones."""
         self._compared.clear()
-        self._guarded(self.show, detector=self.detector)
+        self._guarded(lambda: self.show(detector=self.detector))
 
     # ---- for subclasses --------------------------------------------------------------------------------------
 

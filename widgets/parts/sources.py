@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 
 from workbench.detectors.base import Detector
+from workbench.detectors.load import DetectorLike, as_detector
 from workbench.errors import DataError
+from workbench.files import user_path
 from workbench.training import Run
 
 COLUMNS = 6  #: checkpoints or objects in a comparison, at most
@@ -19,10 +21,10 @@ LAST = -1  #: in place of a step: the final detector, or the latest while a run 
 class Source:
     """A detector, or a run with a detector for each checkpoint, with its hardener where that is asked for."""
 
-    def __init__(self, thing: Detector | Run, *, hardener: bool = False):
+    def __init__(self, thing: DetectorLike, *, hardener: bool = False):
         self._hardener = hardener
-        self.run = thing if isinstance(thing, Run) else None
-        self._fixed = thing
+        self.run = _run(thing)
+        self._fixed = None if self.run is not None else as_detector(thing)
         self._load = lru_cache(maxsize=COLUMNS + 2)(self._read)
 
     @property
@@ -42,7 +44,7 @@ class Source:
 
 
 def named(given: Any, what: str = "detector") -> dict[str, Any]:
-    """What a widget is about (detectors, runs, results), by name: one, a list or a mapping of them.
+    """What a widget is about (detectors, runs, names, results), by name: one, a list or a mapping of them.
 
     Raises:
         DataError: there is none; `what` says of what.
@@ -51,12 +53,27 @@ def named(given: Any, what: str = "detector") -> dict[str, Any]:
     if isinstance(given, Mapping):
         found = {str(name): thing for name, thing in given.items()}
     else:
-        for thing in given if isinstance(given, Sequence) else [given]:
-            name = thing.name if isinstance(thing, Run) else "detector"
+        several = isinstance(given, Sequence) and not isinstance(given, str)
+        for thing in given if several else [given]:
+            name = _name(thing)
             found[name if name not in found else f"{name} ({len(found) + 1})"] = thing
     if not found:
         raise DataError(f"no {what} to explore; give a {what}, or a dict of name → {what}")
     return found
+
+
+def _name(thing: DetectorLike) -> str:
+    if isinstance(thing, Run):
+        return thing.name
+    return (Path(thing).name or str(thing)) if isinstance(thing, str | Path) else "detector"
+
+
+def _run(thing: DetectorLike) -> Run | None:
+    """The run that is given, or whose folder is."""
+    if isinstance(thing, Run):
+        return thing
+    is_folder = isinstance(thing, str | Path) and user_path(thing, DataError).is_dir()
+    return Run.open(thing) if is_folder else None
 
 
 def thinned(steps: Sequence[int], wanted: int) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import traitlets
@@ -50,6 +50,29 @@ class HasState(traitlets.HasTraits):
                 if name in state:
                     setattr(self, name, state[name])
                     self._follow(name, state)
+
+    @contextmanager
+    def _all_or_nothing(self, **before: Any) -> Iterator[None]:
+        """What fails in this context leaves everything as it was.
+
+        Args:
+            before: values of traitlets that were changed already.
+        """
+        kept = {**self._remembered(), **before}
+        try:
+            yield
+        except BaseException:
+            with suppress(Exception), self._silently():  # the first error says more than a second one
+                self._go_back(kept)
+            raise
+
+    def _remembered(self) -> dict[str, Any]:
+        """What `_go_back` needs: the values of `STATE`."""
+        return {name: getattr(self, name) for name in self.STATE}
+
+    def _go_back(self, kept: Mapping[str, Any]) -> None:
+        """Be again as it was."""
+        self._apply(kept)
 
     def _check_names(self, state: Mapping[str, Any]) -> None:
         if unknown := set(state) - set(self.STATE):

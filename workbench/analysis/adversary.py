@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from workbench.analysis.attention import crop, region
-from workbench.detectors.base import Detector, HasRoIs, asked, evaluating
+from workbench.detectors.base import HasRoIs, asked, evaluating
+from workbench.detectors.load import DetectorLike, as_detector
 from workbench.errors import DataError
 from workbench.hardeners.inverted_attention import drop_sampled
 from workbench.hardeners.layers.adversary import Adversary, DropsCells, FullyConnected, TurnsBlocks
@@ -120,7 +121,7 @@ class RoIAdversary:
 
 
 def roi_adversary(
-    detector: Detector,
+    detector: DetectorLike,
     image: Tensor,
     box: Tensor,
     label: int | None = None,
@@ -145,6 +146,7 @@ def roi_adversary(
         DataError: a label outside 0..K, a box that is empty or outside the image, or no masks.
         RecipeError: a stride below 1.
     """
+    detector = as_detector(detector, hardener=True)
     if masks < 1:
         raise DataError(f"masks is {masks}; expected at least 1")
     box = region(detector, image, box, label)

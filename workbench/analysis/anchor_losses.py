@@ -20,12 +20,13 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from workbench.data import Dataset
-from workbench.detectors.base import Detector, ScoresAnchors, asked
+from workbench.detectors.base import ScoresAnchors, asked
+from workbench.detectors.load import DetectorLike, as_detector
 from workbench.errors import DataError
 from workbench.losses import AnchorLoss, anchor_losses
+from workbench.progress import Bar
 
 HARDEST = (0.01, 0.05, 0.2)  #: fractions of the windows whose share of the loss is given
 
@@ -186,7 +187,7 @@ def _table(windows: Windows, losses: Tensor, rows: Tensor) -> pd.DataFrame:
 
 
 def gather_windows(
-    detector: Detector,
+    detector: DetectorLike,
     data: Dataset,
     indices: Iterable[int] | None = None,
     *,
@@ -211,13 +212,14 @@ def gather_windows(
         WorkbenchError: a detector without dense anchors.
         DataError: one that does not know the classes of `data`.
     """
+    detector = as_detector(detector)
     dense = asked(detector, ScoresAnchors)
     if tuple(detector.classes) != tuple(data.classes):
         raise DataError("detector and data know different classes; choose data with the detector's classes")
     generator = torch.Generator().manual_seed(0) if generator is None else generator
     places = list(range(len(data)) if indices is None else indices)
     positives, negatives = _Sample(most, generator), _Sample(most, generator)
-    for start in tqdm(range(0, len(places), batch_size), desc="windows", disable=not progress, leave=False):
+    for start in Bar(range(0, len(places), batch_size), desc="windows", disable=not progress):
         some = places[start : start + batch_size]
         images, targets = zip(*(data[index] for index in some), strict=True)
         for index, (boxes, labels, logits) in zip(some, dense.anchor_scores(images, targets), strict=True):

@@ -24,6 +24,7 @@ from torch.nn import functional as F
 
 from workbench.data import Dataset
 from workbench.detectors.base import Detector, HasRoIs, asked, evaluating
+from workbench.detectors.load import DetectorLike, as_detector
 from workbench.errors import DataError
 from workbench.hardeners.inverted_attention import (
     INVERSIONS,
@@ -89,7 +90,7 @@ class Inversion:
 
 
 def roi_attention(
-    detector: Detector, image: Tensor, box: Tensor, label: int | None = None, *, channels: int = 4
+    detector: DetectorLike, image: Tensor, box: Tensor, label: int | None = None, *, channels: int = 4
 ) -> RoIAttention:
     """Attention of the detector's head at one box.
 
@@ -103,6 +104,7 @@ def roi_attention(
     Raises:
         DataError: a label outside 0..K, or a box that is empty or outside the image.
     """
+    detector = as_detector(detector)
     box = region(detector, image, box, label)
     pooled = asked(detector, HasRoIs).roi_features([image], [box[None]])
     with evaluating(detector):
@@ -123,7 +125,7 @@ def roi_attention(
 
 
 def inversions(
-    detector: Detector,
+    detector: DetectorLike,
     seen: RoIAttention,
     *,
     strategies: Sequence[str] = STRATEGIES,
@@ -147,6 +149,7 @@ def inversions(
     Raises:
         DataError: a name that does not exist or a fraction outside 0..1.
     """
+    detector = as_detector(detector)
     fractions = {"drop_cells": drop_cells, "drop_channels": drop_channels, "threshold": threshold}
     _check(strategies, orientation, fractions)
     generator = torch.Generator().manual_seed(0) if generator is None else generator
@@ -166,7 +169,7 @@ def inversions(
 
 
 def masked_features(
-    detector: Detector,
+    detector: DetectorLike,
     features: Tensor,
     labels: Tensor,
     *,
@@ -190,6 +193,7 @@ def masked_features(
         WorkbenchError: the detector has no RoIs.
         RecipeError: an option with a wrong value.
     """
+    detector = as_detector(detector)
     generator = torch.Generator().manual_seed(0) if generator is None else generator
     head, hardener = asked(detector, HasRoIs), InvertedAttention(share=1.0, **{"background_share": 0.0} | options)
     with evaluating(detector):
@@ -211,7 +215,7 @@ def spread(maps: Tensor) -> Tensor:
     return entropy / math.log(max(2, positive.shape[1]))
 
 
-def spread_table(detector: Detector, data: Dataset, indices: Iterable[int] | None = None) -> pd.DataFrame:
+def spread_table(detector: DetectorLike, data: Dataset, indices: Iterable[int] | None = None) -> pd.DataFrame:
     """Spread of the attention and score for the true class of every object at its true box, one row each.
 
     Columns: image, object, label, occlusion (NaN where unknown), score, spread. Crowds and difficult objects are left
@@ -220,6 +224,7 @@ def spread_table(detector: Detector, data: Dataset, indices: Iterable[int] | Non
     Args:
         indices: positions of the images in `data`; None: all.
     """
+    detector = as_detector(detector)
     rows: list[dict[str, float]] = []
     for index in range(len(data)) if indices is None else indices:
         image, target = data[index]

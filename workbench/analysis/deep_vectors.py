@@ -24,7 +24,8 @@ from torch.nn import functional as F
 
 from workbench.data.dataset import Dataset
 from workbench.data.pairs import OccludedImages, PairSet
-from workbench.detectors.classifier import Classifier, dataset_features
+from workbench.detectors.classifier import dataset_features
+from workbench.detectors.load import DetectorLike, as_detector
 from workbench.errors import DataError
 
 CHUNK = 256  #: vectors whose distances to all others are held at once
@@ -124,8 +125,9 @@ def some_pairs(pairs: PairSet, *, images: int | None = None, patterns: tuple[int
     return PairSet(pairs.clean, pairs.occluded, pairs.index[keep], pairs.patterns)
 
 
-def pair_vectors(classifier: Classifier, pairs: PairSet, *, batch_size: int = 64) -> PairVectors:
+def pair_vectors(classifier: DetectorLike, pairs: PairSet, *, batch_size: int = 64) -> PairVectors:
     """The vectors of all pairs; clean and occluded images that are in no pair are left out."""
+    classifier = as_detector(classifier)
     rows, source = np.unique(pairs.index[:, 0], return_inverse=True)
     hidden, order = np.unique(pairs.index[:, 1], return_inverse=True)
     clean, occluded = (

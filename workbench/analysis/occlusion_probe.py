@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from workbench.analysis.occlusion_response import (
 )
 from workbench.data.drawing.occluders import paste
 from workbench.detectors.base import Detector, Detects, ScoresBoxes, asked
+from workbench.detectors.load import DetectorLike, as_detector
 from workbench.errors import DataError
 from workbench.proposals import searched
 from workbench.types import Detections, Proposals, Target
@@ -26,6 +27,8 @@ LOWEST = 0.05  # score of the faintest detection that is reported
 MOST = 50  # detections reported per detector
 BATCH = 8  # positions of a response map asked at once; few, so that other questions need not wait
 SAME = 0.5  # IoU from which two boxes are the same object
+FEW = 5  # detections that can be chosen where none is sure and nothing is known
+OWN = "you"  #: source of an object that the user drew
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Thing:
 
     name: str  #: of its class
     box: tuple[float, ...]  #: xyxy pixels
-    source: str | None  #: the detector that found it; None for a true object
+    source: str | None  #: the detector that found it, or `OWN`; None for a true object
 
     @property
     def tensor(self) -> Tensor:
@@ -65,8 +68,8 @@ class OcclusionProbe:
     """Asks `detectors` (name → detector) about one image uint8 [3, H, W] under an occluder.
 
     `objects` are the target's objects and then the clean detections of at least `min_score` that match none of those
-    before. Detectors that need proposals get them by selective search, anew for every picture: 0.05 s for 112 pixels,
-    1 s for 500.
+    before; without any, the best ones that there are. `draw` adds one of your own. Detectors that need proposals get
+    them by selective search, anew for every picture: 0.05 s for 112 pixels, 1 s for 500.
 
     Args:
         classes: names of the target's labels 1..K, where they are not the first detector's.
@@ -74,7 +77,7 @@ class OcclusionProbe:
 
     def __init__(
         self,
-        detectors: Mapping[str, Detector],
+        detectors: Mapping[str, DetectorLike],
         image: Tensor,
         target: Target | None = None,
         *,
@@ -83,11 +86,42 @@ class OcclusionProbe:
     ):
         if not detectors:
             raise DataError("at least one detector is needed")
-        self.detectors, self.image, self.target = dict(detectors), image, target
+        self.detectors = {name: as_detector(one) for name, one in detectors.items()}
+        self.image, self.target = image, target
         self.classes = classes or next(iter(self.detectors.values())).classes
         self._searched: tuple[Tensor | None, Proposals | None] = None, None  # an image and its proposals
-        self.objects = list(self._find_objects(min_score))
+        self.objects = list(self._find_objects(min_score)) or list(self._find_objects(LOWEST))[:FEW]
         self._before: dict[tuple[str, int], float | None] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """All classes that a detector or the target knows, those of the first detector first."""
+        return list(dict.fromkeys(name for one in (*self.detectors.values(), self) for name in one.classes))
+
+    def draw(self, box: Sequence[float], name: str | None = None) -> int:
+        """Make an object of a region [4] (xyxy pixels) in place of the one that was drawn before; its position.
+
+        Args:
+            name: its class; None: what the first detector takes it for, other than background.
+
+        Raises:
+            DataError: no box within the image, or a class that no detector knows.
+        """
+        height, width = self.image.shape[-2:]
+        x1, y1, x2, y2 = (float(value) for value in box)
+        if not (0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height):
+            raise DataError(f"the region {list(box)} is no box (xyxy pixels) in an image of {width} × {height}")
+        if name is not None and not any(name in one.classes for one in self.detectors.values()):
+            raise DataError(f"no detector knows the class {name!r}; they know {', '.join(self.names)}")
+        first = next(iter(self.detectors.values()))
+        if name is None:
+            scores = asked(first, ScoresBoxes).score_boxes([self.image], [torch.tensor([[x1, y1, x2, y2]])])[0][0]
+            name = first.classes[int(scores[1:].argmax())]
+        self.objects = [thing for thing in self.objects if thing.source != OWN]
+        self.objects.append(Thing(name, (x1, y1, x2, y2), OWN))
+        chosen = len(self.objects) - 1
+        self._before = {key: score for key, score in self._before.items() if key[1] != chosen}
+        return chosen
 
     def answer(self, occluder: PlacedOccluder, chosen: int | None) -> tuple[dict[str, Any], Tensor]:
         """What every detector says, as plain values for JSON, and the occluded image uint8 [3, H, W].

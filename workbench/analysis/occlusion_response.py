@@ -22,6 +22,7 @@ from torch import Tensor
 
 from workbench.data.drawing.occluders import paste
 from workbench.detectors.base import Detector, ScoresBoxes, asked
+from workbench.detectors.load import DetectorLike, as_detector
 from workbench.errors import DataError
 from workbench.types import Target
 
@@ -47,6 +48,14 @@ class OcclusionResponse:
         """How much the score fell at each position, [gh, gw]; negative where the occluder helps."""
         return self.baseline - self.scores
 
+    @property
+    def left(self) -> Tensor:
+        """What is left of the score at each position, as a share of the score without an occluder, [gh, gw] in 0..1.
+
+        It shows where an object is hurt also where its score was low before.
+        """
+        return (self.scores / max(self.baseline, 1e-6)).clamp(max=1)
+
 
 def grid_positions(height: int, width: int, occluder_size: tuple[float, float], stride: float) -> Tensor:
     """Occluder boxes [gh, gw, 4] (xyxy) centred in square cells that tile the image.
@@ -67,7 +76,7 @@ def grid_positions(height: int, width: int, occluder_size: tuple[float, float], 
 
 
 def response_steps(
-    detector: Detector,
+    detector: DetectorLike,
     image: Tensor,
     box: Tensor,
     label: int,
@@ -88,6 +97,7 @@ def response_steps(
         coarse_first: every fourth row and column of the whole map comes before every second, and these before the
             rest.
     """
+    detector = as_detector(detector)
     height, width = (occluder_size, occluder_size) if isinstance(occluder_size, int) else occluder_size
     size = (height, width)
     _check(image, size, stride, label, len(detector.classes))
@@ -107,7 +117,7 @@ def response_steps(
 
 
 def occlusion_response(
-    detector: Detector,
+    detector: DetectorLike,
     image: Tensor,
     box: Tensor,
     label: int,

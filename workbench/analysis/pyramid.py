@@ -27,6 +27,7 @@ from workbench.detectors.layers.fpn import Pyramid, SingleMap
 from workbench.detectors.layers.matching import match_anchors, overlaps
 from workbench.detectors.layers.roi_pool import PyramidPool
 from workbench.detectors.layers.roi_pool import assign_levels as assign_levels  # eq. 4.1 as the detectors have it
+from workbench.detectors.load import DetectorLike, as_detector
 from workbench.errors import DataError
 from workbench.types import Target, learnable
 
@@ -152,7 +153,7 @@ class PyramidSteps:
     levels: tuple[Tensor, ...]  #: P_k = conv3(M_k), and levels on top where the network has any
 
 
-def pyramid_steps(detector: Detector, image: Tensor) -> PyramidSteps:
+def pyramid_steps(detector: DetectorLike, image: Tensor) -> PyramidSteps:
     """The maps of Fig. 4.3 as the network itself computes them.
 
     Args:
@@ -162,6 +163,7 @@ def pyramid_steps(detector: Detector, image: Tensor) -> PyramidSteps:
     Raises:
         DataError: a detector without such a pyramid.
     """
+    detector = as_detector(detector)
     pyramid = _trunk(detector)
     if not isinstance(detector, HasLevels) or not isinstance(pyramid, Pyramid) or not pyramid.fpn.whole:
         raise DataError(
@@ -186,12 +188,13 @@ def pyramid_steps(detector: Detector, image: Tensor) -> PyramidSteps:
     return PyramidSteps(*(tuple(one[0].float().cpu() for one in maps) for maps in steps))
 
 
-def look(detector: Detector, image: Tensor) -> PyramidView:
+def look(detector: DetectorLike, image: Tensor) -> PyramidView:
     """The levels of `detector`, and its anchors, for an image uint8 or float (0..1) [3, H, W]; all on the CPU.
 
     Raises:
         WorkbenchError: a detector without levels and anchors, such as Fast R-CNN.
     """
+    detector = as_detector(detector)
     seeing, trunk = asked(detector, HasLevels), _trunk(detector)
     caught: list[dict[str, Tensor]] = []
     hook = None if trunk is None else trunk.body.register_forward_hook(lambda *call: caught.append(call[2]))

@@ -12,17 +12,19 @@ if TYPE_CHECKING:
     from workbench.detectors.ensemble import Ensemble
     from workbench.detectors.fast_rcnn import FastRCNN
     from workbench.detectors.faster_rcnn import FasterRCNN
-    from workbench.detectors.load import load_detector, save_detector, start_from
+    from workbench.detectors.load import DetectorLike, as_detector, load_detector, save_detector, start_from
     from workbench.detectors.mask_rcnn import MaskRCNN
 
 __all__ = [
     "Classifier",
     "DFVDecoder",
     "Detector",
+    "DetectorLike",
     "Ensemble",
     "FastRCNN",
     "FasterRCNN",
     "MaskRCNN",
+    "as_detector",
     "build_detector",
     "evaluating",
     "load_detector",
@@ -36,10 +38,12 @@ __getattr__, __dir__ = on_demand(
         "Classifier": "workbench.detectors.classifier",
         "DFVDecoder": "workbench.detectors.dfv_decoder",
         "Detector": "workbench.detectors.base",
+        "DetectorLike": "workbench.detectors.load",
         "Ensemble": "workbench.detectors.ensemble",
         "FastRCNN": "workbench.detectors.fast_rcnn",
         "FasterRCNN": "workbench.detectors.faster_rcnn",
         "MaskRCNN": "workbench.detectors.mask_rcnn",
+        "as_detector": "workbench.detectors.load",
         "build_detector": "workbench.detectors.build",
         "evaluating": "workbench.detectors.base",
         "load_detector": "workbench.detectors.load",

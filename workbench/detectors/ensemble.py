@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torchvision.ops import batched_nms
 
 from workbench.detectors.base import Detector, Detects, ScoresBoxes, asked
+from workbench.detectors.load import DetectorLike, as_detector
 from workbench.errors import DataError
 from workbench.types import Detections, Proposals
 
@@ -31,21 +32,22 @@ class Ensemble(Detector):
         DataError: there are no members, they know different classes, or `nms_iou` is outside 0..1.
     """
 
-    def __init__(self, detectors: Sequence[Detector], *, nms_iou: float = 0.5, max_detections: int = 100):
+    def __init__(self, detectors: Sequence[DetectorLike], *, nms_iou: float = 0.5, max_detections: int = 100):
         super().__init__()
         if not len(detectors):
             raise DataError("an ensemble needs at least one detector")
         if not 0 < nms_iou <= 1:
             raise DataError(f"nms_iou is {nms_iou}; expected an overlap in 0..1")
-        self.classes = tuple(detectors[0].classes)
-        for place, detector in enumerate(detectors):
+        members = [as_detector(one) for one in detectors]
+        self.classes = tuple(members[0].classes)
+        for place, detector in enumerate(members):
             if tuple(detector.classes) != self.classes:
                 raise DataError(
                     f"detector {place} of the ensemble knows the classes {', '.join(detector.classes)}, detector 0 "
                     f"knows {', '.join(self.classes)}; all must have the same ones in the same order"
                 )
-        self.members = nn.ModuleList(detectors)
-        self.needs_proposals = any(detector.needs_proposals for detector in detectors)
+        self.members = nn.ModuleList(members)
+        self.needs_proposals = any(detector.needs_proposals for detector in members)
         self.nms_iou, self.max_detections = nms_iou, max_detections
 
     @property

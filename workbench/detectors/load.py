@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -16,8 +16,20 @@ from torch import Tensor
 from workbench.detectors.base import Detector
 from workbench.detectors.build import build_detector
 from workbench.detectors.locate import locate
-from workbench.errors import WeightsError
+from workbench.errors import DataError, WeightsError
 from workbench.files import whole_file
+
+
+@runtime_checkable
+class HasDetector(Protocol):
+    """A `Run`."""
+
+    def detector(self, *, hardener: bool = False) -> Detector:
+        """The trained detector."""
+        ...
+
+
+DetectorLike = Detector | HasDetector | str | Path  #: what `as_detector` takes
 
 FORMAT = "occlusion-workbench-detector-1"
 LFS = b"version https://git-lfs"  #: how the stand-in of a file begins that Git LFS has not fetched
@@ -157,6 +169,26 @@ def _described(metadata: dict[str, str], path: Path) -> tuple[dict, list[str], d
     if not isinstance(config, dict) or not isinstance(classes, list) or not all(isinstance(c, str) for c in classes):
         raise WeightsError(f"{path}: expected a dict as configuration and a list of names as classes")
     return config, classes, about if isinstance(about, dict) else {}
+
+
+def as_detector(thing: DetectorLike, *, hardener: bool = False) -> Detector:
+    """The detector that is meant: all that takes a detector takes it through this function.
+
+    Args:
+        thing: a detector (as it is), a `Run`, or what `load_detector` takes: a shipped name, a file, a run's folder.
+        hardener: of a run: with its hardener.
+
+    Raises:
+        DataError: something else.
+        WeightsError: no such detector.
+    """
+    if isinstance(thing, str | Path):
+        return load_detector(thing)
+    if isinstance(thing, HasDetector):
+        return thing.detector(hardener=True) if hardener else thing.detector()
+    if hasattr(thing, "classes") or hasattr(thing, "detect"):  # also one of others
+        return thing
+    raise DataError(f"{thing!r} is no detector; give one, a Run, or the name or path of one that was saved")
 
 
 def start_from(detector: Detector, name: str | Path) -> list[str]:

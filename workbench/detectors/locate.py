@@ -25,7 +25,9 @@ def locate(name: str | Path) -> Path:
     if path.is_dir():
         final = path / "detector.safetensors"
         if not final.is_file():
-            raise WeightsError(f"{path} has no detector.safetensors; is it a run that has not finished?")
+            raise WeightsError(
+                f"{path} has no detector.safetensors; of a run that has not finished, give the Run: Run.open(path)"
+            )
         return final
     if path.is_file():
         return path

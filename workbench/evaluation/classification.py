@@ -20,12 +20,12 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from workbench.detectors.base import Learns, asked, evaluating
 from workbench.errors import DataError
 from workbench.evaluation.counting import bootstrap, saved
 from workbench.files import write_json
+from workbench.progress import Bar
 from workbench.types import Target
 
 if TYPE_CHECKING:
@@ -243,7 +243,7 @@ def evaluate_images(
     sums: dict[str, float] = {}
     pixels = hashlib.sha256()
     starts = range(0, len(data), batch_size)
-    for start in tqdm(starts, desc=f"{data.name} {data.split}", disable=not progress, leave=False):
+    for start in Bar(starts, desc=f"{data.name} {data.split}", disable=not progress):
         batch = [data[i] for i in range(start, min(start + batch_size, len(data)))]
         images, targets = [image for image, _ in batch], [target for _, target in batch]
         for image in images:

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
-from workbench.detectors import load_detector
 from workbench.detectors.base import Detects, Learns, asked, evaluating
+from workbench.detectors.load import DetectorLike, as_detector
 from workbench.errors import DataError
 from workbench.evaluation.classification import ImageResult, evaluate_images
 from workbench.evaluation.coco import coco_figures
@@ -27,6 +26,7 @@ from workbench.evaluation.counting.tables import Found, Objects, gather_found, g
 from workbench.evaluation.result import Result, figures
 from workbench.evaluation.voc import match_voc, voc_ap
 from workbench.files import user_path
+from workbench.progress import Bar
 from workbench.types import Detections, Target
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ COVERED = 0.8  #: share of the images for which a file of results has some; with
 
 
 def evaluate(
-    detector: Detector | str | Path,
+    detector: DetectorLike,
     data: Dataset,
     *,
     batch_size: int = 16,
@@ -53,9 +53,9 @@ def evaluate(
     """Detect on every image of `data` and score the detections; classifiers and decoders give an `ImageResult`.
 
     Args:
-        detector: a detector, or what `load_detector` takes: a shipped name, a file or the folder of a run. Or a .json
-            file of detections in COCO's results format, in the ids of `data`, as `Result.save_coco` and other
-            programs write it.
+        detector: a detector, a `Run`, or what `load_detector` takes: a shipped name, a file or the folder of a run.
+            Or a .json file of detections in COCO's results format, in the ids of `data`, as `Result.save_coco` and
+            other programs write it.
         data: images with targets, of the detector's classes.
         batch_size: images at a time.
         device: where to run; None leaves the detector where it is. It is moved back afterwards.
@@ -89,8 +89,7 @@ def evaluate(
         if losses:
             raise DataError(f"{detector}: a file of results has no losses; give a detector, or leave losses out")
         return _evaluate_file(user_path(detector, DataError), data, iou_type=iou_type, progress=progress)
-    if isinstance(detector, str | Path):
-        detector = load_detector(detector)
+    detector = as_detector(detector)
     whole_images = detector.task != "detection"
     if not whole_images:
         asked(detector, Detects)  # before anything else
@@ -113,7 +112,7 @@ def evaluate(
     sums: dict[str, float] = {}
     try:
         starts = range(0, len(data), batch_size)
-        for start in tqdm(starts, desc=f"{data.name} {data.split}", disable=not progress, leave=False):
+        for start in Bar(starts, desc=f"{data.name} {data.split}", disable=not progress):
             batch = [data[i] for i in range(start, min(start + batch_size, len(data)))]
             images = [image for image, _ in batch]
             found = [one.to("cpu") for one in _detect(detector, images, batch)]
@@ -144,7 +143,7 @@ def _evaluate_file(path: Path, data: Dataset, *, iou_type: IoUType, progress: bo
     tables = _Tables(data, iou_type)
     both = iou_type == "bbox" and file.has_masks and MASKS["segm"] in data.target(0)
     shapes = _Tables(data, "segm") if both else None
-    for index in tqdm(range(len(data)), desc=path.name, disable=not progress, leave=False):
+    for index in Bar(range(len(data)), desc=path.name, disable=not progress):
         found, target = [file.detections(index)], [data.target(index)]
         for each in (tables, shapes):
             if each is not None:

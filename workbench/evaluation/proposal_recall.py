@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from pycocotools import mask as coco_mask
-from tqdm.auto import tqdm
 
 from workbench.data.reading.boxes import xywh
 from workbench.data.reading.problems import Problem
@@ -21,6 +20,7 @@ from workbench.errors import DataError
 from workbench.evaluation.counting.matching import RIGHT, THRESHOLDS, match
 from workbench.evaluation.counting.tables import Objects, gather_objects
 from workbench.evaluation.evaluate import MASKS, IoUType
+from workbench.progress import Bar
 from workbench.types import Proposals, Target
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def proposal_recall(
     number = np.zeros(len(SIZES), np.int64)
     found = np.zeros((len(SIZES), len(THRESHOLDS), len(LIMITS)), np.int64)
     proposals = 0
-    for index in tqdm(range(len(data)), desc="recall of proposals", disable=not progress, leave=False):
+    for index in Bar(range(len(data)), desc="recall of proposals", disable=not progress):
         target = data.target(index)
         if "proposals" not in target:
             raise DataError(f"{data.where(index)}: there are no proposals; give them by with_proposals(data, ...)")

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from workbench.detectors.base import Detects, asked
+from workbench.detectors.load import DetectorLike, as_detector
 from workbench.errors import DataError
 
 if TYPE_CHECKING:
@@ -24,12 +25,12 @@ if TYPE_CHECKING:
 
 
 def detection_times(
-    detectors: Mapping[str, Detector], images: Sequence[Tensor], *, rounds: int = 5, threads: int = 1
+    detectors: Mapping[str, DetectorLike], images: Sequence[Tensor], *, rounds: int = 5, threads: int = 1
 ) -> pd.DataFrame:
     """Milliseconds that `detect` takes for one image at a time.
 
     Args:
-        detectors: by the name to show; they must not need proposals.
+        detectors: by the name to show (each a detector, a `Run`, or its name or path); they must not need proposals.
         images: [3, H, W] each; all of them in every round, after one round that does not count.
         rounds: in each the detectors take turns.
         threads: of a CPU.
@@ -42,13 +43,14 @@ def detection_times(
     """
     if not detectors or not len(images) or rounds < 1:
         raise DataError("to measure speed, give at least one detector, one image and one round")
-    for name, detector in detectors.items():
+    known = {name: as_detector(one) for name, one in detectors.items()}
+    for name, detector in known.items():
         if detector.needs_proposals:
             raise DataError(f"{name} needs proposals, which would have to be timed as well; choose another detector")
-    spent: dict[str, list[float]] = {name: [] for name in detectors}
+    spent: dict[str, list[float]] = {name: [] for name in known}
     with _threads(threads):
         for _ in range(rounds + 1):
-            for name, detector in detectors.items():
+            for name, detector in known.items():
                 spent[name].append(_seconds(detector, images) / len(images))
     kept = {name: 1000 * np.array(values[1:]) for name, values in spent.items()}
     rows = {name: {"milliseconds": np.median(v), "fastest": v.min(), "slowest": v.max()} for name, v in kept.items()}

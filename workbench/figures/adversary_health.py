@@ -69,6 +69,7 @@ def adversary_health(
         curves.append(Curve("entropy of one fixed mask", "share", steps, np.full(2, level), INK, "dot", 1.2))
     figure = two_panels(curves, "share", height=height)
     figure.update_traces(showlegend=False, selector={"name": "adversary"})
+    figure.update_layout(legend2={"x": 1.02, "xanchor": "left", "y": 1, "yanchor": "top"})  # shares leave no room
     figure.update_xaxes(domain=[0, 0.4], row=1, col=1)
     figure.update_xaxes(domain=[0.48, 1], row=1, col=2)
     figure.update_yaxes(title_text="loss of the adversary", row=1, col=1)

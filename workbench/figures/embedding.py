@@ -20,6 +20,7 @@ from workbench.figures.training import page_layout
 
 COLOUR_BY = ("class", "pattern", "kind")
 ARROWS, PSEUDO, CHOSEN, POINTED = "DVs as arrows", "pseudo-DFVs of the image", "chosen image", "pointed at"
+OWN_DVS = "DVs of the image"  #: in place of `PSEUDO` on a map of DVs
 ROLES = (*POINT_KINDS, ARROWS, PSEUDO, CHOSEN, POINTED)
 FORMS = {"clean": "circle", "occluded": "diamond", "pseudo-DFV": "circle-open", "DV": "x-thin"}
 SIZES = {"clean": 10, "occluded": 7, "pseudo-DFV": 5, "DV": 6}  #: pixels
@@ -35,6 +36,7 @@ def embedding_figure(
     pseudo: np.ndarray | None = None,
     chosen: int | None = None,
     pointed: np.ndarray | None = None,
+    yellow: str = PSEUDO,
     key: bool = True,
     height: int = 520,
 ) -> go.Figure:
@@ -44,8 +46,9 @@ def embedding_figure(
         embedding: what is drawn.
         colour_by: one of `COLOUR_BY`.
         arrows: rows [n] of occluded DFVs to which an arrow is drawn from the clean one; None: none.
-        pseudo: points [Q, 2] to draw above all others.
+        pseudo: points [Q, 2] to draw above all others, in yellow.
         chosen: row of the clean image that they belong to.
+        yellow: what those points are called.
         pointed: points [Q, 2] that get a ring.
         key: whether the colours are explained beside the map.
         height: pixels.
@@ -53,7 +56,7 @@ def embedding_figure(
     figure = go.Figure()
     highlights = {"arrows": arrows, "pseudo": pseudo, "chosen": chosen, "pointed": pointed}
     for name, trace in map_traces(embedding, colour_by, **highlights).items():
-        figure.add_trace(trace.update(name=name))
+        figure.add_trace(trace.update(name=yellow if name == PSEUDO else name))
     for kind in np.unique(embedding.kinds):
         figure.add_trace(_form_key(POINT_KINDS[kind]))
     if key:

@@ -27,7 +27,10 @@ def response_figure(
     *,
     side: float = 3.6,
 ) -> Figure:
-    """The response map of each detector over the grey image, on one colour scale of 0 to 1.
+    """The response map of each detector (name → response) over the grey image [3, H, W].
+
+    Colours show what is left of the score without the occluder, 0 to 1, so that a detector that was never sure of
+    the object does not seem to be hurt everywhere.
 
     The solid box is the object; the dashed one is the occluder, at the place where the score is lowest.
 
@@ -50,9 +53,11 @@ def response_figure(
         title = f"{name}\n{facts}\nwith the occluder ({wide:.0f} × {high:.0f} px) at the dashed place"
         one.set_title(title, fontsize=9, parse_math=False)
     thing = _name(next(iter(responses.values())), classes)
-    figure.suptitle(f"Score of {thing} with the occluder centred there", fontsize=10, parse_math=False)
+    figure.suptitle(
+        f"What is left of the score of {thing} with the occluder centred there", fontsize=10, parse_math=False
+    )
     bar = figure.colorbar(drawn, ax=list(axes[0]), fraction=0.035, pad=0.02)
-    bar.set_label(f"score of {thing}", fontsize=8, parse_math=False)
+    bar.set_label("share of the score without it", fontsize=8)
     bar.ax.tick_params(labelsize=8)
     return figure
 
@@ -66,7 +71,7 @@ def _draw_response(axes: Axes, image: Tensor, response: OcclusionResponse, name:
     height, width = image.shape[-2:]
     show_image(axes, _grey(image))
     rows, columns = response.scores.shape
-    values = np.ma.masked_invalid(response.scores.numpy())
+    values = np.ma.masked_invalid(response.left.numpy())
     extent = (0, columns * response.stride, rows * response.stride, 0)
     drawn = axes.imshow(values, extent=extent, cmap=_SCALE, vmin=0, vmax=1, interpolation="nearest")
     axes.set(xlim=(0, width), ylim=(height, 0))

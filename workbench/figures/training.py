@@ -47,9 +47,13 @@ def learning_curves(
         points: a longer line is drawn by the means of so many groups of its values.
         height: pixels.
     """
-    if isinstance(metrics, pd.DataFrame):
-        return two_panels(one_run(metrics, points), ON_VALIDATION, height=height)
-    return two_panels(several_runs(metrics, points), ON_VALIDATION, alone=False, height=height)
+    if not isinstance(metrics, pd.DataFrame):
+        return two_panels(several_runs(metrics, points), ON_VALIDATION, alone=False, height=height)
+    curves = one_run(metrics, points)
+    figure = two_panels(curves, ON_VALIDATION, height=height)
+    if all(curve.panel == "loss" for curve in curves):  # all the room for what there is
+        figure.update_layout(xaxis_domain=[0, 1], legend_x=1, xaxis2_visible=False, yaxis2_visible=False)
+    return figure
 
 
 def two_panels(curves: Iterable[Curve], right: str, *, alone: bool = True, height: int = 320) -> go.Figure:
@@ -57,16 +61,18 @@ def two_panels(curves: Iterable[Curve], right: str, *, alone: bool = True, heigh
 
     Args:
         right: title of the right axis.
-        alone: a run's curves are named beside their own panel; several runs have one name for both panels.
+        alone: a run's curves are named in their own panel, where losses and precisions leave room; several runs have
+            one name for both panels, beside them.
         height: pixels.
     """
-    figure = make_subplots(1, 2, horizontal_spacing=0.3 if alone else 0.1)  # room for the names of the losses
+    figure = make_subplots(1, 2, horizontal_spacing=0.1)
     for curve in curves:
         figure.add_trace(_line(curve, alone=alone), row=1, col=1 if curve.panel == "loss" else 2)
+    inside, beside = {"xanchor": "right", "bgcolor": CLEAR}, {"x": 1.02, "xanchor": "left", "y": 1, "bgcolor": CLEAR}
     figure.update_layout(
         **page_layout(height, {"l": 60, "r": 16, "t": 32, "b": 48}),
-        legend={"x": 0.36 if alone else 1.02, "xanchor": "left", "y": 1, "bgcolor": CLEAR},
-        legend2={"x": 1.02, "xanchor": "left", "y": 1, "bgcolor": CLEAR},
+        legend={**inside, "x": 0.45, "y": 1} if alone else beside,  # losses fall
+        legend2={**inside, "x": 1, "y": 0, "yanchor": "bottom"},  # precisions rise
         hovermode="x unified",
     )
     figure.update_xaxes(title_text="step", rangemode="tozero", matches="x")
@@ -189,7 +195,7 @@ def _line(curve: Curve, *, alone: bool) -> go.Scatter:
         x=curve.steps,
         y=curve.values,
         name=curve.name.replace("<", "&lt;"),
-        mode="lines+markers" if curve.marked else "lines",
+        mode="lines+markers" if curve.marked or len(curve.steps) == 1 else "lines",  # a line needs two points
         line={"color": curve.colour, "dash": curve.dash, "width": curve.width},
         marker={"size": 6},
         **(own if alone else shared),

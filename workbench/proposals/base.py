@@ -17,13 +17,13 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
-from tqdm.auto import tqdm
 
 from workbench.data.dataset import Dataset, Subset
 from workbench.data.reading.problems import Problem
 from workbench.data.reading.tables import cache_base
 from workbench.errors import DataError
 from workbench.files import user_path, whole_file, write_json
+from workbench.progress import Bar
 from workbench.proposals.reading.stored import as_bytes, from_bytes
 from workbench.types import Proposals, Target
 
@@ -93,7 +93,7 @@ def prepare(
     mine = np.random.default_rng(os.getpid()).permutation(rows[part[0] :: part[1]]).tolist()
     workers = workers if data.source.forks else 0
     steps = DataLoader(_Steps(data), batch_size=None, sampler=mine, num_workers=workers)
-    bar = tqdm(steps, desc=f"proposals of {data.name} {data.split}", disable=not progress, leave=False)
+    bar = Bar(steps, desc=f"proposals of {data.name} {data.split}", disable=not progress)
     for done, _ in enumerate(bar, start=1):
         if proceed is not None and not proceed(done, len(mine)):
             break

@@ -13,7 +13,6 @@ from typing import IO
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
 
 from workbench.data.dataset import Dataset
 from workbench.data.export import result_entries
@@ -23,6 +22,7 @@ from workbench.data.reading.problems import Problem, raise_first
 from workbench.errors import DataError
 from workbench.files import user_path, whole_file
 from workbench.options import Count
+from workbench.progress import Bar
 from workbench.proposals.base import Source, cache_folder
 from workbench.proposals.reading.format_check import proposal_format_problems
 from workbench.proposals.reading.mat_lists import MatLists, read_mat
@@ -53,7 +53,7 @@ def save_proposals(data: Dataset, path: str | PathLike[str], *, progress: bool =
     try:
         with whole_file(place) as file:
             file.write(b"[")
-            for index in tqdm(range(len(data)), desc=f"writing {place.name}", disable=not progress, leave=False):
+            for index in Bar(range(len(data)), desc=f"writing {place.name}", disable=not progress):
                 _write_image(file, data, index)
             file.write(b"]\n")
     except OSError as error:

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
-from tqdm.auto import tqdm
 
 from workbench.errors import RunError
 from workbench.files import write_json
+from workbench.progress import Bar
 
 if TYPE_CHECKING:
     from workbench.data import Dataset
@@ -163,7 +163,7 @@ class Comparison:
                     "which uses finished runs again, and then with_proposal_recall before save"
                 )
         wanted = self.runs["folder"].where(known, "")
-        bar = tqdm(wanted, desc="recall of proposals", unit="run", disable=not progress, leave=False)
+        bar = Bar(wanted, desc="recall of proposals", unit="run", disable=not progress)
         rows = [_proposal_recall(folder, data, top, scale, device) if folder else {} for folder in bar]
         return Comparison(self.runs.assign(**pd.DataFrame(rows, index=self.runs.index)))
 

@@ -1,15 +1,44 @@
-"""What happens when a point of a plot is pointed at."""
+"""A plot's whole state is in its traitlets, which is what a page gets that is loaded anew."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+import json
 
-from widgets.parts.plots import point_handler
+import numpy as np
+import plotly.graph_objects as go
+
+from widgets.parts.plots import Plot
 
 
-def test_the_name_and_the_first_point_are_passed_on():
+def lines(*values: float) -> go.Figure:
+    return go.Figure([go.Scatter(x=[0, 1], y=[value, value], name=f"line {value}") for value in values])
+
+
+def shown(plot: Plot) -> list[list[float]]:
+    """The y of each line, as the browser puts drawing and moves together."""
+    state = plot.get_state()
+    drawn = json.loads(state["_drawn"])["data"]
+    for number, points in state["_moved"].items():
+        drawn[int(number)] |= points
+    return [line["y"] for line in drawn]
+
+
+def test_what_is_drawn_and_moved_is_in_the_state():
+    plot = Plot(lines(1, 2))
+    assert shown(plot) == [[1, 1], [2, 2]]
+    plot.move({"line 2": np.array([[5, 6], [7, 8]])})
+    assert shown(plot) == [[1, 1], [6, 8]]
+    assert list(plot.figure.data[1].x) == [5, 7]
+    plot.move({"line 1": np.array([[0, 9]])})
+    assert shown(plot) == [[9], [6, 8]]
+    plot.draw(lines(1, 2, 3))
+    assert shown(plot) == [[1, 1], [2, 2], [3, 3]]
+
+
+def test_the_line_and_the_point_that_are_pointed_at_are_passed_on():
     seen = []
-    handler = point_handler("occluded", lambda name, index: seen.append((name, index)))
-    handler(None, SimpleNamespace(point_inds=[7, 8]), None)
-    handler(None, SimpleNamespace(point_inds=[]), None)
-    assert seen == [("occluded", 7)]
+    plot = Plot(lines(1, 2), lambda event, line, point: seen.append((event, line.name, point)))
+    plot._pointed = {"event": "hover", "line": 1, "point": 7, "turn": 1}
+    plot._pointed = {"event": "click", "line": 1, "point": 7, "turn": 2}
+    plot._pointed = {"event": "hover", "line": 2, "point": 0, "turn": 3}  # of a figure that was shown before
+    assert seen == [("hover", "line 2", 7), ("click", "line 2", 7)]

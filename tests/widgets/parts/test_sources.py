@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from adversary_run import adversary_run
 from colour_detector import ColourDetector
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,3 +40,14 @@ def test_names_are_those_given_or_counted():
     assert list(named(one)) == ["detector"]
     assert named([one, two]) == {"detector": one, "detector (2)": two}
     assert named({"a": one, 1: two}) == {"a": one, "1": two}
+
+
+def test_a_name_or_a_path_stands_for_a_detector():
+    assert list(named("digit-scenes/faster-rcnn")) == ["faster-rcnn"]
+    assert named(["a/one", Path("b/one")]) == {"one": "a/one", "one (2)": Path("b/one")}
+    assert Source("digit-scenes/faster-rcnn").detector().classes[0] == "0"
+
+
+def test_the_folder_of_a_run_is_its_run(tmp_path):
+    run = adversary_run(tmp_path / "run")
+    assert Source(tmp_path / "run").steps == Source(str(tmp_path / "run")).steps == Source(run).steps != []

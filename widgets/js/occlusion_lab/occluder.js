@@ -48,14 +48,22 @@ export function placed(box, { width, height }) {
 
 export const moved = ([x1, y1, x2, y2], [dx, dy]) => [x1 + dx, y1 + dy, x2 + dx, y2 + dy];
 
-export function paintOccluder(context, box, outline, scale, setup) {
+// The box in CSS pixels, with the handles around it.
+export const withHandles = (box, scale) => box.map((value, i) => value * scale + (i < 2 ? -1 : 1) * (OUT + 6));
+
+// Begin the path of its outline.
+export function outlinePath(context, box, outline, scale) {
   const [x1, y1, x2, y2] = box.map((value) => value * scale);
-  for (const [colour, width] of [["#000000c0", 3.5], ["#ffffff", 1.5]]) {
+  context.beginPath();
+  if (outline === "ellipse") context.ellipse((x1 + x2) / 2, (y1 + y2) / 2, (x2 - x1) / 2, (y2 - y1) / 2, 0, 0, 7);
+  else context.rect(x1, y1, x2 - x1, y2 - y1);
+}
+
+export function paintOccluder(context, box, outline, scale, setup) {
+  for (const [colour, width] of [["#000000c0", 5], ["#ffffff", 2.5]]) { // a grey texture is not seen on a grey scene
+    outlinePath(context, box, outline, scale);
     context.strokeStyle = colour;
     context.lineWidth = width;
-    context.beginPath();
-    if (outline === "ellipse") context.ellipse((x1 + x2) / 2, (y1 + y2) / 2, (x2 - x1) / 2, (y2 - y1) / 2, 0, 0, 7);
-    else context.rect(x1, y1, x2 - x1, y2 - y1);
     context.stroke();
   }
   for (const at of handles(box, scale, setup)) {

@@ -1,5 +1,6 @@
 // What one detector says: its name, whether it finds the object, its picture, and the score of the object before and now.
 
+import { OWN } from "python";
 import { make, svg } from "../shared/elements.js";
 import { gradient } from "./response_map.js";
 
@@ -30,7 +31,8 @@ export class Panel {
     const strip = make("div", "ol-strip");
     strip.style.background = gradient();
     const ticks = make("div", "ol-ticks");
-    for (const text of ["0", "0.5", "1"]) ticks.append(make("span", "", text));
+    this.ticks = [0, 0.5, 1].map((share) => [share, make("span")]);
+    ticks.append(...this.ticks.map(([, tick]) => tick));
     this.mapLabel = make("span", "");
     this.mapText = make("span", "ol-number");
     const line = make("div", "ol-ticks");
@@ -75,13 +77,14 @@ export class Panel {
 
   showScore(before, now, found, seen, thing) {
     const change = before > 0 ? (now - before) / before : 0;
-    const word = Math.abs(change) < 0.005 ? "" : `${change < 0 ? "▼" : "▲"} ${percent(Math.abs(change))}`;
-    const whose = thing.source === null ? "the true box" : "the chosen box";
+    const [first, second] = [before.toFixed(2), now.toFixed(2)];
+    const word = first === second ? "" : `${change < 0 ? "▼" : "▲"} ${percent(Math.abs(change))}`;
+    const whose = thing.source === null ? "the true box" : thing.source === OWN ? "your box" : "the chosen box";
     this.what.append("Score of ", make("strong", "", `“${thing.name}”`), ` at ${whose}, without → with your occluder`);
     this.foundText.textContent = found === null ? "Its own detections: none matches the object"
       : `Its own best detection of the object: ${found.toFixed(2)}${seen ? "" : ", too low to be drawn"}`;
-    this.scoreText.append(make("span", "ol-number", `${before.toFixed(2)} → `),
-      make("strong", "ol-number", now.toFixed(2)), make("span", `ol-change ${change < 0 ? "ol-fell" : "ol-rose"}`, ` ${word}`));
+    this.scoreText.append(make("span", "ol-number", `${first} → `),
+      make("strong", "ol-number", second), make("span", `ol-change ${change < 0 ? "ol-fell" : "ol-rose"}`, ` ${word}`));
     this.bar.style.width = length(now);
     this.tick.style.left = length(before);
     for (const end of ["y1", "y2"]) this.sparkBefore.setAttribute(end, height(before));
@@ -89,9 +92,10 @@ export class Panel {
     this.sparkLine.setAttribute("points", this.history.map((score, i) => `${start + i + 0.5},${height(score)}`).join(" "));
   }
 
-  // The scale of a response map of `thing`, while one is drawn.
-  showMapScale(drawn, thing) {
+  // The scale of a response map of `thing`, while one is drawn; `before` is its score without the occluder.
+  showMapScale(drawn, thing, before) {
     this.colourBar.hidden = !drawn;
+    if (drawn) for (const [share, tick] of this.ticks) tick.textContent = `${(share * before).toFixed(2)}${share === 1 ? ", as without it" : ""}`;
     if (thing) this.mapLabel.textContent = `score of “${thing.name}” with the occluder centred there`;
   }
 }

@@ -3,10 +3,10 @@
 import { SCORES } from "python";
 import { clamp } from "../shared/boxes.js";
 
-// Red, green, blue and opacity, 0 to 255, of a score: only what hurts is coloured.
-export const heat = (score) => SCORES[Math.round((SCORES.length - 1) * clamp(score, 0, 1))];
+// Red, green, blue and opacity, 0 to 255, of the share of a score that is left: only what hurts is coloured.
+export const heat = (share) => SCORES[Math.round((SCORES.length - 1) * clamp(share, 0, 1))];
 
-// For style sheets: the scores from 0 to 1, from left to right.
+// For style sheets: shares from 0 to 1, from left to right.
 export function gradient() {
   const stops = Array.from({ length: 17 }, (_, i) => heat(i / 16)).map(([r, g, b, a]) => `rgb(${r} ${g} ${b} / ${a / 255})`);
   return `linear-gradient(to right, ${stops.join(", ")})`;
@@ -22,12 +22,13 @@ export function nearestKnown(values, rows, columns, row, column) {
   return NaN;
 }
 
-function pictureOf(values, rows, columns) {
+// The picture of a map; `before` is the score without the occluder, of which colours show how much is left.
+function pictureOf(values, rows, columns, before) {
   const picture = new OffscreenCanvas(columns, rows);
   const pixels = new ImageData(columns, rows);
   for (let k = 0; k < values.length; k += 1) {
     const value = nearestKnown(values, rows, columns, Math.floor(k / columns), k % columns);
-    pixels.data.set(Number.isNaN(value) ? [0, 0, 0, 0] : heat(value), 4 * k);
+    pixels.data.set(Number.isNaN(value) ? [0, 0, 0, 0] : heat(value / Math.max(before, 1e-6)), 4 * k);
   }
   picture.getContext("2d").putImageData(pixels, 0, 0);
   return picture;
@@ -35,11 +36,12 @@ function pictureOf(values, rows, columns) {
 
 // The maps of all detectors for one object and one kind of occluder, which `key` says.
 export class ResponseMaps {
-  constructor({ key, names, rows, columns, stride }, buffers) {
+  constructor({ key, names, rows, columns, stride, before }, buffers) {
     Object.assign(this, { key: JSON.stringify(key), rows, columns, stride });
     const copies = buffers.map((view) => new Float32Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength)));
     this.values = new Map(names.map((name, i) => [name, copies[i]]));
-    this.pictures = new Map(names.map((name, i) => [name, pictureOf(copies[i], rows, columns)]));
+    this.before = new Map(names.map((name, i) => [name, before[i]]));
+    this.pictures = new Map(names.map((name, i) => [name, pictureOf(copies[i], rows, columns, before[i])]));
   }
 
   has(name) {

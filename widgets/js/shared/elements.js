@@ -27,9 +27,17 @@ export function button(text, onClick, className = "") {
 // choices: [[value, text]]; onChange gets the value as text.
 export function select(choices, onChange, attributes = {}) {
   const element = make("select", "", undefined, attributes);
-  element.append(...choices.map(([value, text]) => make("option", "", text, { value })));
+  fill(element, choices);
   element.addEventListener("change", () => onChange(element.value));
   return element;
+}
+
+// Offer these choices in a select, if they are others than before.
+export function fill(element, choices) {
+  const offered = JSON.stringify(choices);
+  if (element.dataset.choices === offered) return;
+  element.dataset.choices = offered;
+  element.replaceChildren(...choices.map(([value, text]) => make("option", "", text, { value })));
 }
 
 // A label around controls and texts.

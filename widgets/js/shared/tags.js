@@ -4,10 +4,13 @@
 const TAG_HEIGHT = 16; // CSS pixels
 const TAG_FONT = "600 12px system-ui, sans-serif";
 
-export function tagPlaces(boxes, widths, width, height) {
+// taken: boxes that tags shall not cover either.
+export function tagPlaces(boxes, widths, width, height, taken = []) {
   const placed = [];
-  const covered = ([x, y, w]) => placed.reduce((sum, [u, v, other]) => sum
-    + Math.max(0, Math.min(x + w, u + other) - Math.max(x, u)) * Math.max(0, Math.min(y, v) + TAG_HEIGHT - Math.max(y, v)), 0);
+  const overlap = ([x, y, w], [x1, y1, x2, y2]) => Math.max(0, Math.min(x + w, x2) - Math.max(x, x1))
+    * Math.max(0, Math.min(y + TAG_HEIGHT, y2) - Math.max(y, y1));
+  const tag = ([x, y, w]) => [x, y, x + w, y + TAG_HEIGHT];
+  const covered = (place) => [...placed.map(tag), ...taken].reduce((sum, box) => sum + overlap(place, box), 0);
   boxes.forEach(([x1, y1, x2, y2], i) => {
     const w = widths[i];
     const inside = ([x, y]) => [Math.max(0, Math.min(x, width - w)), Math.max(0, Math.min(y, height - TAG_HEIGHT)), w];
@@ -22,10 +25,10 @@ export function tagPlaces(boxes, widths, width, height) {
 }
 
 // tags: [{ box (xyxy in CSS pixels), text, colour }], the first ones get the best places.
-export function paintTags(context, tags, width, height) {
+export function paintTags(context, tags, width, height, taken = []) {
   context.font = TAG_FONT;
   const widths = tags.map(({ text }) => context.measureText(text).width + 8);
-  const places = tagPlaces(tags.map(({ box }) => box), widths, width, height);
+  const places = tagPlaces(tags.map(({ box }) => box), widths, width, height, taken);
   [...tags.keys()].reverse().forEach((i) => {
     const [x, y, w] = places[i];
     const [r, g, b] = [1, 3, 5].map((at) => parseInt(tags[i].colour.slice(at, at + 2), 16));

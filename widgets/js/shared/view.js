@@ -1,11 +1,16 @@
 // What every view of messages does first and last.
 
+import { join } from "./page.js";
+
 // Dress the element, and receive what Python sends until the returned function is called.
 export function connect(model, el, className, receive) {
   el.classList.add("wb-panel", className);
-  el.dataset.lmSuppressShortcuts = "true"; // JupyterLab's one-letter shortcuts stay out of our keys
   model.on("msg:custom", receive);
-  return () => model.off("msg:custom", receive);
+  const leave = join(model, el);
+  return () => {
+    model.off("msg:custom", receive);
+    leave();
+  };
 }
 
 // anywidget's module of a class with `close()`.

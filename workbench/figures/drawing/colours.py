@@ -24,7 +24,8 @@ CLEAR = "rgba(0,0,0,0)"
 #: Okabe and Ito's colours, which people with any colour vision can distinguish.
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 ON_WHITE = (*OKABE_ITO, "#000000")  #: of figures that bring their own white ground
-ON_PAGE = (*OKABE_ITO, INK)  #: of figures on the page's own ground, light or dark
+#: Of figures on the page's own ground, light or dark: a lighter blue, since Okabe and Ito's is dim on black.
+ON_PAGE = ("#1a86c8", *OKABE_ITO[1:], INK)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")  #: matplotlib's
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")  #: plotly's
 

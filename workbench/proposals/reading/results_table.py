@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
 
 from workbench.data.reading.boxes import finite_box
 from workbench.data.reading.json_stream import JsonStream, NotJson
 from workbench.data.reading.tables import alone, whole_folder
 from workbench.errors import DataError
+from workbench.progress import Bar
 from workbench.proposals.reading.mask_column import MaskColumn, MaskWriter
 from workbench.rle import RLE, checked, mask_box
 from workbench.types import Proposals
@@ -151,7 +151,7 @@ def _sort(folder: Path) -> tuple[np.ndarray, np.ndarray]:
 def _rows(path: Path, masks: MaskWriter) -> Iterator[tuple[int, float, tuple[float, ...]]]:
     """Image, score and box (xyxy) of each entry of a file, checked; their masks go to `masks`."""
     size, done = path.stat().st_size, 0
-    bar = tqdm(desc=f"reading {path.name}", total=size, unit="B", unit_scale=True, delay=PATIENCE, leave=False)
+    bar = Bar(desc=f"reading {path.name}", total=size, unit="B", unit_scale=True, delay=PATIENCE)
     with path.open(encoding="utf-8-sig") as file, bar:
         try:
             stream = JsonStream(file, longest=LONGEST)

@@ -1,0 +1,72 @@
+// Draws a figure of plotly, which stands before this file, as Python has it, and says what is pointed at.
+
+import { make } from "./shared/elements.js";
+import { moduleOf } from "./shared/view.js";
+
+const { Plotly } = globalThis;
+const CONFIG = { displaylogo: false };
+
+// The same name for the same line in two figures, so that one that the reader has hidden stays hidden.
+export function identified(lines) {
+  const seen = new Map();
+  return lines.map((line) => {
+    const name = [line.name, line.xaxis, line.mode].join(" ");
+    seen.set(name, (seen.get(name) ?? 0) + 1);
+    return { ...line, uid: `${name} ${seen.get(name)}` };
+  });
+}
+
+class View {
+  constructor(model, el) {
+    this.model = model;
+    this.box = make("div", "wb-plot");
+    el.append(this.box);
+    this.turn = 0;
+    this.drawn = false;
+    this.listeners = { "change:_drawn": () => this.draw(), "change:_moved": () => this.move() };
+    for (const [name, listener] of Object.entries(this.listeners)) model.on(name, listener);
+    this.observer = new ResizeObserver(() => this.fit());
+    this.observer.observe(this.box);
+    this.theme = new MutationObserver(() => this.draw());
+    this.theme.observe(document.body, { attributeFilter: ["data-jp-theme-name"] });
+  }
+
+  close() {
+    this.observer.disconnect();
+    this.theme.disconnect();
+    for (const [name, listener] of Object.entries(this.listeners)) this.model.off(name, listener);
+    Plotly.purge(this.box);
+  }
+
+  // A figure can be measured and drawn only where there is room for it.
+  fit() {
+    if (!this.box.clientWidth) return;
+    if (this.drawn) Plotly.Plots.resize(this.box);
+    else this.draw();
+  }
+
+  draw() {
+    if (!this.box.clientWidth) return;
+    const { data, layout } = JSON.parse(this.model.get("_drawn"));
+    for (const [number, points] of Object.entries(this.model.get("_moved"))) Object.assign(data[number], points);
+    const ink = getComputedStyle(this.box).getPropertyValue("--jp-ui-font-color1") || layout.font?.color;
+    Plotly.react(this.box, identified(data), { uirevision: "kept", ...layout, font: { ...layout.font, color: ink } }, CONFIG);
+    if (!this.drawn) for (const event of ["hover", "click"]) this.box.on(`plotly_${event}`, ({ points }) => this.point(event, points[0]));
+    this.drawn = true;
+  }
+
+  move() {
+    const moved = Object.entries(this.model.get("_moved"));
+    if (!moved.length) return void this.draw();
+    if (!this.drawn) return;
+    const points = moved.map(([, each]) => each);
+    Plotly.restyle(this.box, { x: points.map(({ x }) => x), y: points.map(({ y }) => y) }, moved.map(([number]) => Number(number)));
+  }
+
+  point(event, { curveNumber, pointNumber }) {
+    this.model.set("_pointed", { event, line: curveNumber, point: pointNumber, turn: ++this.turn });
+    this.model.save_changes();
+  }
+}
+
+export default moduleOf(View);

@@ -1,0 +1,51 @@
+"""What every widget is: a whole that closes all its parts, and a part of a page with keys and a kernel of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import anywidget
+import ipywidgets
+
+from widgets.parts.javascript import script, style
+
+
+class Whole(ipywidgets.Widget):
+    """A widget whose `close()` closes its parts, too: ipywidgets keeps each of them until it is closed itself."""
+
+    def close(self) -> None:
+        for part in parts_of(self):
+            part.close()
+        super().close()
+
+
+class Panel(Whole, ipywidgets.VBox):
+    """Parts below each other, as wide as the cell.
+
+    Keys that are pressed in it mean nothing to JupyterLab, and it says when its kernel was restarted.
+    """
+
+    def __init__(self, parts: Sequence[ipywidgets.Widget] = ()):
+        self._frame = Frame()
+        super().__init__(layout={"width": "100%"})
+        self.fill(parts)
+
+    def fill(self, parts: Sequence[ipywidgets.Widget]) -> None:
+        """Show these parts."""
+        self.children = (*parts, self._frame)
+
+
+class Frame(anywidget.AnyWidget):
+    """Joins the box that it is put into to the page (frame.js); nothing is seen of it while the kernel lives."""
+
+    _esm = script("frame.js")
+    _css = style("shared/panel.css")
+
+
+def parts_of(widget: ipywidgets.Widget) -> Iterator[ipywidgets.Widget]:
+    """The widgets in a widget's traitlets, and theirs, the innermost first."""
+    for value in list(widget.trait_values().values()):
+        for part in value if isinstance(value, tuple | list) else (value,):
+            if isinstance(part, ipywidgets.Widget):
+                yield from parts_of(part)
+                yield part
