@@ -26,11 +26,11 @@ $(READY): pyproject.toml
 	fi
 	@touch $@
 
-# Runs go to runs/ here, from notebooks and from the terminal alike. No pop-up about news, no look for updates.
+# Runs go to runs/ here, from notebooks and from the terminal alike. The settings lie in .jupyter/ and not in flags, so
+# that those of LAB_FLAGS win; labconfig/ there switches off what asks about news and looks for updates.
 lab: env
-	WORKBENCH_RUNS="$(CURDIR)/runs" $(BIN)/jupyter lab --ip=127.0.0.1 --port=$(PORT) --ServerApp.root_dir="$(CURDIR)" \
-	    --LabApp.news_url= --LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate \
-	    $$([ "$$(id -u)" = 0 ] && echo --allow-root) --LabApp.default_url=/lab/tree/notebooks/00_quickstart.ipynb $(LAB_FLAGS)
+	JUPYTER_CONFIG_PATH="$(CURDIR)/.jupyter" JUPYTER_PORT=$(PORT) WORKBENCH_RUNS="$(CURDIR)/runs" \
+	    $(BIN)/jupyter lab $$([ "$$(id -u)" = 0 ] && echo --allow-root) $(LAB_FLAGS)
 
 test: lint unit notebooks
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -82,6 +83,14 @@ def test_notebooks_define_no_classes_and_have_short_cells(path):
         if cell["cell_type"] == "code":
             assert not any(isinstance(node, ast.ClassDef) for node in ast.walk(ast.parse(source)))
             assert len([line for line in source.splitlines() if line.strip()]) <= 12, source
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda p: p.name)
+def test_formulas_in_notebooks_can_be_read_without_the_network(path):
+    """What stands between dollars is drawn by MathJax, which an HTML report loads from elsewhere."""
+    for cell in json.loads(path.read_text())["cells"]:
+        if cell["cell_type"] == "markdown":
+            assert not re.search(r"\$[^$]+\$", "".join(cell["source"]))
 
 
 def modules() -> dict[str, Path]:

@@ -27,11 +27,8 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,9 +36,8 @@ from urllib.parse import urlsplit
 
 import nbformat
 import pytest
+from lab_server import TOKEN, environment, free_port, no_news, wait_until_up
 
-ROOT = Path(__file__).resolve().parents[2]
-TOKEN = "token-of-a-test"
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -68,58 +64,15 @@ class Server:
     root: Path
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def _environment(home: Path) -> dict[str, str]:
-    """Settings, workspaces and runtime files in `home`, so that nothing of the user's is read or changed."""
-    places = {
-        "JUPYTER_CONFIG_DIR": home / "config",
-        "JUPYTER_DATA_DIR": home / "data",
-        "JUPYTER_RUNTIME_DIR": home / "runtime",
-        "JUPYTERLAB_SETTINGS_DIR": home / "settings",
-        "JUPYTERLAB_WORKSPACES_DIR": home / "workspaces",
-        "IPYTHONDIR": home / "ipython",
-        "MPLCONFIGDIR": home / "matplotlib",
-    }
-    threads = os.environ.get("OMP_NUM_THREADS", "1")
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    home_only = {key: str(value) for key, value in places.items()}
-    return {**os.environ, **home_only, "OMP_NUM_THREADS": threads, "PYTHONPATH": path}
-
-
-def _no_news(home: Path) -> None:
-    """Answer JupyterLab's question about news, whose pop-up would cover the page, with no."""
-    folder = home / "settings" / "@jupyterlab" / "apputils-extension"
-    folder.mkdir(parents=True)
-    (folder / "notification.jupyterlab-settings").write_text('{"fetchNews": "false", "checkForUpdates": false}')
-
-
-def _wait_until_up(url: str, process: subprocess.Popen, log: Path, seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            break
-        try:
-            urllib.request.urlopen(f"{url}/api?token={TOKEN}", timeout=2).close()
-            return
-        except OSError:
-            time.sleep(0.2)
-    pytest.fail(f"JupyterLab did not start:\n{log.read_text()[-2000:]}")
-
-
 @pytest.fixture(scope="session")
 def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A JupyterLab at 127.0.0.1 with a token, in a temporary folder; stopped with its kernels at the end."""
     if _chromium() is None:
         pytest.skip("no Chromium found: install the package chromium to run the browser tests")
     home = tmp_path_factory.mktemp("jupyter")
-    root, log, port = home / "notebooks", home / "server.log", _free_port()
+    root, log, port = home / "notebooks", home / "server.log", free_port()
     root.mkdir()
-    _no_news(home)
+    no_news(home)
     options = {
         "ServerApp.ip": "127.0.0.1",
         "ServerApp.port": port,
@@ -134,11 +87,11 @@ def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     command = [sys.executable, "-m", "jupyterlab", *(f"--{key}={value}" for key, value in options.items())]
     with log.open("w") as out:
         process = subprocess.Popen(
-            command, stdout=out, stderr=subprocess.STDOUT, env=_environment(home), start_new_session=True
+            command, stdout=out, stderr=subprocess.STDOUT, env=environment(home), start_new_session=True
         )
     url = f"http://127.0.0.1:{port}"
     try:
-        _wait_until_up(url, process, log)
+        wait_until_up(url, process, log)
         yield Server(url, root)
     finally:
         process.send_signal(signal.SIGTERM)
