@@ -6,13 +6,15 @@ from collections.abc import Mapping
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from workbench.errors import DataError
 from workbench.evaluation.counting.matching import THRESHOLDS
 from workbench.evaluation.proposal_recall import LIMITS, SIZES, ProposalRecall
 from workbench.figures.drawing.canvas import new_figure, plain
-from workbench.figures.drawing.colours import MARKERS, ON_WHITE, cycle
+from workbench.figures.drawing.colours import INK, MARKERS, ON_WHITE, cycle
 
+WIDTHS = tuple(0.8 * (place + 1) for place in range(len(LIMITS)))  #: points, of the lines of so many proposals
 OVERLAP = {"bbox": "boxes", "segm": "masks", "segm-amodal": "amodal masks"}  #: what overlaps, by `iou_type`
 
 Recalls = ProposalRecall | Mapping[str, ProposalRecall]
@@ -38,10 +40,8 @@ def proposal_recall_figure(recalls: Recalls, *, size: str = "all") -> Figure:
     for index, (name, recall) in enumerate(named.items()):
         name = f"{name} ({OVERLAP[recall.iou_type]})" if len(kinds) > 1 else name
         colour, values = cycle(ON_WHITE, index), recall.recall[SIZES.index(size)]  # [T, L]
-        for place, limit in enumerate(LIMITS):
-            label = plain(name) if place == len(LIMITS) - 1 else None
-            label = f"best {limit}" if len(named) == 1 else label
-            left.plot(THRESHOLDS, values[:, place], color=colour, linewidth=0.8 * (place + 1), label=label)
+        for place, width in enumerate(WIDTHS):
+            left.plot(THRESHOLDS, values[:, place], color=colour, linewidth=width)
         marker = cycle(MARKERS, index)
         right.plot(LIMITS, values.mean(axis=0), color=colour, marker=marker, label=plain(name))
     left.set(xlabel=f"IoU of {' or '.join(sorted(kinds))}", ylabel="recall", xlim=(0.5, 0.95))
@@ -50,7 +50,14 @@ def proposal_recall_figure(recalls: Recalls, *, size: str = "all") -> Figure:
     right.minorticks_off()
     for panel in (left, right):
         _dress(panel)
-    (left if len(named) == 1 else right).legend(frameon=False)
+    shade = ON_WHITE[0] if len(named) == 1 else INK
+    best = [
+        Line2D([], [], color=shade, linewidth=width, label=f"best {n}")
+        for n, width in zip(LIMITS, WIDTHS, strict=True)
+    ]
+    left.legend(handles=best, frameon=False, loc="best")
+    if len(named) > 1:
+        right.legend(frameon=False)
     first = next(iter(named.values()))
     what = "objects" if size == "all" else f"{size} objects"
     figure.suptitle(plain(f"{first.data}, {first.num_objects[SIZES.index(size)]} {what}"), fontsize="medium")
