@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import anywidget
@@ -123,6 +124,15 @@ class DatasetBrowser(HasState, Whole, anywidget.AnyWidget):
 
     # ---- what changes what -----------------------------------------------------------------------------------
 
+    def _remembered(self) -> dict[str, Any]:
+        return {**super()._remembered(), "shown": self.shown, "more": self.more}
+
+    def _go_back(self, kept: Mapping[str, Any]) -> None:
+        self._apply({name: kept[name] for name in self.STATE})
+        for name in ("shown", "more"):
+            self.set_trait(name, kept[name])
+        self._send_page()
+
     def _on_filter(self, _: object) -> None:
         with self._silently():
             self.page = 0
@@ -151,10 +161,11 @@ class DatasetBrowser(HasState, Whole, anywidget.AnyWidget):
                 self._send_statistics()
                 self._send_detail()
             elif content["kind"] == "set":
-                for name in self.STATE:
-                    if name in content["state"]:
-                        value = content["state"][name]
-                        setattr(self, name, tuple(value) if isinstance(value, list) else value)
+                with self._all_or_nothing():
+                    for name in self.STATE:
+                        if name in content["state"]:
+                            value = content["state"][name]
+                            setattr(self, name, tuple(value) if isinstance(value, list) else value)
             elif content["kind"] == "count":
                 self._start_counting()
         except Exception as error:  # a page that fails must not leave the browser waiting

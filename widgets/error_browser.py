@@ -15,7 +15,7 @@ import traitlets
 
 from widgets.parts.controls import FREE, ROW, button
 from widgets.parts.explorer import Explorer
-from widgets.parts.pictures import png
+from widgets.parts.pictures import picture, png
 from widgets.parts.sources import named
 from workbench.data import Dataset
 from workbench.errors import DataError
@@ -149,7 +149,7 @@ class ErrorBrowser(Explorer):
         self._on = button("Next", "arrow-right", lambda _: self._turn(+1), width="110px")
         self._place = ipywidgets.HTML(layout={"margin": "0 12px"})
         self._summary = ipywidgets.HTML()
-        self._picture = ipywidgets.Image(format="png", layout={"max_width": "100%", "object_fit": "contain"})
+        self._picture = picture()
         turn = ipywidgets.HBox([self._back, self._on, self._place], layout=ROW)
         return [ipywidgets.HBox(controls, layout=ROW), self._message, self._summary, turn, self._picture]
 
@@ -180,7 +180,7 @@ class ErrorBrowser(Explorer):
         legend = "Solid: the detection; dashed: the object."
         if self.unlike in self.diagnoses and self.view == VIEWS[0]:
             legend += f" {html.escape(self.unlike)} has no box of that class there (IoU {SAME:g})."
-        return f"<div>{what} <span style='color:#57606a'>{legend}</span></div>"
+        return f"<div>{what} <span style='opacity:0.75'>{legend}</span></div>"
 
 
 def _choice(browser: ErrorBrowser, name: str, text: str, options: Iterable[Any]) -> ipywidgets.Dropdown:

@@ -141,7 +141,7 @@ class LabPage:
         self.page.keyboard.insert_text(code)
         self.command("notebook:run-cell")
         self.wait_idle()
-        output = self.page.locator(".jp-OutputArea-output pre").last
+        output = self.page.locator(".jp-Cell.jp-mod-active .jp-OutputArea-output pre").last
         output.wait_for()
         return output.inner_text().strip()
 

@@ -18,6 +18,24 @@ def settled(page):
     page.wait_for_function("document.querySelector('.dataset-browser').getAttribute('aria-busy') === 'false'")
 
 
+def test_what_is_opened_comes_into_sight_and_closing_leads_back(lab_page):
+    """On a low page the last thumbnail is far below the place of the large picture."""
+    lab = lab_page(CELLS, size=(1000, 620))
+    page = lab.page
+    last = page.locator(".db-thumbnail").nth(11)
+    last.click()
+    page.locator(".db-large").wait_for()
+    settled(page)
+    seen = "one => { const { top, bottom } = one.getBoundingClientRect(); return top >= 0 && bottom <= innerHeight; }"
+    assert page.locator(".db-large").evaluate(seen)
+    lab.screenshot("dataset-browser-opened")
+    page.get_by_role("button", name="Close").press("Enter")
+    page.locator(".db-large").wait_for(state="hidden")
+    settled(page)
+    assert last.evaluate(seen)
+    assert last.evaluate("one => one === document.activeElement")
+
+
 def test_leaf_filter_and_look_closer(lab_page):
     lab = lab_page(CELLS, size=(1400, 1500))
     page = lab.page

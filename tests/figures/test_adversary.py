@@ -59,7 +59,7 @@ def words(figure):
 
 def panel(figure, column, row_top):
     """The pixels of a panel, by its left edge in panels and its upper edge in pixels."""
-    pixels = np.asarray(figure.axes[0].images[0].get_array())
+    pixels = np.asarray(figure.axes[0].images[0].get_array())[..., :3]
     left = round(40 * 0.06) + column * (SIDE + round(40 * 0.06))
     return pixels[row_top : row_top + SIDE, left : left + SIDE].astype(int)
 

@@ -46,7 +46,7 @@ def test_lines_are_the_loss_and_its_distributions(windows):
     assert marks[0].x[0] == pytest.approx(0.5, abs=1 / len(windows.positives))
     figure = focal_panels(loss, ranked, plain)
     assert len(figure.data) == len(lines)
-    assert f"{len(windows.negatives):,} windows of background" in [note.text for note in figure.layout.annotations]
+    assert f"{len(windows.negatives):,} windows<br>of background" in [note.text for note in figure.layout.annotations]
 
 
 def test_the_magnified_axis_counts_from_the_hardest(windows):

@@ -29,6 +29,19 @@ class View {
     this.model.send({ kind: "set", state });
   }
 
+  open(position) {
+    this.opened = true; // by hand, so that it may come into sight
+    this.set({ selected: position });
+  }
+
+  // Back to the thumbnail that was open.
+  shut() {
+    const thumbnail = this.thumbnails.find(({ item }) => item.position === this.state.selected)?.element;
+    this.set({ selected: null });
+    thumbnail?.focus({ preventScroll: true });
+    thumbnail?.scrollIntoView({ block: "nearest" });
+  }
+
   wait(change) {
     this.pending = Math.max(0, this.pending + change);
     this.el.setAttribute("aria-busy", String(this.pending > 0));
@@ -71,7 +84,7 @@ class View {
     this.progress = progressBar("Counting");
     const line = make("div", "wb-line");
     line.append(this.statistics, this.count, this.progress);
-    this.figure = make("img", "db-figure");
+    this.figure = make("img", "db-figure wb-picture");
     this.hint = make("div", "wb-note", "Click a picture to see it large, with the names and masks of its objects and how much of each is hidden.");
     this.el.replaceChildren(this.tools, this.error, this.hint, this.detail, this.grid, line, this.figure);
   }
@@ -130,7 +143,7 @@ class View {
 
   thumbnail(item, bytes) {
     const element = make("button", "db-thumbnail", undefined, { type: "button" });
-    element.addEventListener("click", () => this.set({ selected: item.position }));
+    element.addEventListener("click", () => this.open(item.position));
     element.classList.toggle("db-selected", item.position === this.state.selected);
     if (item.error) {
       element.append(make("span", "db-broken", item.error), make("span", "db-caption", `image ${item.position}`));
@@ -186,7 +199,7 @@ class View {
     this.large = null;
     if (item === null) return;
     const head = make("div", "wb-line");
-    head.append(make("strong", "", `Image ${item.position}`), button("Close", () => this.set({ selected: null })));
+    head.append(make("strong", "", `Image ${item.position}`), button("Close", () => this.shut()));
     const side = make("div", "db-side");
     side.append(head);
     if (item.error) {
@@ -204,6 +217,8 @@ class View {
     this.masks.disabled = !item.masked;
     this.large = large;
     this.draw(large);
+    if (this.opened) this.detail.scrollIntoView({ block: "nearest" });
+    this.opened = false;
   }
 
   table(item) {

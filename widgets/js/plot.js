@@ -27,13 +27,10 @@ class View {
     for (const [name, listener] of Object.entries(this.listeners)) model.on(name, listener);
     this.observer = new ResizeObserver(() => this.fit());
     this.observer.observe(this.box);
-    this.theme = new MutationObserver(() => this.draw());
-    this.theme.observe(document.body, { attributeFilter: ["data-jp-theme-name"] });
   }
 
   close() {
     this.observer.disconnect();
-    this.theme.disconnect();
     for (const [name, listener] of Object.entries(this.listeners)) this.model.off(name, listener);
     Plotly.purge(this.box);
   }
@@ -49,8 +46,7 @@ class View {
     if (!this.box.clientWidth) return;
     const { data, layout } = JSON.parse(this.model.get("_drawn"));
     for (const [number, points] of Object.entries(this.model.get("_moved"))) Object.assign(data[number], points);
-    const ink = getComputedStyle(this.box).getPropertyValue("--jp-ui-font-color1") || layout.font?.color;
-    Plotly.react(this.box, identified(data), { uirevision: "kept", ...layout, font: { ...layout.font, color: ink } }, CONFIG);
+    Plotly.react(this.box, identified(data), { uirevision: "kept", ...layout }, CONFIG);
     if (!this.drawn) for (const event of ["hover", "click"]) this.box.on(`plotly_${event}`, ({ points }) => this.point(event, points[0]));
     this.drawn = true;
   }

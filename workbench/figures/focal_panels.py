@@ -47,7 +47,7 @@ def focal_panels(
     kind: str = "background",
     place: float = 1.0,
     magnified: bool = False,
-    height: int = 340,
+    height: int = 360,
 ) -> go.Figure:
     """Three panels: the loss of one class of one window, and its distributions over windows of either kind.
 
@@ -59,22 +59,24 @@ def focal_panels(
         magnified: the axis of windows is logarithmic, counted from the hardest.
         height: pixels.
     """
-    sizes = {name: f"{len(ranking):,} windows of {name}" for name, ranking in rankings.items()}
-    titles = ("one class of one window", *(sizes[name] for name in WINDOW_KINDS))
+    sizes = {
+        name: f"{len(ranking):,} windows<br>of {name}" for name, ranking in rankings.items()
+    }  # short: in a narrow page
+    titles = ("one class<br>of one window", *(sizes[name] for name in WINDOW_KINDS))
     figure = make_subplots(1, 3, horizontal_spacing=0.085, subplot_titles=titles)
     for line in focal_lines(loss, rankings, plain, kind=kind, place=place, magnified=magnified):
         figure.add_trace(_scatter(line), row=1, col=line.panel)
     figure.update_layout(
-        **page_layout(height, {"l": 56, "r": 16, "t": 34, "b": 84}),
-        legend={"orientation": "h", "x": 0, "y": -0.24, "bgcolor": CLEAR},
+        **page_layout(height, {"l": 56, "r": 16, "t": 48, "b": 100}),
+        legend={"orientation": "h", "x": 0, "y": -0.32, "bgcolor": CLEAR},
         hovermode="x",
     )
     figure.update_annotations(font_size=13)
     figure.update_xaxes(gridcolor=GRID, zerolinecolor=GRID, title_standoff=6)
     figure.update_yaxes(gridcolor=GRID, zerolinecolor=GRID, range=[0, 1.02], title_standoff=6)
-    figure.update_xaxes(title_text="probability of what is right, p_gt", range=[0, 1], row=1, col=1)
+    figure.update_xaxes(title_text="probability of<br>what is right, p_gt", range=[0, 1], row=1, col=1)
     figure.update_yaxes(title_text="loss", range=[0, TOP], row=1, col=1)
-    figure.update_yaxes(title_text="cumulative share of the loss", row=1, col=2)
+    figure.update_yaxes(title_text="share of the loss", row=1, col=2)
     for column, name in enumerate(WINDOW_KINDS, start=2):
         figure.update_xaxes(windows_axis(len(rankings[name]), magnified=magnified), row=1, col=column)
     return figure
@@ -106,10 +108,10 @@ def focal_lines(
 def windows_axis(number: int, *, magnified: bool) -> dict[str, object]:
     """Settings of the axis of `number` windows."""
     if not magnified:
-        return {"type": "linear", "range": [0, 1], "title": {"text": "fraction of windows, easiest first"},
-                "tickformat": None, "dtick": None}  # fmt: skip
-    return {"type": "log", "range": [0, -np.log10(number)], "title": {"text": "hardest fraction of windows"},
-            "tickformat": "~%", "dtick": 1}  # fmt: skip
+        return {"type": "linear", "range": [0, 1], "title": {"text": "fraction of windows,<br>easiest first"},
+                "uirevision": "linear", "tickformat": None, "dtick": None}  # fmt: skip
+    return {"type": "log", "range": [0, -np.log10(number)], "title": {"text": "hardest fraction<br>of windows"},
+            "uirevision": "log", "tickformat": "~%", "dtick": 1}  # fmt: skip
 
 
 def _cost(loss: AnchorLoss, right: torch.Tensor, which: int) -> np.ndarray:

@@ -125,12 +125,17 @@ def _points_per_pixel(axes: Axes) -> float:
     return 72 * float(np.min(inches * share / pixels)) * 0.97  # a little is left between pictures
 
 
-def _text_size(text: str) -> tuple[float, float]:
-    """Width and height of a tag in points."""
+def text_width(text: str, size: float) -> float:
+    """Points that a line of text of `size` points is wide."""
     font = get_font(findfont(FontProperties()))
-    font.set_size(10 * TAG, 72)  # ten times, since widths are rounded
+    font.set_size(10 * size, 72)  # ten times, since widths are rounded
     font.set_text(text, 0)
-    return 1.08 * font.get_width_height()[0] / 640 + 2.4, 1.45 * TAG
+    return font.get_width_height()[0] / 640
+
+
+def _text_size(text: str) -> tuple[float, float]:
+    """Width and height in points of a box's name with what is around it."""
+    return 1.08 * text_width(text, TAG) + 2.4, 1.45 * TAG
 
 
 def plain(text: str) -> str:

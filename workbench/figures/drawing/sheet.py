@@ -22,8 +22,11 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from workbench.figures.drawing.canvas import text_width
+
 GAP, LABELS = 0.06, 1.3  #: inches between panels, and for the names of rows
 LINE, BAR = 0.17, 0.6  #: inches of a line of text, and for the colour bar
+SIZE = 8.5  #: points of texts
 FAINT, STRONG = 0.2, 0.85  #: opacity of the lowest and the highest value over the patch
 DROPPED = 0.08  #: what is left of the brightness where nothing is kept
 
@@ -77,7 +80,7 @@ class Sheet:
     """Panels in rows and columns, on one picture on one pair of axes in inches: quicker than axes for each."""
 
     axes: Axes
-    pixels: np.ndarray  #: uint8 [H, W, 3], the whole figure
+    pixels: np.ndarray  #: uint8 [H, W, 4], the whole figure, clear where nothing is
     side: float  #: inches of a panel
     dpi: int  #: pixels per inch: panels are made for them, so that none is resampled while it is drawn
     step: float  #: inches from row to row
@@ -112,8 +115,8 @@ class Sheet:
         plt.close(figure)  # else a notebook shows it twice
         axes.set_position((0, 0, 1, 1))
         axes.set_axis_off()
-        shape = (int(height * dpi), int(width * dpi), 3)  # as matplotlib rounds
-        return cls(axes, np.full(shape, 255, np.uint8), side, dpi, step, labels, LINE * above + GAP)
+        shape = (int(height * dpi), int(width * dpi), 4)  # as matplotlib rounds
+        return cls(axes, np.zeros(shape, np.uint8), side, dpi, step, labels, LINE * above + GAP)
 
     def place(self, row: int, column: int) -> tuple[float, float]:
         """Left and upper edge of a panel in inches."""
@@ -122,7 +125,9 @@ class Sheet:
     def paste(self, x: float, y: float, picture: np.ndarray) -> None:
         """Put uint8 RGB [h, w, 3] at a place in inches."""
         left, top = (round(value * self.dpi) for value in (x, y))
-        self.pixels[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+        place = slice(top, top + picture.shape[0]), slice(left, left + picture.shape[1])
+        self.pixels[(*place, slice(3))] = picture
+        self.pixels[(*place, 3)] = 255
 
     def sized(self, patch: Tensor) -> Tensor:
         """A patch uint8 [3, H, W] with the pixels of a panel."""
@@ -139,13 +144,18 @@ class Sheet:
     def title(self, row: int, column: int, text: str, *, bold: bool = False) -> None:
         """Text over a panel."""
         x, y = self.place(row, column)
-        weight = "bold" if bold else "normal"
-        self._text(x + self.side / 2, y - 0.04, text, va="bottom", weight=weight)
+        weight, size = "bold" if bold else "normal", self._fitting(text)
+        self._text(x + self.side / 2, y - 0.04, text, va="bottom", weight=weight, fontsize=size)
 
     def caption(self, row: int, column: int, text: str) -> None:
         """Text under a panel."""
         x, y = self.place(row, column)
-        self._text(x + self.side / 2, y + self.side + 0.03, text, va="top")
+        self._text(x + self.side / 2, y + self.side + 0.03, text, va="top", fontsize=self._fitting(text))
+
+    def _fitting(self, text: str) -> float:
+        """Points of a text that is no wider than a panel and its gap, so that it does not touch its neighbour's."""
+        widest = max(text_width(line, SIZE) for line in text.split("\n"))
+        return min(SIZE, SIZE * 72 * (self.side + GAP) / max(1.0, widest))
 
     def name(self, row: int, name: str, facts: str) -> None:
         """The name of a row, and in smaller print what is known of it."""
@@ -157,7 +167,7 @@ class Sheet:
 
     def _text(self, x: float, y: float, text: str, **style: Any) -> None:
         if text:
-            style = {"fontsize": 8.5, "ha": "center", "color": "black", **style}
+            style = {"fontsize": SIZE, "ha": "center", "color": "black", **style}
             self.axes.text(x, y, text, parse_math=False, **style)
 
     def finished(self, what: str | None = "attention", low: str = "0", *, row: int = 0) -> Figure:
