@@ -120,6 +120,7 @@ import widgets
 from workbench import load_data
 
 assert "ClassCounter" in dir(widgets), dir(widgets)
+assert widgets.ClassCounter(load_data("digits", split="test").subset(range(4)), images=100).text.value
 counter = widgets.ClassCounter(load_data("digits", split="test"), images=3)
 assert counter._repr_mimebundle_()["application/vnd.jupyter.widget-view+json"]
 before = counter.text.value
