@@ -96,7 +96,8 @@ class OcclusionProbe:
     @property
     def names(self) -> list[str]:
         """All classes that a detector or the target knows, those of the first detector first."""
-        return list(dict.fromkeys(name for one in (*self.detectors.values(), self) for name in one.classes))
+        known = [name for detector in self.detectors.values() for name in detector.classes]
+        return list(dict.fromkeys([*known, *self.classes]))
 
     def draw(self, box: Sequence[float], name: str | None = None) -> int:
         """Make an object of a region [4] (xyxy pixels) in place of the one that was drawn before; its position.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeGuard
 
 import torch
 from torch import Tensor
@@ -130,7 +130,7 @@ def evaluate(
     return tables.score(means, shapes)
 
 
-def is_results_file(detector: object) -> bool:
+def is_results_file(detector: object) -> TypeGuard[str | Path]:
     """Whether it names a file of detections in place of a detector."""
     return isinstance(detector, str | Path) and Path(detector).suffix == ".json"
 
