@@ -279,7 +279,7 @@ def detect(options: argparse.Namespace) -> int:
 
 
 def _named_detector(name: str) -> Any:
-    """The file or the run that a name means; looked at before torch is imported. Raises WeightsError, RunError."""
+    """The file or the run that a name means; looked at before torch is imported."""
     from workbench.detectors.locate import locate
     from workbench.training.run import Run
 

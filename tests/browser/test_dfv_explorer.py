@@ -25,7 +25,6 @@ def test_point_click_and_move_beta(lab_page):
     lab = lab_page([SETUP, SHOW], size=(1400, 1500))
     page, explorer = lab.page, lab.page.locator(".dfv-explorer")
     explorer.locator(".scatterlayer .trace").nth(5).wait_for()  # empty traces are not drawn
-    page.wait_for_timeout(4500)  # until the figure fits the page
     explorer.scroll_into_view_if_needed()
     lab.screenshot("dfv-explorer-light", ".dfv-explorer")
     star = explorer.locator(".scatterlayer .trace").nth(5).locator(".point")

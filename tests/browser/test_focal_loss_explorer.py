@@ -21,8 +21,11 @@ def test_move_point_and_choose(lab_page):
     page, explorer = lab.page, lab.page.locator(".focal-loss-explorer")
     explorer.locator(".scatterlayer .trace").nth(8).wait_for()
     explorer.get_by_text("the hardest ones").wait_for()
-    page.wait_for_timeout(4500)  # until the figure fits the page
     lab.screenshot("focal-loss-explorer-light")
+    lab.reload()
+    explorer.locator(".scatterlayer .trace").nth(8).wait_for()
+    explorer.get_by_text("the hardest ones").wait_for()
+    assert page.get_by_text("Error displaying widget").count() == 0, "the bar that was shown meanwhile left something"
 
     panel = explorer.locator(".subplot.x2y2 .plot, .subplot.x2y2").first.bounding_box()
     middle = panel["y"] + panel["height"] / 2

@@ -1,4 +1,4 @@
-"""Files of detectors: equal ones for equal detectors, and nothing that is not finite goes in or comes out."""
+"""Files of detectors: equal ones for equal detectors, nothing that is not finite; what stands for a detector."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from adversary_run import adversary_run
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from small_detectors import MASK_RCNN
 
-from workbench.detectors import Detector, build_detector, load_detector, save_detector
+from workbench import evaluate, load_data
+from workbench.analysis.attention import roi_attention
+from workbench.detectors import Detector, Ensemble, as_detector, build_detector, load_detector, save_detector
 from workbench.detectors.load import not_finite
-from workbench.errors import WeightsError
+from workbench.errors import DataError, WeightsError
+
+NAME = "digit-scenes/faster-rcnn"
 
 
 @pytest.fixture(scope="module")
@@ -70,3 +75,38 @@ def test_it_is_said_what_to_do_with_files_of_others(tmp_path: Path) -> None:
     torch.save({"module.weight": torch.zeros(1)}, tmp_path / "other.pth")
     with pytest.raises(WeightsError, match=r"detector\.load_state_dict\(torch\.load"):
         load_detector(tmp_path / "other.pth")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return adversary_run(tmp_path_factory.mktemp("runs") / "run")
+
+
+def test_a_detector_is_itself_and_a_name_or_file_is_loaded(tmp_path):
+    detector = load_detector(NAME)
+    assert as_detector(detector) is detector
+    assert torch.equal(next(as_detector(NAME).parameters()), next(detector.parameters()))
+
+
+def test_a_run_gives_its_detector_and_its_hardener_where_that_is_asked_for(run):
+    assert as_detector(run).hardener is None
+    assert as_detector(run, hardener=True).hardener is not None
+    assert torch.equal(next(as_detector(run.folder).parameters()), next(as_detector(run).parameters()))
+
+
+@pytest.mark.parametrize("thing", [3, None, [NAME]])
+def test_anything_else_is_an_error(thing):
+    with pytest.raises(DataError, match="is no detector; give one, a Run, or the name or path"):
+        as_detector(thing)
+    with pytest.raises(WeightsError, match="there is no detector 'nobody'"):
+        as_detector("nobody")
+
+
+def test_it_is_taken_in_every_room(run):
+    data = load_data("digit-scenes", split="test").subset(range(2))
+    image, target = data[0]
+    by_run, by_path = (evaluate(one, data, progress=False) for one in (run, run.folder))
+    assert by_run.summary == pytest.approx(by_path.summary, nan_ok=True)
+    box = target["boxes"].as_subclass(torch.Tensor)[0]
+    assert torch.equal(roi_attention(run, image, box).map, roi_attention(str(run.folder), image, box).map)
+    assert Ensemble([NAME, load_detector(NAME)]).classes == load_detector(NAME).classes

@@ -14,6 +14,7 @@ class Whole(ipywidgets.Widget):
     """A widget whose `close()` closes its parts, too: ipywidgets keeps each of them until it is closed itself."""
 
     def close(self) -> None:
+        """Take it away, with all that it is made of."""
         for part in parts_of(self):
             part.close()
         super().close()
