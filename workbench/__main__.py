@@ -141,7 +141,7 @@ def _pairs(settings: list[str], error: type[WorkbenchError]) -> dict[str, Any]:
             raise error(f"expected KEY=VALUE, got {setting!r}")
         try:
             pairs[key] = yaml.safe_load(value)
-        except (yaml.YAMLError, ValueError, RecursionError):
+        except Exception:  # of many kinds: a date that is none, digits by the thousand, `!!bool x`
             raise error(f"{key}: {value!r} is not a value") from None
     return pairs
 

@@ -72,12 +72,12 @@ def read_recipe(path: Path) -> dict[str, Any]:
     """
     try:
         values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except (yaml.YAMLError, ValueError) as error:  # a date that is none, a number of thousands of digits
-        raise RecipeError(f"{path} is not readable YAML: {error}") from None
-    except RecursionError:
-        raise RecipeError(f"{path} is not readable YAML: values are nested too deep") from None
     except OSError as error:
         raise RecipeError(f"{path} cannot be read: {error.strerror}") from None
+    except RecursionError:
+        raise RecipeError(f"{path} is not readable YAML: values are nested too deep") from None
+    except Exception as error:  # of many kinds: a date that is none, a number of thousands of digits, `!!bool x`
+        raise RecipeError(f"{path} is not readable YAML: {error}") from None
     if not isinstance(values, dict):
         raise RecipeError(f"{path}: expected keys and values, got {type(values).__name__}")
     _refuse_bombs(values, path)

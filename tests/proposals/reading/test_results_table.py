@@ -127,12 +127,16 @@ def test_made_once_until_the_file_changes(tmp_path, monkeypatch):
     assert len(made) == 2
 
 
-@pytest.mark.parametrize("part", ["images.npy", "starts.npy", "boxes.npy", "scores.npy"])
+@pytest.mark.parametrize("part", ["images.npy", "starts.npy", "boxes.npy", "scores.npy", "checks.json"])
 def test_a_broken_table_is_made_anew(tmp_path, part):
     path = write(tmp_path / "r.json", [entry(1, [0, 0, 5, 5], 1)])
     folder = table_of(path, tmp_path / "cache").folder
     (folder / part).write_bytes(b"x")
     assert len(table_of(path, tmp_path / "cache").proposals(1).boxes) == 1
+    whole = (folder / part).read_bytes()
+    (folder / part).write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert len(table_of(path, tmp_path / "cache").proposals(1).boxes) == 1
+    assert (folder / part).read_bytes() == whole
     (folder / part).unlink()
     assert len(table_of(path, tmp_path / "cache").proposals(1).boxes) == 1
 
@@ -276,7 +280,8 @@ def test_masks_are_written_in_chunks(tmp_path, monkeypatch, chunk):
     assert [code["counts"].decode() for code in again.proposals(0).masks] == [rle(p)["counts"] for p in (6, 4, 2, 0)]
     assert table.proposals(1).masks[0]["size"] == list(SIZE)
     assert {path.name for path in table.folder.iterdir()} == {
-        "boxes.npy", "images.npy", "masks.bin", "masks.npy", "scores.npy", "source.json", "starts.npy",
+        "boxes.npy", "checks.json", "images.npy", "masks.bin", "masks.npy", "scores.npy", "source.json",
+        "starts.npy",
     }  # fmt: skip
 
 

@@ -36,6 +36,24 @@ def test_broken_bytes_are_none():
         assert from_bytes(wrong) is None
 
 
+def test_every_flipped_bit_is_noticed():
+    content = as_bytes(example())
+    for place in range(0, len(content)):
+        spoilt = bytearray(content)
+        spoilt[place] ^= 1 << place % 8
+        again = from_bytes(bytes(spoilt))
+        assert again is None or same(again, example()), place  # blanks may be others
+
+
+def same(one: Proposals, other: Proposals) -> bool:
+    return torch.equal(one.boxes, other.boxes) and torch.equal(one.scores, other.scores) and one.masks == other.masks
+
+
+def test_what_earlier_versions_kept_is_read():
+    some = example(sizes=())
+    assert same(from_bytes(save({"boxes": some.boxes, "scores": some.scores})), some)
+
+
 good = {"boxes": torch.zeros(2, 4), "scores": torch.zeros(2)}
 codes = {"codes": torch.zeros(2, dtype=torch.uint8), "ends": torch.tensor([1, 2]), "sizes": torch.ones(2, 2)}
 

@@ -24,6 +24,7 @@ from workbench.errors import DataError
 
 SMALLEST = 20 * 2**20  #: bytes of a source, below which reading it again is quick enough
 SETTLED = 2.0  #: seconds since a source's last change; within, a clock may not see the next change
+CHECKS = "checks.json"  #: checksums of a folder's files
 _SAMPLES, _SAMPLE = 64, 4096  # pieces of a file that its identity looks at, and bytes of each
 
 Source = dict[str, Any]
@@ -182,6 +183,35 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         os.replace(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_checks(folder: Path) -> None:
+    """Leave the checksums of all files of a folder beside them, for `check_files`.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    checks = {path.name: _check_file(path) for path in sorted(folder.iterdir())}
+    (folder / CHECKS).write_text(json.dumps(checks), encoding="utf-8")
+
+
+def check_files(folder: Path) -> None:
+    """See whether every byte of a folder's files is as `write_checks` found it.
+
+    Raises:
+        OSError, ValueError: one is not, or there are no checksums.
+    """
+    checks = json.loads((folder / CHECKS).read_text(encoding="utf-8"))
+    if not isinstance(checks, dict) or checks != {name: _check_file(folder / Path(name).name) for name in checks}:
+        raise ValueError(f"{folder} is damaged")
+
+
+def _check_file(path: Path) -> int:
+    check = 0
+    with path.open("rb") as file:
+        while part := file.read(2**20):
+            check = zlib.crc32(part, check)
+    return check
 
 
 def _found(folder: Path, source: Source) -> Table | None:

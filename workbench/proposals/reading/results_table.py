@@ -20,7 +20,7 @@ import torch
 
 from workbench.data.reading.boxes import finite_box
 from workbench.data.reading.json_stream import JsonStream, NotJson
-from workbench.data.reading.tables import alone, whole_folder
+from workbench.data.reading.tables import alone, check_files, whole_folder, write_checks
 from workbench.errors import DataError
 from workbench.progress import Bar
 from workbench.proposals.reading.mask_column import MaskColumn, MaskWriter
@@ -109,8 +109,9 @@ def table_of(path: Path, cache: Path) -> ResultsTable:
 def _found(folder: Path) -> ResultsTable | None:
     """The table, unless there is none or a broken one."""
     try:
+        check_files(folder)
         return ResultsTable(folder)
-    except (OSError, ValueError, EOFError):
+    except (OSError, ValueError, EOFError, RecursionError):
         return None
 
 
@@ -124,6 +125,7 @@ def _make(path: Path, folder: Path, source: dict[str, Any]) -> None:
         masks.sort(*_sort(partial))
         (partial / "rows").unlink()
         (partial / "source.json").write_text(json.dumps(source, indent=1), encoding="utf-8")
+        write_checks(partial)
 
 
 def _sort(folder: Path) -> tuple[np.ndarray, np.ndarray]:
