@@ -110,7 +110,11 @@ def read(path: str | PathLike[str], form: str, make: Callable[[dict[str, Any]], 
 
 
 def plain(model: type[Said], content: Mapping[str, Any]) -> dict[str, Any]:
-    """What `content` says, with null as NaN and classes as a tuple. Raises ValueError for what is no such content."""
+    """What `content` says, with null as NaN and classes as a tuple.
+
+    Raises:
+        ValueError: it is no such content.
+    """
     said: dict[str, Any] = model.model_validate(content).model_dump(exclude_unset=True)
     for name in ("summary", "losses"):
         if said.get(name) is not None:

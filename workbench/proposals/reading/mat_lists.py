@@ -45,7 +45,11 @@ def read_mat(path: Path) -> MatLists:
 
 
 def convert(path: str) -> bytes:
-    """The file as arrays of NumPy, for `read_mat`. Raises ValueError if it has no such cells."""
+    """The file as arrays of NumPy, for `read_mat`.
+
+    Raises:
+        ValueError: it has no such cells.
+    """
     from scipy.io import loadmat
 
     try:
