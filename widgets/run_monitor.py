@@ -74,6 +74,7 @@ class RunMonitor(Panel):
         self.run = run if isinstance(run, Run) else Run.open(run)
         self.interval, self.log_lines = interval, log_lines
         self._stopping = False
+        self._refused = ""  # why it was not resumed
         self._drawn = -1  # rows of metrics in the figure
         super().__init__()
         self._build()
@@ -137,13 +138,14 @@ class RunMonitor(Panel):
         alive = status in ("starting", "running")
         self._stopping &= alive  # it ended before the thread that stops it could say so
         shown = "stopping" if self._stopping else status
+        self._refused = self._refused if shown == self.status else ""
         sign, tone = BADGES[shown]
         self._badge.value = badge(f"{sign} {shown}", tone)
         self._bar.value = progress.step
         self._facts.value = _facts(progress.step, progress.total, progress.steps_per_second, alive=alive)
         self.stop_button.disabled = shown not in ("starting", "running")
         self.resume_button.disabled = status not in ("stopped", "failed")
-        self._say(self.run.error or "")
+        self._say(self._refused or self.run.error or "")
         log = html.escape(self.run.log(self.log_lines))
         self._log.value = f'<pre style="max-height:260px;overflow:auto">{log}</pre>'
         self._draw()
@@ -188,9 +190,8 @@ class RunMonitor(Panel):
         try:
             self.run.resume()
         except WorkbenchError as error:
-            self._say(str(error))
-        else:
-            self.refresh()
+            self._refused = str(error)
+        self.refresh()
 
 
 def _drawn(plot: Plot | None, figure: go.Figure) -> Plot:

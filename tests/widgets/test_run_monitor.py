@@ -11,6 +11,7 @@ import pytest
 
 from widgets import RunMonitor
 from widgets.run_monitor import duration
+from workbench import plugins
 from workbench.errors import RunError
 from workbench.training import Recipe, Run, launch
 from workbench.training.processes import detached
@@ -215,6 +216,28 @@ def test_a_run_that_cannot_be_resumed_says_why(make_run, monitor_of):
     monitor = monitor_of(run, interval=60)
     monitor._resume(None)
     assert "nothing to resume" in monitor._message.value
+
+
+def test_what_a_strangers_folder_asks_for_is_shown_and_not_executed(make_run, monitor_of, tmp_path, monkeypatch):
+    """It stays to be read until the run goes on."""
+    monkeypatch.setenv(plugins.VARIABLE, "")
+    monkeypatch.setattr(plugins, "_loaded", {})
+    run = make_run(1)
+    run.wait(20)
+    (run.folder / "done.json").unlink()
+    code = tmp_path / "methods.py"
+    code.write_text(f"open({str(tmp_path / 'executed')!r}, 'w')")
+    record = json.loads((run.folder / "proc.json").read_text())
+    (run.folder / "proc.json").write_text(json.dumps(record | {"environment": {"WORKBENCH_PLUGINS": str(code)}}))
+    monitor = monitor_of(run, interval=60)
+    monitor.resume_button.click()
+    monitor.refresh()
+    assert f"plug-in {code} (sha256 " in monitor._message.value
+    assert "resume(trust=True)" in monitor._message.value
+    assert not (tmp_path / "executed").exists()
+    run.resume(trust=True).wait(20)
+    monitor.refresh()
+    assert monitor._message.value == ""
 
 
 @pytest.mark.parametrize(
