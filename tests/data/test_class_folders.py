@@ -245,3 +245,16 @@ def test_links_out_are_followed_on_request(tmp_path, name: str) -> None:
     (root / "train" / "bee" / "circle").symlink_to(root / "train" / "bee")
     with pytest.raises(DataError, match="leads in a circle"):
         load_data("image-folder", root=root, follow_links=True)
+
+
+def test_ar_without_what_a_mac_leaves_and_each_face_once(tmp_path) -> None:
+    for sex in "mw":
+        for number in (1, 8):
+            picture(tmp_path / f"{sex}-001-{number:02d}.png")
+    picture(tmp_path / "._m-001-01.png")
+    (tmp_path / "m-001-02.txt").write_text("marks")
+    data = load_data("ar", root=tmp_path, pair_subjects=1, size=8)
+    assert [path.name for path in data.paths] == ["m-001-01.png", "w-001-01.png"]
+    picture(tmp_path / "copy" / "m-001-01.png")
+    with pytest.raises(DataError, match=r"m-001-01\.png: this face is also .*copy/m-001-01\.png"):
+        load_data("ar", root=tmp_path, pair_subjects=1)

@@ -226,11 +226,11 @@ def test_every_hardener_acts_on_the_boxes_and_not_on_the_masks(kind):
 
 
 def test_mining_and_jitter_keep_each_roi_with_its_mask():
-    """Two objects share one box; the mask of one is empty, that of the other full: both must be seen."""
+    """Two objects; the mask of one has no pixel within its box, that of the other is full: both must be seen."""
     torch.manual_seed(0)
     box = torch.tensor([[8.0, 8, 56, 56], [8, 8, 30, 56]])
     masks = torch.zeros(2, 64, 64, dtype=torch.bool)
-    masks[1] = True
+    masks[0, 0, 0], masks[1] = True, True
     target = {"boxes": box, "labels": torch.tensor([1, 2]), "masks": masks}
     roi = {"mining": {"kind": "ohem", "kept": 16}, "jitter": {}, "foreground_iou": 0.5}
     detector = build_detector(MASK_RCNN | {"roi": roi}, CLASSES).eval()
@@ -244,6 +244,27 @@ def test_mining_and_jitter_keep_each_roi_with_its_mask():
         bias.neg_()
     loss = detector.losses([torch.rand(3, 64, 64)], [target], torch.Generator().manual_seed(0))["mask"]
     assert float(loss.detach()) > 10
+
+
+def test_an_object_without_a_mask_teaches_none():
+    """Two objects; the mask of one is unknown, that of the other full, and its prediction right."""
+    box = torch.tensor([[8.0, 8, 56, 56], [8, 8, 30, 56]])
+    masks = torch.zeros(2, 64, 64, dtype=torch.bool)
+    masks[1] = True
+    target = {"boxes": box, "labels": torch.tensor([1, 2]), "masks": masks}
+    torch.manual_seed(0)
+    detector = build_detector(MASK_RCNN, CLASSES).eval()
+    nn.init.zeros_(detector.roi_heads.mask_predictor.mask_fcn_logits.weight)
+    for first in (20.0, -20.0):
+        with torch.no_grad():
+            bias = detector.roi_heads.mask_predictor.mask_fcn_logits.bias
+            bias.copy_(torch.tensor([0.0, first, 20, 0, 0, 0, 0]))
+        losses = detector.losses([torch.rand(3, 64, 64)], [target], torch.Generator().manual_seed(0))
+        assert float(losses["mask"].detach()) < 1e-6
+    losses = detector.losses([torch.rand(3, 64, 64)], [target | {"masks": masks & False}])
+    losses.total.backward()
+    assert float(losses["mask"].detach()) == 0
+    assert all(p.grad is not None for p in detector.roi_heads.mask_head.parameters())
 
 
 def test_saved_and_loaded(tmp_path):

@@ -20,6 +20,7 @@ import numpy as np
 
 from workbench.data.labelled_images import Photographs, whole_image_target
 from workbench.data.pairs import PairSet
+from workbench.data.reading.images import ENDINGS, is_picture
 from workbench.data.reading.paths import DataRoot
 from workbench.errors import DataError
 from workbench.registry import DATASETS
@@ -116,18 +117,21 @@ def _pairs(faces: list[_Face], subjects: list[str], size: int) -> PairSet:
 
 
 def _read(root: DataRoot) -> list[_Face]:
-    faces = []
+    faces: dict[tuple[str, int], _Face] = {}
     for path in sorted(root.files(root.path)):
         match = NAME.search(path.stem)
-        if match and 1 <= int(match[3]) <= 26:
+        if match and 1 <= int(match[3]) <= 26 and (path.suffix.lower() in ENDINGS or is_picture(path)):
             session, number = divmod(int(match[3]) - 1, 13)
             subject = f"{match[1].lower()}-{int(match[2]):03d}"
-            faces.append(_Face(path, subject, session + 1, PATTERN_NUMBERS.get(number + 1, 0)))
+            face = _Face(path, subject, session + 1, PATTERN_NUMBERS.get(number + 1, 0))
+            first = faces.setdefault((subject, int(match[3])), face)
+            if first is not face:
+                raise DataError(f"{path}: this face is also {first.path}; keep one of them, as each counts once")
     if not faces:
         raise DataError(
             f"{root.path}: no faces named like m-001-08.bmp or w-001-08.bmp were found; expected AR's files"
         )
-    return faces
+    return list(faces.values())
 
 
 def _draw(subjects: list[str], number: int, seed: int) -> set[str]:

@@ -270,7 +270,7 @@ def _check_classes(detector: Detector, data: Dataset) -> None:
     if ours != theirs:
         raise DataError(
             f"The detector knows the classes {_few(ours)}, {data.name} {data.split} has {_few(theirs)}. "
-            "Evaluate on data with the same classes in the same order."
+            "Evaluate on data with the same classes in the same order (coco, voc and image-folder: classes=)."
         )
 
 

@@ -91,6 +91,40 @@ def test_masks_alone_have_boxes_too(tmp_path: Path) -> None:
     assert result.summary["mask_AP"] == result.summary["AP"] == 0.5  # the dog is missed
 
 
+def test_objects_without_a_mask_are_ignored_where_masks_are_compared(tmp_path: Path) -> None:
+    content = coco_content()
+    content["annotations"].append(
+        {"id": 9, "image_id": 7, "category_id": 18, "bbox": [2, 2, 10, 6], "area": 60, "segmentation": []}
+    )
+    data = load_data("coco", root=write_coco(tmp_path, content), split="train")
+    whole = [one for one in content["annotations"] if one["id"] in (1, 2)]
+    found = [
+        {"image_id": 7, "score": 0.9} | {key: one[key] for key in ("category_id", "segmentation")} for one in whole
+    ]
+    square = [[2, 2, 12, 2, 12, 8, 2, 8]]  # of the object without a mask: neither right nor wrong
+    found.append({"image_id": 7, "category_id": 18, "score": 0.95, "segmentation": square})
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps(found))
+    result = evaluate(path, data, progress=False)
+    assert result.summary["AP"] == result.summary["mask_AP"] == 1
+    assert "1 objects have no mask: there, masks are not compared." in result.warnings
+    path.write_text(json.dumps(found[:2]))
+    result = evaluate(path, data, progress=False)
+    assert result.summary["mask_AP"] == 1
+    assert result.summary["AP"] < 1
+    assert evaluate(path, data, iou_type="segm", progress=False).summary["AP"] == 1
+
+
+def test_results_of_classes_that_are_left_out_are_passed_over(tmp_path: Path) -> None:
+    root = write_coco(tmp_path, coco_content())
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps([GOOD, GOOD | {"category_id": 18, "bbox": [30, 12, 10, 16]}]))
+    one = evaluate(path, load_data("coco", root=root, classes=["dog"]), progress=False)
+    assert (len(one.found), one.summary["AP"], one.category_ids) == (1, 1, [18])
+    both = evaluate(path, load_data("coco", root=root, merge={"dog": "person"}), progress=False)
+    assert (len(both.found), both.summary["AP"], both.category_ids) == (2, 1, [1])
+
+
 GOOD = {"image_id": 7, "category_id": 1, "bbox": [10, 10, 20, 20], "score": 0.5}
 
 

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from workbench.data.reading.problems import Problem
 from workbench.errors import DataError, nearest
 
+_ONE_CLASS = "If they are one class, give them one name; coco and voc do so by merge={name: name}."
+
 
 def class_labels(
     names: Iterable[str],
@@ -59,4 +61,4 @@ def similar_names(classes: Iterable[str], where: str) -> Iterator[Problem]:
     for group in alike.values():
         if len(group) > 1:
             what = f"the classes {', '.join(map(repr, group))} have names that are nearly the same"
-            yield Problem("warning", where, what, "Merge them if they are one class: merge={name: name}.")
+            yield Problem("warning", where, what, _ONE_CLASS)

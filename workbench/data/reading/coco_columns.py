@@ -38,7 +38,7 @@ class Gatherer:
         """Take the next entries of the file."""
         places = range(self._count, self._count + len(chunk))
         self._count += len(chunk)
-        codes = {p: item for p, item in zip(places, chunk, strict=True) if _is_code(item)} if self.masks else {}
+        codes = _codes(chunk, places) if self.masks else {}
         for place, item in codes.items():
             self._keep_aside(place, item)
         rest = [(p, item) for p, item in zip(places, chunk, strict=True) if p not in codes] if codes else None
@@ -91,9 +91,12 @@ class Gatherer:
         return entry
 
 
-def _is_code(item: Any) -> bool:
-    """Whether an entry has an RLE, which is looked at by itself."""
-    return isinstance(item, dict) and type(item.get("segmentation")) is dict
+def _codes(chunk: list[Any], places: Sequence[int]) -> dict[int, Any]:
+    """The entries that have an RLE, which are looked at by themselves, by their places."""
+    kinds = [type(item.get("segmentation")) if type(item) is dict else None for item in chunk]
+    if dict not in kinds:
+        return {}
+    return {place: item for place, item, kind in zip(places, chunk, kinds, strict=True) if kind is dict}
 
 
 def _columns(chunk: list[dict[str, Any]], masks: bool) -> dict[str, np.ndarray]:
