@@ -15,12 +15,11 @@ import workbench as wb
 from workbench.data import load_data
 from workbench.errors import RecipeError, RunError
 from workbench.hardeners import DFVAugmentation
-from workbench.training import trainer
 from workbench.training.recipe import Recipe
 from workbench.training.recipe_sections import AffineSpec, AugmentSpec, CropSpec
 from workbench.training.recording import checkpoint
 from workbench.training.run import Run
-from workbench.training.stepping import batches
+from workbench.training.stepping import batches, training
 from workbench.training.stepping.augment import build_changes, cropped, erased, moved
 from workbench.training.stepping.batches import TrainingView
 from workbench.training.trainer import train
@@ -84,9 +83,9 @@ def test_the_bank_is_of_the_epochs_start(tmp_path, monkeypatch) -> None:
         original(self, differences)
         banks.append(self.bank)
 
-    begin = trainer.Training._begin_epoch
+    begin = training.Training._begin_epoch
     monkeypatch.setattr(DFVAugmentation, "begin_epoch", watched)
-    monkeypatch.setattr(trainer.Training, "_begin_epoch", lambda self: (steps.append(self.step), begin(self))[0])
+    monkeypatch.setattr(training.Training, "_begin_epoch", lambda self: (steps.append(self.step), begin(self))[0])
     train(recipe_of(), tmp_path)
     assert steps == [0, 3, 5, 10], "epochs of five steps, and the stage that begins at step 3"
     assert len(banks) == 3, "not while a stage runs without it"

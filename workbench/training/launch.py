@@ -1,4 +1,4 @@
-"""Start a training that outlives the kernel. Everything is checked before anything is written."""
+"""Start a training that outlives the kernel. The recipe is checked before anything is written."""
 
 from __future__ import annotations
 
@@ -25,6 +25,9 @@ def launch(
     trust: bool = False,
 ) -> Run:
     """Train a recipe in a process of its own, which goes on when the kernel stops. Returns at once.
+
+    Before its first step the process looks for what would stop it later: it reads a sample of the data, compares
+    their classes, and evaluates two images of the validation and test data. What it finds fails the run.
 
     Args:
         recipe: a recipe, the name of a shipped one, or a file.

@@ -30,7 +30,7 @@ NOT_DECISIVE = (
     "processes/__init__", "processes/detached", "processes/group", "processes/lock", "processes/record",
     "processes/worker",
     "recording/__init__", "recording/disk", "recording/fingerprint", "recording/notes", "recording/rows",
-    "stepping/watch",
+    "recording/watch",
 )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workbench.training.stepping.watch import WINDOW, Watch
+from workbench.training.recording.watch import WINDOW, Watch
 
 
 def watch_of(*losses: float) -> Watch:
