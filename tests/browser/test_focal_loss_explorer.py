@@ -33,7 +33,7 @@ def test_move_point_and_choose(lab_page):
     lab.changes(lambda: page.mouse.move(panel["x"] + 0.6 * panel["width"], middle, steps=3))
     explorer.get_by_text("windows of objects").last.wait_for()
     explorer.get_by_label("magnify the hardest").check()
-    explorer.get_by_text("hardest fraction of windows").first.wait_for()
+    explorer.get_by_text("hardest fraction").first.wait_for()
     handle = explorer.locator(".noUi-handle").first
     handle.focus()
     for _ in range(10):

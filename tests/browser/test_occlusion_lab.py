@@ -133,13 +133,11 @@ def test_keyboard(lab):
     for key in ["ArrowLeft"] * 3 + ["ArrowUp", "Shift+ArrowDown", "Alt+ArrowRight", "t", "o"]:
         page.keyboard.press(key)
     settled(page)
-    shown = "() => [...document.querySelector('.ol-canvas').getContext('2d').getImageData({}, {}, 1, 1).data].join()"
-    inside = shown.format("32 * devicePixelRatio * 4", "40 * devicePixelRatio * 4")
-    before = page.evaluate(inside)
+    before = colour_at(page, 36, 38)
     page.keyboard.press("m")
     page.get_by_role("button", name="Hide map").wait_for()
     settled(page)
-    assert page.evaluate(inside) == before, "the occluder lies on the map"
+    assert colour_at(page, 36, 38) == before, "the occluder lies on the map"
     assert page.locator(".ol-ticks").first.inner_text().split() == ["0.00", "0.45", "0.90,", "as", "without", "it"]
     lab.screenshot("occlusion-lab-map")
     assert page.locator(".ol-colour-bar").first.is_visible()
@@ -148,6 +146,35 @@ def test_keyboard(lab):
     assert page.locator(".jp-CodeCell").count() == 2
     printed = lab.python("print(lab.box, lab.texture, lab.chosen, len(lab._maps))")
     assert printed == "[27, 30, 45, 48] noise 1 1"
+
+
+def colour_at(page, x, y):
+    """Red, green and blue in the first panel at a pixel of the image."""
+    ask = """([x, y]) => {
+      const canvas = document.querySelector('.ol-canvas');
+      const at = [x * canvas.width / 128, y * canvas.height / 96].map(Math.round);
+      return [...canvas.getContext('2d').getImageData(...at, 1, 1).data].slice(0, 3);
+    }"""
+    return page.evaluate(ask, [x, y])
+
+
+def test_only_what_hurts_is_coloured_on_the_map_of_a_missed_object(lab_page):
+    """Its score is 0.27 without an occluder, so 0.27 is not fatal; and a grey occluder is seen on a grey scene."""
+    missed = SETUP + "one = BrightDetector(classes, boxes, [1, 2], gain=0.3)\n"
+    show = "OcclusionLab(one, image, target, texture='brick', box=[60, 60, 80, 80])"
+    lab = lab_page([missed, show], files={"bright_detector.py": FAKE})
+    page = lab.page
+    page.get_by_text("missed").wait_for()
+    settled(page)
+    assert min(colour_at(page, 60, 70)) > 240, "a bright line around it"
+    page.locator(".ol-canvas").first.focus()
+    page.keyboard.press("m")
+    page.get_by_role("button", name="Hide map").wait_for()
+    settled(page)
+    lab.screenshot("occlusion-lab-map-of-a-missed-object", ".occlusion-lab")
+    assert colour_at(page, 120, 8) == [90, 90, 90], "far from the object nothing is lost"
+    red, green, _ = colour_at(page, 32, 40)
+    assert red > green + 40, "over the object it is"
 
 
 def test_python_drives_the_view_and_themes_read_well(lab):

@@ -1,10 +1,17 @@
-// Draws a figure of plotly, which stands before this file, as Python has it, and says what is pointed at.
+// Draws a figure of plotly as Python has it, and says what is pointed at.
 
 import { make } from "./shared/elements.js";
 import { moduleOf } from "./shared/view.js";
 
-const { Plotly } = globalThis;
 const CONFIG = { displaylogo: false };
+
+// The library, of which all plots of a page share one.
+async function libraryOf(source) {
+  const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
+  await import(url);
+  URL.revokeObjectURL(url);
+  return globalThis.Plotly;
+}
 
 // The same name for the same line in two figures, so that one that the reader has hidden stays hidden.
 export function identified(lines) {
@@ -21,32 +28,40 @@ class View {
     this.model = model;
     this.box = make("div", "wb-plot");
     el.append(this.box);
+    this.library = null;
     this.turn = 0;
     this.drawn = false;
     this.listeners = { "change:_drawn": () => this.draw(), "change:_moved": () => this.move() };
     for (const [name, listener] of Object.entries(this.listeners)) model.on(name, listener);
     this.observer = new ResizeObserver(() => this.fit());
-    this.observer.observe(this.box);
+    globalThis.workbenchPlotly ??= libraryOf(model.get("_library"));
+    this.closed = false;
+    globalThis.workbenchPlotly.then((library) => {
+      if (this.closed) return;
+      this.library = library;
+      this.observer.observe(this.box);
+    });
   }
 
   close() {
+    this.closed = true;
     this.observer.disconnect();
     for (const [name, listener] of Object.entries(this.listeners)) this.model.off(name, listener);
-    Plotly.purge(this.box);
+    this.library?.purge(this.box);
   }
 
   // A figure can be measured and drawn only where there is room for it.
   fit() {
     if (!this.box.clientWidth) return;
-    if (this.drawn) Plotly.Plots.resize(this.box);
+    if (this.drawn) this.library.Plots.resize(this.box);
     else this.draw();
   }
 
   draw() {
-    if (!this.box.clientWidth) return;
+    if (!this.library || !this.box.clientWidth) return;
     const { data, layout } = JSON.parse(this.model.get("_drawn"));
     for (const [number, points] of Object.entries(this.model.get("_moved"))) Object.assign(data[number], points);
-    Plotly.react(this.box, identified(data), { uirevision: "kept", ...layout }, CONFIG);
+    this.library.react(this.box, identified(data), { uirevision: "kept", ...layout }, CONFIG);
     if (!this.drawn) for (const event of ["hover", "click"]) this.box.on(`plotly_${event}`, ({ points }) => this.point(event, points[0]));
     this.drawn = true;
   }
@@ -56,7 +71,7 @@ class View {
     if (!moved.length) return void this.draw();
     if (!this.drawn) return;
     const points = moved.map(([, each]) => each);
-    Plotly.restyle(this.box, { x: points.map(({ x }) => x), y: points.map(({ y }) => y) }, moved.map(([number]) => Number(number)));
+    this.library.restyle(this.box, { x: points.map(({ x }) => x), y: points.map(({ y }) => y) }, moved.map(([number]) => Number(number)));
   }
 
   point(event, { curveNumber, pointNumber }) {

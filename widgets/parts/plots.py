@@ -29,9 +29,11 @@ class Plot(anywidget.AnyWidget):
         pointed_at: called when a point is pointed at or clicked.
     """
 
-    _esm = f"{get_plotlyjs()}\n{script('plot.js')}"
+    _esm = script("plot.js")
     _css = style("plot.css")
 
+    #: plotly.js, 5 MB: not a part of the module, which anywidget gives up for good if it has not begun after 2 s.
+    _library = traitlets.Unicode(get_plotlyjs()).tag(sync=True)
     _drawn = traitlets.Unicode(help="the figure as JSON").tag(sync=True)
     _moved = traitlets.Dict(help="number of a line → where its points are since it was drawn").tag(sync=True)
     _pointed = traitlets.Dict(help="`event`, `line` and `point` of the last event, and its `turn`").tag(sync=True)

@@ -35,6 +35,13 @@ def test_what_is_drawn_and_moved_is_in_the_state():
     assert shown(plot) == [[1, 1], [2, 2], [3, 3]]
 
 
+def test_the_module_is_small_and_the_library_comes_beside_it():
+    """anywidget drops all messages for a widget whose module has not been read after two seconds."""
+    plot = Plot()
+    assert len(str(plot._esm)) < 50_000
+    assert "plotly.js" in plot._library[:200]
+
+
 def test_the_line_and_the_point_that_are_pointed_at_are_passed_on():
     seen = []
     plot = Plot(lines(1, 2), lambda event, line, point: seen.append((event, line.name, point)))
