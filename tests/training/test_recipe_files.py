@@ -31,7 +31,7 @@ PLAIN = {
     "name": "plain",
     "notes": "of plain",
     "published": {"AP": 1},
-    "data": {"name": "digit-scenes", "options": {"length": 5, "rate": 0.5}},
+    "data": {"name": "digit-scenes", "options": {"length": 5, "occlusion_rate": 0.5}},
     "detector": {"kind": "faster-rcnn", "backbone": {"name": "small", "stem": 8}, "min_size": None},
     "hardener": {"kind": "random-dropout", "share": 0.5},
     "stages": [{"steps": 10, "lr": 0.02}, {"steps": 20, "lr": 0.01}],
@@ -92,12 +92,18 @@ def test_saying_it_twice_is_saying_it_once(base, changes):
 @pytest.mark.parametrize(
     ("changes", "data"),
     [
-        ({"data": {"options": {"length": 7}}}, {"name": "digit-scenes", "options": {"length": 7, "rate": 0.5}}),
-        ({"data": {"options": {"rate": None}}}, {"name": "digit-scenes", "options": {"length": 5, "rate": None}}),
+        (
+            {"data": {"options": {"length": 7}}},
+            {"name": "digit-scenes", "options": {"length": 7, "occlusion_rate": 0.5}},
+        ),
+        (
+            {"data": {"options": {"occlusion_rate": None}}},
+            {"name": "digit-scenes", "options": {"length": 5, "occlusion_rate": None}},
+        ),
         ({"data": {"options": None}}, {"name": "digit-scenes", "options": None}),
         ({"data": {"options": {}}}, PLAIN["data"]),
         ({"data.options": {}}, {"name": "digit-scenes", "options": {}}),
-        ({"data.options.length": 7}, {"name": "digit-scenes", "options": {"length": 7, "rate": 0.5}}),
+        ({"data.options.length": 7}, {"name": "digit-scenes", "options": {"length": 7, "occlusion_rate": 0.5}}),
         ({"data": {"name": "coco"}}, {"name": "coco"}),
         ({"data": {"name": "digit-scenes", "split": "val"}}, {**PLAIN["data"], "split": "val"}),
         ({"data.name": "coco"}, {**PLAIN["data"], "name": "coco"}),
@@ -151,7 +157,7 @@ def test_a_base_is_a_shipped_name_or_a_file_beside_the_one_that_names_it(tmp_pat
     write(tmp_path / "a" / "b" / "middle.yml", base="../root.yaml", seed=3, name="middle")
     mine = write(tmp_path / "mine.yaml", base="a/b/middle.yml", **{"stages.0.steps": 7})
     recipe = Recipe.load(mine)
-    assert (recipe.name, recipe.seed, recipe.stages[0].steps, recipe.notes) == ("unnamed", 3, 7, None)
+    assert (recipe.name, recipe.seed, recipe.stages[0].steps, recipe.notes) == ("mine", 3, 7, None)
     assert recipe.replace(name="plain", seed=0).to_dict() | {"notes": "of plain", "published": {"AP": 1}} == (
         Recipe.from_dict(ROOT).replace({"stages.0.steps": 7}).to_dict()
     )
