@@ -235,10 +235,11 @@ def test_mat_lists_of_the_original(tmp_path):
     data = with_proposals(Squares(), kind="file", path=tmp_path / "order.mat")
     assert given(data, 0) == [list(Squares.box)]
     assert given(data, 1) == [[0, 0, 80, 60], [2, 1, 9, 10]]
-    names = np.array([["000001"], ["000000"]], dtype=object)
-    savemat(tmp_path / "names.mat", {"boxes": cells(second, first), "images": names})
-    data = with_proposals(Squares().subset([0]), kind="file", path=tmp_path / "names.mat")
-    assert given(data, 0) == [list(Squares.box)]
+    for written in ("{}", "{}.jpg", "JPEGImages/{}.JPEG ", "C:\\VOC\\{}.png"):
+        names = np.array([[written.format("000001")], [written.format("000000")]], dtype=object)
+        savemat(tmp_path / "names.mat", {"boxes": cells(second, first), "images": names})
+        data = with_proposals(Squares().subset([0]), kind="file", path=tmp_path / "names.mat")
+        assert given(data, 0) == [list(Squares.box)], written
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,10 @@ from 1, the last pixel included; some also hold the names of the images as `imag
 from __future__ import annotations
 
 import json
+import os
+import unicodedata
 from os import PathLike
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import IO
 
 import numpy as np
@@ -17,6 +19,7 @@ import torch
 from workbench.data.dataset import Dataset
 from workbench.data.export import result_entries
 from workbench.data.reading.boxes import SLACK, XYWH, YXYX, xywh
+from workbench.data.reading.images import ENDINGS
 from workbench.data.reading.paths import check_regular
 from workbench.data.reading.problems import Problem, raise_first
 from workbench.errors import DataError
@@ -183,8 +186,8 @@ def _mat_places(path: Path, lists: MatLists, data: Dataset) -> dict[int, int]:
     """Which list each image of `data` has: by name where the file says the names, else by order."""
     number = len(lists.wrong)
     if lists.names is not None:
-        known = {name: place for place, name in enumerate(lists.names) if name}
-        stems = {index: Path(data.file_name(index)).stem for index in range(len(data))}
+        known = {_stem(name): place for place, name in enumerate(lists.names) if name}
+        stems = {index: _stem(data.file_name(index)) for index in range(len(data))}
         return {index: known[stem] for index, stem in stems.items() if stem in known}
     if number != len(data):
         raise DataError(
@@ -192,3 +195,10 @@ def _mat_places(path: Path, lists: MatLists, data: Dataset) -> dict[int, int]:
             f"{len(data)}; give them to the whole split, and take a part of it afterwards"
         )
     return dict(enumerate(range(number)))
+
+
+def _stem(name: str) -> str:
+    """The name of an image without folder and ending, in one form of Unicode."""
+    last = PureWindowsPath(name.strip()).name  # which knows slashes and backslashes
+    stem, ending = os.path.splitext(last)
+    return unicodedata.normalize("NFC", stem if ending.lower() in ENDINGS else last)
