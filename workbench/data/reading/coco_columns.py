@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from array import array
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 _NUMBER = {int, float}
+_ABSENT = object()  # in place of the value of a key that an entry does not have
 
 
 class _Odd(Exception):
@@ -52,7 +52,6 @@ class Gatherer:
             part = _columns(chunk, self.masks)
             part["position"] = np.array(places, np.int64)
             self._parts.append(part)
-            self.has_occlusion = self.has_occlusion or any("occlusion" in entry for entry in chunk)
         except (_Odd, KeyError, TypeError, ValueError, OverflowError, AttributeError):
             if len(chunk) == 1:
                 self._keep_aside(places[0], chunk[0])
@@ -69,6 +68,7 @@ class Gatherer:
         """The plain entries: keys of COCO, `position`, `shape` (0 or 1), `parts`, `points` and `point_starts`."""
         parts, self._parts = self._parts or [_columns([], self.masks) | {"position": np.zeros(0, np.int64)}], []
         joined = {name: np.concatenate([part.pop(name) for part in parts]) for name in list(parts[0])}
+        self.has_occlusion |= not joined.pop("without_occlusion").all()
         ends = np.cumsum(joined.pop("polygons"))
         joined["parts"] = np.stack([np.concatenate([[0], ends[:-1]])[: len(ends)], ends], axis=1).astype(np.int64)
         joined["point_starts"] = np.concatenate([[0], np.cumsum(joined.pop("lengths"))]).astype(np.int64)
@@ -80,7 +80,7 @@ class Gatherer:
             key: int(columns[key][row]) for key in ("id", "image_id", "category_id", "iscrowd", "difficult")
         }
         entry["bbox"] = columns["bbox"][row].tolist()
-        if columns["has_area"][row]:
+        if not np.isnan(columns["area"][row]):
             entry["area"] = float(columns["area"][row])
         occlusion = float(columns["occlusion"][row])
         entry["occlusion"] = None if np.isnan(occlusion) else occlusion
@@ -105,12 +105,9 @@ def _columns(chunk: list[dict[str, Any]], masks: bool) -> dict[str, np.ndarray]:
     for key in ("iscrowd", "difficult"):
         found[key] = _whole([entry.get(key, 0) for entry in chunk]) != 0
     found["bbox"] = _boxes([entry["bbox"] for entry in chunk])
-    found["has_area"] = np.array(["area" in entry for entry in chunk], bool)
-    found["area"] = _real([entry.get("area", 0) for entry in chunk], most=1e12)
-    shares = [entry.get("occlusion") for entry in chunk]
-    known = np.array([share is not None for share in shares], bool)
-    found["occlusion"] = np.full(len(chunk), np.nan)
-    found["occlusion"][known] = _real([share for share in shares if share is not None], most=math.nextafter(1.0, 2.0))
+    found["area"], _ = _known([entry.get("area", _ABSENT) for entry in chunk], most=1e12)
+    shares = [entry.get("occlusion", _ABSENT) for entry in chunk]
+    found["occlusion"], found["without_occlusion"] = _known(shares, most=math.nextafter(1.0, 2.0), null=True)
     return found | _polygons([entry.get("segmentation") if masks else None for entry in chunk])
 
 
@@ -118,6 +115,17 @@ def _whole(values: list[Any]) -> np.ndarray:
     if not set(map(type, values)) <= {int}:
         raise _Odd
     return np.array(values, np.int64)
+
+
+def _known(values: list[Any], most: float, *, null: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers [N], NaN where there is none, and for which the key is absent [N]. `null`: whether it may be null."""
+    if set(map(type, values)) <= _NUMBER:  # mostly
+        return _real(values, most), np.zeros(len(values), bool)
+    absent = np.array([value is _ABSENT for value in values], bool)
+    known = ~absent & np.array([not (null and value is None) for value in values], bool)
+    numbers = np.full(len(values), np.nan)
+    numbers[known] = _real([value for value, one in zip(values, known.tolist(), strict=True) if one], most)
+    return numbers, absent
 
 
 def _real(values: list[Any], most: float) -> np.ndarray:
@@ -150,8 +158,27 @@ def _polygons(values: list[Any]) -> dict[str, np.ndarray]:
     lengths = np.array(list(map(len, polygons)), np.int64)
     if not set(map(type, polygons)) <= {list} or (lengths < 6).any() or (lengths % 2).any():
         raise _Odd
-    points = np.array(array("d", chain.from_iterable(polygons)))
+    points = np.fromiter(chain.from_iterable(polygons), np.float64, int(lengths.sum()))
     if not np.isfinite(points).all():
         raise _Odd
     counts = np.array(list(map(len, lists)), np.int64)
-    return {"shape": (counts > 0).astype(np.uint8), "polygons": counts, "lengths": lengths, "points": points}
+    found = {"shape": (counts > 0).astype(np.uint8), "polygons": counts, "lengths": lengths, "points": points}
+    return found | _extents(points.reshape(-1, 2), (np.cumsum(lengths) - lengths) // 2)
+
+
+def _extents(points: np.ndarray, starts: np.ndarray) -> dict[str, np.ndarray]:
+    """The lowest and highest x and y of polygons [P, 2], and their areas [P] by the shoelace formula.
+
+    Args:
+        points: [n, 2] x and y of all polygons, one after the other.
+        starts: [P] first point of each.
+    """
+    if len(starts) == 0:
+        return {"low": np.zeros((0, 2)), "high": np.zeros((0, 2)), "outlined": np.zeros(0)}
+    low, high = (reduce.reduceat(points, starts, axis=0) for reduce in (np.minimum, np.maximum))
+    x, y = points.T
+    cross = np.empty(len(points))
+    cross[:-1] = x[:-1] * y[1:] - x[1:] * y[:-1]
+    ends = np.append(starts[1:], len(points)) - 1
+    cross[ends] = x[ends] * y[starts] - x[starts] * y[ends]
+    return {"low": low, "high": high, "outlined": np.abs(np.add.reduceat(cross, starts)) / 2}

@@ -157,7 +157,7 @@ def _object_columns(
         "id": plain["id"],
         "label": labels,
         "box": box,
-        "area": np.where(plain["has_area"], plain["area"], own_area),
+        "area": np.where(np.isnan(plain["area"]), own_area, plain["area"]),
         "iscrowd": plain["iscrowd"],
         "difficult": plain["difficult"],
         "occlusion": plain["occlusion"],
@@ -213,31 +213,17 @@ def _twice(plain: Columns, odd: dict[int, Any]) -> np.ndarray:
 
 def _doubtful(plain: Columns, size: np.ndarray) -> np.ndarray:
     """Which rows [N] have polygons that are looked at one by one: outside, endless, or maybe without a pixel."""
-    doubtful = np.zeros(len(size), bool)
-    starts = plain["point_starts"][:-1] // 2
-    if len(starts) == 0:
-        return doubtful
+    low, high = plain["low"], plain["high"]
     first, end = plain["parts"].T
-    row = np.repeat(np.arange(len(size)), end - first)
-    points = plain["points"].reshape(-1, 2)
-    low, high = (reduce.reduceat(points, starts, axis=0) for reduce in (np.minimum, np.maximum))
+    row = np.repeat(np.arange(len(size)), end - first)  # of each polygon
+    extent = (high - low).max(axis=1, initial=0)
+    longest = np.diff(plain["point_starts"]) // 2 * extent  # that its outline can be
+    doubtful = np.bincount(row, longest, len(size)) > LONGEST_OUTLINE
     far = (low < -box_formats.SLACK).any(axis=1) | (high > size[row, ::-1] + box_formats.SLACK).any(axis=1)
     doubtful[row[far]] = True
-    longest = np.diff(plain["point_starts"]) // 2 * (high - low).max(axis=1)  # that an outline can be
-    doubtful |= np.bincount(row, longest, len(size)) > LONGEST_OUTLINE
     solid = np.zeros(len(size), bool)
-    solid[row[_areas(points, starts) > 1.5 * (high - low).max(axis=1)]] = True  # so is some pixel's centre within
+    solid[row[plain["outlined"] > 1.5 * extent]] = True  # so the centre of some pixel is within
     return doubtful | ((end > first) & ~solid)
-
-
-def _areas(points: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """The area of each polygon [P] by the shoelace formula; `points` [n, 2] and `starts` [P] as for `outlines`."""
-    x, y = points.T
-    cross = np.empty(len(points))
-    cross[:-1] = x[:-1] * y[1:] - x[1:] * y[:-1]
-    ends = np.append(starts[1:], len(points)) - 1
-    cross[ends] = x[ends] * y[starts] - x[starts] * y[ends]
-    return np.abs(np.add.reduceat(cross, starts)) / 2
 
 
 def _without_masks(columns: Columns, images: list[ImageEntry], file: Path) -> Iterator[Problem]:
