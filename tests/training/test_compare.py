@@ -20,6 +20,7 @@ from workbench.evaluation import evaluate_detections
 from workbench.training import Comparison, Recipe, Run, compare, launch, t_interval
 from workbench.training.processes import detached
 from workbench.training.recipe_sections import TestSpec
+from workbench.training.recording import fingerprint
 from workbench.training.recording.fingerprint import EVALUATION, PACKAGE, TRAINING, code_fingerprint
 from workbench.training.scoring import is_scored, score
 from workbench.types import Detections
@@ -164,6 +165,17 @@ def test_an_unknown_metric_is_refused():
         runs_of(base=[0.1]).table(["mAP"])
 
 
+def test_what_decides_is_in_the_code_fingerprint_and_what_lists_is_not():
+    for parts in (TRAINING, EVALUATION):
+        names = {path.relative_to(PACKAGE).as_posix() for path in fingerprint._sources(parts)}
+        assert {"registry.py", "options.py", "types.py", "detectors/faster_rcnn.py"} <= names
+    training = {path.relative_to(PACKAGE).as_posix() for path in fingerprint._sources(TRAINING)}
+    assert {"training/stepping/training.py", "training/recipe.py"} <= training
+    assert not {"training/recipe_listing.py", "training/run.py"} & training
+    missing = [name for name in fingerprint.NOT_DECISIVE if not (PACKAGE / "training" / f"{name}.py").is_file()]
+    assert missing == []
+
+
 def test_the_code_fingerprint_sees_code_but_not_comments(tmp_path, monkeypatch):
     from workbench.training.recording import fingerprint
 
@@ -197,7 +209,7 @@ def recipes(monkeypatch: pytest.MonkeyPatch, template: Path) -> list[Recipe]:
     monkeypatch.setattr(detached, "SOURCES", STAND_IN)
     for module in (
         MODULE,
-        importlib.import_module("workbench.training.starting"),
+        importlib.import_module("workbench.training.processes.starting"),
     ):  # the code may change meanwhile
         monkeypatch.setattr(module, "code_fingerprint", lambda parts=TRAINING: "fingerprint of " + parts[-1])
     common = {

@@ -22,7 +22,7 @@ from workbench.training import Recipe, Run, launch
 from workbench.training.launch import new_folder
 from workbench.training.processes import detached, lock
 from workbench.training.processes.record import Record
-from workbench.training.starting import start_process
+from workbench.training.processes.starting import start_process
 
 STAND_IN = Path(__file__).parents[1] / "support" / "stand_in"
 REAL = {"data": {"name": "digit-scenes"}, "detector": {"kind": "faster-rcnn"}}

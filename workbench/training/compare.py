@@ -24,12 +24,12 @@ from workbench.errors import RecipeError, RunError, WorkbenchError
 from workbench.files import check_writable
 from workbench.training.launch import new_folder, runs_folder, start_new
 from workbench.training.processes import detached
+from workbench.training.processes.starting import start_process, training_fingerprint
 from workbench.training.recipe import Recipe
 from workbench.training.recipe_sections import TestSpec
 from workbench.training.recording.fingerprint import EVALUATION, code_fingerprint
 from workbench.training.run import Run
 from workbench.training.scoring import is_scored
-from workbench.training.starting import start_process, training_fingerprint
 
 if TYPE_CHECKING:
     from workbench.training.comparison import Comparison
@@ -229,7 +229,7 @@ def _find_runs(jobs: list[_Job], root: Path) -> None:
         run = Run.open(path.parent)
         fingerprints = run.fingerprints
         if fingerprints.get("training") == code:
-            known.setdefault(fingerprints["recipe"], []).append(run)
+            known.setdefault(fingerprints.get("recipe", ""), []).append(run)
     worth = ["stopped", "failed", "starting", "running", "done"]
     for job in jobs:
         found = known.get(training_fingerprint(job.recipe), [])

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from workbench.errors import RunError
 from workbench.training.processes.lock import LOCK
+from workbench.training.processes.starting import start_process
 from workbench.training.recipe import Recipe
 from workbench.training.run import Run
-from workbench.training.starting import start_process
 
 
 def launch(

@@ -26,11 +26,18 @@ from workbench.errors import RecipeError, RunError, WorkbenchError
 from workbench.evaluation.proposal_recall import proposal_problems
 from workbench.hardeners import build_hardener
 from workbench.registry import HARDENERS
-from workbench.training.obstacles import DECODED, lacks_labels, lacks_proposals, misfits_of_classes, sample, spread
 from workbench.training.processes.world import choose_device, choose_precision, device_count
 from workbench.training.recipe import Recipe
 from workbench.training.recipe_sections import DataSpec, Stage
 from workbench.training.stepping.batches import load_spec
+from workbench.training.stepping.obstacles import (
+    DECODED,
+    lacks_labels,
+    lacks_proposals,
+    misfits_of_classes,
+    sample,
+    spread,
+)
 from workbench.types import learnable
 
 SAMPLE = 200  #: images whose targets are looked at

@@ -24,13 +24,13 @@ from workbench.errors import RunError
 from workbench.training.processes import detached
 from workbench.training.processes.lock import is_held
 from workbench.training.processes.record import Record
+from workbench.training.processes.starting import load_recorded, start_process
 from workbench.training.recipe import Recipe
 from workbench.training.recording.checkpoint import checkpoint_step, checkpoints, load_checkpoint_detector
 from workbench.training.recording.disk import write_record
 from workbench.training.recording.notes import DONE, ERROR, STOP, Done, Failure, read_note
 from workbench.training.recording.records import bars_are_seen
 from workbench.training.recording.rows import GrowingRows
-from workbench.training.starting import load_recorded, start_process
 
 if TYPE_CHECKING:
     import pandas as pd

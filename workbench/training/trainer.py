@@ -13,13 +13,13 @@ from pathlib import Path
 from workbench.errors import RunError
 from workbench.plugins import load_plug_ins
 from workbench.training.processes.lock import FolderLock, follow, hold
+from workbench.training.processes.starting import record_itself
 from workbench.training.processes.world import StopSignal, die_with_torchrun, join_world, rank_here
 from workbench.training.recipe import Recipe
 from workbench.training.recording import checkpoint
 from workbench.training.recording.failures import errors_recorded
 from workbench.training.recording.notes import DONE, Done, read_note
 from workbench.training.recording.records import MetricsCallback, log, log_to
-from workbench.training.starting import record_itself
 from workbench.training.stepping.allocator import keep_memory
 from workbench.training.stepping.training import Training
 

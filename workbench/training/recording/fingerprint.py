@@ -25,12 +25,11 @@ TRAINING = (
 EVALUATION = ("types.py", "rle.py", "registry.py", "options.py", "data", "detectors", "proposals", "evaluation")
 #: Files of `training` that start, watch, list and compare runs: they do not change what comes out of one.
 NOT_DECISIVE = (
-    "__init__", "compare", "comparison", "launch", "obstacles", "preflight", "recipe_listing", "run", "scoring",
-    "starting",
+    "__init__", "compare", "comparison", "launch", "preflight", "recipe_listing", "run", "scoring",
     "processes/__init__", "processes/detached", "processes/group", "processes/lock", "processes/record",
-    "processes/worker",
-    "recording/__init__", "recording/disk", "recording/fingerprint", "recording/notes", "recording/rows",
-    "recording/watch",
+    "processes/starting", "processes/worker",
+    "recording/__init__", "recording/disk", "recording/fingerprint", "recording/keeping", "recording/notes",
+    "recording/rows", "recording/watch", "stepping/obstacles",
 )  # fmt: skip
 
 

@@ -26,7 +26,6 @@ from workbench.detectors.load import not_finite
 from workbench.errors import RunError
 from workbench.evaluation import ImageResult, Result, evaluate
 from workbench.hardeners import build_hardener
-from workbench.training.obstacles import other_classes, rehearse
 from workbench.training.processes.lock import FolderLock
 from workbench.training.processes.world import (
     StopSignal,
@@ -59,6 +58,7 @@ from workbench.training.stepping.batches import (
     step_loader,
     to_device,
 )
+from workbench.training.stepping.obstacles import other_classes, rehearse
 from workbench.training.stepping.stages import Span, select_players, spans
 from workbench.types import Target
 

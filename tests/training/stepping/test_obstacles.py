@@ -10,7 +10,7 @@ from tiny_detector import CLASSES, TinyData, TinyDetector, tiny_recipe
 
 import workbench as wb
 from workbench.errors import DataError, RunError
-from workbench.training.obstacles import obstacles, other_classes, rehearse
+from workbench.training.stepping.obstacles import obstacles, other_classes, rehearse
 from workbench.training.trainer import train
 
 

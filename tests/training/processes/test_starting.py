@@ -16,9 +16,9 @@ from workbench.errors import RunError
 from workbench.training import Recipe, Run, launch
 from workbench.training.processes import detached
 from workbench.training.processes.record import RECORD, Record
-from workbench.training.starting import load_recorded, start_process
+from workbench.training.processes.starting import load_recorded, start_process
 
-STAND_IN = Path(__file__).parents[1] / "support" / "stand_in"
+STAND_IN = Path(__file__).parents[2] / "support" / "stand_in"
 
 
 @pytest.fixture(autouse=True)
