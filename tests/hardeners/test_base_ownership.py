@@ -184,3 +184,23 @@ def test_background_is_hardened_where_it_is_asked_for(method, train):
 def test_what_a_method_says_of_its_precision():
     assert not Hardener.mixed
     assert RandomDropout.mixed
+
+
+@pytest.mark.parametrize("by_network", [False, True])
+def test_a_decision_may_put_something_else_in_the_place_of_the_features(by_network):
+    """Then the detector below learns nothing from them, by a gradient of zero."""
+
+    class Replaced(Own):
+        def decision(self, heat, loss):
+            class Other(Decision):
+                def apply(self, features):
+                    return heat.expand_as(features) if by_network else torch.ones_like(features)
+
+            return Other(adversary_loss=loss)
+
+    trunk = nn.Conv2d(CHANNELS, CHANNELS, 1)
+    hardener = Replaced()
+    hardened = hardener(batch_of(trunk(torch.rand(ROIS, CHANNELS, SIZE, SIZE))))
+    hardened.features.sum().backward()
+    assert not any(one.any() for one in gradients(trunk))
+    assert gradients(hardener) == [None] * len(gradients(hardener))

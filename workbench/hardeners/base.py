@@ -198,7 +198,10 @@ class _AsConstant(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
-        return torch.autograd.grad(ctx.out, ctx.leaf, gradient, retain_graph=True)[0], None
+        if not ctx.out.requires_grad:  # something else was put in the place of the features
+            return torch.zeros_like(gradient), None
+        out, leaf = ctx.out, ctx.leaf
+        return torch.autograd.grad(out, leaf, gradient, retain_graph=True, materialize_grads=True)[0], None
 
 
 def _mask(decision: Decision, num_rois: int) -> Tensor | None:
