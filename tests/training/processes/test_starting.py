@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 import workbench as wb
@@ -160,5 +161,39 @@ def test_a_strangers_token_kills_nothing(run: Run, tmp_path: Path) -> None:
         forge(run, token=record.token, pid=0)
         run.resume().wait(20)
         assert other.alive
+    finally:
+        other.stop(grace=0)
+
+
+def test_a_strangers_record_stops_no_process_of_the_users(run: Run, tmp_path: Path) -> None:
+    """Neither any process whose pid it names, nor another run whose record was copied."""
+    other = launch(run.recipe.replace(notes={"step": 0.05}).replace({"stages.0.steps": 1000}), tmp_path / "other")
+    victim = psutil.Popen(["sleep", "60"])
+    try:
+        copied = Record.read(other.folder)
+        assert copied is not None
+        forge(run, pid=victim.pid, create_time=victim.create_time())
+        assert not run.alive
+        run.stop(grace=0)
+        forge(run, pid=copied.pid, create_time=copied.create_time, token=copied.token)
+        assert not run.alive
+        run.stop(grace=0)
+        assert other.alive
+        assert victim.poll() is None
+    finally:
+        victim.kill()
+        victim.wait()
+        other.stop(grace=0)
+
+
+def test_a_record_without_ones_seal_still_finds_the_run_that_it_is_of(run: Run, tmp_path: Path) -> None:
+    """As of a user whose home cannot be written to, and so holds no key."""
+    other = launch(run.recipe.replace(notes={"step": 0.05}).replace({"stages.0.steps": 1000}), tmp_path / "other")
+    try:
+        forge(other, seal="")
+        record = Record.read(other.folder)
+        assert detached.find(record) is not None
+        other.stop(grace=0)
+        assert not other.alive
     finally:
         other.stop(grace=0)

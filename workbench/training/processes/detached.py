@@ -145,13 +145,14 @@ def ending(folder: Path) -> str:
 def find(record: Record | None) -> psutil.Process | None:
     """The process of a record; None when it has ended, is a zombie, or its pid now belongs to another.
 
-    One that also does something else trains only while it holds the folder.
+    One that also does something else trains only while it holds the folder. A record that the user did not write may
+    name any process of the user's: the process itself must confirm it.
     """
     if record is None or record.pid == 0 or not (record.cmd or is_held(Path(record.folder))):
         return None
     try:
         process = psutil.Process(record.pid)
-        if abs(process.create_time() - record.create_time) > 1:
+        if abs(process.create_time() - record.create_time) > 1 or not (record.own or _confirms(process, record)):
             return None
         return None if process.status() == psutil.STATUS_ZOMBIE else process
     except _GONE:
@@ -163,11 +164,17 @@ def members(record: Record) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter() if record.token else ():
         with suppress(*_GONE):
-            ours = process.environ().get(TOKEN) == record.token
-            if ours and process.status() != psutil.STATUS_ZOMBIE:
+            if _confirms(process, record) and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
     leader = find(record) if record.cmd else None  # it may have been started without a token
     return found if leader is None or leader in found else [*found, leader]
+
+
+def _confirms(process: psutil.Process, record: Record) -> bool:
+    """Whether a process has the run's token and, since that can be copied, was started for the run's folder."""
+    if not record.token or process.environ().get(TOKEN) != record.token:
+        return False
+    return record.own or [os.path.realpath(last) for last in process.cmdline()[-1:]] == [record.folder]
 
 
 def terminate(record: Record, *, grace: float) -> None:
