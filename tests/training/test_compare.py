@@ -250,6 +250,18 @@ def test_a_run_of_other_code_or_another_recipe_is_not_used(tmp_path, recipes, mo
     assert compare([renamed], seeds=1, folder=runs, progress=False).frame()["reused"].tolist() == [True]
 
 
+def test_an_evaluation_writes_through_no_link(tmp_path, recipes):
+    runs, precious = tmp_path / "runs", tmp_path / "precious"
+    precious.write_text("years of work")
+    launch(recipes[0], runs / "mine").wait(20)
+    (runs / "mine" / "result.json").unlink(missing_ok=True)
+    (runs / "mine" / "scoring.txt").symlink_to(precious)
+    compare(recipes[:1], seeds=1, folder=runs, progress=False)
+    assert (runs / "mine" / "scoring.txt").is_file()
+    assert not (runs / "mine" / "scoring.txt").is_symlink()
+    assert precious.read_text() == "years of work"
+
+
 def test_an_interruption_stops_the_runs_and_calling_again_goes_on(tmp_path, recipes, monkeypatch):
     slow = [recipe.replace({"stages.0.steps": 60, "notes.step": 0.05}) for recipe in recipes]
     runs = tmp_path / "runs"

@@ -17,6 +17,7 @@ import torch
 from workbench.errors import RunError
 from workbench.training import Recipe, Run, launch
 from workbench.training import run as run_module
+from workbench.training.processes.record import Record
 
 
 @pytest.fixture
@@ -40,9 +41,8 @@ def train_row(step: int, when: float, **more: float) -> dict:
 def pretend_alive(folder: Path, started: float) -> None:
     """Record this test's own process as the run's."""
     me = psutil.Process()
-    record = {"folder": os.path.realpath(folder), "pid": me.pid, "create_time": me.create_time(), "cmd": ["python"]}
-    more = {"started": started, "token": "none", "cwd": str(folder), "threads": 1}
-    (folder / "proc.json").write_text(json.dumps({**record, **more}))
+    process = {"pid": me.pid, "create_time": me.create_time(), "cmd": ["python"], "started": started, "token": "none"}
+    Record(folder=os.path.realpath(folder), cwd=str(folder), threads=1, **process).write(folder)
 
 
 def test_a_folder_without_a_recipe_is_no_run(tmp_path):
@@ -197,3 +197,21 @@ def test_the_real_trainer_from_launch_to_detector(tmp_path):
     assert not all(torch.equal(states[0][name], states[2][name]) for name in states[0])
     with pytest.raises(RunError, match="cannot be read"):
         run.detector(tmp_path / "recipe.pt")
+
+
+FILES = (
+    "done.json", "error.json", "exit.json", "stop.json", "metrics.jsonl", "log.txt", "proc.json", "proc.lock",
+    "checkpoints/step-00000001.pt",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_pipe_in_a_folder_of_others_is_not_waited_for(folder, name):
+    (folder / "checkpoints").mkdir()
+    os.mkfifo(folder / name)
+    run = Run.open(folder)
+    assert run.status == "failed"
+    assert run.error
+    assert (len(run.metrics()), run.log()) == (0, "")
+    with pytest.raises(RunError, match=r"no checkpoint|regular file"):
+        run.detector()

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 POLL = 0.2  # seconds
 #: The kind of failure that the same recipe, seed and code would only meet again.
+SCORING = "scoring.txt"  #: in a run folder: what the process printed that evaluates it
 NON_FINITE = "non-finite-loss"
 
 
@@ -173,7 +174,8 @@ class _Job:
 
     def _score(self, run: Run, environment: dict[str, str], interrupted: threading.Event) -> None:
         command = [sys.executable, "-m", "workbench.training.scoring", str(run.folder)]
-        with open(run.folder / "scoring.txt", "w+b") as output:
+        (run.folder / SCORING).unlink(missing_ok=True)  # written anew, and never through a link
+        with open(run.folder / SCORING, "x+b") as output:
             process = subprocess.Popen(
                 [*command, self.test.model_dump_json()],
                 stdin=subprocess.DEVNULL,

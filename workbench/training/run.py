@@ -8,6 +8,7 @@ The folder holds `recipe.yaml`, `environment.json`, `metrics.jsonl` (one JSON ob
 from __future__ import annotations
 
 import html
+import io
 import shutil
 import sys
 import time
@@ -27,7 +28,7 @@ from workbench.training.processes.record import Record
 from workbench.training.processes.starting import load_recorded, start_process
 from workbench.training.recipe import Recipe
 from workbench.training.recording.checkpoint import checkpoint_step, checkpoints, load_checkpoint_detector
-from workbench.training.recording.disk import write_record
+from workbench.training.recording.disk import open_to_read, write_record
 from workbench.training.recording.notes import DONE, ERROR, STOP, Done, Failure, read_note
 from workbench.training.recording.records import bars_are_seen
 from workbench.training.recording.rows import GrowingRows
@@ -134,9 +135,9 @@ class Run:
     def log(self, n: int = 20) -> str:
         """The last `n` lines of what the process printed."""
         try:
-            with open(self.folder / detached.LOG, errors="replace") as lines:
-                return "".join(deque(lines, maxlen=max(0, n)))
-        except FileNotFoundError:
+            with open_to_read(self.folder / detached.LOG) as file:
+                return "".join(deque(io.TextIOWrapper(file, "utf-8", "replace"), maxlen=max(0, n)))
+        except OSError:
             return ""
 
     @property

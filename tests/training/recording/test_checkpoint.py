@@ -193,11 +193,23 @@ def test_a_writer_that_fails_leaves_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_leftovers_of_a_killed_process_are_swept_away(tmp_path):
-    class AnyRecipe:
-        def save(self, path):
-            path.write_text("")
+class AnyRecipe:
+    def save(self, path):
+        path.write_text("")
 
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_checkpoints_of_another_run_are_not_swept_away_through_a_link(tmp_path, resume):
+    (tmp_path / "precious").mkdir()
+    save(tmp_path / "precious", 10)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "checkpoints").symlink_to(tmp_path / "precious" / "checkpoints")
+    with pytest.raises(RunError, match="is a link"):
+        prepare_folder(tmp_path / "run", AnyRecipe(), resume=resume)
+    assert steps(tmp_path / "precious") == [10]
+
+
+def test_leftovers_of_a_killed_process_are_swept_away(tmp_path):
     save(tmp_path, 10)
     half = tmp_path / "checkpoints" / ".step-00000020.pt.123.tmp"
     half.write_bytes(b"half")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from workbench.training.recording.disk import (
     disk_error,
     keep_reserve,
     open_to_append,
+    open_to_read,
     write_atomically,
     write_last_record,
     write_record,
@@ -68,3 +70,10 @@ def test_nothing_is_added_through_a_link(tmp_path: Path) -> None:
     with open_to_append(tmp_path / "other.txt") as file:
         file.write(b"a line\n")
     assert (tmp_path / "other.txt").read_text() == "a line\n"
+
+
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for open_it in (open_to_read, open_to_append):
+        with pytest.raises(OSError, match=r"regular file|No such device"):
+            open_it(tmp_path / "pipe")

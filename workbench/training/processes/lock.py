@@ -20,6 +20,9 @@ from workbench.training.recording.disk import disk_error
 LOCK = "proc.lock"
 HANDED_ON = "WORKBENCH_LOCK"  #: environment variable with the file descriptor of a lock that is handed on
 PATIENCE = 2.0  #: seconds; a process that counts as dead may still be closing its files
+_SAFELY = (
+    os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+)  # in a folder of others: no link is followed, no pipe waited for
 
 
 class LostFolderError(RunError):
@@ -68,7 +71,7 @@ def hold(folder: Path, *, make: bool = True) -> Iterator[FolderLock]:
         if descriptor is None:
             if make:
                 folder.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+            descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | _SAFELY, 0o644)
     except OSError as error:
         raise disk_error(folder / LOCK, error) from error
     try:
@@ -86,7 +89,7 @@ def follow(folder: Path) -> Iterator[FolderLock]:
         RunError: nobody holds it.
     """
     try:
-        descriptor = os.open(folder / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = os.open(folder / LOCK, os.O_RDONLY | _SAFELY)
     except OSError as error:
         raise disk_error(folder / LOCK, error) from error
     try:
@@ -98,7 +101,7 @@ def follow(folder: Path) -> Iterator[FolderLock]:
 def is_held(folder: Path) -> bool:
     """Whether some process has the folder now."""
     try:
-        descriptor = os.open(folder / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = os.open(folder / LOCK, os.O_RDONLY | _SAFELY)
     except OSError:
         return False
     try:

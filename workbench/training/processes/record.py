@@ -19,7 +19,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from workbench.training.recording.disk import write_record
+from workbench.training.recording.disk import read_bytes, write_record
 
 RECORD = "proc.json"
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]  #: since 1970
@@ -50,7 +50,7 @@ class Record:
         In a copied or moved folder it names no process: the original's is none of the copy's business.
         """
         try:
-            record = _SCHEMA.validate_json((folder / RECORD).read_bytes(), strict=True)
+            record = _SCHEMA.validate_json(read_bytes(folder / RECORD), strict=True)
         except (OSError, ValidationError):
             return None
         key = _key(make=False)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from workbench.errors import RunError
-from workbench.training.recording.disk import disk_error, keep_reserve, write_atomically
+from workbench.training.recording.disk import DiskError, disk_error, keep_reserve, open_to_read, write_atomically
 
 if TYPE_CHECKING:  # at run time late: following a run needs no torch
     import torch
@@ -113,7 +113,7 @@ def load_checkpoint(path: Path, *, device: torch.device | str = "cpu") -> dict[s
 
 def _is_as_written(path: Path) -> bool | None:
     """Whether a file's bytes have the checksum at its end; None: there is none, and those of the archive hold."""
-    with open(path, "rb") as file:
+    with open_to_read(path) as file:
         size = file.seek(0, io.SEEK_END) - len(MARK) - 64
         file.seek(max(0, size))
         mark, stated = file.read(len(MARK)), file.read()
@@ -204,8 +204,12 @@ def prepare_folder(folder: Path, recipe: Recipe, *, resume: bool) -> None:
     """Make a run folder ready for a process: nothing half-written, no old ending; empty unless `resume`.
 
     Raises:
-        DiskError: the disk refuses.
+        DiskError: the disk refuses, or the checkpoints are a link.
     """
+    if (folder / "checkpoints").is_symlink():  # which may lead to the checkpoints of another run
+        raise DiskError(
+            f"{folder / 'checkpoints'} is a link, and a run writes only into its own folder; put a folder there"
+        )
     try:
         (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
         remove_leftovers(folder)

@@ -1,10 +1,14 @@
-"""Writing into a run folder: files appear whole or not at all, and a disk that refuses is named as the cause."""
+"""Files of a run folder: they appear whole or not at all, and a disk that refuses is named as the cause.
+
+The folder may come from others: nothing is written through a link, and a pipe in a file's place is not waited for.
+"""
 
 from __future__ import annotations
 
 import errno
 import json
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -80,6 +84,30 @@ def open_to_append(path: Path) -> IO[bytes]:
     """A file to add to, unbuffered; never through a link, which may lead out of a folder that others made.
 
     Raises:
-        OSError: the disk refuses, or `path` is a link.
+        OSError: the disk refuses, or `path` is a link or a pipe.
     """
-    return open(path, "ab", buffering=0, opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, 0o644))
+    own = os.O_NOFOLLOW | os.O_NONBLOCK
+    return open(path, "ab", buffering=0, opener=lambda name, flags: os.open(name, flags | own, 0o644))
+
+
+def open_to_read(path: Path) -> IO[bytes]:
+    """A file to read.
+
+    Raises:
+        OSError: it cannot be read, or is a pipe or a device, which might never end.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def read_bytes(path: Path) -> bytes:
+    """All of a file.
+
+    Raises:
+        OSError: as `open_to_read`.
+    """
+    with open_to_read(path) as file:
+        return file.read()

@@ -9,6 +9,8 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from workbench.training.recording.disk import read_bytes
+
 DONE, ERROR, STOP, EXIT = "done.json", "error.json", "stop.json", "exit.json"
 Finite = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -41,7 +43,7 @@ Note = TypeVar("Note", bound=BaseModel)
 def read_note(path: Path, kind: type[Note]) -> Note | None:
     """What a file says; None if it is not there or damaged."""
     try:
-        return kind.model_validate_json(path.read_bytes(), strict=True)
+        return kind.model_validate_json(read_bytes(path), strict=True)
     except (OSError, ValidationError):
         return None
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
+from workbench.training.recording.disk import open_to_read
 from workbench.training.recording.notes import read_row
 
 
@@ -21,9 +22,9 @@ class GrowingRows:
         """All whole rows so far."""
         with self._lock:
             try:
-                with open(self._path, "rb") as file:
+                with open_to_read(self._path) as file:
                     self._follow(file)
-            except FileNotFoundError:
+            except OSError:
                 self._forget()
             return list(self._rows)
 
@@ -32,7 +33,7 @@ class GrowingRows:
         self._offset = 0  # bytes read so far
         self._last = b""  # the line just before
 
-    def _follow(self, file: BinaryIO) -> None:
+    def _follow(self, file: IO[bytes]) -> None:
         file.seek(self._offset - len(self._last))
         if file.read(len(self._last)) != self._last:  # cut or written anew by a resume
             self._forget()
