@@ -8,9 +8,9 @@ import { NewestWins } from "./shared/newest.js";
 import { connect, moduleOf } from "./shared/view.js";
 import { Foot, KEYS } from "./occlusion_lab/foot.js";
 import { cursorOf, handleAt, moved, placed, resized } from "./occlusion_lab/occluder.js";
+import { Mapping } from "./occlusion_lab/mapping.js";
 import { paintScene } from "./occlusion_lab/painting.js";
 import { Panel } from "./occlusion_lab/panel.js";
-import { ResponseMaps } from "./occlusion_lab/response_map.js";
 import { Tools } from "./occlusion_lab/tools.js";
 
 const LARGEST = 720; // CSS pixels, side of a panel
@@ -20,8 +20,8 @@ class View {
   constructor(model, el) {
     this.model = model;
     this.el = el;
-    this.setup = this.result = this.grab = this.maps = null;
-    this.computing = false; // a response map
+    this.setup = this.result = this.grab = null;
+    this.mapping = new Mapping(this);
     this.received = 0; // answers
     this.objects = []; // that can be chosen
     this.roundTrips = el.roundTrips = []; // milliseconds: [from question to answer, in the detectors]
@@ -55,7 +55,8 @@ class View {
   async receive(message, buffers) {
     if (message.kind === "setup") {
       this.setup = message;
-      this.maps = this.result = this.frame = null;
+      this.result = this.frame = null;
+      this.mapping.forget();
       this.build();
       this.clean = await bitmap(buffers[0]);
     } else if (!this.setup) {
@@ -66,13 +67,12 @@ class View {
       if (order === this.received) this.take(message, frame);
       this.free(message.seq);
     } else if (message.kind === "map") {
-      this.takeMap(message, buffers);
+      this.mapping.take(message, buffers);
     } else if (message.kind === "error") {
-      this.computing = false;
       this.foot.showError(message.text);
       this.free(message.seq);
       if (!this.grab && !this.questions.waiting) this.goBack();
-      this.showMapTools();
+      this.mapping.failed();
     }
   }
 
@@ -94,6 +94,7 @@ class View {
 
   take({ result, objects }, frame) {
     const anew = JSON.stringify(this.result?.object) !== JSON.stringify(result.object);
+    if (anew && this.result?.chosen === result.chosen) this.mapping.forget(); // a region was drawn anew
     this.result = result;
     this.objects = objects;
     this.frame = frame;
@@ -103,7 +104,7 @@ class View {
     this.foot.show(result);
     this.foot.showError("");
     this.foot.speak(Object.fromEntries(this.panels.map(({ name }) => [name, result.detectors[name].now])));
-    if (this.computing && this.mapKey !== this.kind) this.stopMap(); // it would not belong to this occluder
+    this.mapping.follow();
     this.showMapTools();
     this.paint();
   }
@@ -135,59 +136,11 @@ class View {
 
   // ---- response map --------------------------------------------------------------------------------------------
 
-  get kind() { // a map belongs to one object and one kind of occluder
-    const [x1, y1, x2, y2] = this.result.box;
-    return JSON.stringify([this.result.chosen, y2 - y1, x2 - x1, this.result.texture, this.result.outline]);
-  }
-
-  get mapFits() {
-    return Boolean(this.maps && this.result) && this.kind === this.maps.key;
-  }
-
-  takeMap(message, buffers) {
-    const late = !this.computing && this.stopped === JSON.stringify(message.key); // on its way when it was stopped
-    if (message.done < 1 && late) return;
-    this.maps = new ResponseMaps(message, buffers);
-    this.computing = message.done < 1;
-    this.tools.progress.value = message.done;
-    this.showMapTools();
-    this.paint();
-  }
-
-  toggleMap() {
-    if (this.computing || this.mapFits) {
-      this.dropMap();
-      return;
-    }
-    this.computing = true;
-    this.tools.progress.value = 0;
-    this.mapKey = this.kind;
-    this.model.send({ kind: "map", grid: this.tools.grid.value });
-    this.showMapTools();
-  }
-
-  stopMap() {
-    this.stopped = this.mapKey;
-    this.computing = false;
-    this.model.send({ kind: "stop-map" });
-    this.dropMap();
-  }
-
-  dropMap() {
-    if (this.computing) {
-      this.stopMap();
-      return;
-    }
-    this.maps = null;
-    this.showMapTools();
-    this.paint();
-  }
-
   showMapTools() {
-    this.tools.showMap({ computing: this.computing, drawn: this.mapFits, possible: Boolean(this.thing) });
+    this.tools.showMap({ computing: this.mapping.computing, drawn: this.mapping.fits, possible: Boolean(this.thing) });
     for (const panel of this.panels) {
-      const drawn = this.mapFits && this.maps.has(panel.name);
-      panel.showMapScale(drawn, this.thing, drawn ? this.maps.before.get(panel.name) : 0);
+      const drawn = this.mapping.fits && this.mapping.maps.has(panel.name);
+      panel.showMapScale(drawn, this.thing, drawn ? this.mapping.maps.before.get(panel.name) : 0);
     }
   }
 
@@ -244,7 +197,7 @@ class View {
   move(event, panel) {
     if (!this.result) return;
     const point = this.at(event);
-    const value = this.mapFits ? this.maps.at(panel.name, point) : NaN;
+    const value = this.mapping.fits ? this.mapping.maps.at(panel.name, point) : NaN;
     panel.mapText.textContent = Number.isNaN(value) ? "" : value.toFixed(2);
     if (!this.grab) {
       panel.canvas.style.cursor = this.cursorAt(point);
@@ -306,7 +259,7 @@ class View {
   key(event) {
     if (!this.result || event.ctrlKey || event.metaKey) return;
     const arrow = ARROWS[event.key];
-    const action = { t: () => this.nextTexture(1), T: () => this.nextTexture(-1), o: () => this.nextObject(), m: () => this.toggleMap() }[event.key];
+    const action = { t: () => this.nextTexture(1), T: () => this.nextTexture(-1), o: () => this.nextObject(), m: () => this.mapping.toggle() }[event.key];
     if (!arrow && !action) return;
     event.preventDefault();
     event.stopPropagation();

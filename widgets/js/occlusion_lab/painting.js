@@ -5,12 +5,12 @@ import { HALO, paintPicture, strokeBox } from "../shared/canvas.js";
 import { paintTags } from "../shared/tags.js";
 import { outlinePath, paintOccluder, withHandles } from "./occluder.js";
 
-// view: its `scale`, `clean` and `frame` (pictures without and with the occluder of `result`), `maps` if they fit, `result`,
+// view: its `scale`, `clean` and `frame` (pictures without and with the occluder of `result`), `mapping`, `result`,
 // `objects`, `thing`, `box` (where the occluder is now), `drawn` (a region while it is drawn) and `setup`.
 // outlined: whether all objects are outlined.
 export function paintScene({ name, canvas, size }, view, outlined) {
   const { scale, result, setup } = view;
-  const mapped = view.mapFits && view.maps.has(name);
+  const mapped = view.mapping.fits && view.mapping.maps.has(name);
   const context = paintPicture(canvas, mapped ? view.clean : view.frame, size, scale);
   if (mapped) paintMap(context, name, view, size);
   if (outlined) for (const thing of view.objects) strokeBox(context, thing.box, scale, "#ffffffcc", 1, [3, 3]);
@@ -31,8 +31,8 @@ export function paintScene({ name, canvas, size }, view, outlined) {
 }
 
 // The map over the scene; the occluder lies on top, since detections and scores are those with it.
-function paintMap(context, name, { maps, frame, result, scale }, [width, height]) {
-  maps.paint(context, name, scale);
+function paintMap(context, name, { mapping, frame, result, scale }, [width, height]) {
+  mapping.maps.paint(context, name, scale);
   context.save();
   outlinePath(context, result.box, result.outline, scale);
   context.clip();

@@ -7,7 +7,7 @@ const named = (names) => names.map((name) => [name, name]);
 
 const whose = ({ source }) => (source === null ? "" : source === OWN ? " drawn by you" : ` found by ${source}`);
 
-// view: asked for changes (`ask`), to draw (`paint`), and for maps (`toggleMap`, `dropMap`).
+// view: asked for changes (`ask`), to draw (`paint`), and for maps (`mapping`).
 export class Tools {
   constructor({ colours, textures, outlines, grids }, view) {
     this.element = make("div", "wb-line ol-tools", undefined, { role: "toolbar", "aria-label": "Occluder" });
@@ -34,9 +34,9 @@ export class Tools {
 
   mapTools(grids, view) {
     const group = make("span", "wb-line ol-map-tools");
-    this.mapButton = button("Response map", () => view.toggleMap(), "ol-map-button");
+    this.mapButton = button("Response map", () => view.mapping.toggle(), "ol-map-button");
     this.mapButton.title = "Score of the chosen object for the occluder at every position";
-    this.grid = select(grids.map((name) => [name, `${name} grid`]), () => view.dropMap(), { "aria-label": "Grid of the response map" });
+    this.grid = select(grids.map((name) => [name, `${name} grid`]), () => view.mapping.drop(), { "aria-label": "Grid of the response map" });
     this.grid.value = "medium";
     this.progress = progressBar("Response map");
     group.append(this.mapButton, field(this.grid), this.progress);
