@@ -118,7 +118,13 @@ def _whole(values: list[Any]) -> np.ndarray:
 
 
 def _known(values: list[Any], most: float, *, null: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers [N], NaN where there is none, and for which the key is absent [N]. `null`: whether it may be null."""
+    """Numbers [N], NaN where there is none, and for which of them the key is absent [N].
+
+    Args:
+        values: of the key; `_ABSENT` where an entry does not have it.
+        most: below which they are.
+        null: whether they may be null.
+    """
     if set(map(type, values)) <= _NUMBER:  # mostly
         return _real(values, most), np.zeros(len(values), bool)
     absent = np.array([value is _ABSENT for value in values], bool)
