@@ -47,7 +47,7 @@ class Keeping:
             kept = f"{good[0]} is kept" if good else "there is no checkpoint from before"
             text = "the losses until step %d are over %.3g, ten times what they began with: it diverges; %s"
             log.warning(text, step, self.watch.limit, kept)
-        if saved is not None:
+        if saved == step - 1:  # once for each checkpoint, also while the losses are too large
             self._drop_old()
 
     def last_good(self) -> list[str]:
