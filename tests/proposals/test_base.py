@@ -266,6 +266,17 @@ def test_files_that_are_no_mat_are_refused(tmp_path, content):
         with_proposals(Squares(), kind="file", path=tmp_path / "b.mat")
 
 
+def test_mat_lists_are_read_by_the_scipy_that_this_process_would_take(tmp_path, monkeypatch):
+    """Also one that lies in the user's own folder or on PYTHONPATH."""
+    (tmp_path / "scipy").mkdir()
+    (tmp_path / "scipy" / "__init__.py").touch()
+    (tmp_path / "scipy" / "io.py").write_text("def loadmat(*_, **__): raise OSError('the one of PYTHONPATH')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    savemat(tmp_path / "b.mat", {"boxes": cells([[11, 21, 40, 50]], [[1, 1, 60, 80]])})
+    with pytest.raises(DataError, match="the one of PYTHONPATH"):
+        with_proposals(Squares(), kind="file", path=tmp_path / "b.mat")
+
+
 @pytest.mark.parametrize("bit", range(8))
 def test_a_damaged_mat_does_not_end_the_process(tmp_path, bit):
     """SciPy's reader crashes where the type of the first array is another."""

@@ -33,7 +33,7 @@ def read_mat(path: Path) -> MatLists:
     Raises:
         ValueError: it is no such file; says why.
     """
-    program = [sys.executable, "-I", __file__, str(path.absolute())]
+    program = [sys.executable, "-P", __file__, str(path.absolute())]
     run = subprocess.run(program, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     if run.returncode == REFUSED:
         raise ValueError(run.stderr.decode(errors="replace").strip())
