@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from small_detectors import MASK_RCNN
 
-from workbench import evaluate, load_data
+from workbench import Recipe, evaluate, load_data
 from workbench.analysis.attention import roi_attention
 from workbench.detectors import Detector, Ensemble, as_detector, build_detector, load_detector, save_detector
 from workbench.detectors.load import not_finite
@@ -94,12 +94,18 @@ def test_a_run_gives_its_detector_and_its_hardener_where_that_is_asked_for(run):
     assert torch.equal(next(as_detector(run.folder).parameters()), next(as_detector(run).parameters()))
 
 
-@pytest.mark.parametrize("thing", [3, None, [NAME]])
+@pytest.mark.parametrize("thing", [3, None, [NAME], Ensemble])
 def test_anything_else_is_an_error(thing):
     with pytest.raises(DataError, match="is no detector; give one, a Run, or the name or path"):
         as_detector(thing)
     with pytest.raises(WeightsError, match="there is no detector 'nobody'"):
         as_detector("nobody")
+
+
+def test_data_and_recipes_are_no_detectors_though_they_have_classes_or_name_one():
+    for thing in (load_data("digit-scenes", length=1), Recipe.load(NAME)):
+        with pytest.raises(DataError, match="is no detector"):
+            as_detector(thing)
 
 
 def test_it_is_taken_in_every_room(run):

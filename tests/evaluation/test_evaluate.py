@@ -176,3 +176,9 @@ def test_a_detector_can_be_named():
     assert named.summary == pytest.approx(
         evaluate(load_detector("digit-scenes/faster-rcnn"), data, progress=False).summary, nan_ok=True
     )
+
+
+@pytest.mark.parametrize("data", ["digit-scenes", None, torch.nn.Linear(1, 1)])
+def test_something_else_than_data_is_an_error(data):
+    with pytest.raises(DataError, match=f"data is a {type(data).__name__}; expected a data set, as load_data"):
+        evaluate("digit-scenes/faster-rcnn", data)

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from workbench.detectors.base import Detector
+from workbench.detectors.base import Detector, Detects
 from workbench.detectors.build import build_detector
 from workbench.detectors.locate import locate
 from workbench.errors import DataError, WeightsError
@@ -96,7 +96,7 @@ def load_detector(name: str | Path, device: str | torch.device = "cpu") -> Detec
     For a `Run`, use `run.detector()`.
 
     Args:
-        name: shipped name, file that `save_detector` wrote, or folder of a run, whose last checkpoint is taken.
+        name: shipped name, file that `save_detector` wrote, or folder of a run that is done.
         device: where to put it.
 
     Returns:
@@ -184,11 +184,12 @@ def as_detector(thing: DetectorLike, *, hardener: bool = False) -> Detector:
     """
     if isinstance(thing, str | Path):
         return load_detector(thing)
-    if isinstance(thing, HasDetector):
+    if isinstance(thing, HasDetector) and callable(thing.detector):  # a recipe's is a section
         return thing.detector(hardener=True) if hardener else thing.detector()
-    if hasattr(thing, "classes") or hasattr(thing, "detect"):  # also one of others
+    if isinstance(thing, Detector) or (isinstance(thing, Detects) and not isinstance(thing, type)):  # one of others
         return thing
-    raise DataError(f"{thing!r} is no detector; give one, a Run, or the name or path of one that was saved")
+    what = f"a {type(thing).__name__} is no detector"
+    raise DataError(f"{what}; give one, a Run, or the name or path of one that was saved")
 
 
 def start_from(detector: Detector, name: str | Path) -> list[str]:

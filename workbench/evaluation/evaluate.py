@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, TypeGuard
 import torch
 from torch import Tensor
 
+from workbench.data import Dataset
 from workbench.detectors.base import Detects, Learns, asked, evaluating
 from workbench.detectors.load import DetectorLike, as_detector
 from workbench.errors import DataError
@@ -30,7 +31,6 @@ from workbench.progress import Bar
 from workbench.types import Detections, Target
 
 if TYPE_CHECKING:
-    from workbench.data import Dataset
     from workbench.detectors import Detector
 
 IoUType = Literal["bbox", "segm", "segm-amodal"]
@@ -250,6 +250,8 @@ class _Tables:
 
 
 def _check_request(data: Dataset, iou_type: str) -> None:
+    if not isinstance(data, Dataset):
+        raise DataError(f"data is a {type(data).__name__}; expected a data set, as load_data gives one")
     if iou_type not in ("bbox", *MASKS):
         raise DataError(f'iou_type is {iou_type!r}, expected "bbox" or "segm" (visible pixels) or "segm-amodal".')
     if len(data) == 0:
