@@ -238,7 +238,7 @@ def test_a_small_file_that_stands_for_more_than_memory_holds_is_refused(tmp_path
         Recipe.load(path)
 
 
-@pytest.mark.parametrize("text", ["x: 2020-99-99", "x: " + "9" * 5000, "x: !!bool y", "x: !!timestamp y"])
+@pytest.mark.parametrize("text", ["x: " + "9" * 5000, "x: !!bool y", "x: !!timestamp y"])
 def test_values_that_yaml_itself_does_not_make_are_refused(tmp_path, text):
     path = tmp_path / "mine.yaml"
     path.write_text(text)
@@ -246,10 +246,47 @@ def test_values_that_yaml_itself_does_not_make_are_refused(tmp_path, text):
         Recipe.load(path)
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("no", "no"), ("On", "On"), ("y", "y"), ("1:30", "1:30"), ("017", "017"), ("2020-01-01", "2020-01-01"), ("=", "="),
+        ("1e-3", "1e-3"), ("true", True), ("False", False), ("null", None), ("~", None), ("", None), ("-7", -7),
+        ("1_000", 1000), ("0x1F", 31), ("0", 0), ("0.5", 0.5), (".5", 0.5), ("1.0e-3", 0.001), ("-.inf", float("-inf")),
+    ],
+)  # fmt: skip
+def test_what_plain_words_are(tmp_path, text, value):
+    """Those that older YAML takes for truth values, sexagesimal and octal numbers or dates are text."""
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"x: {text}\n")
+    assert read_recipe(path) == {"x": value}
+
+
+def test_a_split_called_no_is_a_name(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("base: digit-scenes/faster-rcnn\nname: on\ndata: {name: coco, split: no, root: /x}\n")
+    recipe = Recipe.load(path)
+    assert (recipe.name, recipe.data.split) == ("on", "no")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("seed: 1\nname: x\nseed: 2\n", r"the key 'seed' stands twice, in lines 1 and 3"),
+        ("data: {name: coco, root: a, name: voc}\n", r"the key 'name' stands twice, in lines 1 and 1"),
+        ("stages:\n- {lr: 1}\n- lr: 1\n  steps: 2\n  lr: 2\n", r"the key 'lr' stands twice, in lines 3 and 5"),
+    ],
+)
+def test_a_key_stands_once(tmp_path, text, message):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(RecipeError, match=message):
+        read_recipe(path)
+
+
 def test_aliases_in_reason_are_read(tmp_path):
     path = tmp_path / "mine.yaml"
-    path.write_text("a: &a {x: 1}\nb: *a\n")
-    assert read_recipe(path) == {"a": {"x": 1}, "b": {"x": 1}}
+    path.write_text("a: &a {x: 1}\nb: *a\nc: {<<: *a, x: 2}\n")
+    assert read_recipe(path) == {"a": {"x": 1}, "b": {"x": 1}, "c": {"x": 2}}
 
 
 # ------------------------------------------------------------------------------------- the shipped recipes

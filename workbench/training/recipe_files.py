@@ -17,6 +17,7 @@ How a file changes its base:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
@@ -33,7 +34,33 @@ MOST_BASES = 8  #: of one recipe; more are hard to follow
 MOST_VALUES = 100_000  #: in one file, each alias counted as what it stands for
 SUFFIXES = (".yaml", ".yml")
 
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same values, eight times as fast
+_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same values, eight times as fast
+
+
+class _Loader(_Base):
+    """YAML with each key once, and without what YAML 1.1 sees in plain words and YAML 1.2 no longer does.
+
+    `no` and `on` are words and no truth values, 1:30 is not 90, 017 is not 15, 2020-01-01 is no date.
+    """
+
+    def get_single_data(self) -> Any:
+        root = self.get_single_node()
+        _refuse_repeated_keys(root)
+        return None if root is None else self.construct_document(root)
+
+
+#: What plain words are read as, and the characters that they begin with; all others are text.
+_WORDS = (
+    ("null", r"~|null|Null|NULL|", [*"~nN", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", [*"tTfF"]),
+    ("int", r"[-+]?(?:0|[1-9][0-9_]*|0x[0-9a-fA-F_]+)", [*"-+0123456789"]),
+    ("float", r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+][0-9]+)?", [*"-+.0123456789"]),
+    ("float", r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)", [*"-+."]),
+    ("merge", r"<<", ["<"]),
+)
+_Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in _WORDS:
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first)
 
 
 class Layer(NamedTuple):
@@ -201,6 +228,28 @@ def _shipped(name: str) -> Path:
         nearest = did_you_mean(name, shipped_names()).partition(" (known:")[0]
         raise RecipeError(f"there is no recipe {name!r}{nearest} (workbench recipes lists all)")
     return path
+
+
+def _refuse_repeated_keys(root: yaml.Node | None) -> None:
+    """Refuse a key that a mapping has twice: PyYAML would keep the last value, without a word."""
+    rest, seen = [root], set()
+    while rest:
+        node = rest.pop()
+        if node is None or id(node) in seen:  # an alias is the node that it names
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            rest += node.value
+        elif isinstance(node, yaml.MappingNode):
+            lines: dict[tuple[str, str], int] = {}
+            for key, value in node.value:
+                rest += [key, value]
+                if isinstance(key, yaml.ScalarNode) and not key.tag.endswith(":merge"):
+                    line = key.start_mark.line + 1
+                    if (key.tag, key.value) in lines:
+                        first = lines[key.tag, key.value]
+                        raise ValueError(f"the key {key.value!r} stands twice, in lines {first} and {line}; keep one")
+                    lines[key.tag, key.value] = line
 
 
 def _refuse_bombs(values: Any, path: Path) -> None:
