@@ -94,3 +94,8 @@ def test_few_boxes_say_nothing() -> None:
     assert likely_format(boxes[:2], sizes[:2], XYWH) is None
     assert likely_format(boxes, sizes, XYWH) == XYXY
     assert likely_format(boxes[:0], sizes[:0], XYWH) is None
+
+
+def test_one_box_within_a_pixel_is_in_fractions() -> None:
+    assert likely_format(np.array([[0.2, 0.1, 0.5, 0.5]]), np.array([[120, 160]]), XYWH) == FRACTIONS
+    assert likely_format(np.array([[0.2, 0.1, 0.5, 0.5]]), np.array([[8, 8]]), XYWH) is None

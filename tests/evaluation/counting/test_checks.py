@@ -82,6 +82,7 @@ def test_good_detections_raise_no_suspicion(in_memory, target, found):
     ("boxes", "message"),
     [
         (lambda b: torch.cat([b[:, :2], b[:, 2:] - b[:, :2]], 1), "overlap 0 of 12.* 12 when .*xywh"),
+        (lambda b: torch.cat([b[:, :2], b[:, :2] + b[:, 2:]], 1), "12 when .*corners to which x and y were added"),
         (lambda b: torch.cat([(b[:, :2] + b[:, 2:]) / 2, b[:, 2:] - b[:, :2]], 1), "centre x, centre y"),
         (lambda b: b / 100, "fractions of the image size"),
         (lambda b: b[:, [1, 0, 3, 2]], "y1, x1, y2, x2"),
@@ -116,6 +117,12 @@ def test_a_mix_up_of_labels_is_named(labels, message, in_memory, target, found):
     assert result.summary["AP"] < 0.5
     (warning,) = result.warnings
     assert message.lower() in warning.lower()
+
+
+def test_scores_beyond_1_are_said(in_memory, target, found):
+    answers = [found([(*BOX, 1, 0.5), (*BOX, 1, 93.0)])]
+    (warning,) = evaluate_detections(answers, in_memory([target([(*BOX, 1)])])).warnings
+    assert warning.startswith("Scores run from 0.5 to 93, not within 0..1")
 
 
 def test_nothing_found_and_nothing_to_find_are_said(in_memory, target, found):

@@ -85,7 +85,7 @@ def likely_format(boxes: np.ndarray, sizes: np.ndarray, meant: str) -> str | Non
         sizes: height and width of each box's image [N, 2].
         meant: the format that they should have, in pixels.
     """
-    if len(boxes) >= min(_FEWEST.values()) and (boxes <= 1).all() and (sizes > 8).all():
+    if len(boxes) and (boxes <= 1).all() and (sizes > 8).all():  # also of one: no object is a part of a pixel
         return FRACTIONS
     fit = _fit(boxes, sizes, meant)
     if len(boxes) == 0 or fit.mean() > 1 - _SHARE_WRONG / 2:  # most, and at once

@@ -99,14 +99,20 @@ def suspicions(objects: Objects, found: Found, num_classes: int) -> list[str]:
         return ["The data set has no objects, so there is nothing to measure."]
     if len(found) == 0:
         return ["The detector found nothing on any image. Is its score threshold too high, or is it untrained?"]
-    notes = _box_notes(objects, found)
-    return notes or _label_notes(objects, found, num_classes)
+    notes = _box_notes(objects, found) or _label_notes(objects, found, num_classes)
+    low, high = float(found.scores.min()), float(found.scores.max())
+    if low < 0 or high > 1:
+        notes.append(f"Scores run from {low:.3g} to {high:.3g}, not within 0..1: figures at a threshold mean little.")
+    return notes
 
 
 def _box_notes(objects: Objects, found: Found) -> list[str]:
     """Boxes in another format find many objects as soon as they are read in that format."""
     readings = {
         "as x, y, width, height (xywh); convert them to x1, y1, x2, y2": _from_xywh(found.boxes),
+        "as corners to which x and y were added once too often; a file of results holds x, y, width, height": (
+            _from_corners_as_xywh(found.boxes)
+        ),
         "as centre x, centre y, width, height; convert them to x1, y1, x2, y2": _from_centre(found.boxes),
         "as y1, x1, y2, x2; swap x and y": found.boxes[:, [1, 0, 3, 2]],
         "as fractions of the image size; multiply them by width and height": _from_fractions(objects, found),
@@ -177,6 +183,10 @@ class _Sample:
 
 def _from_xywh(boxes: np.ndarray) -> np.ndarray:
     return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
+
+
+def _from_corners_as_xywh(boxes: np.ndarray) -> np.ndarray:
+    return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
 
 
 def _from_centre(boxes: np.ndarray) -> np.ndarray:
