@@ -196,6 +196,8 @@ def test_litter_and_hidden_folders_are_no_classes_and_content_decides(tmp_path) 
             path.rename(path.with_name(f"{number}{ending}"))
     for name in (".ipynb_checkpoints/a.jpg", "__MACOSX/ant/._0.jpg", "ant/.ipynb_checkpoints/0.jpg", "ant/._0.jpg"):
         picture(tmp_path / "train" / name)
+    for name in ("@eaDir", "$RECYCLE.BIN", "lost+found"):
+        (tmp_path / "train" / name).mkdir()
     for name in ("ant/Thumbs.db", ".DS_Store", "ant/notes.txt"):
         (tmp_path / "train" / name).write_text("no picture")
     data = load_data("image-folder", root=tmp_path, size=8)

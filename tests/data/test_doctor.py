@@ -135,6 +135,14 @@ def test_labels_ids_and_nothing_at_all() -> None:
     assert check_data(Given([[], [0, 0, 9, 9]])).ok  # a warning only
 
 
+def test_no_object_anywhere_is_an_error() -> None:
+    """Images without objects may be background, but not all of them."""
+    assert "error: Given('given', split='train': 2 images, 2 classes): none of the 2 images has an object" in str(
+        check_data(Given([[], []]))
+    )
+    assert check_data(Given([[], [[2, 2, 9, 9]]])).ok
+
+
 def test_extents_given_as_corners() -> None:
     data = Given([[30, 20, 12, 10], [10, 4, 20, 20], [40, 25, 15, 15]])
     assert any("look like x, y, width, height" in line for line in lines(check_data(data)))

@@ -249,9 +249,11 @@ def test_values_that_yaml_itself_does_not_make_are_refused(tmp_path, text):
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("no", "no"), ("On", "On"), ("y", "y"), ("1:30", "1:30"), ("017", "017"), ("2020-01-01", "2020-01-01"), ("=", "="),
+        ("no", "no"), ("On", "On"), ("y", "y"), ("1:30", "1:30"), ("017", "017"), ("2020-01-01", "2020-01-01"),
+        ("=", "="),
         ("1e-3", "1e-3"), ("true", True), ("False", False), ("null", None), ("~", None), ("", None), ("-7", -7),
-        ("1_000", 1000), ("0x1F", 31), ("0", 0), ("0.5", 0.5), (".5", 0.5), ("1.0e-3", 0.001), ("-.inf", float("-inf")),
+        ("1_000", 1000), ("0x1F", 31), ("0", 0), ("0.5", 0.5), (".5", 0.5), ("1.0e-3", 0.001),
+        ("-.inf", float("-inf")),
     ],
 )  # fmt: skip
 def test_what_plain_words_are(tmp_path, text, value):

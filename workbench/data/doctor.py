@@ -225,6 +225,9 @@ def _class_problems(labels: Counter[int] | None, data: Dataset) -> Iterator[Prob
 def _empty_problems(empty: list[int], number: int, data: Dataset) -> list[Problem]:
     if not empty:
         return []
+    if len(empty) == len(data):
+        fix = "Check the annotations: there is nothing to learn or to measure."
+        return [Problem("error", str(data), f"none of the {number} images has an object", fix)]
     what = f"{len(empty)} of {number} images have no objects, the first is {data.where(empty[0])}"
     return [Problem("warning", str(data), what, "Fine if they are meant as background.")]
 

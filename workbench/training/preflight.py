@@ -35,6 +35,7 @@ from workbench.training.stepping.obstacles import (
     lacks_labels,
     lacks_proposals,
     misfits_of_classes,
+    missing_files,
     sample,
     spread,
 )
@@ -95,6 +96,8 @@ def check_recipe(recipe: Recipe) -> Report:
         fix = "Correct the data, or how the recipe names them."
         problems.append(Problem("error", ", ".join(keys), what.rstrip("."), fix))
     problems += misfits_of_classes(loaded)
+    for each in loaded.values():
+        problems += missing_files(each)
     data, subject = loaded.get("data"), f"recipe {recipe.name}"
     if data is None or len(data) == 0:
         problems += _start(recipe)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,25 @@ def test_an_image_that_cannot_be_read_is_found_before_the_first_step(tmp_path: P
     data = wb.load_data("image-folder", "train", tmp_path, size=16)
     (problem,) = obstacles(TinyDetector(CLASSES), {"data": data})
     assert "2.png" in f"{problem.where}: {problem.what}"
+
+
+def test_missing_files_are_found_among_all_images(tmp_path: Path) -> None:
+    """Also beyond the few that are decoded: the 70th and the 71st of 100."""
+    names = [f"{number}.png" for number in range(100)]
+    (tmp_path / "train").mkdir()
+    for name in names:
+        Image.new("RGB", (16, 16)).save(tmp_path / "train" / name)
+    (tmp_path / "train" / "70.png").unlink()
+    (tmp_path / "train" / "71.png").write_bytes(b"")
+    images = [{"id": i, "file_name": name, "height": 16, "width": 16} for i, name in enumerate(names)]
+    boxes = [{"id": i, "image_id": i, "category_id": 1, "bbox": [2, 2, 9, 9]} for i in range(100)]
+    content = {"images": images, "annotations": boxes, "categories": [{"id": 1, "name": "ant"}]}
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations" / "instances_train.json").write_text(json.dumps(content))
+    data = wb.load_data("coco", root=tmp_path)
+    (problem,) = obstacles(TinyDetector(("ant",)), {"data": data})
+    assert (problem.level, problem.where) == ("error", str(tmp_path / "train" / "70.png"))
+    assert problem.what == "2 of 100 images are not there, or empty files"
 
 
 def test_what_may_be_meant_is_not_in_the_way(tmp_path: Path) -> None:

@@ -16,8 +16,10 @@ from workbench.files import user_path
 
 #: Names of which no part is . or .., and which every system reads alike.
 _PLAIN = re.compile(r"(?:(?!\.\.?/)[^/\\:\0\ud800-\udfff]{1,200}/){0,20}(?!\.\.?$)[^/\\:\0\ud800-\udfff]{1,200}")
-#: What file managers and packers leave behind, beside all hidden files.
-_LITTER = {"__MACOSX", "Thumbs.db", "desktop.ini"}
+#: What file managers, packers and systems leave behind, beside all hidden files.
+_LITTER = {
+    "__MACOSX", "Thumbs.db", "desktop.ini", "@eaDir", "lost+found", "$RECYCLE.BIN", "System Volume Information",
+}  # fmt: skip
 
 
 class DataRoot:

@@ -5,6 +5,7 @@ The doctor says it, and a trainer refuses to begin.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from workbench.data import Dataset
@@ -57,9 +58,27 @@ def obstacles(detector: Detector, loaded: Loaded) -> Iterator[Problem]:
             yield from check_data(_bare(data), images=True, indices=spread(data, DECODED)).problems
         else:
             yield from _unreadable(sample(data, DECODED))
+        yield from missing_files(data)
     if len(loaded["data"]):
         yield from lacks_proposals(detector, loaded)
         yield from lacks_labels(detector, loaded["data"])
+
+
+def missing_files(data: Dataset) -> Iterator[Problem]:
+    """Files that are not there, or empty, of all images that the data list: their number, and the first."""
+    found = []
+    for index in range(len(data)):
+        try:
+            path = data.path(index)
+            if path is None:
+                return  # such images are made
+            if not os.path.isfile(path) or not os.path.getsize(path):
+                found.append(path)
+        except (WorkbenchError, OSError):
+            continue  # said when it is read
+    if found:
+        what = f"{len(found)} of {len(data)} images are not there, or empty files"
+        yield Problem("error", str(found[0]), what, "Restore the files, or take the images off the list.")
 
 
 def misfits_of_classes(loaded: Loaded) -> Iterator[Problem]:
