@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+import workbench as wb
 from workbench.data import load_data
-from workbench.errors import DataError, WeightsError
+from workbench.errors import DataError, WeightsError, WorkbenchError
 from workbench.files import check_writable, user_path, write_json
 
 
@@ -52,3 +53,12 @@ def test_what_cannot_be_written_is_said_before_the_work(tmp_path):
     for path in (tmp_path / "new", tmp_path / "file" / "x.json", Path("/proc/x.json")):
         with pytest.raises(DataError, match=f"{path} cannot be written"):
             check_writable(path, DataError)
+
+
+@pytest.mark.parametrize("thing", [None, 5, ["a"]])
+def test_what_is_no_path_is_said_wherever_one_is_given(thing) -> None:
+    for take in (wb.Recipe.load, wb.Run.open, wb.load_detector):
+        with pytest.raises(WorkbenchError, match=r"expected a path or a name, got .* \((NoneType|int|list)\)"):
+            take(thing)
+    with pytest.raises(DataError, match="expected the path of a picture"):
+        wb.read_image(thing)

@@ -80,7 +80,11 @@ class ErrorBrowser(Explorer):
     ):
         similar = None if similar is None else list(similar)
         self.data = data
-        self.diagnoses = {name: result.diagnosis(similar) for name, result in named(results, "result").items()}
+        given = named(results, "result")
+        for result in given.values():
+            if not isinstance(result, Result):
+                raise DataError(f"expected what evaluate(detector, data) gives, got a {type(result).__name__}")
+        self.diagnoses = {name: result.diagnosis(similar) for name, result in given.items()}
         first = next(iter(self.diagnoses.values()))
         for one in self.diagnoses.values():
             check_same_objects(first, one)

@@ -23,8 +23,10 @@ def user_path(path: str | PathLike[str], error: type[WorkbenchError]) -> Path:
         error: what is raised.
 
     Raises:
-        WorkbenchError: a variable is not set; it is an `error`.
+        WorkbenchError: it is no path, or a variable is not set; it is an `error`.
     """
+    if not isinstance(path, str | PathLike):
+        raise error(f"expected a path or a name, got {path!r:.60} ({type(path).__name__})")
     text = os.path.expandvars(os.fspath(path))
     unset = re.search(r"\$\{?(\w+)\}?", text)
     if unset and unset[1] not in os.environ:

@@ -45,7 +45,7 @@ class Frame(anywidget.AnyWidget):
 
 def parts_of(widget: ipywidgets.Widget) -> Iterator[ipywidgets.Widget]:
     """The widgets in a widget's traitlets, and theirs, the innermost first."""
-    for value in list(widget.trait_values().values()):
+    for value in list(widget._trait_values.values()):  # those it has; no default is made for one that goes away
         for part in value if isinstance(value, tuple | list) else (value,):
             if isinstance(part, ipywidgets.Widget):
                 yield from parts_of(part)

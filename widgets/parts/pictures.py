@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from os import PathLike
 
 import ipywidgets
 import numpy as np
@@ -12,6 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
+from workbench.data.reading.images import read_image
 from workbench.detectors.layers.inputs import SLACK
 from workbench.errors import DataError
 
@@ -19,20 +21,26 @@ PNG_PIXELS = 300_000  # larger pictures travel as JPEG
 LONGEST = 1280  # pixels; no panel shows more
 
 
-def as_image(image: Tensor | np.ndarray | Image.Image) -> Tensor:
+def as_image(image: Tensor | np.ndarray | Image.Image | str | PathLike[str]) -> Tensor:
     """An image of any usual kind as uint8 [3, H, W].
 
     Args:
-        image: a tensor [3, H, W] (uint8, or float in 0..1), or an array or PIL image [H, W, 3].
+        image: a tensor [3, H, W] (uint8, or float in 0..1), an array or PIL image [H, W, 3], or the path of a
+            picture.
 
     Raises:
-        DataError: it has another shape or kind.
+        DataError: it has another shape or kind, or cannot be read.
     """
+    if isinstance(image, str | PathLike):
+        image = read_image(image)
     if isinstance(image, Image.Image):
         image = np.asarray(image.convert("RGB"))
     if isinstance(image, np.ndarray):
         tensor = torch.from_numpy(np.array(image))  # a copy: PIL's memory is read-only
         tensor = tensor.permute(2, 0, 1) if tensor.ndim == 3 else tensor
+    elif not isinstance(image, Tensor):
+        given = type(image).__name__
+        raise DataError(f"expected an image, as a tensor [3, H, W], an array [H, W, 3] or a path; got a {given}")
     else:
         tensor = image.detach().as_subclass(Tensor).cpu()
     if tensor.ndim != 3 or tensor.shape[0] != 3 or 0 in tensor.shape:

@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from workbench.errors import RecipeError, did_you_mean
+from workbench.files import user_path
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 
@@ -87,7 +88,7 @@ def find_recipe(name_or_path: str | Path) -> Path:
     Raises:
         RecipeError: There is none; names the nearest.
     """
-    path = Path(name_or_path).expanduser()
+    path = user_path(name_or_path, RecipeError)
     return _existing(path) if path.suffix in SUFFIXES or path.is_file() else _shipped(str(name_or_path))
 
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tqdm.auto import tqdm
 
 from workbench.errors import RunError
+from workbench.files import user_path
 from workbench.training.processes import detached
 from workbench.training.processes.lock import is_held
 from workbench.training.processes.record import Record
@@ -80,7 +81,7 @@ class Run:
         Raises:
             RunError: there is no such folder, or it holds no run.
         """
-        folder = Path(path).expanduser().absolute()
+        folder = user_path(path, RunError).absolute()
         if not (folder / "recipe.yaml").is_file():
             raise RunError(f"{folder} holds no run (no recipe.yaml there)")
         return cls(folder)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 
 import numpy as np
+import pytest
 import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from widgets.parts.pictures import encode, encode_pixels, png
+from widgets.parts.pictures import as_image, encode, encode_pixels, png
+from workbench.errors import DataError
 
 
 def opened(content: bytes) -> Image.Image:
@@ -34,3 +36,18 @@ def test_small_images_are_exact_and_large_ones_small():
     assert (np.asarray(shown).transpose(2, 0, 1) == small.numpy()).all()
     large = opened(encode(torch.zeros(3, 900, 1800, dtype=torch.uint8)))
     assert (large.format, large.size) == ("JPEG", (1280, 640))
+
+
+def test_an_image_may_be_the_path_of_a_picture(tmp_path):
+    Image.new("L", (30, 20), 200).save(tmp_path / "grey.png")
+    for path in (tmp_path / "grey.png", str(tmp_path / "grey.png")):
+        image = as_image(path)
+        assert (tuple(image.shape), int(image.min())) == ((3, 20, 30), 200)
+    with pytest.raises(DataError, match=r"none\.png: this image does not exist"):
+        as_image(tmp_path / "none.png")
+
+
+@pytest.mark.parametrize("thing", [None, 5, [[1]], {"image": 1}])
+def test_what_is_no_image_is_said(thing):
+    with pytest.raises(DataError, match=f"expected an image, .* got a {type(thing).__name__}"):
+        as_image(thing)

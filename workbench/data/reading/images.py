@@ -151,6 +151,8 @@ def open_picture(path: str | PathLike[str]) -> Iterator[Image.Image]:
         DataError: the file is missing, no regular file, too large, of another format, or broken; also what goes wrong
             with the pixels within the block.
     """
+    if not isinstance(path, str | PathLike):
+        raise DataError(f"expected the path of a picture, got a {type(path).__name__}")
     path = Path(path)
     try:
         if path.exists() and not path.is_file():  # a pipe would never end
