@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import os
 import sys
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 
@@ -76,6 +77,21 @@ def named_plug_ins(text: str) -> list[str]:
 def plugged_in() -> dict[str, dict[str, str]]:
     """What is plugged in, by name: its "file" and the "sha256" of its source, packages whole."""
     return {name: {"file": str(path), "sha256": source_hash(path)} for name, path in _loaded.items()}
+
+
+def is_source(name: str, file: str) -> bool:
+    """Whether `file` is what would be executed for a name: itself, or what a module of the name is found in now."""
+    if name.endswith(".py"):
+        return os.path.realpath(name) == os.path.realpath(file)
+    first, *inner = name.split(".")
+    try:
+        found = importlib.util.find_spec(first)
+    except (ImportError, ValueError):
+        return False
+    for part in inner:  # find_spec would execute the packages around it
+        first += f".{part}"
+        found = found and PathFinder.find_spec(first, found.submodule_search_locations or [])
+    return found is not None and os.path.realpath(found.origin or "") == os.path.realpath(file)
 
 
 def source_hash(path: Path) -> str:

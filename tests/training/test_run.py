@@ -17,6 +17,7 @@ import torch
 from workbench.errors import RunError
 from workbench.training import Recipe, Run, launch
 from workbench.training import run as run_module
+from workbench.training.processes.lock import hold
 from workbench.training.processes.record import Record
 
 
@@ -71,6 +72,12 @@ def test_a_live_run_is_starting_until_its_process_has_logged(folder):
     assert run.status == "running"
     (folder / "done.json").write_text("{}")
     assert run.status == "running"  # it is done only when its process has ended
+
+
+def test_a_run_that_cannot_be_ended_from_here_says_so(folder):
+    with hold(folder), pytest.raises(RunError, match="held by a process that cannot be ended from here"):
+        Run.open(folder).stop(grace=0)
+    assert not (folder / "stop.json").exists()
 
 
 def test_metrics_leave_out_what_is_half_written_and_join_it_later(folder):

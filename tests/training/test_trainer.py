@@ -27,7 +27,7 @@ from torchvision.transforms.v2 import functional as V
 from workbench import files
 from workbench.errors import DataError, RunError, WeightsError
 from workbench.registry import DETECTORS
-from workbench.training import Run
+from workbench.training import Run, trainer
 from workbench.training.processes import world
 from workbench.training.recipe import Recipe
 from workbench.training.recipe_sections import AugmentSpec
@@ -598,3 +598,15 @@ def test_auto_is_whatever_accelerator_there_is(monkeypatch, kind):
 def test_without_an_accelerator_auto_is_the_cpu(monkeypatch):
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: None)
     assert world.choose_device("auto") == torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"), [({"processes": 2}, "asks for 2 processes"), ({"device": "cuda:99"}, "device: 'cuda:99'")]
+)
+def test_what_stops_it_before_it_begins_is_written_down(tmp_path, capsys, change, message):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    tiny_recipe(change).save(folder / "recipe.yaml")
+    assert trainer.main([str(folder)]) == 1
+    assert message in capsys.readouterr().err
+    assert message in json.loads((folder / "error.json").read_text())["message"]

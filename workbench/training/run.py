@@ -227,13 +227,22 @@ class Run:
         return load_result(path) if path.is_file() else None
 
     def stop(self, *, grace: float = 15.0) -> Status:
-        """Let it write a checkpoint and end; kill what is still alive after `grace` seconds. Returns the status."""
+        """Let it write a checkpoint and end; kill what is still alive after `grace` seconds. Returns the status.
+
+        Raises:
+            RunError: it is alive, but none of the processes here is known to be its own.
+        """
         record = Record.read(self.folder)
         if detached.find(record) is not None:
             with suppress(RunError):  # a full disk is no reason to let it go on
                 write_record(self.folder / STOP, {"time": time.time()})
         if record is not None:
             detached.terminate(record, grace=grace)
+        if self.alive:
+            raise RunError(
+                f"{self.folder} is held by a process that cannot be ended from here: it runs on another machine, or "
+                "another user or program started it; stop it there"
+            )
         return self.status
 
     def resume(self, *, trust: bool = False) -> Run:

@@ -10,7 +10,7 @@ import contextlib
 import sys
 from pathlib import Path
 
-from workbench.errors import RunError
+from workbench.errors import RunError, WorkbenchError
 from workbench.plugins import load_plug_ins
 from workbench.training.processes.lock import FolderLock, follow, hold
 from workbench.training.processes.starting import record_itself
@@ -89,12 +89,11 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if not (folder / "recipe.yaml").is_file():
             raise RunError(f"{folder} holds no run (no recipe.yaml there)")
-        with _held(folder) as lock:
-            with errors_recorded(folder, lock):
-                load_plug_ins()
-                recipe = Recipe.load(folder / "recipe.yaml")
+        with _held(folder) as lock, errors_recorded(folder, lock):
+            load_plug_ins()
+            recipe = Recipe.load(folder / "recipe.yaml")
             _train(recipe, folder, lock, command=sys.orig_argv)
-    except RunError as error:
+    except WorkbenchError as error:
         with contextlib.suppress(OSError):  # the disk of the log is full
             print(error, file=sys.stderr)
         return 1

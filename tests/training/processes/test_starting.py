@@ -111,6 +111,36 @@ def test_ones_own_record_is_followed_until_the_plug_in_changes(run: Run, code: P
     assert not mark.exists()
 
 
+@pytest.mark.parametrize("name", ["methods", "methods.inner"])
+def test_a_module_of_the_same_name_elsewhere_is_not_executed(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Also not the package around it, to find out."""
+    first, other, mark = tmp_path / "first", tmp_path / "other", tmp_path / "other was executed"
+    for place, text in ((first, ""), (other, f"open({str(mark)!r}, 'w')\n")):
+        package = place / "methods"
+        package.mkdir(parents=True)
+        (package / "__init__.py").write_text(text)
+        (package / "inner.py").write_text(text)
+    with monkeypatch.context() as patch:
+        patch.syspath_prepend(first)
+        wb.plug_in(name)
+        run.resume().wait(20)
+        (run.folder / "done.json").unlink()
+        for module in ("methods", "methods.inner"):
+            sys.modules.pop(module, None)
+        plugins._loaded.clear()
+        load_recorded(run.folder)
+        assert name in plugins.plugged_in()
+    for module in ("methods", "methods.inner"):
+        sys.modules.pop(module, None)
+    plugins._loaded.clear()
+    monkeypatch.syspath_prepend(other)
+    with pytest.raises(RunError, match="which changed since it was started"):
+        load_recorded(run.folder)
+    assert not mark.exists()
+
+
 def test_a_strangers_variables_are_shown(run: Run) -> None:
     forge(run, environment={"LD_PRELOAD": "/x.so", "CUDA_VISIBLE_DEVICES": "1"})
     with pytest.raises(RunError, match=r"variable LD_PRELOAD='/x\.so'") as caught:

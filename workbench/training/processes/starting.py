@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 
 from workbench.errors import RunError, WeightsError
-from workbench.plugins import VARIABLE, named_plug_ins, plug_in, plugged_in, source_hash
+from workbench.plugins import VARIABLE, is_source, named_plug_ins, plug_in, plugged_in, source_hash
 from workbench.training.processes import detached
 from workbench.training.processes.record import Record
 from workbench.training.recipe import Recipe
@@ -85,6 +85,7 @@ def load_recorded(folder: Path, *, trust: bool = False) -> None:
     named |= {name: name for name in named_plug_ins(record.environment.get(VARIABLE, "")) if name not in named}
     missing = {name: file for name, file in named.items() if name not in plugged_in()}
     hashes = {name: source_hash(Path(file)) for name, file in missing.items()}
+    hashes |= {name: "" for name, file in missing.items() if not is_source(name, file)}
     unchanged = all(record.plug_ins.get(name, {}).get("sha256") == now for name, now in hashes.items())
     if trust or (record.own and unchanged):
         plug_in(*missing)
