@@ -72,6 +72,29 @@ def test_an_object_without_a_mask_has_an_empty_one_and_is_told(tmp_path: Path) -
     assert "segmentation" not in data.export_coco()["annotations"][0]
 
 
+@pytest.mark.parametrize(
+    "polygon",
+    [
+        [0.1, 0.1, 0.5, 0.1, 0.5, 0.7, 0.1, 0.7],  # fractions of the image
+        [40, 10, 58, 10, 58, 30, 40, 30],  # elsewhere
+        [10, 10, 15, 10, 15, 16, 10, 16],  # at another scale
+    ],
+)
+def test_polygons_that_do_not_fit_their_box_are_said(tmp_path: Path, polygon: list[float]) -> None:
+    data = load(broken(tmp_path, "annotations", 0, segmentation=[polygon]))
+    [problem] = data.problems
+    assert problem.level == "warning"
+    assert "1 of 2 objects have polygons that do not fit their bbox, first annotation 1 of b.png" in problem.what
+    assert load(tmp_path, masks=False).problems == ()
+
+
+@pytest.mark.parametrize(("area", "number"), [(0, 1), (0.17, 1), (1, 1), (2, 0), (400, 0)])
+def test_areas_of_no_pixel_are_said(tmp_path: Path, area: float, number: int) -> None:
+    data = load(broken(tmp_path, "annotations", 0, area=area))
+    assert len(data.problems) == number
+    assert all("1 of 3 objects have an area of at most 1 pixel" in problem.what for problem in data.problems)
+
+
 def test_without_any_segmentation_there_are_no_masks(tmp_path: Path) -> None:
     content = coco_content()
     for annotation in content["annotations"]:

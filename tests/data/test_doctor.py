@@ -94,8 +94,9 @@ def test_what_the_reader_found_is_reported(tmp_path: Path) -> None:
     assert "annotation 3: this id occurs twice" in text
     assert "annotation 9: bbox [50.0, 30.0, 20.0, 5.0] reaches 10 px outside" in text
     assert "1 of 2 images have no objects" in text
-    assert text.splitlines()[0].endswith("2 errors, 3 warnings")
-    assert list(report.frame()["level"]) == ["error", "error", "warning", "warning", "warning"]
+    assert "1 of 2 objects have polygons that do not fit their bbox, first annotation 9" in text
+    assert text.splitlines()[0].endswith("2 errors, 4 warnings")
+    assert list(report.frame()["level"]) == ["error"] * 2 + ["warning"] * 4
 
 
 def test_mixed_up_files_are_reported_with_the_cure(tmp_path: Path) -> None:

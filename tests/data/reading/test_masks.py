@@ -7,7 +7,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from pycocotools import mask as coco_mask
 from skimage.morphology import convex_hull_image
 
-from workbench.data.reading.masks import checked_segmentation, code_of, convex_hull, estimate_occlusion
+from workbench.data.reading.masks import checked_segmentation, code_of, convex_hull, estimate_occlusion, polygon_boxes
 from workbench.rle import run_lengths
 
 MASKS = arrays(bool, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=24))
@@ -90,3 +90,12 @@ def test_pixels_claimed_twice_count_as_visible() -> None:
     one[2:8, 2:8] = True
     assert estimate_occlusion(np.stack([one, one])).tolist() == [0, 0]
     assert len(estimate_occlusion(np.zeros((0, 4, 4), bool))) == 0
+
+
+def test_boxes_around_polygons() -> None:
+    """Three polygons; the second object has the last two, the third object the first again."""
+    points = np.array([[1, 2], [5, 2], [5, 9], [10, 10], [12, 10], [12, 30], [0, 20], [4, 21], [2, 25.5]])
+    parts = np.array([[0, 1], [1, 3], [0, 1]])
+    found = polygon_boxes(points, np.array([0, 3, 6]), parts)
+    assert found.tolist() == [[1, 2, 5, 9], [0, 10, 12, 30], [1, 2, 5, 9]]
+    assert polygon_boxes(points[:0], np.zeros(0, int), parts[:0]).shape == (0, 4)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+WITHOUT, POLYGONS, CODE = 0, 1, 2  #: values of `shape`
 _NUMBER = {int, float}
 _ABSENT = object()  # in place of the value of a key that an entry does not have
 

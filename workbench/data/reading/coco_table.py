@@ -19,18 +19,17 @@ from typing import Any
 import numpy as np
 
 from workbench.data.reading import boxes as box_formats
-from workbench.data.reading.coco_columns import Gatherer
+from workbench.data.reading.coco_checks import areas_of_a_pixel, off_their_boxes, without_masks
+from workbench.data.reading.coco_columns import CODE, POLYGONS, WITHOUT, Gatherer
 from workbench.data.reading.coco_entries import LARGEST, Entry, EntryReader, ImageEntry, same_names
 from workbench.data.reading.json_stream import JsonStream, NotJson
 from workbench.data.reading.masks import LONGEST_OUTLINE
 from workbench.data.reading.paths import DataRoot, check_regular, read_json
-from workbench.data.reading.problems import Problem
 from workbench.data.reading.tables import Table
 from workbench.errors import DataError
 
-REVISION = 2  #: of the columns; a kept table of another one is made anew
+REVISION = 3  #: of the columns; a kept table of another one is made anew
 CHUNK = 4096  #: annotations that are Python objects at a time
-WITHOUT, POLYGONS, CODE = 0, 1, 2  #: values of `shape`
 LISTS = ("images", "annotations", "categories")
 
 Columns = dict[str, np.ndarray]
@@ -62,7 +61,9 @@ def read_coco(file: Path, root: DataRoot, folder: Path, *, masks: bool = True) -
         reader.labels = {category: label for label, category in enumerate(order, start=1)}
         reader.sizes = {image.id: image.size for image in images}
         columns = _image_columns(images) | _object_columns(gatherer, reader, images, order)
-        reader.problems += _without_masks(columns, images, file) if masks else []
+        reader.problems += areas_of_a_pixel(columns, images, file)
+        if masks:
+            reader.problems += [*without_masks(columns, images, file), *off_their_boxes(columns, images, file)]
     info = content.get("info")
     about = {
         "classes": [categories[category] for category in order],
@@ -224,17 +225,6 @@ def _doubtful(plain: Columns, size: np.ndarray) -> np.ndarray:
     solid = np.zeros(len(size), bool)
     solid[row[plain["outlined"] > 1.5 * extent]] = True  # so the centre of some pixel is within
     return doubtful | ((end > first) & ~solid)
-
-
-def _without_masks(columns: Columns, images: list[ImageEntry], file: Path) -> Iterator[Problem]:
-    """A warning where some objects have masks and others have none."""
-    without = np.flatnonzero(columns["shape"] == WITHOUT)
-    number = len(columns["shape"])
-    if 0 < len(without) < number:
-        image = int(np.searchsorted(columns["starts"], without[0], side="right")) - 1
-        first = f"annotation {columns['id'][without[0]]} of {images[image].file_name}"
-        what = f"{len(without)} of {number} objects have no mask (no segmentation that covers a pixel), first {first}"
-        yield Problem("warning", str(file), what, "Masks are learned from and compared on the others alone.")
 
 
 def _one_by_one(

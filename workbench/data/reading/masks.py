@@ -48,6 +48,24 @@ def is_empty(segmentation: Polygons | RLE, size: tuple[int, int]) -> bool:
     return not coco_mask.area(code_of(segmentation, size))
 
 
+def polygon_boxes(points: np.ndarray, starts: np.ndarray, parts: np.ndarray) -> np.ndarray:
+    """Boxes xyxy around the polygons of each object [N, 4].
+
+    Args:
+        points: [n, 2] x and y of all polygons, one after the other.
+        starts: [P] first point of each.
+        parts: [N, 2] the first polygon of each object and the one after its last; at least one is between.
+    """
+    if len(parts) == 0:
+        return np.zeros((0, 4))
+    first, number = parts[:, 0], parts[:, 1] - parts[:, 0]
+    place = np.cumsum(number) - number
+    which = np.arange(number.sum()) + np.repeat(first - place, number)  # polygons, object by object
+    low = np.minimum.reduceat(np.minimum.reduceat(points, starts, axis=0)[which], place, axis=0)
+    high = np.maximum.reduceat(np.maximum.reduceat(points, starts, axis=0)[which], place, axis=0)
+    return np.concatenate([low, high], axis=1)
+
+
 def outlines(points: np.ndarray, starts: np.ndarray) -> np.ndarray:
     """How many pixels the edges of each polygon pass [P].
 
