@@ -49,6 +49,25 @@ def test_an_unreadable_image_is_named(folder) -> None:
     assert "bee/train1.png" in str(report)
 
 
+def test_one_picture_in_several_files(folder) -> None:
+    ant, bee = folder / "train" / "ant", folder / "train" / "bee"
+    shutil.copy(ant / "train0.png", ant / "copy.png")
+    [problem] = wb.doctor(load(folder)).problems
+    assert problem.level == "warning"
+    assert (problem.where, problem.what[:7]) == (str(ant / "copy.png"), "2 files")
+    shutil.copy(ant / "train0.png", bee / "copy.png")
+    [problem] = wb.doctor(load(folder)).problems
+    assert problem.level == "error"
+    assert "3 files of the classes ant, bee are one picture" in problem.what
+
+
+def test_pictures_beside_the_folders_of_classes(folder) -> None:
+    shutil.move(folder / "train" / "ant" / "train0.png", folder / "train" / "ant.png")
+    (folder / "train" / "notes.txt").write_text("no picture")
+    [problem] = wb.doctor(load(folder)).problems
+    assert "1 pictures lie in no folder of a class and are left out, the first is ant.png" in problem.what
+
+
 def test_empty_and_nearly_empty_classes(folder) -> None:
     (folder / "train" / "cow").mkdir()
     for number in range(1, 4):

@@ -185,6 +185,10 @@ class _Folders:
                     f"{len(files) - len(pictures)} files are no pictures and are left out, the first is {other.name}"
                 )
                 self.problems.append(Problem("warning", str(folders[name]), what, "Fine if they are notes."))
+        loose = [path for path in root.loose_files(folder) if path.suffix.lower() in ENDINGS]
+        if loose:
+            what = f"{len(loose)} pictures lie in no folder of a class and are left out, the first is {loose[0].name}"
+            self.problems.append(Problem("warning", str(folder), what, "Move them to the folders of their classes."))
         if not set(folders) & set(self.classes):
             known = ", ".join(list(folders)[:10])
             raise DataError(f"{folder}: it has no folder of the classes {', '.join(self.classes)}; it has {known}")

@@ -3,8 +3,12 @@ test."""
 
 from __future__ import annotations
 
-from collections import Counter
+import hashlib
+import os
+from collections import Counter, defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 from workbench.data.dataset import Dataset
 from workbench.data.reading.class_names import similar_names
@@ -19,8 +23,8 @@ LEAST = 2  #: images that a class needs to learn anything from
 def check_labelled_images(data: Dataset, *, images: bool = True, limit: int | None = None) -> Report:
     """What is wrong with images of one class each.
 
-    Finds unreadable images, classes without or with hardly any images, labels outside 1..K. Raises nothing for bad
-    data.
+    Finds unreadable images, one picture in several files, classes without or with hardly any images, and labels
+    outside 1..K. Raises nothing for bad data.
 
     Args:
         images: decode the clean ones, too, at most `limit` of them, evenly spread.
@@ -37,7 +41,7 @@ def check_labelled_images(data: Dataset, *, images: bool = True, limit: int | No
             problems.append(Problem("error", data.where(index), what, "Give it a label of the data set's classes."))
         if target["pattern"] == 0:
             clean.append(index)
-    problems += _class_problems(data, labels)
+    problems += [*_class_problems(data, labels), *_same_files(data, clean)]
     for index in _evenly_spaced(clean, limit) if images else ():
         problems += _image_problems(data, index)
     return Report(str(data), problems)
@@ -72,6 +76,27 @@ def _class_problems(data: Dataset, labels: Counter[int]) -> Iterator[Problem]:
         elif labels[label] < LEAST:
             what = f"it has {labels[label]} image"
             yield Problem("warning", f"{data} class {name}", what, "Add images: little can be learned from so few.")
+
+
+def _same_files(data: Dataset, indices: list[int]) -> Iterator[Problem]:
+    """A warning for each file of several images; an error where they are of different classes."""
+    sizes: dict[int, list[int]] = defaultdict(list)
+    for index in indices:
+        path = data.path(index)
+        if path is None:
+            return  # such images are made
+        with suppress(OSError):  # said when it is read
+            sizes[os.path.getsize(path)].append(index)
+    same: dict[bytes, list[int]] = defaultdict(list)
+    for index in (index for group in sizes.values() if len(group) > 1 for index in group):
+        with suppress(OSError):
+            same[hashlib.blake2b(Path(data.path(index) or "").read_bytes()).digest()].append(index)
+    for group in (group for group in same.values() if len(group) > 1):
+        classes = {data.classes[data.target(index)["label"] - 1] for index in group}
+        of = f" of the classes {', '.join(sorted(classes))}" if len(classes) > 1 else ""
+        what = f"{len(group)} files{of} are one picture, such as {data.where(group[1])}"
+        fix = "Keep one of them: copies count double, and in two classes one of them is wrong."
+        yield Problem("error" if len(classes) > 1 else "warning", data.where(group[0]), what, fix)
 
 
 def _image_problems(data: Dataset, index: int) -> Iterator[Problem]:

@@ -80,3 +80,11 @@ def test_images_of_any_ending(folder: VocFolder, ending: str) -> None:
     (folder.path / "JPEGImages" / f"a{ending}").write_bytes(b"")
     assert folder.image("a").name == f"a{ending}"
     assert folder.image("b").name == "b.jpg"
+
+
+def test_a_line_that_is_no_name_is_said_with_its_list(tmp_path: Path) -> None:
+    lists = tmp_path / "ImageSets" / "Main"
+    lists.mkdir(parents=True)
+    (lists / "train.txt").write_bytes(b"a\nb\0\n")
+    ids, [problem] = VocFolder.at(tmp_path).ids("train")
+    assert (ids, problem.where) == (["a"], f"{lists / 'train.txt'}: line 2")

@@ -105,6 +105,10 @@ class DataRoot:
         """
         return [Path(entry.path) for entry in self._entries(folder) if entry.is_dir()]
 
+    def loose_files(self, folder: Path) -> list[Path]:
+        """The files in `folder` itself by name, without hidden ones; raises as `folders` does."""
+        return [Path(entry.path) for entry in self._entries(folder) if entry.is_file()]
+
     def files(self, folder: Path) -> list[Path]:
         """The files below `folder`, by folder and then by name, without hidden ones and what file managers leave.
 

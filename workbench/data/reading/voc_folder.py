@@ -89,7 +89,7 @@ class VocFolder:
         head, _, flag = line.replace("\t", " ").rpartition(" ")
         shorter = [line[: len(head)].rstrip()] if flag in FLAGS and head.strip() else []
         shorter += [os.path.splitext(line)[0]] if line.lower().endswith((*ENDINGS, ".xml")) else []
-        if not shorter and "/" not in line and "\\" not in line:
+        if not shorter and not set(line) & {"/", "\\", "\0"}:
             return line  # most, and at once
         if os.path.isfile(self.xml(line)):
             return line
