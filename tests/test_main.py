@@ -223,7 +223,7 @@ def test_runs_are_listed_shown_stopped_resumed_and_logged(recipe, capsys):
         (["train", "RECIPE", "--set", "stages.0.stepz=5"], "stepz: unknown key"),
         (["train", "RECIPE", "--set", "seed"], "expected KEY=VALUE, got 'seed'"),
         (["train", "RECIPE", "--set", "seed=[1"], "seed: '[1' is not a value"),
-        (["train", "RECIPE", "--set", "seed=2020-99-99"], "seed: '2020-99-99' is not a value"),
+        (["train", "RECIPE", "--set", "seed=2020-99-99"], "seed: Input should be a valid integer, unable to parse"),
         (["runs", "show", "nothing"], "holds no run"),
         (["evaluate", "nothing", "--data", "digit-scenes", "--limit", "1"], "there is no detector 'nothing'"),
         (["evaluate", "WEIGHTS", "--data", "no-such-data"], "no-such-data"),

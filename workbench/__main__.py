@@ -132,7 +132,7 @@ def _recipe(options: argparse.Namespace) -> Recipe:
 
 def _pairs(settings: list[str], error: type[WorkbenchError]) -> dict[str, Any]:
     """KEY=VALUE as a dict; values are read as YAML, so that numbers, lists and null come as such."""
-    import yaml
+    from workbench.training.recipe_files import read_value
 
     pairs = {}
     for setting in settings:
@@ -140,8 +140,8 @@ def _pairs(settings: list[str], error: type[WorkbenchError]) -> dict[str, Any]:
         if not equals or not key:
             raise error(f"expected KEY=VALUE, got {setting!r}")
         try:
-            pairs[key] = yaml.safe_load(value)
-        except Exception:  # of many kinds: a date that is none, digits by the thousand, `!!bool x`
+            pairs[key] = read_value(value)
+        except ValueError:
             raise error(f"{key}: {value!r} is not a value") from None
     return pairs
 

@@ -23,6 +23,7 @@ from workbench.data.reading.images import ENDINGS, is_picture
 from workbench.data.reading.paths import DataRoot, read_text
 from workbench.data.reading.problems import Problem
 from workbench.errors import DataError, did_you_mean
+from workbench.options import Count, Number
 from workbench.registry import DATASETS
 
 BACKGROUND = "BACKGROUND_Google"  #: of Caltech-101; no class
@@ -34,11 +35,11 @@ def image_folder(
     root: Root,
     split: str = "train",
     *,
-    size: int = 224,
+    size: Count = 224,
     resize: str = "squash",
     classes: Sequence[str] | None = None,
-    per_class: int | None = None,
-    seed: int = 0,
+    per_class: Count | None = None,
+    seed: Number = 0,
     follow_links: bool = False,
 ) -> Photographs:
     """`root/split/class/image.jpg`.
@@ -56,7 +57,7 @@ def image_folder(
 
 
 @DATASETS.register("imagenet")
-def imagenet(root: Root, split: str = "train", *, size: int = 224, follow_links: bool = False) -> Photographs:
+def imagenet(root: Root, split: str = "train", *, size: Count = 224, follow_links: bool = False) -> Photographs:
     """ILSVRC2012: `root/train/n01440764/*.JPEG` and `root/val/n01440764/*.JPEG`; "test" is the latter.
 
     Classes are the WordNet ids in order, which is the usual order of the 1,000 classes.
@@ -72,10 +73,10 @@ def caltech101(
     root: Root,
     split: str = "train",
     *,
-    size: int = 224,
-    train_per_class: int | None = 30,
-    test_per_class: int = 50,
-    seed: int = 0,
+    size: Count = 224,
+    train_per_class: Count | None = 30,
+    test_per_class: Count = 50,
+    seed: Number = 0,
     follow_links: bool = False,
 ) -> Photographs:
     """Caltech-101 without the background class: `root/caltech101/101_ObjectCategories/class/image_0001.jpg`.
@@ -103,9 +104,9 @@ def oxford102(
     root: Root,
     split: str = "train",
     *,
-    size: int = 224,
-    test_per_class: int = 50,
-    seed: int = 0,
+    size: Count = 224,
+    test_per_class: Count = 50,
+    seed: Number = 0,
     follow_links: bool = False,
 ) -> Photographs:
     """Oxford-102 flowers: `root/flowers-102/jpg/image_00001.jpg` with `imagelabels.mat` and `setid.mat`.
@@ -129,7 +130,7 @@ def oxford102(
 
 
 @DATASETS.register("cub200")
-def cub200(root: Root, split: str = "train", *, size: int = 224, follow_links: bool = False) -> Photographs:
+def cub200(root: Root, split: str = "train", *, size: Count = 224, follow_links: bool = False) -> Photographs:
     """CUB-200-2011 cropped to its boxes: `root/CUB_200_2011/images.txt`, `bounding_boxes.txt` ... and `images/`."""
     place = DataRoot(root, "cub200", follow_links=follow_links)
     _split(split, ("train", "test"), "cub200")

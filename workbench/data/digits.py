@@ -16,6 +16,7 @@ from workbench.data.drawing.paint import background, paint_ink
 from workbench.data.drawing.pixels import SPLITS, check_split, digits
 from workbench.data.labelled_images import LabelledImages
 from workbench.errors import DataError
+from workbench.options import Number
 from workbench.registry import DATASETS
 
 SIZE = 32
@@ -33,12 +34,10 @@ class Digits(LabelledImages):
 
     mirrors = False
 
-    def __init__(self, split: str = "train", *, ground: str = "photograph", seed: int = 0):
+    def __init__(self, split: str = "train", *, ground: str = "photograph", seed: Number = 0):
         self.name, self.split = "digits", check_split(split)
         if ground not in GROUNDS:
             raise DataError(f"ground {ground!r} does not exist; there are {', '.join(GROUNDS)}")
-        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-            raise DataError(f"seed must be a whole number of 0 or more, not {seed!r}")
         self.classes = tuple("0123456789")
         self.ground, self.seed = ground, seed
         self.labels = digits(split)[1] + 1

@@ -112,6 +112,18 @@ def read_recipe(path: Path) -> dict[str, Any]:
     return values
 
 
+def read_value(text: str) -> Any:
+    """A value as recipe files have it: a number, a list, null or a word.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except Exception as error:  # see `read_recipe`
+        raise ValueError(str(error)) from error
+
+
 def recipe_layers(values: dict[str, Any], source: str, folder: Path = Path()) -> list[Layer]:
     """A recipe's bases, the furthest first, and last the recipe itself; each without its `base` key.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 import torchvision
@@ -53,6 +54,10 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
             state = load_file(path)
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError as reason:  # torch's own words advise to unpickle it all the same
+        what = "it is damaged, or holds other objects, which are not unpickled since they could run code"
+        fix = "save the state dict alone: torch.save(model.state_dict(), path)"
+        raise WeightsError(f"{path} is not a file of plain tensors: {what}; {fix}") from reason
     except Exception as reason:
         raise WeightsError(f"{path} is not a file of plain tensors: {reason}") from reason
     for wrapper in ("state_dict", "model"):
