@@ -213,7 +213,8 @@ def test_data_without_proposals_are_named():
 def test_figure_shows_each_number_of_proposals_and_each_name():
     recall = proposal_recall(random_data(3))
     left, right = proposal_recall_figure(recall).axes
-    assert [line.get_label() for line in left.lines] == [f"best {limit}" for limit in LIMITS]
+    assert len(left.lines) == len(LIMITS)
+    assert [text.get_text() for text in left.get_legend().get_texts()] == [f"best {limit}" for limit in LIMITS]
     np.testing.assert_allclose(right.lines[0].get_ydata(), recall.recall[0].mean(axis=0))
     right = proposal_recall_figure({"one": recall, "two": recall}, size="large").axes[1]
     assert [text.get_text() for text in right.get_legend().get_texts()] == ["one", "two"]

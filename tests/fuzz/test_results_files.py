@@ -96,7 +96,7 @@ def test_values_of_proposals(tmp_path: Path, data: Dataset, content: object) -> 
 
 
 @given(content=damaged(boxes_of_matlab()))
-@cases(20)  # a process each
+@cases(8)  # a process each
 def test_lists_of_matlab(tmp_path: Path, data: Dataset, content: bytes) -> None:
     path = tmp_path / "proposals.mat"
     path.write_bytes(content)

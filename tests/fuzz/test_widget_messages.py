@@ -54,7 +54,7 @@ def test_occlusion_lab(lab: OcclusionLab, message: Any, kind: str | None) -> Non
 
 
 @given(message=changed(TO_BROWSER, KEYS), kind=st.none() | st.sampled_from(KINDS))
-@cases(100)
+@cases(40)
 def test_dataset_browser(browser: DatasetBrowser, message: Any, kind: str | None) -> None:
     hand_in(browser, message if kind is None else {**message, "kind": kind})
     browser.selected = 1

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from workbench.detectors.base import Detector, Detects
+from workbench.detectors.base import Detector, Detects, ScoresBoxes
 from workbench.detectors.build import build_detector
 from workbench.detectors.locate import locate
 from workbench.errors import DataError, WeightsError
@@ -186,7 +186,7 @@ def as_detector(thing: DetectorLike, *, hardener: bool = False) -> Detector:
         return load_detector(thing)
     if isinstance(thing, HasDetector) and callable(thing.detector):  # a recipe's is a section
         return thing.detector(hardener=True) if hardener else thing.detector()
-    if isinstance(thing, Detector) or (isinstance(thing, Detects) and not isinstance(thing, type)):  # one of others
+    if isinstance(thing, Detector | Detects | ScoresBoxes) and not isinstance(thing, type):  # also one of others
         return thing
     what = f"a {type(thing).__name__} is no detector"
     raise DataError(f"{what}; give one, a Run, or the name or path of one that was saved")
