@@ -49,9 +49,9 @@ notebooks: env
 report: env
 	$(BIN)/jupyter nbconvert --to html --execute --output-dir report $(NOTEBOOKS)
 
-# What spoilt inputs do, fifty times as many as in `make test` and other ones each time.
+# What spoilt inputs do, a hundred times as many as in `make test` and other ones each time.
 fuzz: env
-	FUZZ=50 $(BIN)/python -m pytest -n 2 tests/fuzz
+	FUZZ=100 $(BIN)/python -m pytest -n 2 tests/fuzz
 
 # Kills runs at random moments, resumes them, and compares every bit with runs that were left alone.
 kill: env

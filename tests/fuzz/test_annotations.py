@@ -37,7 +37,7 @@ def voc(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(content=changed(coco_content(), KEYS), strict=st.booleans())
-@cases(200)
+@cases(100)
 def test_values_of_coco(coco: Path, content: object, strict: bool) -> None:
     write_file(coco, json.dumps(content).encode())
     with only_own_errors():
@@ -45,7 +45,7 @@ def test_values_of_coco(coco: Path, content: object, strict: bool) -> None:
 
 
 @given(content=damaged(json.dumps(coco_content()).encode()))
-@cases(150)
+@cases(75)
 def test_files_of_coco(coco: Path, content: bytes) -> None:
     write_file(coco, content)
     with only_own_errors():
@@ -53,7 +53,7 @@ def test_files_of_coco(coco: Path, content: bytes) -> None:
 
 
 @given(content=changed(coco_content(), KEYS))
-@cases(100)
+@cases(50)
 def test_edited_files_of_coco(coco: Path, content: object) -> None:
     path = write_file(coco, json.dumps(content).encode())
     with only_own_errors():
@@ -63,7 +63,7 @@ def test_edited_files_of_coco(coco: Path, content: object) -> None:
 
 
 @given(xml=damaged(XML.encode()))
-@cases(200)
+@cases(100)
 def test_files_of_voc(voc: Path, xml: bytes) -> None:
     (voc / "Annotations" / "000001.xml").write_bytes(xml)
     with only_own_errors():
@@ -74,7 +74,7 @@ def test_files_of_voc(voc: Path, xml: bytes) -> None:
     text=st.sampled_from(["0", "-1", "1e400", "nan", "", "x", "1.5", "\u0663", "12 13", "0x10", "1_000", "9" * 50]),
     place=st.integers(0, 20),
 )
-@cases(60)
+@cases(30)
 def test_values_of_voc(voc: Path, text: str, place: int) -> None:
     parts = XML.split(">")
     spots = [k for k, part in enumerate(parts) if not part.startswith("<") and part.strip()]
@@ -86,7 +86,7 @@ def test_values_of_voc(voc: Path, text: str, place: int) -> None:
 
 
 @given(names=damaged(b"000001\n000002\n"))
-@cases(60)
+@cases(30)
 def test_lists_of_voc(voc: Path, names: bytes) -> None:
     (voc / "Annotations" / "000001.xml").write_text(XML)
     (voc / "ImageSets" / "Main" / "train.txt").write_bytes(names)

@@ -21,14 +21,14 @@ KEYS = tuple(
 
 
 @given(st.sampled_from(sorted(SHIPPED)).flatmap(lambda name: changed(SHIPPED[name], KEYS)))
-@cases(300)
+@cases(150)
 def test_values(values: object) -> None:
     with only_own_errors():
         Recipe.from_dict(values)
 
 
 @given(content=st.sampled_from(sorted(SHIPPED)).flatmap(lambda name: damaged(yaml.safe_dump(SHIPPED[name]).encode())))
-@cases(150)
+@cases(75)
 def test_files(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_bytes(content)
@@ -37,7 +37,7 @@ def test_files(tmp_path: Path, content: bytes) -> None:
 
 
 @given(levels=st.integers(2, 40), width=st.integers(2, 12))
-@cases(10)
+@cases(5)
 def test_aliases_of_aliases_take_no_memory(tmp_path: Path, levels: int, width: int) -> None:
     path = tmp_path / "recipe.yaml"
     lines = ["a0: &a0 [x]", *(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * width)}]" for i in range(1, levels))]

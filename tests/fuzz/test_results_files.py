@@ -52,7 +52,7 @@ def boxes_of_matlab() -> bytes:
 
 
 @given(content=st.sampled_from([RESULTS, MASKS]).flatmap(changed), masks=st.booleans())
-@cases(150)
+@cases(75)
 def test_values_of_results(tmp_path: Path, data: Dataset, content: object, masks: bool) -> None:
     path = tmp_path / "theirs.json"
     path.write_text(json.dumps(content))
@@ -63,7 +63,7 @@ def test_values_of_results(tmp_path: Path, data: Dataset, content: object, masks
 
 
 @given(content=st.sampled_from([RESULTS, MASKS]).flatmap(lambda one: damaged(json.dumps(one).encode())))
-@cases(100)
+@cases(50)
 def test_files_of_results(tmp_path: Path, data: Dataset, content: bytes) -> None:
     path = tmp_path / "theirs.json"
     path.write_bytes(content)
@@ -72,7 +72,7 @@ def test_files_of_results(tmp_path: Path, data: Dataset, content: bytes) -> None
 
 
 @given(draw=st.data())
-@cases(150)
+@cases(75)
 def test_saved_results(tmp_path: Path, saved: bytes, draw: st.DataObject) -> None:
     path = tmp_path / "result.json"
     if draw.draw(st.booleans()):
@@ -87,7 +87,7 @@ def test_saved_results(tmp_path: Path, saved: bytes, draw: st.DataObject) -> Non
 
 
 @given(content=st.sampled_from([RESULTS, MASKS]).flatmap(changed))
-@cases(100)
+@cases(50)
 def test_values_of_proposals(tmp_path: Path, data: Dataset, content: object) -> None:
     path = tmp_path / "proposals.json"
     path.write_text(json.dumps(content))
@@ -96,7 +96,7 @@ def test_values_of_proposals(tmp_path: Path, data: Dataset, content: object) -> 
 
 
 @given(content=damaged(boxes_of_matlab()))
-@cases(8)  # a process each
+@cases(5)  # a process each
 def test_lists_of_matlab(tmp_path: Path, data: Dataset, content: bytes) -> None:
     path = tmp_path / "proposals.mat"
     path.write_bytes(content)

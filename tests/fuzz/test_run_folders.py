@@ -33,7 +33,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(draw=st.data(), name=st.sampled_from(FILES), done=st.booleans())
-@cases(60)
+@cases(30)
 def test_all_that_a_run_is_asked(finished: Path, tmp_path: Path, draw: st.DataObject, name: str, done: bool) -> None:
     folder = tmp_path / "run"
     shutil.rmtree(folder, ignore_errors=True)
@@ -53,7 +53,7 @@ def test_all_that_a_run_is_asked(finished: Path, tmp_path: Path, draw: st.DataOb
 
 
 @given(draw=st.data(), name=st.sampled_from([name for name in FILES if name != "recipe.yaml"]))
-@cases(15)
+@cases(7)
 def test_resumed_it_ends_the_same(finished: Path, tmp_path: Path, draw: st.DataObject, name: str) -> None:
     folder = tmp_path / "run"
     shutil.rmtree(folder, ignore_errors=True)

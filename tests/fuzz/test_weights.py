@@ -23,7 +23,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(draw=st.data())
-@cases(50)
+@cases(25)
 def test_damaged_files(tmp_path: Path, weights: Path, draw: st.DataObject) -> None:
     path = tmp_path / "d.safetensors"
     content = weights.read_bytes()
@@ -35,7 +35,7 @@ def test_damaged_files(tmp_path: Path, weights: Path, draw: st.DataObject) -> No
 
 
 @given(said=changed({"config": MASK_RCNN, "classes": ["a", "b"], "about": {}}))
-@cases(50)
+@cases(25)
 def test_strange_configurations(tmp_path: Path, weights: Path, said: dict) -> None:
     path = tmp_path / "d.safetensors"
     metadata = {key: json.dumps(value) for key, value in said.items()} | {"format": FORMAT}

@@ -45,7 +45,7 @@ def explorer() -> AttentionExplorer:
 
 
 @given(message=changed(TO_LAB, KEYS), kind=st.none() | st.sampled_from(KINDS))
-@cases(150)
+@cases(75)
 def test_occlusion_lab(lab: OcclusionLab, message: Any, kind: str | None) -> None:
     hand_in(lab, message if kind is None else {**message, "kind": kind})
     assert 0 <= lab.min_score <= 1
@@ -54,7 +54,7 @@ def test_occlusion_lab(lab: OcclusionLab, message: Any, kind: str | None) -> Non
 
 
 @given(message=changed(TO_BROWSER, KEYS), kind=st.none() | st.sampled_from(KINDS))
-@cases(40)
+@cases(20)
 def test_dataset_browser(browser: DatasetBrowser, message: Any, kind: str | None) -> None:
     hand_in(browser, message if kind is None else {**message, "kind": kind})
     browser.selected = 1
@@ -64,7 +64,7 @@ def test_dataset_browser(browser: DatasetBrowser, message: Any, kind: str | None
 @given(
     name=st.sampled_from(["chosen", "box", "drawn", "objects", "picture", "width"]), value=st.sampled_from(STRANGE)
 )
-@cases(60)
+@cases(30)
 def test_regions(explorer: AttentionExplorer, name: str, value: Any) -> None:
     with only_own_errors(), suppress(traitlets.TraitError):
         explorer.picker.set_state({name: value})
