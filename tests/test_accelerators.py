@@ -32,7 +32,10 @@ for wrong in (*mixed, there.numpy, there.double):
     sys.exit("was not refused")
 """
 
-pytestmark = pytest.mark.skipif(not pretend_device.AVAILABLE, reason="this torch has no backends in Python")
+pytestmark = [
+    pytest.mark.skipif(not pretend_device.AVAILABLE, reason="this torch has no backends in Python"),
+    pytest.mark.xdist_group("accelerators"),  # the process of all cases once, not in each worker
+]
 
 
 def run_python(*arguments: str) -> str:
