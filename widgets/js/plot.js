@@ -28,7 +28,7 @@ class View {
     this.model = model;
     this.box = make("div", "wb-plot");
     el.append(this.box);
-    this.library = null;
+    this.plotly = null;
     this.turn = 0;
     this.drawn = false;
     this.listeners = { "change:_drawn": () => this.draw(), "change:_moved": () => this.move() };
@@ -36,9 +36,9 @@ class View {
     this.observer = new ResizeObserver(() => this.fit());
     globalThis.workbenchPlotly ??= libraryOf(model.get("_library"));
     this.closed = false;
-    globalThis.workbenchPlotly.then((library) => {
+    globalThis.workbenchPlotly.then((plotly) => {
       if (this.closed) return;
-      this.library = library;
+      this.plotly = plotly;
       this.observer.observe(this.box);
     });
   }
@@ -47,21 +47,21 @@ class View {
     this.closed = true;
     this.observer.disconnect();
     for (const [name, listener] of Object.entries(this.listeners)) this.model.off(name, listener);
-    this.library?.purge(this.box);
+    this.plotly?.purge(this.box);
   }
 
   // A figure can be measured and drawn only where there is room for it.
   fit() {
     if (!this.box.clientWidth) return;
-    if (this.drawn) this.library.Plots.resize(this.box);
+    if (this.drawn) this.plotly.Plots.resize(this.box);
     else this.draw();
   }
 
   draw() {
-    if (!this.library || !this.box.clientWidth) return;
+    if (!this.plotly || !this.box.clientWidth) return;
     const { data, layout } = JSON.parse(this.model.get("_drawn"));
     for (const [number, points] of Object.entries(this.model.get("_moved"))) Object.assign(data[number], points);
-    this.library.react(this.box, identified(data), { uirevision: "kept", ...layout }, CONFIG);
+    this.plotly.react(this.box, identified(data), { uirevision: "kept", ...layout }, CONFIG);
     if (!this.drawn) for (const event of ["hover", "click"]) this.box.on(`plotly_${event}`, ({ points }) => this.point(event, points[0]));
     this.drawn = true;
   }
@@ -71,7 +71,7 @@ class View {
     if (!moved.length) return void this.draw();
     if (!this.drawn) return;
     const points = moved.map(([, each]) => each);
-    this.library.restyle(this.box, { x: points.map(({ x }) => x), y: points.map(({ y }) => y) }, moved.map(([number]) => Number(number)));
+    this.plotly.restyle(this.box, { x: points.map(({ x }) => x), y: points.map(({ y }) => y) }, moved.map(([number]) => Number(number)));
   }
 
   point(event, { curveNumber, pointNumber }) {
