@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 from adversary_run import adversary_run
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from small_detectors import MASK_RCNN
@@ -35,11 +37,30 @@ def test_equal_detectors_give_equal_files(tmp_path: Path, detector: Detector) ->
     assert all(torch.equal(state[name], value) for name, value in detector.state_dict().items())
 
 
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_any_flipped_bit_is_noticed(tmp_path: Path, detector: Detector, place: float, bit: int) -> None:
+    path = save_detector(detector, tmp_path / "d.safetensors")
+    content = bytearray(path.read_bytes())
+    content[int(place * len(content))] ^= 1 << bit
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match=r"d\.safetensors"):
+        load_detector(path)
+
+
+def test_files_without_a_checksum_are_read(tmp_path: Path, detector: Detector) -> None:
+    path = save_detector(detector, tmp_path / "d.safetensors")
+    with safe_open(path, "pt") as file:
+        metadata = {key: value for key, value in file.metadata().items() if key != "digest"}
+    save_file(load_file(path), path, metadata)
+    assert load_detector(path).classes == ("a", "b")
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_values_that_are_not_finite_are_refused_by_name(tmp_path: Path, detector: Detector, value: float) -> None:
     path = save_detector(detector, tmp_path / "good.safetensors")
     with safe_open(path, "pt") as file:
-        metadata = file.metadata()
+        metadata = {key: text for key, text in file.metadata().items() if key != "digest"}
     state = load_file(path)
     name = next(name for name, tensor in state.items() if tensor.is_floating_point())
     state[name].view(-1)[-1] = value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from contextlib import suppress
@@ -32,6 +33,7 @@ class HasDetector(Protocol):
 DetectorLike = Detector | HasDetector | str | Path  #: what `as_detector` takes
 
 FORMAT = "occlusion-workbench-detector-1"
+STATED = {"format", "config", "classes", "about", "digest"}  #: keys of what a file states of itself
 LFS = b"version https://git-lfs"  #: how the stand-in of a file begins that Git LFS has not fetched
 
 
@@ -66,10 +68,21 @@ def save_detector(detector: Detector, path: str | Path, *, half: bool = False, a
         "classes": json.dumps(list(detector.classes)),
         "about": json.dumps(detector.about if about is None else about),
     }
+    metadata["digest"] = _digest(state, metadata)
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as file:
         file.write(_in_order(save(state, metadata)))
     return path
+
+
+def _digest(state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    """A checksum of the weights, as they are stored, and of what the file states of itself."""
+    stated = {key: value for key, value in metadata.items() if key != "digest"}
+    digest = hashlib.blake2b(json.dumps(stated, sort_keys=True).encode(), digest_size=16)
+    for name, value in sorted(state.items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.contiguous().view(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def _in_order(content: bytes) -> bytes:
@@ -103,7 +116,8 @@ def load_detector(name: str | Path, device: str | torch.device = "cpu") -> Detec
         The detector, in evaluation mode and without its hardener.
 
     Raises:
-        WeightsError: no such detector, not one of our files, or one whose weights do not fit or are not finite.
+        WeightsError: no such detector, not one of our files, or one that is damaged or whose weights do not fit or
+            are not finite.
 
     Example:
         >>> detector = wb.load_detector("digit-scenes/faster-rcnn")
@@ -124,6 +138,9 @@ def load_detector(name: str | Path, device: str | torch.device = "cpu") -> Detec
             f"{path} holds weights but not a detector's configuration; load it into a detector that you built "
             "with detector.load_state_dict(safetensors.torch.load_file(path))"
         )
+    stated = metadata.get("digest", now := _digest(state, metadata))  # files of earlier versions have none
+    if stated != now or not metadata.keys() <= STATED:
+        raise WeightsError(f"{path} is damaged: it does not hold what was saved. Copy it again, or save it anew")
     config, classes, about = _described(metadata, path)
     detector = build_detector(config, classes, pretrained=False)
     detector.about = about
