@@ -4,62 +4,30 @@ from __future__ import annotations
 
 import pytest
 import torch
+from cell_world import CHANNELS, batch_of, head_layout, learned_head, world
 from small_detectors import FASTER_RCNN
 from stages import stage
 from torch.nn import functional as F
-from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 
 from workbench.detectors import build_detector
 from workbench.detectors.layers.head_score import TwoLayerScore
 from workbench.errors import WorkbenchError
 from workbench.hardeners import ASDN, build_hardener
-from workbench.hardeners.asdn import HeatNet, mask_entropy
+from workbench.hardeners.layers.heat_map import HeatNet, mask_entropy
 from workbench.hardeners.layers.window_search import hardest_windows
 from workbench.types import HeadLayout, RoIBatch, Score
-
-CHANNELS, SIZE, WIDTH, CLASSES = 6, 7, 32, 3
-
-
-def world(rois: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Each class lights up its channel at one of four places, another one in every RoI."""
-    generator = torch.Generator().manual_seed(seed)
-    labels = torch.randint(0, CLASSES + 1, (rois,), generator=generator)
-    features = 0.2 * torch.rand(rois, CHANNELS, SIZE, SIZE, generator=generator)
-    for roi, label in enumerate(labels.tolist()):
-        top, left = (1 + 3 * torch.randint(0, 2, (2,), generator=generator)).tolist()
-        if label:
-            features[roi, label, top : top + 2, left : left + 2] += 1.0
-    return features, labels
 
 
 @pytest.fixture(scope="module")
 def head():
-    """Two linear layers that have learned the classes."""
-    torch.manual_seed(0)
-    box_head, predictor = TwoMLPHead(CHANNELS * SIZE**2, WIDTH), FastRCNNPredictor(WIDTH, CLASSES + 1)
-    features, labels = world(600, 0)
-    optimizer = torch.optim.Adam([*box_head.parameters(), *predictor.cls_score.parameters()], 3e-3)
-    for _ in range(80):
-        optimizer.zero_grad()
-        F.cross_entropy(predictor.cls_score(box_head(features)), labels).backward()
-        optimizer.step()
-    return box_head, predictor
-
-
-def batch_of(head, features, labels, seed: int = 0) -> RoIBatch:
-    index = torch.arange(len(labels)) % 2
-    return RoIBatch(features, labels, index, TwoLayerScore(*head), torch.Generator().manual_seed(seed))
-
-
-def layout(head) -> HeadLayout:
-    return HeadLayout(CHANNELS, SIZE, (head[0].fc6, head[0].fc7))
+    return learned_head()
 
 
 @pytest.mark.parametrize("preset", ["paper", "released"])
 def test_after_pretraining_its_top_cells_are_those_of_the_worst_window(head, preset):
     torch.manual_seed(0)
     asdn = build_hardener({"kind": "asdn", "preset": preset})
-    asdn.bind_head(layout(head))
+    asdn.bind_head(head_layout(head))
     if preset == "released":
         asdn.net = HeatNet(CHANNELS, width=32)  # the same, but quick
     asdn.begin_stage(stage("hardener"))
@@ -144,7 +112,7 @@ def test_joint_training_moves_the_heat_towards_masks_that_hurt(head):
     """From random weights: cells under the object's strong part become hotter than the others."""
     torch.manual_seed(0)
     asdn = ASDN(drop=0.2, pool=1.0)
-    asdn.bind_head(layout(head))
+    asdn.bind_head(head_layout(head))
     asdn.begin_stage(stage("both"))
     optimizer = torch.optim.Adam(asdn.parameters(), 2e-3)
     for step in range(80):
@@ -161,7 +129,7 @@ def test_joint_training_moves_the_heat_towards_masks_that_hurt(head):
 
 def test_the_head_is_copied_once_when_it_first_learns(head):
     asdn = ASDN()
-    asdn.bind_head(layout(head))
+    asdn.bind_head(head_layout(head))
     parameters = {name for name, _ in asdn.named_parameters()}
     assert parameters == {f"net.{fc}.{part}" for fc in ("fc6", "fc7", "out") for part in ("weight", "bias")}
     asdn.begin_stage(stage("detector"))
@@ -172,7 +140,7 @@ def test_the_head_is_copied_once_when_it_first_learns(head):
     with torch.no_grad():
         asdn.net.fc6.weight.add_(1)
     again = ASDN()
-    again.bind_head(layout(head))
+    again.bind_head(head_layout(head))
     again.load_state_dict(asdn.state_dict())
     again.begin_stage(stage("both"))  # as a resumed run does
     assert torch.equal(again.net.fc6.weight, head[0].fc6.weight + 1)

@@ -8,6 +8,8 @@ from workbench.hardeners.base import Chain, Decision, Hardener, MaskDecision
 from workbench.hardeners.dfv import DFVAugmentation
 from workbench.hardeners.hard_dropout import HardDropout
 from workbench.hardeners.inverted_attention import InvertedAttention
+from workbench.hardeners.mask_generator import MaskGenerator
+from workbench.hardeners.occlusion_masks import OcclusionMasks
 from workbench.hardeners.random_dropout import RandomDropout
 from workbench.registry import HARDENERS
 
@@ -21,6 +23,8 @@ __all__ = [
     "Hardener",
     "InvertedAttention",
     "MaskDecision",
+    "MaskGenerator",
+    "OcclusionMasks",
     "RandomDropout",
     "build_hardener",
 ]

@@ -36,7 +36,6 @@ drops cells by its random first weights.
 
 from __future__ import annotations
 
-import math
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -47,27 +46,13 @@ from workbench.errors import RecipeError
 from workbench.hardeners.base import Decision, MaskDecision, candidates, draw_background
 from workbench.hardeners.inverted_attention import drop_sampled
 from workbench.hardeners.layers.adversary import Adversary, FullyConnected
+from workbench.hardeners.layers.heat_map import HeatNet, mask_entropy
 from workbench.hardeners.layers.window_search import hardest_windows
 from workbench.options import Count, Factor, Number, Part, Share
 from workbench.registry import HARDENERS
 from workbench.types import HeadLayout, RoIBatch
 
 Net = Literal["fully-connected", "convolutional"]
-
-
-class HeatNet(nn.Module):
-    """Four 3 x 3 convolutions with ReLU and one to a single channel: [R, C, h, w] → [R, h w] logits."""
-
-    def __init__(self, channels: int, *, width: int = 256):
-        super().__init__()
-        layers: list[nn.Module] = []
-        for inputs in (channels, width, width, width):
-            layers += [nn.Conv2d(inputs, width, 3, padding=1), nn.ReLU(inplace=True)]
-        self.layers = nn.Sequential(*layers, nn.Conv2d(width, 1, 3, padding=1))
-
-    def forward(self, features: Tensor) -> Tensor:
-        """See the class."""
-        return self.layers(features).flatten(1)
 
 
 @HARDENERS.register("asdn")
@@ -193,18 +178,3 @@ class ASDN(Adversary):
         cells = F.binary_cross_entropy_with_logits(logits, dropped, reduction="none")
         number = len(batch.labels) * logits.shape[1] if self.average else hard.sum().clamp(min=1)
         return self.weight * (cells.sum(1) * hard).sum() / number
-
-
-def mask_entropy(dropped: Tensor) -> Tensor:
-    """How differently the RoIs lose their cells: 0 if all lose the same, 1 if as evenly as random ones.
-
-    It is the entropy of where cells are lost, scaled between log k and log n. An A that is the same for every RoI
-    gives 0.47 with the published fractions, as its sample still differs; very few RoIs give less than many.
-
-    Args:
-        dropped: [r, n], 1 for each of the k cells of n that a RoI loses.
-    """
-    count = dropped.sum()
-    entropy = torch.special.entr(dropped.sum(0) / count.clamp(min=1)).sum()
-    least = (count / max(1, len(dropped))).clamp(min=1).log()
-    return (entropy - least) / (math.log(dropped.shape[1]) - least).clamp(min=1e-6)

@@ -1,0 +1,171 @@
+"""The mask generator of AOFD and its masking strategy (Chen et al., Adversarial Occlusion-aware Face Detector, 3.3).
+
+Four convolutions look at the pooled features of a positive RoI and give a map of one channel, low where the generator
+wants to hide; the lowest cells are masked. It learns on a trained detector (a stage `train: hardener`, a quarter of
+the cells masked), and hides a third of the cells while the detector learns (a stage `train: detector`, the generator
+fixed). Its loss is
+
+    L_g = γ L_com − η L_c        (eq. 2; γ = 1e-6, η = 1)
+    L_com = Σ (1 − mask) ∗ kernel        (eq. 3; the kernel has 1 in the middle and −1/8 around)
+
+with L_c the cross entropy of the head on the masked features. While the detector learns, each positive RoI gets one
+of three masks, the generator's, a half, or half of the cells at random (see `occlusion_masks`), or stays whole.
+
+What the paper leaves open, and what we do:
+
+| | paper | here |
+|---|---|---|
+| gradient through "squeezed to zero or one" | not said | straight-through: the gradient of the sigmoid |
+| L_com | "areas with longer or irregular edges" cost more | `rectified`: only positive responses count; see below |
+| how often each mask | not said | each as often as untouched features, a quarter |
+| widths of the generator | four convolutions | 3 x 3, 256 channels, ReLU between |
+| L_com and L_c of several RoIs | not said | means over RoIs |
+
+A sum of a linear filter whose weights sum to zero is decided by the border alone: `compact: literal` is eq. 3 as
+printed, and costs nothing for masks away from the border, whatever their form. With a rectifier, as edge detectors
+have one, a masked cell costs one less an eighth for each masked neighbour: a 2 x 2 block 2.5, a row of four 3.25,
+four single cells 4. Cells outside the map count as not masked.
+
+At γ = 1e-6 the gradient of L_com is about a millionth of that of L_c, so that masks with and without it can hardly
+differ in our reading; `gamma` is an option, and the figures of `health` say what a value does.
+
+Where it does not help: masks over a third of the features and more make the detector worse (Fig. 5c of the paper),
+and a detector that is harmed by few cells already loses clean objects to masked ones.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from workbench.hardeners.base import Decision, MaskDecision
+from workbench.hardeners.layers.adversary import Adversary
+from workbench.hardeners.layers.heat_map import HeatNet, mask_entropy
+from workbench.hardeners.occlusion_masks import check_shares, draw_kinds, fill_fixed, maskable
+from workbench.options import Count, Factor, Share
+from workbench.registry import HARDENERS
+from workbench.types import HeadLayout, RoIBatch
+
+Compact = Literal["rectified", "literal"]
+
+
+def compact_loss(masked: Tensor, form: Compact = "rectified") -> Tensor:
+    """L_com of eq. 3 of each map, [R], of what is masked [R, 1, h, w], 1 = masked; see the module for the forms.
+
+    Example:
+        >>> import torch
+        >>> from workbench.hardeners.mask_generator import compact_loss
+        >>> block, row = torch.zeros(2, 1, 1, 7, 7)
+        >>> block[..., 2:4, 2:4] = 1
+        >>> row[..., 3, 1:5] = 1
+        >>> float(compact_loss(block)), float(compact_loss(row))
+        (2.5, 3.25)
+    """
+    kernel = masked.new_full((1, 1, 3, 3), -1 / 8)
+    kernel[..., 1, 1] = 1
+    response = F.conv2d(masked, kernel, padding=1)
+    return (F.relu(response) if form == "rectified" else response).sum(dim=(1, 2, 3))
+
+
+def hide_lowest(values: Tensor, area: float) -> Tensor:
+    """Masks like `values` [R, 1, h, w], 1 = kept: the lowest cells, `area` (0..1) of them to the nearest, are 0."""
+    flat = values.flatten(1)
+    lowest = flat.topk(round(area * flat.shape[1]), dim=1, largest=False).indices
+    return torch.ones_like(flat).scatter_(1, lowest, 0.0).view_as(values)
+
+
+@HARDENERS.register("mask-generator")
+class MaskGenerator(Adversary):
+    """Learn which cells of an object hurt the detector most when hidden together, and hide them, or other ones.
+
+    `health`: hardened (share of positive RoIs that are masked), masked_loss (cross entropy under the masks, where it
+    learns), edges (L_com, rectified, for each masked cell: 1 where none touches another) and mask_entropy (see
+    `layers.heat_map`).
+
+    Args:
+        generated, half, scattered: shares of the positive RoIs that get each kind of mask; the rest stay whole.
+        area: share of the cells that is masked while the detector learns.
+        learning_area: the same while the generator learns.
+        compact: the form of L_com; None leaves it out.
+        gamma, eta: the factors of eq. 2.
+        width: channels of the convolutions.
+        background_share: share of the background RoIs that are masked as well; see `occlusion_masks`.
+
+    Raises:
+        RecipeError: an option outside its range, or shares that are more than all.
+    """
+
+    pretrains = True
+    mixed = True
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {}}
+
+    def __init__(
+        self,
+        *,
+        generated: Share = 1 / 4,
+        half: Share = 1 / 4,
+        scattered: Share = 1 / 4,
+        area: Share = 1 / 3,
+        learning_area: Share = 1 / 4,
+        compact: Compact | None = "rectified",
+        gamma: Factor = 1e-6,
+        eta: Factor = 1.0,
+        width: Count = 256,
+        background_share: Share = 0.0,
+    ):
+        super().__init__()
+        check_shares(generated=generated, half=half, scattered=scattered)
+        self.shares = (generated, half, scattered)
+        self.area, self.learning_area = area, learning_area
+        self.compact, self.gamma, self.eta = compact, gamma, eta
+        self.width = width
+        self.background_share = background_share
+
+    def build(self, head: HeadLayout) -> nn.Module:
+        """The generator for a head."""
+        return HeatNet(head.channels, width=self.width, depth=3)
+
+    def kept(self, features: Tensor) -> Tensor:
+        """The map of the generator, [R, 1, h, w] in 0..1, low where it hides, of features [R, C, h, w]."""
+        return self.run(features).sigmoid().view(len(features), 1, *features.shape[2:])
+
+    def decide(self, batch: RoIBatch) -> Decision:
+        """Masks [r, 1, h, w] of positive RoIs, and the loss of eq. 2 where the generator learns."""
+        loss = None if self.learning == "detector" else self._loss(batch)
+        if self.learning == "hardener":
+            return Decision(adversary_loss=loss)
+        rows = maskable(batch, self.background_share)
+        if len(rows) == 0:
+            return Decision(adversary_loss=loss)
+        mask = torch.ones_like(batch.features[rows, :1], dtype=torch.float32)
+        generated, *fixed = draw_kinds(len(rows), self.shares, mask, batch.generator)
+        with torch.no_grad():
+            mask[generated] = hide_lowest(self.kept(batch.features[rows[generated]]), self.area)
+        fill_fixed(mask, fixed, batch.generator)
+        if loss is None:
+            self._note_masks(batch, rows, mask[generated])
+        return MaskDecision(mask, rows, adversary_loss=loss)
+
+    def _loss(self, batch: RoIBatch) -> Tensor | None:
+        """Eq. 2 on the positive RoIs."""
+        rows = maskable(batch, 0.0)
+        if len(rows) == 0:
+            return self.idle_loss()
+        features, labels = batch.features[rows], batch.labels[rows]
+        soft = self.kept(features)
+        mask = hide_lowest(soft.detach(), self.learning_area) + (soft - soft.detach())  # straight-through
+        hurt = F.cross_entropy(batch.score(features * mask.to(features.dtype)).float(), labels)
+        self._note_masks(batch, rows, mask.detach(), masked_loss=hurt)
+        loss = -self.eta * hurt
+        if self.compact is not None:
+            loss = loss + self.gamma * compact_loss(1 - mask, self.compact).mean()
+        return loss
+
+    def _note_masks(self, batch: RoIBatch, rows: Tensor, mask: Tensor, **figures: Tensor) -> None:
+        """Keep what `health` says of the generator's masks [r, 1, h, w]."""
+        masked = 1 - mask
+        edges = compact_loss(masked).sum() / masked.sum().clamp(min=1)
+        self.note(batch, rows, edges=edges, mask_entropy=mask_entropy(masked.flatten(1)), **figures)
