@@ -307,6 +307,9 @@ def _building(build: Callable[..., Any]) -> Callable[..., Any]:
 
 
 DETECTORS = Registry("DETECTORS", "workbench.detectors", place="detector", arguments=("classes",))
+BRANCHES = Registry(
+    "BRANCHES", "workbench.detectors.branches", place="detector.branches", arguments=("channels", "strides")
+)
 HARDENERS = Registry("HARDENERS", "workbench.hardeners", place="hardener")
 DATASETS = Registry(
     "DATASETS", "workbench.data", place=None, arguments=("root", "split"), key="data set", error=DataError

@@ -26,6 +26,7 @@ from torch import Tensor
 from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import clip_boxes_to_image
 
+from workbench.detectors.branches.build import Branches, add_branches
 from workbench.detectors.layers.trunk import Pooling, build_roi_head, build_transform, build_trunk
 from workbench.detectors.rcnn import RCNN
 from workbench.errors import DataError
@@ -56,6 +57,7 @@ class FastRCNN(RCNN):
         min_size: Count | Sequence[Count] | None = 600,
         max_size: Count | None = 1000,
         roi: dict | None = None,
+        branches: Branches | None = None,
     ) -> FastRCNN:
         """A Fast R-CNN from plain values, as a recipe gives them; the options are those of `FasterRCNN.build`.
 
@@ -81,6 +83,7 @@ class FastRCNN(RCNN):
             roi=PUBLISHED | ({"background_from": 0.0} if (roi or {}).get("mining") else {}) | (roi or {}),
         )
         detector = cls(trunk.module, None, roi_head, build_transform(min_size, max_size), classes)
+        add_branches(detector, branches, trunk.channels, trunk.strides)
         return detector.to(memory_format=torch.channels_last)
 
     def propose(

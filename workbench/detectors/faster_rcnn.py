@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torchvision.models.detection.image_list import ImageList
 
+from workbench.detectors.branches.build import Branches, add_branches
 from workbench.detectors.layers.proposing import Proposing
 from workbench.detectors.layers.rpn import RegionProposalNetwork
 from workbench.detectors.layers.trunk import Pooling, Trunk, build_roi_head, build_transform, build_trunk
@@ -48,6 +49,7 @@ class FasterRCNN(Proposing, RCNN):
         pool_size: Count | None = None,
         rpn: dict | None = None,
         roi: dict | None = None,
+        branches: Branches | None = None,
     ) -> FasterRCNN:
         """A Faster R-CNN from plain values, as a recipe gives them.
 
@@ -70,6 +72,7 @@ class FasterRCNN(Proposing, RCNN):
             pooling: "align" or "max", to `pool_size` cells a side.
             canonical_size: pixels; RoIs of this size are pooled from the stride-16 map.
             rpn, roi: further options of `RegionProposalNetwork` and `RoIHead`.
+            branches: what is predicted beside boxes, on whole images: [{"kind": "occlusion", and its options}].
 
         Raises:
             RecipeError: options that do not exist or do not fit together.
@@ -86,6 +89,7 @@ class FasterRCNN(Proposing, RCNN):
         )
         proposals = build_rpn(trunk, anchor_sizes, aspect_ratios, rpn)
         detector = cls(trunk.module, proposals, roi_head, build_transform(min_size, max_size), classes)
+        add_branches(detector, branches, trunk.channels, trunk.strides)
         return detector.to(memory_format=torch.channels_last)
 
     def propose(

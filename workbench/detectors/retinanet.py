@@ -20,6 +20,7 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform, res
 from torchvision.ops import clip_boxes_to_image
 
 from workbench.detectors.base import Detector, evaluating
+from workbench.detectors.branches.build import Branches, add_branches
 from workbench.detectors.layers.branches import HoldsBranches, ImageBranch
 from workbench.detectors.layers.dense_anchors import AnchorScores, Assignment, Selection, assign, best_scores
 from workbench.detectors.layers.inputs import as_float, training_targets
@@ -126,6 +127,7 @@ class RetinaNet(HoldsBranches[ImageBranch], SeesAnchors, Detector):
         candidates: Count = 1000,
         nms_iou: Share = 0.5,
         max_detections: Count | ByForm = BY_FORM,
+        branches: Branches | None = None,
     ) -> RetinaNet:
         """A RetinaNet from plain values, as a recipe gives them.
 
@@ -151,6 +153,7 @@ class RetinaNet(HoldsBranches[ImageBranch], SeesAnchors, Detector):
             positive_iou, negative_iou: anchors at or above the first are objects, below the second background.
             score_threshold, candidates, nms_iou, max_detections: what `detect` keeps: of each level the best
                 `candidates` above the threshold, of all levels together the best after suppression by class.
+            branches: what is predicted beside boxes; see `FasterRCNN.build`.
 
         Raises:
             RecipeError: options that do not exist or do not fit together.
@@ -189,6 +192,7 @@ class RetinaNet(HoldsBranches[ImageBranch], SeesAnchors, Detector):
             mining=build_anchor_mining(mining),
             background_logit=said["background_logit"],
         )
+        add_branches(detector, branches, width, strides)
         return detector.to(memory_format=torch.channels_last)
 
     def losses(
