@@ -196,6 +196,10 @@ class Losses(dict[str, Tensor]):
                 raise WorkbenchError(f"{what}; give it another name")
         self.update(parts)
 
+    def scaled(self, factors: Mapping[str, float]) -> Losses:
+        """The same with some parts multiplied by factors, by name; names that are not there are left out."""
+        return Losses({name: value * factors.get(name, 1.0) for name, value in self.items()}) if factors else self
+
     def floats(self) -> dict[str, float]:
         """The parts and their `total` as Python numbers."""
         parts = {name: float(value.detach()) for name, value in self.items()}

@@ -25,7 +25,7 @@ from tiny_detector import TinyData, tiny_recipe, train_tiny
 from torchvision.transforms.v2 import functional as V
 
 from workbench import files
-from workbench.errors import DataError, RunError, WeightsError
+from workbench.errors import DataError, RecipeError, RunError, WeightsError
 from workbench.registry import DETECTORS
 from workbench.training import Run, trainer
 from workbench.training.processes import world
@@ -469,6 +469,64 @@ def test_two_processes_learn_what_one_does(tmp_path):
     ours = [row["loss"] for row in rows(tmp_path / "two")]
     assert ours == pytest.approx([row["loss"] for row in rows(tmp_path / "one")], rel=1e-4)
     assert [row["step"] for row in rows(tmp_path / "two")] == list(range(2, 21, 2))
+
+
+MIXED = {"name": "mixed", "options": {"sources": {
+    "few": {"name": "tiny", "options": {"length": 3}}, "many": {"name": "tiny", "options": {"length": 7}},
+}}}  # fmt: skip
+STAGES = [
+    {"steps": 4, "lr": 0.01, "sources": ["few"]},
+    {"steps": 6, "lr": 0.01, "loss_factors": {"size": 0.0}},
+    {"steps": 3, "lr": 0.01, "sources": ["few"], "loss_factors": {"classifier": 2.0}},
+]
+
+
+def test_a_stage_takes_its_sources_and_weighs_its_losses(tmp_path, monkeypatch):
+    seen, kept = [], tiny_detector.TinyDetector.losses
+
+    def recorded(self, images, targets, generator=None):
+        seen.append([target["image_id"] for target in targets])
+        return kept(self, images, targets, generator)
+
+    recipe = tiny_recipe(data=MIXED, stages=STAGES, log_every=1, checkpoint_every=2)
+    monkeypatch.setattr(tiny_detector.TinyDetector, "losses", recorded)
+    train(recipe, tmp_path / "whole")
+    steps = seen[1:]  # the first one asks for the names of the losses
+    assert {image for step in (*steps[:4], *steps[10:]) for image in step} == {1, 2, 3}
+    assert {image for step in steps[4:10] for image in step} == set(range(1, 11))
+    found = rows(tmp_path / "whole")
+    assert [row["loss/size"] == 0 for row in found] == [False] * 4 + [True] * 6 + [False] * 3
+    assert found[3]["epoch"] == pytest.approx(16 / 3), "of its own images"
+    monkeypatch.setattr(tiny_detector.TinyDetector, "losses", kept)
+    process = start(tmp_path / "killed", recipe, seconds_per_step=0.02)
+    wait_for(lambda: last_step(tmp_path / "killed") >= 7)
+    process.kill()
+    process.join()
+    assert train(recipe, tmp_path / "killed")
+    assert weights(tmp_path / "killed") == weights(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (
+            {"stages.0.sources": ["few", "mny"]},
+            "stages.0.sources: the data have no source 'mny'; did you",
+        ),
+        ({"data": {"name": "tiny"}}, "stages.0.sources: tiny has none; they are for data.name: mixed"),
+        ({"stages.0.sources": []}, "stages.0.sources"),
+        ({"stages.1.loss_factors": {"size": -1}}, "stages.1.loss_factors.size"),
+    ],
+)
+def test_sources_and_factors_that_do_not_exist_are_refused(overrides, said):
+    with pytest.raises(RecipeError, match=said):
+        tiny_recipe(data=MIXED, stages=STAGES).replace(overrides)
+
+
+def test_a_factor_of_an_unknown_loss_is_refused_before_the_first_step(tmp_path):
+    recipe = tiny_recipe({"stages.0.loss_factors": {"sise": 0.5, "adversary": 1.0}})
+    with pytest.raises(RunError, match="stages.loss_factors: there is no loss 'sise'; did you mean"):
+        train(recipe, tmp_path)
 
 
 def test_two_processes_killed_and_resumed_end_the_same(tmp_path):

@@ -86,6 +86,26 @@ def check_loading(name: str, options: Mapping[str, Any], *, key: str = "data") -
     if DATASETS.class_of(name).takes_occlusion_plan and (plan := own.pop("occlusion", None)) is not None:
         _checked_plan(plan, f"{place}.occlusion")
     DATASETS.check({**own, "kind": name}, place=place)
+    for where, section in DATASETS.class_of(name).described(own).items():
+        checked = check_options(f"{place}.{where}", load_section, section, error=DataError)
+        if "name" not in checked:
+            raise DataError(f"{place}.{where}.name is missing: which data set is it?")
+        check_loading(checked["name"], checked.get("options", {}), key=f"{place}.{where}")
+
+
+def load_section(
+    *, name: str, split: str = "train", root: str | None = None, options: dict[str, Any] | None = None
+) -> Dataset:
+    """The data set that a section of a recipe describes, such as one of the sources of `mixed`.
+
+    Args:
+        name, split, root: see `load_data`.
+        options: further arguments of `load_data`.
+
+    Raises:
+        DataError: see `load_data`.
+    """
+    return load_data(name, split, root, **(options or {}))
 
 
 def _with_occlusion(clean: Dataset, plan: object) -> Dataset:

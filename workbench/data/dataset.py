@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -32,6 +32,11 @@ class Dataset(torch.utils.data.Dataset):
     takes_occlusion_plan: ClassVar[bool] = False  #: whether images can be hidden by `pairs.OcclusionPlan`
     occludes: ClassVar[bool] = False  #: whether it brings pairs of clean and occluded images by itself
     mirrors: ClassVar[bool] = True  #: whether a mirrored image is still of its class
+
+    @classmethod
+    def described(cls, options: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+        """The data sets that options describe, by the key of each; their sections are arguments of `load_data`."""
+        return {}
 
     name: str  #: what it is called in messages and results
     split: str
@@ -138,7 +143,51 @@ class Dataset(torch.utils.data.Dataset):
         return position
 
 
-class Subset(Dataset):
+class View(Dataset):
+    """Images of other data sets; a subclass says by `_place` which."""
+
+    def _place(self, index: int) -> tuple[Dataset, int]:
+        """The data set that an image is from, and its index there."""
+        raise NotImplementedError
+
+    def image(self, index: int) -> tv_tensors.Image:
+        whole, place = self._place(index)
+        return whole.image(place)
+
+    def full_image(self, index: int) -> tv_tensors.Image:
+        whole, place = self._place(index)
+        return whole.full_image(place)
+
+    def target(self, index: int) -> Target:
+        whole, place = self._place(index)
+        return whole.target(place)
+
+    def size(self, index: int) -> tuple[int, int]:
+        whole, place = self._place(index)
+        return whole.size(place)
+
+    def path(self, index: int) -> Path | None:
+        whole, place = self._place(index)
+        return whole.path(place)
+
+    def image_id(self, index: int) -> int:
+        whole, place = self._place(index)
+        return whole.image_id(place)
+
+    def annotation_ids(self, index: int) -> list[int] | None:
+        whole, place = self._place(index)
+        return whole.annotation_ids(place)
+
+    def file_name(self, index: int) -> str:
+        whole, place = self._place(index)
+        return whole.file_name(place)
+
+    def where(self, index: int) -> str:
+        whole, place = self._place(index)
+        return whole.where(place)
+
+
+class Subset(View):
     """Some images of another data set."""
 
     def __init__(self, whole: Dataset, indices: Sequence[int] | Tensor | slice):
@@ -155,20 +204,8 @@ class Subset(Dataset):
     def __len__(self) -> int:
         return len(self.indices)
 
-    def image(self, index: int) -> tv_tensors.Image:
-        return self.whole.image(self.indices[self._position(index)])
-
-    def full_image(self, index: int) -> tv_tensors.Image:
-        return self.whole.full_image(self.indices[self._position(index)])
-
-    def target(self, index: int) -> Target:
-        return self.whole.target(self.indices[self._position(index)])
-
-    def size(self, index: int) -> tuple[int, int]:
-        return self.whole.size(self.indices[self._position(index)])
-
-    def path(self, index: int) -> Path | None:
-        return self.whole.path(self.indices[self._position(index)])
+    def _place(self, index: int) -> tuple[Dataset, int]:
+        return self.whole, self.indices[self._position(index)]
 
     @property
     def category_ids(self) -> tuple[int, ...]:
@@ -177,18 +214,6 @@ class Subset(Dataset):
     @property
     def category_labels(self) -> dict[int, int]:
         return self.whole.category_labels
-
-    def image_id(self, index: int) -> int:
-        return self.whole.image_id(self.indices[self._position(index)])
-
-    def annotation_ids(self, index: int) -> list[int] | None:
-        return self.whole.annotation_ids(self.indices[self._position(index)])
-
-    def file_name(self, index: int) -> str:
-        return self.whole.file_name(self.indices[self._position(index)])
-
-    def where(self, index: int) -> str:
-        return self.whole.where(self.indices[self._position(index)])
 
 
 def make_target(

@@ -38,6 +38,7 @@ from workbench.training.stepping.obstacles import (
     missing_files,
     sample,
     spread,
+    unknown_losses,
 )
 from workbench.types import learnable
 
@@ -111,7 +112,7 @@ def check_recipe(recipe: Recipe) -> Report:
         problems += check_leaks(data, loaded["test"]) if "test" in loaded else []
     else:
         problems += _sampled(data)
-        problems += [] if detector is None else [*lacks_proposals(detector, loaded), *_fit(detector, data)]
+        problems += [] if detector is None else [*lacks_proposals(detector, loaded), *_fit(recipe, detector, data)]
     if len(data) > DECODED and data.path(0) is not None:
         subject += f" ({DECODED} of {len(data)} training images were decoded; the doctor of data decodes all)"
     return Report(subject, problems)
@@ -261,16 +262,18 @@ def _sampled(data: Dataset) -> Iterable[Problem]:
     return dict.fromkeys([*few, *many])
 
 
-def _fit(detector: Detector, data: Dataset) -> Iterable[Problem]:
+def _fit(recipe: Recipe, detector: Detector, data: Dataset) -> Iterable[Problem]:
     """Whether the data have what the detector learns from, and its anchors or proposals meet the objects."""
     try:
-        if found := lacks_labels(detector, data):
+        found = lacks_labels(detector, data)
+        if any(problem.level == "error" for problem in found):
             return found
+        found += unknown_losses(detector, data, recipe.loss_factors)
         if detector.needs_proposals:
             with suppress(WorkbenchError):  # said of these data already
-                return proposal_problems(sample(data, DECODED)) if "proposals" in data.target(0) else []
-            return []
-        return _anchor_problems(detector, sample(data, SAMPLE))
+                found += proposal_problems(sample(data, DECODED)) if "proposals" in data.target(0) else []
+            return found
+        return [*found, *_anchor_problems(detector, sample(data, SAMPLE))]
     except (WorkbenchError, RunError) as error:
         return [Problem("error", "detector", str(error), "Correct the detector's options or the data.")]
 

@@ -110,6 +110,11 @@ class Recipe(Section):
         return sum(stage.steps for stage in self.stages)
 
     @property
+    def loss_factors(self) -> list[str]:
+        """Names of the losses that stages have factors for."""
+        return sorted({name for stage in self.stages for name in stage.loss_factors})
+
+    @property
     def lr_scale(self) -> float:
         """Factor from the stated learning rates to those used."""
         return self.batch_size / self.lr_batch_size
@@ -193,8 +198,9 @@ class Recipe(Section):
         later = {key: value for key, value in decisive["augment"].items() if key == "flip" or value is not None}
         decisive["augment"] = later  # recipes from before these keys keep their fingerprint
         for stage in decisive["stages"]:
-            if stage["positive_fraction"] is None:  # likewise
-                del stage["positive_fraction"]
+            for key in ("positive_fraction", "sources", "loss_factors"):  # likewise
+                if not stage[key]:
+                    del stage[key]
         text = json.dumps(decisive, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -205,6 +211,7 @@ def _misfits(recipe: Recipe) -> Iterator[str]:
         yield f"batch_size: {recipe.batch_size} images cannot be divided over {recipe.processes} processes"
     for key in ("data", "validation", "test"):
         yield from _data_misfits(key, getattr(recipe, key))
+    yield from _source_misfits(recipe)
     name = recipe.detector.get("kind")
     if name in DETECTORS:
         yield from _detector_misfits(recipe, DETECTORS.class_of(name))
@@ -227,6 +234,18 @@ def _data_misfits(key: str, spec: DataSpec | None) -> Iterator[str]:
             PROPOSALS.check({"top": TOP} | spec.proposals, place=f"{key}.proposals")
     except WorkbenchError as error:
         yield str(error)
+
+
+def _source_misfits(recipe: Recipe) -> Iterator[str]:
+    """Stages that learn from sources which the data do not have."""
+    there = recipe.data.options.get("sources") if recipe.data.name == "mixed" else None
+    for number, stage in enumerate(recipe.stages):
+        for name in stage.sources or ():
+            if not isinstance(there, dict):
+                yield f"stages.{number}.sources: {recipe.data.name} has none; they are for data.name: mixed"
+                break
+            if name not in there:
+                yield f"stages.{number}.sources: the data have no source {name!r}{did_you_mean(name, list(there))}"
 
 
 def _detector_misfits(recipe: Recipe, kind: type[Detector]) -> Iterator[str]:

@@ -88,6 +88,12 @@ class Stage(Section):
     hardener_lr: Positive | None = Field(default=None, description="that of the hardener; None: the same")
     schedule: ScheduleSpec | None = Field(default=None, description="None: the schedule of the recipe")
     positive_fraction: Fraction | None = Field(default=None, description="of RoIs, in place of roi.positive_fraction")
+    sources: Annotated[list[str], Field(min_length=1)] | None = Field(
+        default=None, description="of mixed data, those that this stage learns from; None: all"
+    )
+    loss_factors: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        default_factory=dict, description="factors on losses by their names, as {occlusion: 0.01}"
+    )
     harden: bool = Field(default=True, description="False: hardener, roi.mining and roi.jitter sit this stage out")
 
 

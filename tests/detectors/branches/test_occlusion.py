@@ -11,7 +11,7 @@ from torchvision.models.detection.image_list import ImageList
 
 from workbench.detectors import build_detector, load_detector, save_detector
 from workbench.detectors.branches.occlusion import OcclusionBranch, inside
-from workbench.errors import RecipeError
+from workbench.errors import WorkbenchError
 from workbench.types import Detections
 
 BRANCH = {"kind": "occlusion", "layers": [16], "weight": 1e-3}
@@ -107,9 +107,7 @@ def test_any_detector_with_maps_can_have_it(faces, config, tmp_path):
     found = detector.detect(images, **given)
     assert all(one.extras["masks_occluder"].shape == (len(one), 64, 64) for one in found)
     loaded = load_detector(save_detector(detector, tmp_path / "d.safetensors"))
-    assert torch.equal(
-        loaded.occlusion_head[0].weight, detector.occlusion_head[0].weight.half().float()
-    ) or torch.equal(loaded.occlusion_head[0].weight, detector.occlusion_head[0].weight)
+    assert torch.equal(loaded.occlusion_head[0].weight, detector.occlusion_head[0].weight)
 
 
 def test_images_without_labels_teach_the_branch_nothing_and_the_rest_what_it_learns_anyway(faces):
@@ -152,11 +150,10 @@ def test_it_learns_where_something_hides_an_object(faces):
         ([{"kind": "occlusion", "level": 7}], "level is 7, and there are 3 maps"),
         ([{"kind": "occlusion", "weight": -1}], r"detector.branches.0.weight is -1; expected at least 0"),
         ([{"kind": "oclusion"}], "did you mean 'occlusion'"),
-        ("occlusion", "expected a list of sections"),
+        ("occlusion", "expected a valid array"),
         (["occlusion", "occlusion"], "has a part 'occlusion_head'"),
     ],
 )
 def test_what_does_not_fit_is_refused(branches, said):
-    with pytest.raises(Exception, match=said) as caught:
+    with pytest.raises(WorkbenchError, match=said):
         build_detector(FASTER_RCNN | {"branches": branches}, ("face",))
-    assert isinstance(caught.value, RecipeError) or "occlusion_head" in said

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from small_detectors import FASTER_RCNN
 from tiny_detector import CLASSES, TinyData, TinyDetector, tiny_recipe
 
 import workbench as wb
+from workbench.detectors import build_detector
 from workbench.errors import DataError, RunError
 from workbench.training.stepping.obstacles import obstacles, other_classes, rehearse
 from workbench.training.trainer import train
@@ -81,3 +83,11 @@ def test_what_may_be_meant_is_not_in_the_way(tmp_path: Path) -> None:
     recipe = tiny_recipe({"stages.0.steps": 1, "stages.0.lr": 1.0}, test={"name": "tiny", "split": "train"})
     assert not wb.doctor(recipe).ok
     assert train(recipe, tmp_path)
+
+
+def test_a_branch_that_nothing_teaches_is_said_and_looked_for_in_every_source() -> None:
+    branch = {"kind": "occlusion", "layers": [4]}
+    detector = build_detector(FASTER_RCNN | {"branches": [branch]}, ("dark", "bright"))
+    (problem,) = obstacles(detector, {"data": TinyData()})
+    assert problem.level == "warning"
+    assert 'learns from target["mask_occluder"], which none of 10 images has' in problem.what

@@ -6,14 +6,17 @@ The doctor says it, and a trainer refuses to begin.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from workbench.data import Dataset
 from workbench.data.dataset import Subset
 from workbench.data.doctor import check_data
+from workbench.data.mixed import parts_of
 from workbench.data.reading.problems import Problem
-from workbench.detectors import Detector
-from workbench.errors import RunError, WorkbenchError
+from workbench.detectors import Detector, evaluating
+from workbench.detectors.base import Learns, asked
+from workbench.detectors.layers.branches import all_branches
+from workbench.errors import RunError, WorkbenchError, did_you_mean
 from workbench.proposals.base import WithProposals
 
 DECODED = 20  #: images that are decoded
@@ -23,19 +26,23 @@ NAMED = 4  #: classes that a message names
 Loaded = Mapping[str, Dataset]  #: by the key of the recipe: "data", "validation", "test"
 
 
-def rehearse(detector: Detector, loaded: Loaded, *, evaluate: Callable[[Dataset], object]) -> None:
+def rehearse(
+    detector: Detector, loaded: Loaded, *, evaluate: Callable[[Dataset], object], factors: Collection[str] = ()
+) -> None:
     """Look at the data, and evaluate two images of those that are evaluated while or after the detector trains.
 
     Args:
         detector: as it will be trained.
         loaded: the data of the recipe.
         evaluate: what will be done with the data of "validation" and "test".
+        factors: names of losses that stages have factors for.
 
     Raises:
         RunError: something would stop the training or its evaluation.
     """
     found = [problem for problem in obstacles(detector, loaded) if problem.level == "error"]
     if not found:
+        found += unknown_losses(detector, loaded["data"], factors)
         for key in ("validation", "test"):
             if key in loaded:
                 try:
@@ -71,7 +78,7 @@ def missing_files(data: Dataset) -> Iterator[Problem]:
         try:
             path = data.path(index)
             if path is None:
-                return  # such images are made
+                continue  # such images are made
             if not os.path.isfile(path) or not os.path.getsize(path):
                 found.append(path)
         except (WorkbenchError, OSError):
@@ -114,12 +121,34 @@ def lacks_proposals(detector: Detector, loaded: Loaded) -> Iterator[Problem]:
 
 def lacks_labels(detector: Detector, data: Dataset) -> list[Problem]:
     """Whether the training data lack what a detector learns from, such as masks."""
-    for key in (key for key in detector.needs_labels if key not in data.target(0)):
+    parts = [part for part in parts_of(data) if len(part)]
+    for key in (key for key in detector.needs_labels if any(key not in part.target(0) for part in parts)):
         masks = key.startswith("masks")
         what = f'the detector learns {"masks" if masks else key}, and the data have no target["{key}"]'
         fix = "Use data with masks (coco: data.options.masks true)." if masks else "Use data with such labels."
         return [Problem("error", "detector", what, fix)]
+    for branch in all_branches(detector):
+        seen = [
+            part.target(index) for part in parts for index in spread(part, DECODED) if not branch.needs_every_image
+        ]
+        if seen and not any(key in target for key in branch.learns_from for target in seen):
+            keys = " or ".join(f'target["{key}"]' for key in branch.learns_from)
+            what = f"a {type(branch).__name__} learns from {keys}, which none of {len(seen)} images has"
+            return [Problem("warning", "detector.branches", what, "It stays as it is; use data that have it.")]
     return []
+
+
+def unknown_losses(detector: Detector, data: Dataset, names: Collection[str]) -> Iterator[Problem]:
+    """Losses that a stage has a factor for and the detector does not have."""
+    if not names or not len(data):
+        return
+    image, target = data[0]
+    with evaluating(detector):
+        there = asked(detector, Learns).losses([image], [target])
+    for name in names:
+        if name not in there and name != "adversary":  # which is there only while the hardener learns
+            what = f"there is no loss {name!r}{did_you_mean(name, list(there))}"
+            yield Problem("error", "stages.loss_factors", what, "Name one that there is.")
 
 
 def sample(data: Dataset, number: int) -> Dataset:

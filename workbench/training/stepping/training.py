@@ -20,6 +20,7 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from workbench.data import Dataset
+from workbench.data.mixed import of_sources
 from workbench.detectors import Detector, build_detector, save_detector, start_from
 from workbench.detectors.base import HasDifferences, asked
 from workbench.detectors.load import not_finite
@@ -94,6 +95,7 @@ class Training:
         self.meter, ends = Meter(), {span.last for span in self.spans}
         self.kept = Keeping(folder, keep=recipe.keep, ends=ends, active=world.first)
         self.step, self.seconds, self.optimizer_state = 0, 0.0, None
+        self.stage, self.stage_data = recipe.stages[0], self.data
         self._restore()
         self.began = time.monotonic() - self.seconds
         self.journal = Journal(folder, after_step=self.step, progress=progress, active=world.first)
@@ -105,7 +107,7 @@ class Training:
         if self.world.first and stop.name is None:
             write_record(self.folder / "environment.json", describe_environment(self.world, self.precision))
             with self._autocast():
-                rehearse(self.detector, loaded, evaluate=self._evaluate)
+                rehearse(self.detector, loaded, evaluate=self._evaluate, factors=self.recipe.loss_factors)
         part = (self.world.rank, self.world.size)
         for data in loaded.values():
             prepare_proposals(data, workers=self.recipe.workers, part=part, stop=stop)
@@ -123,6 +125,7 @@ class Training:
         recipe, lr = self.recipe, self.recipe.scaled_lr(span.stage)
         schedule = span.stage.schedule or recipe.schedule
         learning = select_players(self.detector, span.stage, self.learns)
+        self.stage, self.stage_data = span.stage, of_sources(self.data, span.stage.sources)
         optimizer = optimisation.build_optimizer(
             learning.get("detector", []),
             recipe.optimizer,
@@ -174,7 +177,7 @@ class Training:
         generator = torch.Generator(device).manual_seed(seed)
         inputs = to_device(images, targets, device)
         with self._autocast():
-            losses = model(*inputs, generator)
+            losses = model(*inputs, generator).scaled(self.stage.loss_factors)
         total, values = losses.total, losses.floats()
         stopping, bad = self.world.any(stop.name is not None, not math.isfinite(values["total"]))
         if bad:
@@ -197,7 +200,7 @@ class Training:
 
     def _epoch(self, step: int) -> int:
         """The epoch that the first image of a step belongs to."""
-        return step * self.recipe.batch_size // len(self.data)
+        return step * self.recipe.batch_size // len(self.stage_data)
 
     def _begin_epoch(self) -> None:
         """Let the hardener see what occlusion does to the features of the pairs now."""
@@ -215,7 +218,7 @@ class Training:
 
     def _batches(self, last: int) -> DataLoader:
         return step_loader(
-            self.data,
+            self.stage_data,
             seed=self.recipe.seed,
             augment=self.recipe.augment,
             batch_size=self.recipe.batch_size,
@@ -242,7 +245,7 @@ class Training:
     def _log(self, lr: float, mark: tuple[float, int]) -> None:
         means = mean_of_dicts(self.world.gather(self.meter.take()))
         seconds = max(time.monotonic() - mark[0], 1e-9)
-        epoch = self.step * self.recipe.batch_size / len(self.data)
+        epoch = self.step * self.recipe.batch_size / len(self.stage_data)
         speed = (self.step - mark[1]) / seconds
         place = {"stage": self._stage_of(self.step), "epoch": epoch}
         hardener = self.detector.hardener

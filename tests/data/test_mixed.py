@@ -1,0 +1,80 @@
+"""Several data sets as one: order, ids, what each knows, and what does not fit together."""
+
+from __future__ import annotations
+
+import pytest
+
+import workbench as wb
+from workbench.data import check_loading
+from workbench.data.mixed import of_sources
+from workbench.errors import DataError
+
+SOURCES = {
+    "plain": {"name": "digit-scenes", "options": {"length": 3, "seed": 1}},
+    "none": {"name": "digit-scenes", "options": {"length": 0}},
+    "other": {"name": "digit-scenes", "split": "val", "options": {"length": 2}},
+}
+
+
+@pytest.fixture
+def mixed():
+    return wb.load_data("mixed", sources=SOURCES)
+
+
+def test_images_come_one_data_set_after_another(mixed):
+    assert len(mixed) == 5
+    first, last = wb.load_data("digit-scenes", length=3, seed=1), wb.load_data("digit-scenes", "val", length=2)
+    for index, (data, place) in enumerate([(first, 0), (first, 1), (first, 2), (last, 0), (last, 1)]):
+        image, target = mixed[index]
+        assert image.equal(data.image(place))
+        assert target["boxes"].equal(data.target(place)["boxes"])
+        assert target["image_id"] == mixed.image_id(index) == index + 1
+    assert mixed[-1][1]["image_id"] == 5
+    assert mixed.file_name(0).startswith("plain/")
+    assert mixed.split == "train"
+    with pytest.raises(IndexError):
+        mixed.image(5)
+
+
+def test_some_sources_only(mixed):
+    assert of_sources(mixed, ["other"]).image(0).equal(mixed.image(3))
+    lengths = [len(of_sources(mixed, names)) for names in (["plain"], ["plain", "other"], ["none"], None)]
+    assert lengths == [3, 5, 0, 5]
+    assert len(of_sources(mixed.subset(slice(None)), ["other"])) == 2
+    with pytest.raises(DataError, match=r"no source 'othr'; did you mean 'other'\?"):
+        of_sources(mixed, ["othr"])
+    with pytest.raises(DataError, match="only mixed data have"):
+        of_sources(wb.load_data("digit-scenes", length=2), ["plain"])
+
+
+def test_export_and_doctor_see_all_of_it(mixed, tmp_path):
+    content = mixed.export_coco(tmp_path / "all.json")
+    assert [image["id"] for image in content["images"]] == [1, 2, 3, 4, 5]
+    assert len(content["annotations"]) == sum(len(target["labels"]) for _, target in mixed)
+
+
+def test_other_classes_are_refused_by_name(tmp_path):
+    folder = tmp_path / "voc"
+    for name in ("Annotations", "JPEGImages", "ImageSets/Main"):
+        (folder / name).mkdir(parents=True)
+    (folder / "ImageSets/Main/train.txt").write_text("")
+    other = {"name": "voc", "root": str(folder)}
+    with pytest.raises(DataError, match=r"mixed.sources.photos: voc.* is detection with the classes \['aeroplane'"):
+        wb.load_data("mixed", sources={"plain": SOURCES["plain"], "photos": other})
+    with pytest.raises(DataError, match="classification with the classes"):
+        wb.load_data("mixed", sources={"plain": SOURCES["plain"], "digits": {"name": "digits"}})
+
+
+@pytest.mark.parametrize(
+    ("sources", "said"),
+    [
+        ({"a": {"name": "digit-scene"}}, r"data.options.sources.a.name 'digit-scene' does not exist"),
+        ({"a": {"name": "digit-scenes", "options": {"lenght": 3}}}, r"data.options.sources.a.options.lenght"),
+        ({"a": {"nam": "digit-scenes"}}, r"data.options.sources.a.nam"),
+        ({"a": {"split": "train"}}, r"data.options.sources.a.name is missing"),
+        ({"a": "digit-scenes"}, "sources"),
+    ],
+)
+def test_sources_are_checked_before_anything_is_read(sources, said):
+    with pytest.raises(DataError, match=said):
+        check_loading("mixed", {"sources": sources})
