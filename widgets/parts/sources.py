@@ -7,8 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from workbench.data.dataset import evenly_spaced
 from workbench.detectors.base import Detector
 from workbench.detectors.load import DetectorLike, as_detector
 from workbench.errors import DataError
@@ -79,6 +78,5 @@ def _run(thing: DetectorLike) -> Run | None:
 
 def thinned(steps: Sequence[int], wanted: int) -> list[int]:
     """At most COLUMNS steps, evenly, with the first, the last and the wanted one."""
-    places = np.linspace(0, len(steps) - 1, min(COLUMNS, len(steps))).round().astype(int)
-    some = {steps[place] for place in places}
+    some = {steps[place] for place in evenly_spaced(len(steps), COLUMNS)}
     return sorted(some | ({wanted} & set(steps)))

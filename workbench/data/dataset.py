@@ -216,6 +216,16 @@ class Subset(View):
         return self.whole.category_labels
 
 
+def evenly_spaced(length: int, number: int) -> list[int]:
+    """At most `number` of the positions 0..length-1, evenly spaced: with the first and, of more than one, the last.
+
+    Example:
+        >>> evenly_spaced(9, 3), evenly_spaced(2, 3)
+        ([0, 4, 8], [0, 1])
+    """
+    return np.linspace(0, length - 1, min(number, length)).round().astype(int).tolist()
+
+
 def make_target(
     *,
     image_id: int,

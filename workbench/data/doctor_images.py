@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from workbench.data.dataset import Dataset
+from workbench.data.dataset import Dataset, evenly_spaced
 from workbench.data.reading.class_names import similar_names
 from workbench.data.reading.paths import is_text
 from workbench.data.reading.picture_problems import picture_problems, size_problems
@@ -27,7 +27,7 @@ def check_labelled_images(data: Dataset, *, images: bool = True, limit: int | No
     outside 1..K. Raises nothing for bad data.
 
     Args:
-        images: decode the clean ones, too, at most `limit` of them, evenly spread.
+        images: decode the clean ones, too, at most `limit` of them, evenly spaced.
     """
     if len(data) == 0:
         return Report(str(data), [Problem("error", str(data), "there are no images", "Check root and split.")])
@@ -42,8 +42,8 @@ def check_labelled_images(data: Dataset, *, images: bool = True, limit: int | No
         if target["pattern"] == 0:
             clean.append(index)
     problems += [*_class_problems(data, labels), *_same_files(data, clean)]
-    for index in _evenly_spaced(clean, limit) if images else ():
-        problems += _image_problems(data, index)
+    for place in evenly_spaced(len(clean), len(clean) if limit is None else limit) if images else ():
+        problems += _image_problems(data, clean[place])
     return Report(str(data), problems)
 
 
@@ -117,8 +117,3 @@ def _identity(data: Dataset, index: int) -> object:
     """The file of an image; of made images, their pixels."""
     path = data.path(index)
     return data.image(index).numpy().tobytes() if path is None else path.resolve()
-
-
-def _evenly_spaced(indices: list[int], limit: int | None) -> list[int]:
-    number = len(indices) if limit is None else min(limit, len(indices))
-    return [indices[round(i * (len(indices) - 1) / max(1, number - 1))] for i in range(number)]

@@ -16,7 +16,7 @@ from typing import IO
 import numpy as np
 import torch
 
-from workbench.data.dataset import Dataset
+from workbench.data.dataset import Dataset, evenly_spaced
 from workbench.data.export import result_entries
 from workbench.data.reading.boxes import SLACK, XYWH, YXYX, xywh
 from workbench.data.reading.images import ENDINGS
@@ -131,12 +131,11 @@ class FileProposals:
             )
 
     def _check(self, data: Dataset) -> tuple[Problem, ...]:
-        """Look at some images, evenly spread: refuse a file about others or in another format, say what is wrong."""
-        number = min(SAMPLE, len(data))
-        some = [round(i * (len(data) - 1) / max(1, number - 1)) for i in range(number)]
+        """Look at some images, evenly spaced: refuse a file about others or in another format, say what is wrong."""
+        some = evenly_spaced(len(data), SAMPLE)
         found = [self._found(index, int(data.target(index)["image_id"])) for index in some]
         empty = [index for index, each in zip(some, found, strict=True) if len(each) == 0]
-        if number and len(empty) == number:
+        if some and len(empty) == len(some):
             raise DataError(
                 f"{self.path}: it has no proposals for {data.where(some[0])}, nor for any other image of "
                 f"{data.name}/{data.split} that was looked up; is it about other images?"
@@ -155,7 +154,7 @@ class FileProposals:
             what = f"{outside.mean():.0%} of the proposals reach outside their images and are clipped"
             problems.append(Problem("warning", str(self.path), what, "See that they are in pixels of these images."))
         if empty:
-            what = f"{len(empty)} of {number} images have no proposals, the first is {data.where(empty[0])}"
+            what = f"{len(empty)} of {len(some)} images have no proposals, the first is {data.where(empty[0])}"
             problems.append(Problem("warning", str(self.path), what, "A detector on proposals finds nothing there."))
         return tuple(problems)
 

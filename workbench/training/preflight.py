@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from workbench.data import Dataset, check_anchors, check_data
+from workbench.data.dataset import evenly_spaced
 from workbench.data.doctor_images import check_labelled_images, check_leaks
 from workbench.data.reading.problems import Level, Problem, Report
 from workbench.detectors import Detector, build_detector
@@ -37,7 +38,6 @@ from workbench.training.stepping.obstacles import (
     misfits_of_classes,
     missing_files,
     sample,
-    spread,
     unknown_losses,
 )
 from workbench.types import learnable
@@ -257,8 +257,8 @@ def _length(recipe: Recipe, data: Dataset) -> Iterator[Problem]:
 
 def _sampled(data: Dataset) -> Iterable[Problem]:
     """What the doctor of data says about a sample; only few images are decoded."""
-    few = check_data(data, images=True, indices=spread(data, DECODED)).problems
-    many = check_data(data, images=False, indices=spread(data, SAMPLE)).problems
+    few = check_data(data, images=True, indices=evenly_spaced(len(data), DECODED)).problems
+    many = check_data(data, images=False, indices=evenly_spaced(len(data), SAMPLE)).problems
     return dict.fromkeys([*few, *many])
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from workbench.data.dataset import evenly_spaced
 from workbench.errors import DataError
 from workbench.evaluation.counting.tables import Found, Objects, box_iou
 from workbench.types import Detections
@@ -165,7 +166,7 @@ class _Sample:
 
     def __init__(self, objects: Objects, found: Found):
         images = np.unique(objects.images)
-        images = images[np.linspace(0, len(images) - 1, min(_SAMPLE, len(images))).astype(int)]
+        images = images[evenly_spaced(len(images), _SAMPLE)]
         self.pairs = [(np.flatnonzero(objects.images == i), np.flatnonzero(found.images == i)) for i in images]
         self.objects = objects
         self.num_objects = sum(len(theirs) for theirs, _ in self.pairs)

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from workbench.data import Dataset
-from workbench.data.dataset import Subset
+from workbench.data.dataset import Subset, evenly_spaced
 from workbench.data.doctor import check_data
 from workbench.data.mixed import parts_of
 from workbench.data.reading.problems import Problem
@@ -62,7 +62,7 @@ def obstacles(detector: Detector, loaded: Loaded) -> Iterator[Problem]:
         if len(data) == 0:
             yield Problem("error", key, "there are no images", "Check root and split.")
         elif data.columns is None:
-            yield from check_data(_bare(data), images=True, indices=spread(data, DECODED)).problems
+            yield from check_data(_bare(data), images=True, indices=evenly_spaced(len(data), DECODED)).problems
         else:
             yield from _unreadable(sample(data, DECODED))
         yield from missing_files(data)
@@ -129,7 +129,7 @@ def lacks_labels(detector: Detector, data: Dataset) -> list[Problem]:
         return [Problem("error", "detector", what, fix)]
     for branch in all_branches(detector):
         seen = [
-            part.target(index) for part in parts for index in spread(part, DECODED) if not branch.needs_every_image
+            part.target(index) for part in parts for index in evenly_spaced(len(part), DECODED) if not branch.needs_every_image
         ]
         if seen and not any(key in target for key in branch.learns_from for target in seen):
             keys = " or ".join(f'target["{key}"]' for key in branch.learns_from)
@@ -152,14 +152,8 @@ def unknown_losses(detector: Detector, data: Dataset, names: Collection[str]) ->
 
 
 def sample(data: Dataset, number: int) -> Dataset:
-    """At most so many images, evenly spread."""
-    return data.subset(spread(data, number))
-
-
-def spread(data: Dataset, number: int) -> list[int]:
-    """Positions of at most so many images, evenly spread."""
-    number = min(number, len(data))
-    return [round(i * (len(data) - 1) / max(1, number - 1)) for i in range(number)]
+    """At most so many images, evenly spaced."""
+    return data.subset(evenly_spaced(len(data), number))
 
 
 def _bare(data: Dataset) -> Dataset:
