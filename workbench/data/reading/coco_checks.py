@@ -21,8 +21,7 @@ def without_masks(columns: Mapping[str, np.ndarray], images: list[ImageEntry], f
     without = np.flatnonzero(columns["shape"] == WITHOUT)
     number = len(columns["shape"])
     if 0 < len(without) < number:
-        image = int(np.searchsorted(columns["starts"], without[0], side="right")) - 1
-        first = f"annotation {columns['id'][without[0]]} of {images[image].file_name}"
+        first = _named(columns, images, without[0])
         what = f"{len(without)} of {number} objects have no mask (no segmentation that covers a pixel), first {first}"
         yield Problem("warning", str(file), what, "Masks are learned from and compared on the others alone.")
 
@@ -32,8 +31,7 @@ def areas_of_a_pixel(columns: Mapping[str, np.ndarray], images: list[ImageEntry]
     sides = columns["box"][:, 2:] - columns["box"][:, :2]
     wrong = np.flatnonzero((columns["area"] <= 1) & (sides.prod(axis=1) >= 100))
     if len(wrong):
-        image = int(np.searchsorted(columns["starts"], wrong[0], side="right")) - 1
-        first = f"annotation {columns['id'][wrong[0]]} of {images[image].file_name}"
+        first = _named(columns, images, wrong[0])
         what = (
             f"{len(wrong)} of {len(sides)} objects have an area of at most 1 pixel and a larger bbox, first {first}"
         )
@@ -47,8 +45,7 @@ def off_their_boxes(columns: Mapping[str, np.ndarray], images: list[ImageEntry],
     rows = np.flatnonzero(columns["shape"] == POLYGONS)
     points, starts = columns["points"].reshape(-1, 2), columns["point_starts"][:-1] // 2
     around, boxes = polygon_boxes(points, starts, columns["parts"][rows]), columns["box"][rows].astype(float)
-    image = np.searchsorted(columns["starts"], rows, side="right") - 1
-    most = columns["size"][image][:, [1, 0, 1, 0]]
+    most = columns["size"][_image_of(columns, rows)][:, [1, 0, 1, 0]]
     around = np.minimum(np.maximum(around, 0.0), most)
     both = np.minimum(around[:, 2:], boxes[:, 2:]) - np.maximum(around[:, :2], boxes[:, :2])
     shared = both.clip(min=0).prod(axis=1)
@@ -56,6 +53,16 @@ def off_their_boxes(columns: Mapping[str, np.ndarray], images: list[ImageEntry],
     off = np.flatnonzero((shared < LEAST_SHARED * np.maximum(*area)) & (np.maximum(*area) > SMALL))
     if len(off):
         number = f"{len(off)} of {len(rows)} objects have polygons that do not fit their bbox"
-        first = f"annotation {columns['id'][rows[off[0]]]} of {images[image[off[0]]].file_name}"
+        first = _named(columns, images, rows[off[0]])
         fix = "Are both in pixels of this image, x first? Correct the ones that are not."
         yield Problem("warning", str(file), f"{number}, first {first}", fix)
+
+
+def _image_of(columns: Mapping[str, np.ndarray], rows: np.ndarray | int) -> np.ndarray:
+    """The place of the image of a row, or of each row."""
+    return np.searchsorted(columns["starts"], rows, side="right") - 1
+
+
+def _named(columns: Mapping[str, np.ndarray], images: list[ImageEntry], row: int) -> str:
+    """An object in words."""
+    return f"annotation {columns['id'][row]} of {images[_image_of(columns, row)].file_name}"
