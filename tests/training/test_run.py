@@ -80,6 +80,13 @@ def test_a_run_that_cannot_be_ended_from_here_says_so(folder):
     assert not (folder / "stop.json").exists()
 
 
+def test_a_run_of_this_very_process_is_not_ended_by_a_signal_to_it(folder):
+    pretend_alive(folder, time.time())
+    with pytest.raises(RunError, match=r"trained by this very process.* interrupt the cell"):
+        Run.open(folder).stop(grace=0)
+    assert not (folder / "stop.json").exists()
+
+
 def test_metrics_leave_out_what_is_half_written_and_join_it_later(folder):
     run = Run.open(folder)
     assert run.metrics().empty

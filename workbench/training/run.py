@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import io
+import os
 import shutil
 import sys
 import time
@@ -230,10 +231,16 @@ class Run:
         """Let it write a checkpoint and end; kill what is still alive after `grace` seconds. Returns the status.
 
         Raises:
-            RunError: it is alive, but none of the processes here is known to be its own.
+            RunError: it is alive, but none of the processes here is known to be its own, or this process trains it.
         """
         record = Record.read(self.folder)
-        if detached.find(record) is not None:
+        leader = detached.find(record)
+        if leader is not None and leader.pid == os.getpid():
+            raise RunError(
+                f"{self.folder} is trained by this very process, which would end with it; interrupt the cell that "
+                "trains it, or where that is a thread, let its `progress` raise an error or restart the kernel"
+            )
+        if leader is not None:
             with suppress(RunError):  # a full disk is no reason to let it go on
                 write_record(self.folder / STOP, {"time": time.time()})
         if record is not None:
