@@ -74,7 +74,7 @@ class RunMonitor(Panel):
         self.run = run if isinstance(run, Run) else Run.open(run)
         self.interval, self.log_lines = interval, log_lines
         self._stopping = False
-        self._refused = ""  # why it was not resumed
+        self._refused = ""  # why it was not stopped or resumed
         self._drawn = -1  # rows of metrics in the figure
         super().__init__()
         self._build()
@@ -182,6 +182,10 @@ class RunMonitor(Panel):
     def _stop_run(self) -> None:
         try:
             self.run.stop()
+        except WorkbenchError as error:
+            self._stopping = False
+            self.refresh()  # it runs again, which makes what was refused before forgotten
+            self._refused = str(error)
         finally:
             self._stopping = False
             self.refresh()

@@ -114,6 +114,19 @@ def test_a_run_resumed_before_the_stopping_thread_has_returned_is_shown_as_runni
     assert seen in ("starting", "running")
 
 
+def test_why_a_run_cannot_be_stopped_is_said(make_run, monitor_of, monkeypatch):
+    def refuse() -> None:
+        raise RunError("stop it <i>there</i>")
+
+    run = make_run(1000, step=0.05)
+    monitor = monitor_of(run)
+    assert until(lambda: monitor.status == "running")
+    monkeypatch.setattr(run, "stop", refuse)
+    monitor.stop_button.click()
+    assert until(lambda: "stop it &lt;i&gt;there&lt;/i&gt;" in monitor._message.value)
+    assert until(lambda: monitor.status == "running")
+
+
 def test_it_finds_the_run_by_its_folder_as_after_a_restart(make_run, monitor_of):
     folder = make_run(2).folder
     assert until(lambda: Run.open(folder).status == "done")
