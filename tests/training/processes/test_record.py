@@ -64,9 +64,23 @@ def test_another_users_record_is_not_ones_own(folder: Path, key: Path) -> None:
 
 def test_a_key_that_others_could_read_counts_for_nothing(folder: Path, key: Path) -> None:
     key.chmod(0o644)
-    record = Record.read(folder)
+    with pytest.warns(UserWarning, match=rf"^{key} can be read or written by others: .* Delete this file"):
+        record = Record.read(folder)
     assert record is not None
     assert not record.own
+
+
+def test_a_damaged_key_is_named_and_a_new_one_takes_its_place(folder: Path, key: Path) -> None:
+    key.write_bytes(b"half")
+    with pytest.warns(UserWarning, match=rf"^{key} is damaged: "):
+        record = Record.read(folder)
+    assert record is not None
+    assert not record.own
+    key.unlink()
+    record.write(folder)
+    again = Record.read(folder)
+    assert again is not None
+    assert again.own
 
 
 def test_a_copy_names_no_process_and_is_still_ones_own(folder: Path, tmp_path: Path) -> None:

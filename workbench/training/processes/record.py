@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 import stat
+import warnings
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -82,7 +83,7 @@ def _seal(record: Record, key: bytes) -> bytes:
 
 
 def _key(*, make: bool) -> bytes | None:
-    """The user's key; None where there is none, or somebody else could have read or written it."""
+    """The user's key; None where there is none, or with a warning where it is damaged or not the user's alone."""
     with suppress(OSError, RuntimeError):  # RuntimeError: there is no home
         path = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "occlusion-workbench" / "key"
         if make and not path.exists():
@@ -90,7 +91,14 @@ def _key(*, make: bool) -> bytes | None:
         with open(path, "rb") as file:
             state, key = os.fstat(file.fileno()), file.read()
         private = state.st_uid == os.getuid() and not stat.S_IMODE(state.st_mode) & 0o077
-        return key if private and len(key) == hashlib.sha256().digest_size else None
+        if private and len(key) == hashlib.sha256().digest_size:
+            return key
+        why = "is damaged" if private else "can be read or written by others"
+        warnings.warn(  # Python shows it once
+            f"{path} {why}: runs do not count as your own, and those with plug-ins ask for trust=True. "
+            "Delete this file; the next new run makes another",
+            stacklevel=1,
+        )
     return None
 
 
