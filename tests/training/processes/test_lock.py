@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Callable
@@ -74,3 +75,14 @@ def test_no_lock_is_taken_through_a_link(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"proc\.lock cannot be written"), hold(tmp_path / "run"):
         pass
     assert not is_held(tmp_path / "run")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(lock.fcntl, "flock", refuse)
+    with pytest.raises(RunError, match=rf"^{tmp_path} lies on a file system without locks.*WORKBENCH_RUNS"):
+        hold(tmp_path).__enter__()
+    assert not is_held(tmp_path)

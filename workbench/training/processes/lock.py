@@ -7,6 +7,7 @@ that was removed, moved or replaced gets nothing more.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
@@ -19,6 +20,7 @@ from workbench.training.recording.disk import disk_error
 
 LOCK = "proc.lock"
 HANDED_ON = "WORKBENCH_LOCK"  #: environment variable with the file descriptor of a lock that is handed on
+WITHOUT_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}  #: what file systems answer that know none
 PATIENCE = 2.0  #: seconds; a process that counts as dead may still be closing its files
 _SAFELY = (
     os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -63,7 +65,7 @@ def hold(folder: Path, *, make: bool = True) -> Iterator[FolderLock]:
         make: make the folder if it is not there.
 
     Raises:
-        RunError: another process has it, or the disk refuses.
+        RunError: another process has it, the disk refuses, or its file system knows no locks.
     """
     descriptor = _handed_on(folder)
     inherited = descriptor is not None
@@ -143,4 +145,9 @@ def _acquire(descriptor: int, folder: Path) -> None:
                 raise RunError(f"{folder} holds a run that is alive; stop it or choose another folder") from error
             time.sleep(0.05)
         except OSError as error:
+            if error.errno in WITHOUT_LOCKS:
+                raise RunError(
+                    f"{folder} lies on a file system without locks ({error.strerror}), so that two processes could "
+                    "train the same run at once; choose a folder on a local disk, such as by WORKBENCH_RUNS"
+                ) from error
             raise disk_error(folder / LOCK, error) from error
