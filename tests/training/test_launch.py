@@ -6,6 +6,7 @@ import fcntl
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -230,6 +231,25 @@ def test_a_start_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
             launch(recipe_of(), tmp_path / name)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "file"]
     assert list((tmp_path / "empty").iterdir()) == []
+
+
+def test_a_start_that_fails_takes_folders_away_and_says_why_it_failed(tmp_path, monkeypatch):
+    def fail(folder: Path, *_: object, **__: object) -> None:
+        (folder / "checkpoints").mkdir()
+        (folder / "checkpoints" / "step-1.pt").touch()
+        (folder / "elsewhere").symlink_to(tmp_path / "kept")
+        raise RunError("the first error")
+
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "thesis.tex").touch()
+    monkeypatch.setitem(launch.__globals__, "start_process", fail)
+    with pytest.raises(RunError, match="the first error"):
+        launch(recipe_of(), tmp_path / "run")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kept"]
+    monkeypatch.setattr(shutil, "rmtree", lambda _: (tmp_path / "no such folder").rmdir())
+    with pytest.raises(RunError, match="the first error"):
+        launch(recipe_of(), tmp_path / "run")
+    assert (tmp_path / "kept" / "thesis.tex").exists()
 
 
 def test_a_read_only_folder_is_a_clear_error(tmp_path, monkeypatch):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from workbench.errors import RunError
@@ -105,11 +107,20 @@ def start_new(folder: Path, recipe: Recipe, *, environment: Mapping[str, str] | 
         start_process(folder, recipe, environment=environment)
         return Run.open(folder)
     except BaseException:
-        for path in folder.iterdir():
-            path.unlink(missing_ok=True)
-        if created:
-            folder.rmdir()
+        with suppress(OSError):  # why it failed is what is to be known
+            _empty(folder)
+            if created:
+                folder.rmdir()
         raise
+
+
+def _empty(folder: Path) -> None:
+    """Remove what is in a folder; nothing is followed through a link."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _continue(run: Run, recipe: Recipe, *, resume: bool, trust: bool) -> Run:
