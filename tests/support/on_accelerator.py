@@ -25,12 +25,14 @@ from workbench.analysis.occlusion_probe import OcclusionProbe, PlacedOccluder
 from workbench.detectors import build_detector
 from workbench.detectors.base import Detects, HasDifferences, HasRoIs, ScoresBoxes
 from workbench.detectors.layers.feature_cache import FeatureCache
+from workbench.detectors.layers.inputs import training_targets
 from workbench.evaluation import evaluate
 from workbench.evaluation.speed import detection_times
 from workbench.hardeners import build_hardener
 from workbench.proposals import with_proposals
 from workbench.registry import HARDENERS
 from workbench.training.processes.world import choose_device
+from workbench.training.stepping.batches import to_device
 from workbench.training.trainer import train
 from workbench.types import Proposals
 
@@ -130,6 +132,17 @@ def learn_and_look(config: dict | str) -> None:
         return found
 
     both(act)
+
+
+def wait_once() -> None:
+    """What targets say is looked at by one wait for the device, however many images there are."""
+    _, targets = samples(built(FASTER_RCNN))
+    images, targets = to_device([torch.zeros(3, 64, 64)] * 6, targets * 3, torch.device(NAME))
+    targets[4]["difficult"] = torch.ones_like(targets[4]["difficult"])
+    with pretend_device.Waits() as waits:
+        truth = training_targets(targets, images, len(CLASSES), torch.device(NAME))
+    assert waits.number == 1
+    assert [len(one["boxes"]) > 0 for one in truth] == [True] * 4 + [False, True]
 
 
 def harden(kind: str, train_: str) -> None:
@@ -268,6 +281,7 @@ CASES: dict[str, Callable[[], None]] = {
         f"evaluate {kind}": partial(evaluate_on, DETECTORS_TRIED[kind])
         for kind in ("faster-rcnn", "mask-rcnn", "fast-rcnn", "retinanet", "classifier", "dfv-decoder")
     },
+    "targets": wait_once,
     "remembered maps": remember,
     "run of an adversary": partial(
         train_a_run,

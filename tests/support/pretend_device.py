@@ -126,6 +126,23 @@ class _Mode(TorchDispatchMode):
         return compute(operation, args, options or {})
 
 
+class Waits(TorchDispatchMode):
+    """Counts how often a real device would be waited for: whenever the program must know what is on it."""
+
+    number = 0
+
+    def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), options: Any = None) -> Any:
+        options = options or {}
+        if operation is aten._to_copy.default:
+            reads = torch.device(options.get("device") or NAME).type != NAME
+        elif operation is aten.index.Tensor:  # by a mask: how many rows there will be
+            reads = any(isinstance(one, Elsewhere) and one.dtype == torch.bool for one in args[1])
+        else:
+            reads = operation in (aten._local_scalar_dense.default, aten.nonzero.default)
+        self.number += reads and isinstance(args[0], Elsewhere)
+        return compute(operation, args, options)
+
+
 def _load(load: Any, *given: Any, map_location: Any = None, **options: Any) -> Any:
     """`torch.load`, also to the device."""
     if map_location is None or torch.device(map_location).type != NAME:

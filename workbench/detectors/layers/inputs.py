@@ -61,18 +61,24 @@ def training_targets(
     wanted = [(key, branch.needs_every_image) for branch in branches for key in branch.learns_from]
     if len(targets) != len(images):
         raise DataError(f"{len(images)} images came with {len(targets)} targets; expected one target per image")
-    out = []
-    for index, target in enumerate(targets):
+    found = []
+    for target in targets:
         boxes = target["boxes"].as_subclass(Tensor).to(device).float().reshape(-1, 4)
         labels = target["labels"].to(device).long()
-        keep = learnable(target).to(device)
-        boxes, labels = boxes[keep], labels[keep]
-        _check_target(boxes, labels, num_classes, target.get("image_id", index))
+        found.append((boxes, labels, _flags(boxes, labels, learnable(target).to(device), num_classes)))
+    numbers = [len(labels) for _, labels, _ in found]
+    flags = torch.cat([each for *_, each in found]).cpu().split(numbers)  # the one wait for the device
+    out = []
+    for index, (target, (boxes, labels, _), flag) in enumerate(zip(targets, found, flags, strict=True)):
+        keep = flag[:, 0]
+        if not keep.all():
+            boxes, labels = boxes[keep], labels[keep]
+        _check_target(boxes, labels, flag[keep], num_classes, target.get("image_id", index))
         out.append({"boxes": boxes, "labels": labels})
         for key, needed in wanted:
             if needed or key in target:
                 pixels = _pixels(target, key, images[index], index)
-                out[-1][key] = (pixels[keep.cpu()] if pixels.ndim == 3 else pixels).to(device)
+                out[-1][key] = (pixels[keep] if pixels.ndim == 3 else pixels).to(device)
     return out
 
 
@@ -91,18 +97,23 @@ def _pixels(target: Target, key: str, image: Tensor, index: int) -> Tensor:
     return target[key].as_subclass(Tensor).to(torch.uint8)
 
 
-def _check_target(boxes: Tensor, labels: Tensor, num_classes: int, image_id: object) -> None:
-    if len(boxes) == 0:
-        return
-    bad = ~torch.isfinite(boxes).all(dim=1) | (boxes[:, 2:] <= boxes[:, :2]).any(dim=1)
-    if bad.any():
-        row = int(torch.where(bad)[0][0])
+def _flags(boxes: Tensor, labels: Tensor, keep: Tensor, num_classes: int) -> Tensor:
+    """[N, 3] bool: whether an object is learned from, its box is wrong, its label is wrong."""
+    wrong_box = ~torch.isfinite(boxes).all(dim=1) | (boxes[:, 2:] <= boxes[:, :2]).any(dim=1)
+    return torch.stack([keep, wrong_box, (labels < 1) | (labels > num_classes)], dim=1)
+
+
+def _check_target(boxes: Tensor, labels: Tensor, flags: Tensor, num_classes: int, image_id: object) -> None:
+    """Raise a DataError about what is wrong with objects that are learned from."""
+    _, wrong_box, wrong_label = flags.unbind(dim=1)
+    if wrong_box.any():
+        row = int(wrong_box.nonzero()[0])
         raise DataError(
             f"image {image_id}, object {row}: box {boxes[row].tolist()} is empty or not finite; expected "
             "x1 < x2 and y1 < y2 in pixels. Were the boxes given as x, y, width, height?"
         )
-    if int(labels.min()) < 1 or int(labels.max()) > num_classes:
-        wrong = [int(v) for v in labels.unique() if v < 1 or v > num_classes]
+    if wrong_label.any():
+        wrong = labels[wrong_label].unique().tolist()
         raise DataError(
             f"image {image_id}: labels {wrong} are outside 1..{num_classes} (0 is background); does the "
             "detector have the classes of this data set?"
