@@ -18,7 +18,7 @@ from workbench.data.dataset import Dataset
 from workbench.data.pairs import PairSet
 from workbench.detectors.base import Detector, evaluating
 from workbench.detectors.layers.feature_cache import FeatureCache
-from workbench.detectors.layers.inputs import as_float
+from workbench.detectors.layers.inputs import as_float, check_batch, check_is_target, is_empty
 from workbench.detectors.layers.networks import Network, build_network, norms, split_resnet
 from workbench.detectors.layers.trunk import IMAGENET_MEAN, IMAGENET_STD
 from workbench.errors import DataError, RecipeError
@@ -155,7 +155,7 @@ class Classifier(Detector):
         self, images: Sequence[Tensor], proposals: Sequence[Proposals | Tensor] | None = None
     ) -> list[Detections]:
         """The likeliest class of each image, as one detection that fills it."""
-        if not len(images):
+        if is_empty(images):
             return []
         found = []
         for image, chances in zip(images, self.classify(images), strict=True):
@@ -209,9 +209,9 @@ class Classifier(Detector):
         return vectors
 
     def _labels(self, images: Sequence[Tensor], targets: Sequence[Target]) -> Tensor:
-        if len(targets) != len(images):
-            raise DataError(f"{len(images)} images came with {len(targets)} targets; expected one target per image")
+        check_batch(images, targets=targets)
         for index, target in enumerate(targets):
+            check_is_target(target, index)
             label, image_id = target.get("label"), target.get("image_id", index)
             if label is None:
                 raise DataError(f'image {image_id} has no target["label"]; a classifier needs data such as "digits"')

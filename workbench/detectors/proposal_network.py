@@ -14,7 +14,6 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from workbench.detectors.base import Detector
 from workbench.detectors.faster_rcnn import build_rpn
-from workbench.detectors.layers.inputs import as_float, training_targets
 from workbench.detectors.layers.proposing import Proposing
 from workbench.detectors.layers.rpn import RegionProposalNetwork
 from workbench.detectors.layers.trunk import build_transform, build_trunk
@@ -82,7 +81,6 @@ class ProposalNetwork(Proposing, Detector):
         Raises:
             DataError: wrong images or targets.
         """
-        truth = training_targets(targets, images, len(self.classes), self.device)
-        batch, truth = self.transform(as_float(images, self.device), truth)
+        batch, truth = self.prepare_to_learn(images, targets)
         _, losses = self.rpn(batch, self.maps(batch), truth, generator, counts=(1, 1))
         return Losses(losses)

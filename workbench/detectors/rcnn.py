@@ -12,7 +12,7 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform, res
 
 from workbench.detectors.base import Detector, evaluating
 from workbench.detectors.layers.branches import HoldsBranches, ImageBranch, all_branches
-from workbench.detectors.layers.inputs import as_float, training_targets
+from workbench.detectors.layers.inputs import check_batch, is_empty
 from workbench.detectors.layers.proposing import SeesMaps
 from workbench.detectors.layers.roi_head import RoIHead
 from workbench.detectors.layers.roi_pool import PyramidPool
@@ -77,8 +77,7 @@ class RCNN(HoldsBranches[ImageBranch], SeesMaps, Detector, ABC):
         Raises:
             DataError: images or targets that are not what `workbench.types` says.
         """
-        truth = training_targets(targets, images, len(self.classes), self.device, branches=all_branches(self))
-        batch, truth = self.transform(as_float(images, self.device), truth)
+        batch, truth = self.prepare_to_learn(images, targets, all_branches(self))
         features = self.maps(batch)
         given = [_boxes(target.get("proposals")) for target in targets]
         proposals, more = self.propose(images, batch, features, given, truth, generator)
@@ -91,7 +90,7 @@ class RCNN(HoldsBranches[ImageBranch], SeesMaps, Detector, ABC):
         self, images: Sequence[Tensor], proposals: Sequence[Proposals | Tensor] | None = None
     ) -> list[Detections]:
         """Detections of each image in its own pixels, highest score first."""
-        if not len(images):
+        if is_empty(images):
             return []
         given = [None] * len(images) if proposals is None else [_boxes(one) for one in proposals]
         with evaluating(self):
@@ -132,6 +131,7 @@ class RCNN(HoldsBranches[ImageBranch], SeesMaps, Detector, ABC):
     def _features_and_boxes(
         self, images: Sequence[Tensor], boxes: Sequence[Tensor]
     ) -> tuple[list[Tensor], list[Tensor]]:
+        check_batch(images, boxes=boxes)
         batch = self.prepare(images)
         return self.maps(batch), self._scaled(images, batch, boxes)
 

@@ -23,7 +23,7 @@ from workbench.detectors.base import Detector, evaluating
 from workbench.detectors.branches.build import Branches, add_branches
 from workbench.detectors.layers.branches import HoldsBranches, ImageBranch
 from workbench.detectors.layers.dense_anchors import AnchorScores, Assignment, Selection, assign, best_scores
-from workbench.detectors.layers.inputs import as_float, training_targets
+from workbench.detectors.layers.inputs import check_batch, is_empty
 from workbench.detectors.layers.matching import overlaps
 from workbench.detectors.layers.proposing import SeesAnchors
 from workbench.detectors.layers.retina_forms import BY_FORM, ByForm, Form, with_form
@@ -203,8 +203,7 @@ class RetinaNet(HoldsBranches[ImageBranch], SeesAnchors, Detector):
         Raises:
             DataError: images or targets that are not what `workbench.types` says.
         """
-        truth = training_targets(targets, images, len(self.classes), self.device, branches=self.branches)
-        batch, truth = self.transform(as_float(images, self.device), truth)
+        batch, truth = self.prepare_to_learn(images, targets, self.branches)
         maps = self.maps(batch)
         logits, deltas, anchors = self._predict(batch, maps)
         deltas, anchors = torch.cat(deltas, dim=1).float(), torch.cat(anchors)
@@ -229,7 +228,7 @@ class RetinaNet(HoldsBranches[ImageBranch], SeesAnchors, Detector):
         self, images: Sequence[Tensor], proposals: Sequence[Proposals | Tensor] | None = None
     ) -> list[Detections]:
         """Detections of each image in its own pixels, highest score first."""
-        if not len(images):
+        if is_empty(images):
             return []
         out = []
         with evaluating(self):
@@ -252,6 +251,7 @@ class RetinaNet(HoldsBranches[ImageBranch], SeesAnchors, Detector):
         a detection of that class at that place would score. Classes are independent of each other here; the first
         column, background, is 1 minus the highest of them, and rows do not sum to 1.
         """
+        check_batch(images, boxes=boxes)
         with evaluating(self):
             batch = self.prepare(images)
             logits, deltas, anchors = self._predict(batch, self.maps(batch))
@@ -267,8 +267,7 @@ class RetinaNet(HoldsBranches[ImageBranch], SeesAnchors, Detector):
     def anchor_scores(self, images: Sequence[Tensor], targets: Sequence[Target]) -> list[AnchorScores]:
         """Logits of all anchors of each image, with the labels that training would give them; without gradients."""
         with evaluating(self):
-            truth = training_targets(targets, images, len(self.classes), self.device)
-            batch, truth = self.transform(as_float(images, self.device), truth)
+            batch, truth = self.prepare_to_learn(images, targets)
             logits, _, anchors = self._predict(batch, self.maps(batch))
             logits, anchors = torch.cat(logits, 1)[:, :, self.first_class :].float(), torch.cat(anchors)
             labels = assign(anchors, truth, self.matcher).labels

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,12 +15,35 @@ from workbench.types import Target, learnable
 SLACK = 0.25  #: by which float images may overshoot 0..1, as after resizing
 
 
+def is_empty(images: Sequence[Tensor]) -> bool:
+    """Whether a batch has no images.
+
+    Raises:
+        DataError: it is no list.
+    """
+    return _length("images", images) == 0
+
+
+def check_batch(images: Sequence[Tensor], **others: Sequence[Any]) -> None:
+    """See that there are images, and of everything else one for each of them.
+
+    Raises:
+        DataError: there are none, or something is no list or of another length.
+    """
+    if is_empty(images):
+        raise DataError("the batch has no images; expected at least one")
+    for name, given in others.items():
+        if _length(name, given) != len(images):
+            raise DataError(f"{len(images)} images came with {len(given)} {name}; expected one of each image")
+
+
 def as_float(images: Sequence[Tensor], device: torch.device) -> list[Tensor]:
     """Images as float32 in 0..1 on `device`.
 
     Raises:
-        DataError: an image that is not [3, H, W] with pixels, or not uint8 or float in 0..1.
+        DataError: no images, or one that is not [3, H, W] with pixels, or not uint8 or float in 0..1.
     """
+    check_batch(images)
     out = []
     for index, image in enumerate(images):
         if not isinstance(image, Tensor):
@@ -56,13 +80,14 @@ def training_targets(
         branches: what they learn from comes along, as uint8: `masks...` [N, H, W], anything else [H, W].
 
     Raises:
-        DataError: boxes that are not [N, 4], empty or not finite, labels outside 1..K, a missing target or mask.
+        DataError: boxes and labels that are not [N, 4] and [N], empty or not finite boxes, labels outside 1..K, a
+            missing target or mask.
     """
     wanted = [(key, branch.needs_every_image) for branch in branches for key in branch.learns_from]
-    if len(targets) != len(images):
-        raise DataError(f"{len(images)} images came with {len(targets)} targets; expected one target per image")
+    check_batch(images, targets=targets)
     found = []
-    for target in targets:
+    for index, target in enumerate(targets):
+        _check_form(target, index)
         boxes = target["boxes"].as_subclass(Tensor).to(device).float().reshape(-1, 4)
         labels = target["labels"].to(device).long()
         found.append((boxes, labels, _flags(boxes, labels, learnable(target).to(device), num_classes)))
@@ -73,13 +98,39 @@ def training_targets(
         keep = flag[:, 0]
         if not keep.all():
             boxes, labels = boxes[keep], labels[keep]
-        _check_target(boxes, labels, flag[keep], num_classes, target.get("image_id", index))
+        _check_objects(boxes, labels, flag[keep], num_classes, target.get("image_id", index))
         out.append({"boxes": boxes, "labels": labels})
         for key, needed in wanted:
             if needed or key in target:
                 pixels = _pixels(target, key, images[index], index)
                 out[-1][key] = (pixels[keep] if pixels.ndim == 3 else pixels).to(device)
     return out
+
+
+def _length(name: str, given: Sequence[Any]) -> int:
+    try:
+        return len(given)
+    except TypeError:
+        raise DataError(f"expected a list of {name}, got {given!r:.60} ({type(given).__name__})") from None
+
+
+def _check_form(target: Target, index: int) -> None:
+    """Raise a DataError unless a target has boxes [N, 4] and labels [N]."""
+    check_is_target(target, index)
+    where = f"image {target.get('image_id', index)}"
+    for key, form in (("boxes", "[N, 4]"), ("labels", "[N]")):
+        if not isinstance(target.get(key), Tensor):
+            came = f"is a {type(target[key]).__name__}" if key in target else "is missing"
+            raise DataError(f'{where}: target["{key}"] {came}; expected a tensor {form}')
+    boxes, labels = tuple(target["boxes"].shape), tuple(target["labels"].shape)
+    if len(labels) != 1 or (boxes != (*labels, 4) and (labels[0] or target["boxes"].numel())):
+        raise DataError(f"{where}: boxes have shape {boxes} and labels {labels}; expected [N, 4] and [N]")
+
+
+def check_is_target(target: Target, index: int) -> None:
+    """Raise a DataError unless the target of the image at `index` is a dict, as data sets give it."""
+    if not isinstance(target, Mapping):
+        raise DataError(f"target {index} of the batch is a {type(target).__name__}; expected a dict, as data[i][1]")
 
 
 def _pixels(target: Target, key: str, image: Tensor, index: int) -> Tensor:
@@ -103,7 +154,7 @@ def _flags(boxes: Tensor, labels: Tensor, keep: Tensor, num_classes: int) -> Ten
     return torch.stack([keep, wrong_box, (labels < 1) | (labels > num_classes)], dim=1)
 
 
-def _check_target(boxes: Tensor, labels: Tensor, flags: Tensor, num_classes: int, image_id: object) -> None:
+def _check_objects(boxes: Tensor, labels: Tensor, flags: Tensor, num_classes: int, image_id: object) -> None:
     """Raise a DataError about what is wrong with objects that are learned from."""
     _, wrong_box, wrong_label = flags.unbind(dim=1)
     if wrong_box.any():

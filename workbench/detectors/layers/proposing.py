@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -12,10 +12,11 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.transform import GeneralizedRCNNTransform, resize_boxes
 
 from workbench.detectors.base import evaluating
+from workbench.detectors.layers.branches import Branch
 from workbench.detectors.layers.dense_anchors import level_anchors
-from workbench.detectors.layers.inputs import as_float
+from workbench.detectors.layers.inputs import as_float, training_targets
 from workbench.detectors.layers.rpn import RegionProposalNetwork
-from workbench.types import Proposals
+from workbench.types import Proposals, Target
 
 
 class SeesMaps:
@@ -23,11 +24,24 @@ class SeesMaps:
 
     transform: GeneralizedRCNNTransform
     backbone: torch.nn.Module
+    classes: tuple[str, ...]
     device: torch.device
 
     def prepare(self, images: Sequence[Tensor]) -> ImageList:
         """Images as the network sees them."""
         return self.transform(as_float(images, self.device))[0]
+
+    def prepare_to_learn(
+        self, images: Sequence[Tensor], targets: Sequence[Target], branches: Iterable[Branch] = ()
+    ) -> tuple[ImageList, list[dict[str, Tensor]]]:
+        """Images as the network sees them, and what is learned of each there: see `training_targets`.
+
+        Raises:
+            DataError: images or targets that are not what `workbench.types` says.
+        """
+        floats = as_float(images, self.device)
+        truth = training_targets(targets, images, len(self.classes), self.device, branches=branches)
+        return self.transform(floats, truth)
 
     def maps(self, batch: ImageList) -> list[Tensor]:
         """Maps [B, C, h, w] of prepared images, fine to coarse."""
