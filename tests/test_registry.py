@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from typing import Annotated, get_args, get_origin, get_type_hints
 
 import pytest
 
@@ -15,7 +16,7 @@ from workbench.data.digits import Digits
 from workbench.errors import DataError, RecipeError
 from workbench.hardeners import ASDN, Hardener, RandomDropout
 from workbench.options import Share
-from workbench.registry import DATASETS, DETECTORS, HARDENERS, LOSSES, Registry
+from workbench.registry import DATASETS, DETECTORS, HARDENERS, LOSSES, Registry, constructor
 
 REGISTRIES = {name: one for name, one in vars(registry).items() if isinstance(one, Registry)}
 PLUG_IN = '''
@@ -72,6 +73,22 @@ def plugged(tmp_path, monkeypatch):
     path.write_text(PLUG_IN)
     plug_in(path)
     return path
+
+
+def bare_numbers(kind: object) -> bool:
+    """Whether a type lets any number pass; one beside a text is a name, such as a year."""
+    parts = () if get_origin(kind) is Annotated else get_args(kind)
+    return kind in (int, float) or (str not in parts and any(map(bare_numbers, parts)))
+
+
+@pytest.mark.parametrize("name", REGISTRIES)
+def test_the_numbers_of_each_kind_have_a_range(name):
+    kinds = REGISTRIES[name]
+    for kind in kinds.homes:
+        maker = constructor(kinds[kind])
+        hints = get_type_hints(maker.__init__ if isinstance(maker, type) else maker, include_extras=True)
+        bare = [option for option in kinds.options(kind) if bare_numbers(hints.get(option))]
+        assert not bare, f"{kind}: give {bare} a type of workbench.options"
 
 
 @pytest.mark.parametrize("name", REGISTRIES)

@@ -22,8 +22,10 @@ Share = Annotated[float, Field(ge=0, le=1)]  #: of a whole; also an IoU and a sc
 Size = Annotated[float, Field(gt=0, allow_inf_nan=False)]  #: pixels, or a ratio
 Factor = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Part = Annotated[float, Field(ge=0, lt=1)]  #: of a whole that is never all of it
+Fraction = Annotated[float, Field(gt=0, lt=1)]  #: of a whole, neither none nor all of it
 Overlap = Annotated[float, Field(gt=0, le=1)]  #: an IoU that can be exceeded
-Number = Annotated[int, Field(ge=0)]  #: of things that may be none
+Number = Annotated[int, Field(ge=0)]  #: of things that may be none; also a seed
+Offset = Annotated[float, Field(allow_inf_nan=False)]  #: of either sign
 
 
 VARIABLE = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)

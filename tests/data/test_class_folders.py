@@ -257,6 +257,9 @@ def test_ar_without_what_a_mac_leaves_and_each_face_once(tmp_path) -> None:
     (tmp_path / "m-001-02.txt").write_text("marks")
     data = load_data("ar", root=tmp_path, pair_subjects=1, size=8)
     assert [path.name for path in data.paths] == ["m-001-01.png", "w-001-01.png"]
+    assert len(load_data("ar", root=tmp_path, pair_subjects=0, size=8).pairs) == 0
+    with pytest.raises(DataError, match=r"ar\.pair_subjects is -1; expected at least 0"):
+        load_data("ar", root=tmp_path, pair_subjects=-1)
     picture(tmp_path / "copy" / "m-001-01.png")
     with pytest.raises(DataError, match=r"m-001-01\.png: this face is also .*copy/m-001-01\.png"):
         load_data("ar", root=tmp_path, pair_subjects=1)

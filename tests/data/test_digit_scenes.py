@@ -225,6 +225,13 @@ def test_wrong_options_are_named(options: dict) -> None:
         scenes(**options)
 
 
+def test_ranges_are_said() -> None:
+    with pytest.raises(DataError, match=r"digit-scenes\.size is 63; expected at least 64"):
+        scenes(size=63)
+    with pytest.raises(DataError, match=r"digit-scenes\.occlusion_rate is 1\.2; expected at most 1"):
+        scenes(occlusion_rate=1.2)
+
+
 def test_wrong_split_and_name() -> None:
     with pytest.raises(DataError, match="split 'dev'"):
         scenes("dev")

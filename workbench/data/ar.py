@@ -23,6 +23,7 @@ from workbench.data.pairs import PairSet
 from workbench.data.reading.images import ENDINGS, is_picture
 from workbench.data.reading.paths import DataRoot
 from workbench.errors import DataError
+from workbench.options import Count, Number
 from workbench.registry import DATASETS
 from workbench.types import Target
 
@@ -66,10 +67,10 @@ class ArFaces(Photographs):
         root: str | PathLike[str] | None,
         split: str = "train",
         *,
-        size: int = 112,
+        size: Count = 112,
         training_set: str = "C",
-        pair_subjects: int = 5,
-        seed: int = 0,
+        pair_subjects: Number = 5,
+        seed: Number = 0,
         follow_links: bool = False,
     ):
         place = DataRoot(root, "ar", follow_links=follow_links)

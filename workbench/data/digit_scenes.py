@@ -15,10 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 from torchvision import tv_tensors
 
@@ -27,9 +28,11 @@ from workbench.data.drawing.layout import Ink, Layout, Piece, arrange
 from workbench.data.drawing.paint import paint
 from workbench.data.drawing.pixels import SPLITS, check_split, digits, digits_of, glyph
 from workbench.errors import DataError
+from workbench.options import Number, Share
 from workbench.registry import DATASETS
 from workbench.types import Target
 
+Side = Annotated[int, Field(ge=64)]  #: pixels
 LENGTHS = {"train": 6000, "val": 300, "test": 500}
 OCCLUSION_RATE = {"train": 0.12, "val": 0.8, "test": 0.8}
 FAMILIES = ("digits", "parts")
@@ -70,27 +73,23 @@ class DigitScenes(Dataset):
         self,
         split: str = "train",
         *,
-        size: int = 128,
-        seed: int = 0,
-        length: int | None = None,
+        size: Side = 128,
+        seed: Number = 0,
+        length: Number | None = None,
         family: str = "digits",
-        occlusion_rate: float | None = None,
+        occlusion_rate: Share | None = None,
         occluders: str | Sequence[str] = OCCLUDERS,
         aim: str = "any",
         cache: bool = True,
     ):
         self.name, self.split = "digit-scenes", check_split(split)
         self.classes = tuple("0123456789")
-        self.pixels = _number("size", size, least=64)
-        self.seed = _number("seed", seed, least=0)
-        self.length = LENGTHS[split] if length is None else _number("length", length, least=0)
+        self.pixels, self.seed = size, seed
+        self.length = LENGTHS[split] if length is None else length
         self.family = _choice("family", family, FAMILIES)
         self.aim = _choice("aim", aim, AIMS)
         self.occluders = tuple(_choice("occluders", kind, OCCLUDERS) for kind in _listed(occluders))
-        rate = OCCLUSION_RATE[split] if occlusion_rate is None else occlusion_rate
-        if not isinstance(rate, int | float) or not 0 <= rate <= 1:
-            raise DataError(f"occlusion_rate must be within 0..1, not {rate!r}")
-        self.occlusion_rate = float(rate)
+        self.occlusion_rate = OCCLUSION_RATE[split] if occlusion_rate is None else occlusion_rate
         scene_bytes = 4.5 * self.pixels**2
         self.cached = min(self.length, int(CACHE_BYTES / scene_bytes)) if cache else 0
         self._images: dict[int, np.ndarray] = {}
@@ -224,12 +223,6 @@ def _tight(mask: np.ndarray) -> tuple[int, int, int, int]:
 
 def _tensor(rows: list) -> Tensor:
     return torch.from_numpy(np.array(rows, dtype=np.float32))
-
-
-def _number(key: str, value: int, *, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise DataError(f"{key} must be a whole number of {least} or more, not {value!r}")
-    return int(value)
 
 
 def _choice(key: str, value: str, allowed: tuple[str, ...]) -> str:

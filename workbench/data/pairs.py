@@ -30,6 +30,7 @@ from workbench.data.drawing.cut_outs import Occluder, load_occluders
 from workbench.data.drawing.patterns import CENTRE, RATIOS, Pattern, columns_of, make_patterns, paste_pattern
 from workbench.data.labelled_images import LabelledImages, draw_per_class, whole_image_target
 from workbench.errors import DataError, did_you_mean
+from workbench.options import Count, Fraction, Number
 from workbench.types import Target
 
 PROTOCOLS = ("inclusive", "exclusive")
@@ -148,18 +149,18 @@ class OcclusionPlan:
         *,
         occluders: Sequence[str | Occluder] = ("cup", "flower", "coin"),
         test_occluders: Sequence[str | Occluder] | None = None,
-        ratios: Sequence[float] = RATIOS,
-        random_places: int = 3,
-        pattern_seed: int = 0,
+        ratios: Sequence[Fraction] = RATIOS,
+        random_places: Number = 3,
+        pattern_seed: Number = 0,
         protocol: str = "inclusive",
-        left_out: int | Sequence[str] = 0,
+        left_out: Number | Sequence[str] = 0,
         left_out_choice: str = "last",
-        pair_classes: int = 10,
-        pair_images: int = 5,
+        pair_classes: Count = 10,
+        pair_images: Count = 5,
         no_pairs: Sequence[str] = (),
         pair_patterns: str = "full",
         training_set: str = "C",
-        seed: int = 0,
+        seed: Number = 0,
     ):
         _choice("protocol", protocol, PROTOCOLS)
         _choice("pair_patterns", pair_patterns, PAIR_PATTERNS)
@@ -172,8 +173,6 @@ class OcclusionPlan:
             )
         if protocol == "exclusive" and not left_out:
             raise DataError("occlusion.left_out is 0, but the exclusive protocol takes its pairs from such classes")
-        if pair_classes < 1 or pair_images < 1:
-            raise DataError(f"occlusion: {pair_classes} pair_classes of {pair_images} pair_images give no pairs")
         self.protocol, self.pair_patterns, self.training_set = protocol, pair_patterns, training_set
         self.left_out, self.left_out_choice = left_out, left_out_choice
         self.pair_classes, self.pair_images, self.seed = pair_classes, pair_images, seed

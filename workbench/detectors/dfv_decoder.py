@@ -36,12 +36,10 @@ def generator_channels(size: int, width: int) -> list[int]:
     """Channels after each transposed convolution, from 4 pixels up to `size`.
 
     Raises:
-        RecipeError: `size` is no power of two from 8 on, or `width` is below 1.
+        RecipeError: `size` is no power of two from 8 on.
     """
     if size < 8 or size & (size - 1):
         raise RecipeError(f"detector.size is {size}; expected a power of two of at least 8 pixels")
-    if width < 1:
-        raise RecipeError(f"detector.width is {width}; expected a number of channels")
     doublings = (size // 4).bit_length() - 1
     return [max(16, min(width, width * 4 >> place)) for place in range(2, doublings + 3)]
 

@@ -46,7 +46,7 @@ from workbench.losses import (
     build_normaliser,
     focal_loss,
 )
-from workbench.options import Count, Share, Size
+from workbench.options import Count, Fraction, Share, Size
 from workbench.registry import DETECTORS
 from workbench.types import Detections, Losses, Proposals, Target
 
@@ -112,7 +112,7 @@ class RetinaNet(HoldsBranches[ImageBranch], SeesAnchors, Detector):
         aspect_ratios: Sequence[Size] = (0.5, 1.0, 2.0),
         min_size: Count | Sequence[Count] | ByForm | None = BY_FORM,
         max_size: Count | ByForm | None = BY_FORM,
-        prior: Share = 0.01,
+        prior: Fraction = 0.01,
         loss: dict | None = None,
         mining: dict | None = None,
         normaliser: str | dict = BY_FORM,

@@ -32,7 +32,7 @@ from torch import Tensor
 
 from workbench.hardeners.base import Decision, Hardener, MaskDecision, draw_rows, uniform
 from workbench.hardeners.random_dropout import random_cells
-from workbench.options import Share
+from workbench.options import Offset, Share
 from workbench.registry import HARDENERS
 from workbench.types import RoIBatch
 
@@ -175,7 +175,7 @@ class InvertedAttention(Hardener):
         share: Share = 0.2,
         background_share: Share | None = None,
         selection: Selection = "random",
-        margin: float = 0.0,
+        margin: Offset = 0.0,
         drop_cells: Share = 0.33,
         drop_channels: Share = 0.8,
         threshold: Share = 0.5,

@@ -34,7 +34,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from workbench.errors import RecipeError
-from workbench.options import Factor, Part, Share, Size
+from workbench.options import Factor, Offset, Part, Share, Size
 from workbench.registry import LOSSES
 
 CACHED = 2**16  #: logits treated at once on a CPU
@@ -128,7 +128,7 @@ class FocalStar(AnchorLoss):
     """FL*, cross entropy of a steeper and shifted sigmoid."""
 
     gamma: Size = 2.0
-    beta: float = 1.0
+    beta: Offset = 1.0
 
     def _both(self, x: Tensor) -> tuple[Tensor, Tensor]:
         moved = x.mul(self.gamma).sub_(self.beta)
@@ -140,7 +140,7 @@ class FocalStar(AnchorLoss):
 class Hinge(AnchorLoss):
     """Nothing once the logit is on the right side by `margin`, linear before."""
 
-    margin: float = 1.0
+    margin: Offset = 1.0
 
     def _both(self, x: Tensor) -> tuple[Tensor, Tensor]:
         moved = x + self.margin

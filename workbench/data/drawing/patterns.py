@@ -22,6 +22,7 @@ from torch import Tensor
 
 from workbench.data.drawing.cut_outs import Occluder
 from workbench.errors import DataError
+from workbench.options import Fraction, Number
 
 RATIOS = (0.1, 0.2)
 CENTRE, RANDOM = "centre", "random"
@@ -65,23 +66,15 @@ class Patch:
 def make_patterns(
     occluders: Sequence[Occluder],
     *,
-    ratios: Sequence[float] = RATIOS,
-    random_places: int = 3,
-    seed: int = 0,
-    first: int = 0,
+    ratios: Sequence[Fraction] = RATIOS,
+    random_places: Number = 3,
+    seed: Number = 0,
+    first: Number = 0,
 ) -> tuple[Pattern, ...]:
     """All patterns: for each occluder and ratio the centre and `random_places` random ones.
 
     The places of an occluder depend on the seed and on its number, counted from `first`.
-
-    Raises:
-        DataError: a ratio outside 0..1, or a negative number of places.
     """
-    if random_places < 0:
-        raise DataError(f"occlusion.random_places is {random_places}; expected a number of positions of at least 0")
-    for ratio in ratios:
-        if not 0 < ratio < 1:
-            raise DataError(f"occlusion.ratios holds {ratio}; expected shares of the image in 0..1")
     patterns = []
     for place, occluder in enumerate(occluders, start=first):
         for ratio in ratios:

@@ -16,7 +16,7 @@ from torchvision.ops import FrozenBatchNorm2d
 from workbench.detectors.layers.pointwise import PointwiseConv2d
 from workbench.detectors.layers.pretrained import load_trunk, named_weights
 from workbench.errors import RecipeError
-from workbench.options import Count, Depth, check_options
+from workbench.options import Count, Depth, Factor, Number, check_options
 
 Widths = Annotated[tuple[Count, ...], Field(min_length=1)]  #: channels of each stage
 RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101")
@@ -116,7 +116,7 @@ class VGG16Backbone(PlainBackbone):
 
     channels = 512
 
-    def __init__(self, *, weights: str | None = None, frozen_stages: int = 2):
+    def __init__(self, *, weights: str | None = None, frozen_stages: Number = 2):
         layers: list[nn.Module] = []
         inputs = 3
         for stage, (width, depth) in enumerate(VGG16):
@@ -138,7 +138,7 @@ class AlexNetBackbone(PlainBackbone):
 
     channels = 256
 
-    def __init__(self, *, weights: str | None = None, frozen_stages: int = 1):
+    def __init__(self, *, weights: str | None = None, frozen_stages: Number = 1):
         layers: list[nn.Module] = []
         inputs = 3
         for width, kernel, stride, pooled in ALEXNET:
@@ -191,9 +191,9 @@ def resnet_body(
     *,
     stages: int = 4,
     norm: str = "frozen",
-    eps: float = 1e-5,
+    eps: Factor = 1e-5,
     weights: str | None = None,
-    frozen_stages: int = 1,
+    frozen_stages: Number = 1,
 ) -> tuple[nn.Module, nn.Module]:
     """The first `stages` stages of a torchvision ResNet, and the last one as a module of its own (conv5).
 
