@@ -525,7 +525,7 @@ def test_sources_and_factors_that_do_not_exist_are_refused(overrides, said):
 
 def test_a_factor_of_an_unknown_loss_is_refused_before_the_first_step(tmp_path):
     recipe = tiny_recipe({"stages.0.loss_factors": {"sise": 0.5, "adversary": 1.0}})
-    with pytest.raises(RunError, match="stages.loss_factors: there is no loss 'sise'; did you mean"):
+    with pytest.raises(RunError, match=r"loss_factors: there is no loss 'sise'; did you mean"):
         train(recipe, tmp_path)
 
 

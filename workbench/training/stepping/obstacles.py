@@ -128,9 +128,8 @@ def lacks_labels(detector: Detector, data: Dataset) -> list[Problem]:
         fix = "Use data with masks (coco: data.options.masks true)." if masks else "Use data with such labels."
         return [Problem("error", "detector", what, fix)]
     for branch in all_branches(detector):
-        seen = [
-            part.target(index) for part in parts for index in evenly_spaced(len(part), DECODED) if not branch.needs_every_image
-        ]
+        asked_of = [] if branch.needs_every_image else parts
+        seen = [part.target(index) for part in asked_of for index in evenly_spaced(len(part), DECODED)]
         if seen and not any(key in target for key in branch.learns_from for target in seen):
             keys = " or ".join(f'target["{key}"]' for key in branch.learns_from)
             what = f"a {type(branch).__name__} learns from {keys}, which none of {len(seen)} images has"
