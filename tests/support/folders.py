@@ -76,3 +76,11 @@ def write_voc(folder: Path, files: dict[str, str], split: str = "train", height:
         (folder / "Annotations" / f"{identity}.xml").write_text(xml)
         picture(folder / "JPEGImages" / f"{identity}.jpg", height, width)
     return folder
+
+
+def mat_cell(*values: Any) -> np.ndarray:
+    """A cell [n, 1] for `scipy.io.savemat`."""
+    made = np.empty((len(values), 1), dtype=object)
+    for row, value in enumerate(values):
+        made[row, 0] = value
+    return made

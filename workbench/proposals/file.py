@@ -20,7 +20,6 @@ from workbench.data.dataset import Dataset, evenly_spaced
 from workbench.data.export import result_entries
 from workbench.data.reading.boxes import SLACK, XYWH, YXYX, xywh
 from workbench.data.reading.images import ENDINGS
-from workbench.data.reading.paths import check_regular
 from workbench.data.reading.problems import Problem, raise_first
 from workbench.errors import DataError
 from workbench.files import user_path, whole_file
@@ -28,7 +27,7 @@ from workbench.options import Count
 from workbench.progress import Bar
 from workbench.proposals.base import Source, cache_folder
 from workbench.proposals.reading.format_check import proposal_format_problems
-from workbench.proposals.reading.mat_lists import MatLists, read_mat
+from workbench.proposals.reading.mat_lists import MatLists, read_lists
 from workbench.proposals.reading.results_table import ResultsTable, table_of
 from workbench.registry import PROPOSALS
 from workbench.types import Proposals
@@ -167,13 +166,7 @@ def _outside(found: Proposals, size: tuple[int, int]) -> np.ndarray:
 
 def _read_mat(path: Path, data: Dataset) -> dict[int, np.ndarray]:
     """Boxes [P, 4] by position in `data`, in the order of the file."""
-    check_regular(path)
-    if not path.exists():
-        raise DataError(f"{path}: this file does not exist")
-    try:
-        lists = read_mat(path)
-    except ValueError as error:
-        raise DataError(f"{path}: {error}") from error
+    lists = read_lists(path)
     places = _mat_places(path, lists, data)
     for index, place in places.items():
         if lists.wrong[place]:
