@@ -42,6 +42,12 @@ class Target(TypedDict, total=False):
     label: int  #: in 1..K, the class of the whole image, which then is also the one object of `labels` and `boxes`
     pattern: int  #: 0 = clean, k = hidden by the k-th pattern or kind of occlusion of the data set
     source: int  #: `image_id` of the clean image that an occluded one is made from, else its own
+    face_type: Tensor  #: [N] int64: 1 = a masked (occluded) face, 2 = an unmasked one, 3 = one that is ignored
+    easy: Tensor  #: [N] bool, faces that WIDER FACE counts at this level; the same for `medium` and `hard`
+    medium: Tensor
+    hard: Tensor
+    ellipses: Tensor  #: [N, 5] float32: radii (the longer first), angle in radians, centre x and y; see `fddb`
+    fold: int  #: in 1..10, of FDDB
 
 
 def learnable(target: Target) -> Tensor:

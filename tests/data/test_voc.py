@@ -76,6 +76,18 @@ def test_names_of_other_sets(tmp_path: Path) -> None:
     assert len(chosen.target(0)["labels"]) == 0
 
 
+def test_masked_faces_are_told_apart_within_one_class(tmp_path: Path) -> None:
+    names = ("with_mask", "bare", "wrongly", "with_mask")
+    write_voc(tmp_path, {"a": voc_xml(*(voc_object(name, 1, 1, 9, 9 + n) for n, name in enumerate(names)))})
+    data = load(tmp_path, single_class="face", masked=["with_mask", "wrongly"])
+    assert data.classes == ("face",)
+    assert data.subset([0]).target(0)["face_type"].tolist() == [1, 2, 1, 1]
+    chosen = load(tmp_path, classes=["bare", "with_mask"], masked=["with_mask", "mask"])
+    assert chosen.target(0)["face_type"].tolist() == [1, 2, 1]
+    assert "masked has 'mask', which no object is called here" in str(chosen.problems[0])
+    assert "face_type" not in load(tmp_path).target(0)
+
+
 def test_splits_agree_where_one_has_a_name_that_is_not_of_voc(tmp_path: Path) -> None:
     write_voc(tmp_path, {"b": voc_xml(voc_object("drone", 2, 2, 9, 9), DOG)}, split="trainval")
     write_voc(tmp_path, {"a": voc_xml(DOG)}, split="test")

@@ -102,6 +102,10 @@ class Dataset(torch.utils.data.Dataset):
         path = self.path(index)
         return f"{self.name}/{self.split} image {index}" if path is None else str(path)
 
+    def image_problems(self, index: int) -> list[Problem]:
+        """What is wrong with the annotation of an image and shows with its size only; else it is in `problems`."""
+        return []
+
     def __getitem__(self, index: int) -> tuple[tv_tensors.Image, Target]:
         index = self._position(index)
         return self.image(index), self.target(index)
@@ -225,6 +229,9 @@ def evenly_spaced(length: int, number: int) -> list[int]:
     """
     return np.linspace(0, length - 1, min(number, length)).round().astype(int).tolist()
 
+    def image_problems(self, index: int) -> list[Problem]:
+        return self.whole.image_problems(self.indices[self._position(index)])
+
 
 def make_target(
     *,
@@ -239,8 +246,13 @@ def make_target(
     masks: Tensor | None = None,
     masks_amodal: Tensor | None = None,
     boxes_visible: Tensor | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> Target:
-    """A target of N objects in an image of `size` (height, width), boxes and masks as tv_tensors."""
+    """A target of N objects in an image of `size` (height, width), boxes and masks as tv_tensors.
+
+    Args:
+        more: further keys; what begins with "boxes" is made tv_tensors, too.
+    """
 
     def as_boxes(values: Tensor) -> tv_tensors.BoundingBoxes:
         return tv_tensors.BoundingBoxes(values.reshape(-1, 4).float(), format="XYXY", canvas_size=size)
@@ -261,4 +273,6 @@ def make_target(
         target["masks_amodal"] = tv_tensors.Mask(masks_amodal)
     if boxes_visible is not None:
         target["boxes_visible"] = as_boxes(boxes_visible)
+    for key, value in (more or {}).items():
+        target[key] = as_boxes(value) if key.startswith("boxes") else value
     return target

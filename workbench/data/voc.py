@@ -45,6 +45,8 @@ class Voc(Dataset):
             all names that occur in any of the XML files, sorted.
         merge: other names for some classes, {"with_mask": "face"}.
         single_class: one name for all objects.
+        masked: names, as the files have them, of objects that count as masked faces: targets get `face_type`, 1 for
+            these and 2 for all others, also where all are merged into one class.
         strict: raise DataError at the first error; False leaves out what is wrong and keeps the errors in `problems`.
         follow_links: also follow links that lead out of `root`.
     """
@@ -58,6 +60,7 @@ class Voc(Dataset):
         classes: Iterable[str] | None = None,
         merge: Mapping[str, str] | None = None,
         single_class: str | None = None,
+        masked: Iterable[str] | None = None,
         strict: bool = True,
         follow_links: bool = False,
     ):
@@ -70,7 +73,9 @@ class Voc(Dataset):
         if strict:
             raise_first(found.problems, hint="load_data(…, strict=False) and the doctor list them all")
         here = sorted({thing.name for image in found.images if image is not None for thing in image.objects})
-        self.problems = (*found.problems, *choice_problems(here, classes, merge, str(self.folder)))
+        self._masked = None if masked is None else tuple(masked)
+        chosen = choice_problems(here, classes, merge, str(self.folder), masked=self._masked)
+        self.problems = (*found.problems, *chosen)
         if classes is None and single_class is None:
             classes = _class_names(self._files, here, merge or {})
         self.classes, labels = class_labels(here, classes, merge, single_class)
@@ -104,6 +109,10 @@ class Voc(Dataset):
         index = self._position(index)
         objects = self._objects[index]
         boxes = torch.tensor([thing.box for _, thing in objects]).reshape(-1, 4)
+        more = {}
+        if self._masked is not None:
+            types = [1 if thing.name in self._masked else 2 for _, thing in objects]
+            more["face_type"] = torch.tensor(types, dtype=torch.int64)
         return make_target(
             image_id=index + 1,
             size=self._sizes[index],
@@ -111,6 +120,7 @@ class Voc(Dataset):
             labels=torch.tensor([label for label, _ in objects], dtype=torch.int64),
             area=(boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]),
             difficult=torch.tensor([thing.difficult for _, thing in objects], dtype=torch.bool),
+            more=more,
         )
 
 

@@ -41,12 +41,17 @@ def class_labels(
 
 
 def choice_problems(
-    names: Iterable[str], classes: Iterable[str] | None, merge: Mapping[str, str] | None, where: str
+    names: Iterable[str],
+    classes: Iterable[str] | None,
+    merge: Mapping[str, str] | None,
+    where: str,
+    masked: Iterable[str] | None = None,
 ) -> Iterator[Problem]:
-    """Warnings about names in `classes` and `merge` that the file does not have."""
+    """Warnings about names in `classes`, `merge` and `masked` that the file does not have."""
     known = list(dict.fromkeys(names))
     merged = set((merge or {}).values())
-    for option, wanted in (("merge", merge or {}), ("classes", [one for one in classes or () if one not in merged])):
+    chosen = [one for one in classes or () if one not in merged]
+    for option, wanted in (("merge", merge or {}), ("classes", chosen), ("masked", masked or ())):
         for name in wanted:
             if name not in known:
                 what = f"{option} has {name!r}, which no object is called here{nearest(name, known)}"
