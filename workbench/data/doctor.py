@@ -69,6 +69,7 @@ def check_data(
         boxes = target["boxes"].numpy().reshape(-1, 4).astype(float)
         all_boxes.append(boxes)
         all_sizes.append(size)
+        problems += data.image_problems(index)
         problems += _target_problems(target, boxes, size, data.classes, partial(data.where, index))
         if images:
             problems += _image_problems(data, index)

@@ -128,6 +128,9 @@ def flip_horizontally(image: Tensor, target: Target) -> tuple[Tensor, Target]:
         elif key.startswith("boxes") or key == "proposals":
             left, top, right, bottom = value.as_subclass(Tensor).unbind(-1)
             flipped[key] = _like(value, torch.stack([width - right, top, width - left, bottom], dim=-1))
+        elif key == "ellipses":
+            long, short, angle, x, y = value.unbind(-1)
+            flipped[key] = torch.stack([long, short, -angle, width - x, y], dim=-1)
     return _like(image, image.flip(-1)), flipped
 
 
