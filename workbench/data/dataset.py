@@ -43,6 +43,8 @@ class Dataset(torch.utils.data.Dataset):
     classes: tuple[str, ...]  #: names of the labels 1..K
     occlusion_is_estimate: bool = False  #: True where `occlusion` is a guess from other objects' masks
     voc_year: int | None = None  #: of VOC's rules of evaluation, for its data
+    benchmark: str | None = None  #: "fddb", "wider-face" or "mafa": whose measure `evaluate` adds to the summary
+    annotation_version: str = ""  #: in words, which version of the annotations it has; "" where there is only one
     problems: tuple[Problem, ...] = ()  #: what was wrong in the annotation files when they were read
     columns: dict[str, tuple[int, ...]] | None = None  #: of a table of accuracies: `pattern`s by name
     pairs: PairSet | None = None  #: clean and occluded images that belong together, beside the training data
@@ -201,6 +203,7 @@ class Subset(View):
         self.indices = [whole._position(int(index)) for index in indices]
         self.name, self.split, self.classes = whole.name, whole.split, whole.classes
         self.occlusion_is_estimate, self.voc_year = whole.occlusion_is_estimate, whole.voc_year
+        self.benchmark, self.annotation_version = whole.benchmark, whole.annotation_version
         self.problems = whole.problems
         self.columns, self.pairs = whole.columns, whole.pairs
         self.task, self.mirrors = whole.task, whole.mirrors  # type: ignore[misc]

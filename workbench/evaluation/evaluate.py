@@ -5,7 +5,7 @@ Masks are kept as COCO's run-length codes from the first batch on, so the memory
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeGuard
@@ -24,8 +24,12 @@ from workbench.evaluation.counting.checks import check_detections, suspicions
 from workbench.evaluation.counting.matching import match_all
 from workbench.evaluation.counting.results_file import ResultsFile
 from workbench.evaluation.counting.tables import Found, Objects, gather_found, gather_objects, joined, unknown_masks
+from workbench.evaluation.faces import FaceResult
+from workbench.evaluation.fddb import fddb
+from workbench.evaluation.mafa import mafa
 from workbench.evaluation.result import Result, figures
 from workbench.evaluation.voc import match_voc, voc_ap
+from workbench.evaluation.wider_face import wider_face
 from workbench.files import user_path
 from workbench.progress import Bar
 from workbench.types import Detections, Target
@@ -36,6 +40,8 @@ if TYPE_CHECKING:
 IoUType = Literal["bbox", "segm", "segm-amodal"]
 #: Where targets have the masks that are compared.
 MASKS: dict[IoUType, str] = {"segm": "masks", "segm-amodal": "masks_amodal"}
+#: Measures of data sets that have one of their own, by `Dataset.benchmark`.
+BENCHMARKS: dict[str, Callable[..., FaceResult]] = {"fddb": fddb, "wider-face": wider_face, "mafa": mafa}
 COVERED = 0.8  #: share of the images for which a file of results has some; with less, it may be about a part
 
 
@@ -64,7 +70,8 @@ def evaluate(
         iou_type: "bbox" compares boxes; "segm" compares masks with the visible pixels of objects, as COCO does, and
             "segm-amodal" with all of their pixels. Data and detector must then have such masks. Small, medium and
             large go by the visible area. With "bbox" the summary also has `mask_AP`, `mask_AP50` and `mask_AP75`
-            where the detector gives masks and the data have what it learned, and VOC's `mAP` on data of VOC.
+            where the detector gives masks and the data have what it learned, VOC's `mAP` on data of VOC, and the
+            figures of a face benchmark on its data.
         generator: drawn from for the losses (which RoIs are sampled); None takes a fresh one of seed 0, so that two
             evaluations of one detector agree.
 
@@ -228,6 +235,8 @@ class _Tables:
         if data.voc_year is not None:
             by_voc = voc_ap(match_voc(objects, found, len(data.classes)), data.voc_year)
             summary["mAP"] = float(bootstrap.mean_over_classes(by_voc)[0])
+        if data.benchmark is not None:
+            summary |= BENCHMARKS[data.benchmark](found, data).summary
         if shapes is not None:
             summary |= shapes.of_masks()
         return Result(
@@ -256,6 +265,8 @@ def _check_request(data: Dataset, iou_type: str) -> None:
         raise DataError(f'iou_type is {iou_type!r}, expected "bbox" or "segm" (visible pixels) or "segm-amodal".')
     if len(data) == 0:
         raise DataError(f"{data.name} {data.split} has no images to evaluate on.")
+    if data.benchmark not in (None, *BENCHMARKS):
+        raise DataError(f"{data.name} {data.split} is of the benchmark {data.benchmark!r}; known: {[*BENCHMARKS]}")
     if iou_type in MASKS:
         _check_masks([data.target(0)], data, MASKS[iou_type])  # better now than after some images
 
