@@ -84,8 +84,9 @@ def own_part(detector: Detector, hardener: Hardener, train: str) -> tuple[Job, J
     """Between pooling and head, both directions: with the hardener and its learning, and without it."""
     generator = torch.Generator().manual_seed(2)
     rois = detector.roi_heads.samples
-    live = torch.rand(2 * rois, 7, 7, 256, generator=generator).permute(0, 3, 1, 2).requires_grad_()
-    upstream = torch.randn(2 * rois, 256 * 49, generator=generator)
+    channels = detector.roi_heads.layout().channels
+    live = torch.rand(2 * rois, 7, 7, channels, generator=generator).permute(0, 3, 1, 2).requires_grad_()
+    upstream = torch.randn(2 * rois, channels * 49, generator=generator)
     labels = torch.randint(1, len(detector.classes) + 1, (2 * rois,), generator=generator)
     labels *= torch.arange(2 * rois) % 4 == 0
     detector.take_hardener(hardener)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import bench_adversary
 import bench_annotations
+import bench_aofd
 import bench_dfv
 import bench_faster_rcnn
 import bench_focal
@@ -37,6 +38,7 @@ BENCHMARKS: dict[str, Callable[[bool], list[Row]]] = {
     "focal": bench_focal.run,
     "inverted-attention": bench_inverted_attention.run,
     "adversary": bench_adversary.run,
+    "aofd": bench_aofd.run,
     "dfv": bench_dfv.run,
     "ohem": bench_ohem.run,
     "scenes": bench_scenes.run,

@@ -192,6 +192,10 @@ class View(Dataset):
         whole, place = self._place(index)
         return whole.where(place)
 
+    def image_problems(self, index: int) -> list[Problem]:
+        whole, place = self._place(index)
+        return whole.image_problems(place)
+
 
 class Subset(View):
     """Some images of another data set."""
@@ -231,9 +235,6 @@ def evenly_spaced(length: int, number: int) -> list[int]:
         ([0, 4, 8], [0, 1])
     """
     return np.linspace(0, length - 1, min(number, length)).round().astype(int).tolist()
-
-    def image_problems(self, index: int) -> list[Problem]:
-        return self.whole.image_problems(self.indices[self._position(index)])
 
 
 def make_target(

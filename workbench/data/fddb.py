@@ -42,6 +42,7 @@ class Fddb(Faces):
         follow_links: also follow links that lead out of `root`.
     """
 
+    benchmark = "fddb"
     clips = False  # ellipses are of whole heads
 
     def __init__(

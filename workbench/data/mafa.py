@@ -63,4 +63,6 @@ class Mafa(Faces):
         if file is None:
             raise DataError(f"{place.path}: this folder holds no MAFA-Label-{title}/{files[0]}, nor {files[2]}")
         images = first_place(place, [f"{split}-images/images", f"{split}-images", f"{split}/images", "images", "."])
+        self.benchmark = "mafa" if split == "test" else None
+        self.annotation_version = "of Ryumina et al. 2021" if file.suffix == ".csv" else "of MAFA's authors"
         super().__init__("mafa", split, PictureFolder(place, images or place.path), read_mafa(file), strict=strict)

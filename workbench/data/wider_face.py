@@ -58,6 +58,7 @@ class WiderFace(Faces):
         if images is None:
             raise DataError(f"{place.path}: this folder holds no WIDER_{split}/images")
         table = _names(place) if split == "test" else _faces(place, split)
+        self.benchmark = "wider-face" if set(LEVELS) <= set(table.columns) else None
         super().__init__("wider-face", split, PictureFolder(place, images), table, strict=strict)
 
 

@@ -14,7 +14,7 @@ from workbench.detectors.branches.occlusion import OcclusionBranch, inside
 from workbench.errors import WorkbenchError
 from workbench.types import Detections
 
-BRANCH = {"kind": "occlusion", "layers": [16], "weight": 1e-3}
+BRANCH = {"kind": "occlusion", "layers": [16], "weight": 1e-3, "stride": 4}
 
 
 def unsure(**options) -> OcclusionBranch:
@@ -36,15 +36,15 @@ def labelled(size: tuple[int, int], *box: float) -> dict[str, torch.Tensor]:
     return {"boxes": boxes, "mask_occluder": torch.zeros(size, dtype=torch.uint8)}
 
 
-@pytest.mark.parametrize("level", [0, 1])
-def test_the_loss_of_an_unsure_branch_is_ln2_for_each_pixel_of_the_enlarged_boxes(level):
-    branch = unsure(level=level, weight=0.5, enlarge=1.5)
+@pytest.mark.parametrize("stride", [4, 16])
+def test_the_loss_of_an_unsure_branch_is_ln2_for_each_pixel_of_the_enlarged_boxes(stride):
+    branch = unsure(stride=stride, weight=0.5, enlarge=1.5)
     batch, maps = seen()
     # 8 x 12 px become 12 x 18; the box at the corner of the second image is cut off at 0: 15 x 15 of 18 x 18.
     targets = [labelled((32, 40), 10, 8, 18, 20), labelled((24, 32), 0, 0, 12, 12)]
     loss = branch.losses(batch, maps, targets)["occlusion"]
     assert float(loss.detach()) == pytest.approx(0.5 * math.log(2) * (12 * 18 + 15 * 15) / 2, rel=1e-5)
-    whole = unsure(level=level, weight=0.5, region="image").losses(batch, maps, targets)["occlusion"]
+    whole = unsure(stride=stride, weight=0.5, region="image").losses(batch, maps, targets)["occlusion"]
     assert float(whole.detach()) == pytest.approx(0.5 * math.log(2) * (32 * 40 + 24 * 32) / 2, rel=1e-5)
 
 
@@ -147,7 +147,7 @@ def test_it_learns_where_something_hides_an_object(faces):
 @pytest.mark.parametrize(
     ("branches", "said"),
     [
-        ([{"kind": "occlusion", "level": 7}], "level is 7, and there are 3 maps"),
+        ([{"kind": "occlusion", "stride": 0}], "detector.branches.0.stride is 0; expected at least 1"),
         ([{"kind": "occlusion", "weight": -1}], r"detector.branches.0.weight is -1; expected at least 0"),
         ([{"kind": "oclusion"}], "did you mean 'occlusion'"),
         ("occlusion", "expected a valid array"),

@@ -31,8 +31,7 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.roi_heads import expand_boxes
 
 from workbench.detectors.layers.branches import ImageBranch
-from workbench.errors import RecipeError
-from workbench.options import Count, Factor, Number, Share
+from workbench.options import Count, Factor, Share
 from workbench.registry import BRANCHES
 from workbench.types import Detections
 
@@ -46,15 +45,12 @@ class OcclusionBranch(ImageBranch):
 
     Args:
         channels, strides: of the detector's maps.
-        level: which map it looks at, 0 is the finest.
+        stride: pixels between the cells of the map that it looks at, or nearest to that; 16 is that of VGG16's.
         layers: channels of its 3 x 3 convolutions.
         weight: the factor μ of its loss.
         region: where it learns: inside the true boxes, enlarged, or everywhere.
         enlarge: factor of the boxes' sides.
         threshold: from which probability a pixel is occluded.
-
-    Raises:
-        RecipeError: there is no such level.
     """
 
     learns_from = (KEY,)
@@ -66,20 +62,19 @@ class OcclusionBranch(ImageBranch):
         channels: int,
         strides: Sequence[int],
         *,
-        level: Number = 0,
+        stride: Count = 16,
         layers: Sequence[Count] = (256, 256),
         weight: Factor = 1e-5,
         region: Literal["boxes", "image"] = "boxes",
         enlarge: Annotated[float, Field(ge=1, le=100)] = 1.3,
         threshold: Share = 0.5,
     ):
-        if level >= len(strides):
-            raise RecipeError(f"detector.branches: level is {level}, and there are {len(strides)} maps, 0 the finest")
         parts: list[nn.Module] = []
         for inputs, outputs in zip((channels, *layers), layers, strict=False):
             parts += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU(inplace=True)]
         self.head = nn.Sequential(*parts, nn.Conv2d((channels, *layers)[-1], 2, 1))
-        self.level, self.weight, self.region = level, weight, region
+        self.level = min(range(len(strides)), key=lambda level: abs(strides[level] - stride))
+        self.weight, self.region = weight, region
         self.enlarge, self.threshold = enlarge, threshold
 
     @property
