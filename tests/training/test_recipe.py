@@ -186,7 +186,7 @@ def test_replace_takes_dotted_keys_nested_values_and_sections():
 
 def test_replace_leaves_the_original_alone():
     recipe = plain()
-    recipe.replace({"detector.backbone.name": "resnet18", "data.options.size": 5})
+    recipe.replace({"detector.backbone.name": "resnet18", "data.options.size": 96})
     assert recipe == plain()
 
 
