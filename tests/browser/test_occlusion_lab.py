@@ -125,8 +125,8 @@ def test_a_small_occluder_can_be_moved_and_resized(lab_page):
     assert lab.python("print(lab.box)") == "[64, 44, 80, 64]"
 
 
-def test_keyboard(lab):
-    """At 128 pixels a step is 2; JupyterLab's own one-letter commands must not fire."""
+def test_keyboard_and_a_page_that_is_loaded_anew(lab):
+    """At 128 pixels a step is 2; JupyterLab's own one-letter commands must not fire. Then the page shows the same."""
     page = lab.page
     page.locator(".ol-canvas").first.focus()
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
@@ -146,6 +146,18 @@ def test_keyboard(lab):
     assert page.locator(".jp-CodeCell").count() == 2
     printed = lab.python("print(lab.box, lab.texture, lab.chosen, len(lab._maps))")
     assert printed == "[27, 30, 45, 48] noise 1 1"
+    before = numbers(page), numbers(page, 1)
+    lab.reload()
+    page.locator(".ol-badge").nth(1).wait_for()
+    assert (numbers(page), numbers(page, 1)) == before
+    assert page.get_by_role("combobox", name="Texture").input_value() == "noise"
+    lab.screenshot("occlusion-lab-reloaded")
+    page.locator(".ol-canvas").first.focus()
+    page.keyboard.press("m")
+    page.get_by_role("button", name="Hide map").wait_for()
+    page.keyboard.press("ArrowRight")
+    settled(page)
+    assert lab.python("print(lab.box, lab.chosen, len(lab._maps))") == "[29, 30, 47, 48] 1 2"
 
 
 TWO_FRAMES = (
