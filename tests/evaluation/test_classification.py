@@ -138,7 +138,7 @@ def test_files_that_are_not_as_written_are_refused(tmp_path: Path, change: dict)
     with pytest.raises(DataError, match=r"result\.json: not a result"):
         ImageResult.load(path)
     path.write_text("[" * 100_000)
-    with pytest.raises(DataError, match=r"result\.json: not a result"):
+    with pytest.raises(DataError, match=r"result\.json: this is not JSON"):
         ImageResult.load(path)
 
 

@@ -1,13 +1,14 @@
 """The tables of a result, its file, and paired differences."""
 
 import json
+import os
 
 import numpy as np
 import pytest
 import torch
 
 from workbench.errors import DataError
-from workbench.evaluation import Result, difference, evaluate_detections
+from workbench.evaluation import Result, difference, evaluate_detections, load_result
 from workbench.evaluation.coco import FIGURES
 from workbench.types import Detections
 
@@ -164,12 +165,18 @@ def test_what_is_not_a_result_is_refused_by_name(mixed, tmp_path):
     path = mixed[2].save(tmp_path / "result.json")
     content = json.loads(path.read_text())
     content["matches"]["status"]["zlib+base64"] = "AAAA"
-    for text in ("{", "[]", "{}", json.dumps(content), json.dumps({**content, "format": "other"})):
+    for text in ("[]", "{}", json.dumps(content), json.dumps({**content, "format": "other"})):
         path.write_text(text)
         with pytest.raises(DataError, match=r"result\.json: not a result"):
             Result.load(path)
-    with pytest.raises(DataError, match=r"missing\.json: cannot be read"):
+    path.write_text("{")
+    with pytest.raises(DataError, match=r"result\.json: this is not JSON"):
+        Result.load(path)
+    with pytest.raises(DataError, match=r"missing\.json: this file cannot be read"):
         Result.load(tmp_path / "missing.json")
+    os.mkfifo(tmp_path / "pipe.json")
+    with pytest.raises(DataError, match=r"pipe\.json: this is a folder, a pipe or a device"):
+        load_result(tmp_path / "pipe.json")
 
 
 def test_difference_of_a_result_with_itself_is_zero(mixed):

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from workbench.data.reading import coco_edits as edits
 from workbench.data.reading.parts import draw_parts
-from workbench.data.reading.paths import check_regular
+from workbench.data.reading.paths import read_json
 from workbench.errors import DataError, nearest
 from workbench.files import user_path, whole_file
 
@@ -72,14 +72,7 @@ class CocoFile:
             DataError: the file cannot be read, or is no COCO file of objects; it is named.
         """
         place = user_path(path, DataError)
-        check_regular(place)
-        try:
-            content = json.loads(place.read_bytes().decode("utf-8-sig"), parse_constant=_no_number)
-        except OSError as error:
-            raise DataError(f"{place}: this file cannot be read ({error.strerror or error})") from error
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{place}: this is not JSON ({error})") from error
-        return cls(content, place)
+        return cls(read_json(place, parse_constant=_no_number), place)
 
     @property
     def images(self) -> Mapping[Id, dict[str, Any]]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
-from workbench.errors import DataError
+from workbench.data.reading.paths import read_json
 from workbench.evaluation.classification import FORMAT, ImageResult
 from workbench.evaluation.result import Result
 
@@ -17,11 +16,6 @@ def load_result(path: str | os.PathLike[str]) -> Result | ImageResult:
     Raises:
         DataError: the file cannot be read, or is no result.
     """
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not a saved result ({error}).") from error
+    content = read_json(Path(path))
     whole_images = isinstance(content, dict) and content.get("format") == FORMAT
     return ImageResult.load(path) if whole_images else Result.load(path)

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from os import PathLike
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
@@ -179,8 +179,11 @@ def read_text(path: Path) -> str:
         raise DataError(f"{path}: this file cannot be read ({error.strerror or error})") from error
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, *, parse_constant: Callable[[str], Any] | None = None) -> Any:
     """The content of a JSON file.
+
+    Args:
+        parse_constant: what NaN and infinities are, as of `json.load`; it may raise a ValueError.
 
     Raises:
         DataError: the file cannot be read; it is named.
@@ -188,7 +191,7 @@ def read_json(path: Path) -> Any:
     check_regular(path)
     try:
         with path.open(encoding="utf-8-sig") as file:
-            return json.load(file)
+            return json.load(file, parse_constant=parse_constant)
     except OSError as error:
         raise DataError(f"{path}: this file cannot be read ({error.strerror or error})") from error
     except (ValueError, RecursionError) as error:

@@ -6,7 +6,6 @@ A file may be damaged, or by somebody else; what it holds is used as it stands f
 from __future__ import annotations
 
 import base64
-import json
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import fields
@@ -18,6 +17,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from workbench.data.reading.paths import read_json
 from workbench.errors import DataError
 from workbench.evaluation.counting.matching import THRESHOLDS, Matches
 from workbench.evaluation.counting.tables import Found, Objects
@@ -96,13 +96,11 @@ def read(path: str | PathLike[str], form: str, make: Callable[[dict[str, Any]], 
     Raises:
         DataError: the file cannot be read, or is something else; it is named.
     """
+    content = read_json(Path(path))
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
         if content.pop("format") != form:
             raise ValueError("unknown format")
         return make(content)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, zlib.error) as error:
         raise DataError(f"{path}: not a result written by {name}.save ({error}).") from error
     except (RecursionError, MemoryError) as error:
