@@ -95,15 +95,14 @@ def training_targets(
     flags = torch.cat([each for *_, each in found]).cpu().split(numbers)  # the one wait for the device
     out = []
     for index, (target, (boxes, labels, _), flag) in enumerate(zip(targets, found, flags, strict=True)):
-        keep = flag[:, 0]
-        if not keep.all():
-            boxes, labels = boxes[keep], labels[keep]
-        _check_objects(boxes, labels, flag[keep], num_classes, target.get("image_id", index))
+        rows = slice(None) if flag[:, 0].all() else flag[:, 0]
+        boxes, labels = boxes[rows], labels[rows]
+        _check_objects(boxes, labels, flag[rows], num_classes, target.get("image_id", index))
         out.append({"boxes": boxes, "labels": labels})
         for key, needed in wanted:
             if needed or key in target:
                 pixels = _pixels(target, key, images[index], index)
-                out[-1][key] = (pixels[keep] if pixels.ndim == 3 else pixels).to(device)
+                out[-1][key] = (pixels[rows] if pixels.ndim == 3 else pixels).to(device)
     return out
 
 
