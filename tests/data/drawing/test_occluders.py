@@ -102,7 +102,7 @@ def test_the_window_holds_the_whole_shape(seed: int, level: float, strips: bool)
     shape = draw(np.random.default_rng(seed), np.array([20.0, 30, 60, 70]), level, 1)[0]
     centres = np.arange(100) + 0.5
     inside = shape.inside(centres[None, :], centres[:, None])[0]
-    x1, y1, x2, y2 = shape.window(100)
+    x1, y1, x2, y2 = shape.window((100, 100))
     within = np.zeros_like(inside)
     within[y1:y2, x1:x2] = True
     assert not (inside & ~within).any()

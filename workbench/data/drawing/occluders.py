@@ -5,8 +5,9 @@ All functions are pure. Randomness comes from the generator passed in; with None
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -104,6 +105,32 @@ def _numpy_generator(generator: torch.Generator | np.random.Generator | None) ->
     return np.random.default_rng(seed)
 
 
+class Outlines(Protocol):
+    """M outlines that occluders may have, tried at once."""
+
+    def __getitem__(self, index: int) -> Outlines:
+        """One of them alone."""
+        ...
+
+    def inside(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Which points [...], in pixels, lie inside each, bool [M, ...]."""
+        ...
+
+    def window(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
+        """Pixels x1, y1, x2, y2 of an image (height, width) that the first can touch."""
+        ...
+
+
+@dataclass(frozen=True)
+class CoverKind:
+    """A kind of occluder."""
+
+    #: Random outlines: a generator, what they hide (a box, xyxy), how much of it (0..1), and how many.
+    draw: Callable[[np.random.Generator, np.ndarray, float, int], Outlines]
+    least: float = 0.0  #: hidden fraction that it can reach
+    most: float = 1.0
+
+
 @dataclass(frozen=True)
 class Shapes:
     """M occluder shapes at once: rotated rectangles or ellipses, or several parallel bars."""
@@ -136,15 +163,23 @@ class Shapes:
             return np.where(is_round > 0, along + across, np.maximum(along, across)) < 1
         return (np.abs(along) < length) & (np.abs(across) < width)
 
-    def window(self, size: int) -> tuple[int, int, int, int]:
-        """Pixels x1, y1, x2, y2 of a square image that the first shape can touch."""
+    def window(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
+        """Pixels x1, y1, x2, y2 of an image (height, width) that the first shape can touch."""
         reach_across = self.half_width[0] + (self.bars[0] - 1) / 2 * self.period[0]
         cos, sin = abs(np.cos(self.angle[0])), abs(np.sin(self.angle[0]))
         reach_x = self.half_length[0] * cos + reach_across * sin
         reach_y = self.half_length[0] * sin + reach_across * cos
-        low = np.floor([self.x[0] - reach_x, self.y[0] - reach_y]).clip(0, size)
-        high = np.ceil([self.x[0] + reach_x, self.y[0] + reach_y]).clip(0, size)
-        return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+        return pixel_window((self.x[0], self.y[0]), (reach_x, reach_y), size)
+
+
+def pixel_window(
+    centre: tuple[float, float], reach: tuple[float, float], size: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    """Pixels x1, y1, x2, y2 within `reach` (x, y) of a centre (x, y), of an image of `size` (height, width)."""
+    limits = size[::-1]
+    low = np.floor(np.subtract(centre, reach)).clip(0, limits)
+    high = np.ceil(np.add(centre, reach)).clip(0, limits)
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 
 def patch_shapes(rng: np.random.Generator, box: np.ndarray, level: float, number: int) -> Shapes:
@@ -181,3 +216,6 @@ def strip_shapes(rng: np.random.Generator, box: np.ndarray, level: float, number
         bars=bars,
         period=span / bars,
     )
+
+
+COVERS = {"texture": CoverKind(patch_shapes), "strip": CoverKind(strip_shapes)}  #: what hides anything

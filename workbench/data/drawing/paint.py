@@ -15,7 +15,7 @@ _CONTRAST = 0.75  # L1 distance in RGB (of 3) that 80 % of the pixels below must
 
 def paint(layout: Layout, rng: np.random.Generator, split: str) -> np.ndarray:
     """The scene's picture, uint8 [S, S, 3]; `split` says whose photographs, digits and textures are used."""
-    image = background(rng, split, layout.size)
+    image = background(rng, split, layout.size[0])
     for layer in layout.layers:
         if isinstance(layer, Cover):
             _paint_cover(image, layer, rng, split)

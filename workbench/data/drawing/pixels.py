@@ -48,7 +48,7 @@ def check_split(split: str) -> str:
         DataError: it does not.
     """
     if split not in SPLITS:
-        raise DataError(f"split {split!r} does not exist; digit-scenes has {', '.join(SPLITS)}")
+        raise DataError(f"split {split!r} does not exist; there are {', '.join(SPLITS)}")
     return split
 
 
