@@ -22,8 +22,8 @@ from workbench.analysis.reading.data_index import DataIndex, Wanted
 from workbench.data import Dataset
 from workbench.errors import DataError, WorkbenchError
 from workbench.figures.data_statistics import statistics_figure
-from workbench.figures.drawing.canvas import mask_layer
-from workbench.figures.drawing.colours import BRIGHT, colour
+from workbench.figures.drawing.canvas import target_layer
+from workbench.figures.drawing.colours import BRIGHT
 from workbench.figures.drawing.sheet import as_bytes
 
 THUMBNAIL = 192  # pixels, longer side
@@ -235,16 +235,15 @@ class DatasetBrowser(HasState, Whole, anywidget.AnyWidget):
             self.send({"kind": "detail", "item": item})
             return
         image, target = self.data[self.selected]
-        buffers = [encode(as_image(image))]
+        buffers, layer = [encode(as_image(image))], target_layer(target, opacity=MASKED)
         item |= {
-            "masked": "masks" in target,
+            "masked": layer is not None,
             "image_id": target.get("image_id", self.selected),
             "area": target["area"].tolist() if "area" in target else None,
             "flags": [_flags(target, row) for row in range(len(item["labels"]))],
         }
-        if item["masked"]:
-            colours = [colour(label) for label in item["labels"]]
-            buffers.append(encode_pixels(as_bytes(mask_layer(target["masks"], colours, opacity=MASKED))))
+        if layer is not None:
+            buffers.append(encode_pixels(as_bytes(layer)))
         self.send({"kind": "detail", "item": item}, buffers)
 
     def _send_statistics(self) -> None:

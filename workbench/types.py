@@ -38,6 +38,8 @@ class Target(TypedDict, total=False):
     occlusion: Tensor  #: [N] float32 in 0..1, the hidden fraction of the object's pixels; NaN if unknown
     boxes_visible: Tensor  #: [N, 4] float32, xyxy pixels around the visible part
     masks_amodal: Tensor  #: [N, H, W] bool, all pixels of the object, hidden ones too
+    mask_occluder: Tensor  #: [H, W] bool, where something hides an object: another object does as well
+    face_type: Tensor  #: [N] int64, MAFA's sorts of faces: 1 masked, 2 unmasked, 3 ignored
     proposals: Proposals  #: where a Fast R-CNN looks
     label: int  #: in 1..K, the class of the whole image, which then is also the one object of `labels` and `boxes`
     pattern: int  #: 0 = clean, k = hidden by the k-th pattern or kind of occlusion of the data set

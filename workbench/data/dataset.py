@@ -249,10 +249,13 @@ def make_target(
     difficult: Tensor | None = None,
     masks: Tensor | None = None,
     masks_amodal: Tensor | None = None,
+    mask_occluder: Tensor | None = None,
     boxes_visible: Tensor | None = None,
     more: Mapping[str, Any] | None = None,
 ) -> Target:
     """A target of N objects in an image of `size` (height, width), boxes and masks as tv_tensors.
+
+    Where `masks` and `masks_amodal` are known, so is `mask_occluder`: the pixels of objects that do not show them.
 
     Args:
         more: further keys; what begins with "boxes" is made tv_tensors, too.
@@ -275,6 +278,10 @@ def make_target(
         target["masks"] = tv_tensors.Mask(masks)
     if masks_amodal is not None:
         target["masks_amodal"] = tv_tensors.Mask(masks_amodal)
+        if masks is not None and mask_occluder is None:
+            mask_occluder = (masks_amodal & ~masks).any(0)
+    if mask_occluder is not None:
+        target["mask_occluder"] = tv_tensors.Mask(mask_occluder)
     if boxes_visible is not None:
         target["boxes_visible"] = as_boxes(boxes_visible)
     for key, value in (more or {}).items():

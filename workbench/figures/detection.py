@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from workbench.errors import DataError
-from workbench.figures.drawing.canvas import draw_box, draw_tags, image_axes, mask_layer, show_image
+from workbench.figures.drawing.canvas import draw_box, draw_tags, image_axes, mask_layer, show_image, target_layer
 from workbench.figures.drawing.colours import colour
 from workbench.types import Detections, Target
+
+TINT = 0.55  #: opacity of masks
 
 
 def draw_detections(axes: Axes, detections: Detections, classes: Sequence[str], *, min_score: float = 0.5) -> None:
@@ -24,7 +27,8 @@ def draw_detections(axes: Axes, detections: Detections, classes: Sequence[str], 
     shown = detections.above(min_score)
     labels, scores = shown.labels.tolist(), shown.scores.tolist()
     if shown.masks is not None:
-        _tint(axes, shown.masks.flip(0), shown.labels.flip(0))
+        colours = [colour(label) for label in reversed(labels)]
+        _show_layer(axes, mask_layer(shown.masks.flip(0), colours, opacity=TINT))
     for index in reversed(range(len(shown))):
         draw_box(axes, shown.boxes[index], colour=colour(labels[index]))
     texts = [f"{classes[label - 1]} {score:.2f}" for label, score in zip(labels, scores, strict=True)]
@@ -38,11 +42,11 @@ def draw_target(
 
     Args:
         classes: names of labels 1..K.
-        masks: tint the visible pixels where they are known.
+        masks: tint the visible pixels and outline what hides objects, where that is known.
         occlusion: add the hidden fraction where it is known.
     """
-    if masks and "masks" in target:
-        _tint(axes, target["masks"], target["labels"])
+    if masks and (layer := target_layer(target, opacity=TINT)) is not None:
+        _show_layer(axes, layer)
     hidden, texts = target.get("occlusion"), []
     for index, label in enumerate(target["labels"].tolist()):
         text = classes[label - 1]
@@ -89,7 +93,7 @@ def scene_grid(
     Args:
         classes: names of labels 1..K.
         columns: images in a row.
-        masks: tint the visible pixels of objects.
+        masks: tint the visible pixels of objects and outline what hides them.
         titles: one per scene.
         side: inches each.
 
@@ -170,8 +174,7 @@ def _largest(images: Iterable[Tensor]) -> tuple[int, int]:
     return max(height for height, _ in sizes), max(width for _, width in sizes)
 
 
-def _tint(axes: Axes, masks: Tensor, labels: Tensor) -> None:
-    """Colour the pixels [N, H, W] of each object; the last one covers the others."""
-    layer = mask_layer(masks, [colour(label) for label in labels.tolist()], opacity=0.55)
-    height, width = masks.shape[-2:]
+def _show_layer(axes: Axes, layer: np.ndarray) -> None:
+    """Lay colours RGBA in 0..1 [H, W, 4] over the picture."""
+    height, width = layer.shape[:2]
     axes.imshow(layer, extent=(0, width, height, 0), interpolation="nearest")

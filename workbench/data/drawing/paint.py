@@ -1,24 +1,36 @@
-"""Colours for a digit scene's layout: photograph, ink, cards, occluders."""
+"""Colours for a scene's layout: photograph, ink, cards, faces, occluders."""
 
 from __future__ import annotations
 
 import numpy as np
 from PIL import Image
 
+from workbench.data.drawing.faces import Oval, paint_oval, paint_person
 from workbench.data.drawing.layout import Cover, Ink, Layout, Piece
 from workbench.data.drawing.occluders import fill
 from workbench.data.drawing.pixels import TEXTURES, crop, glyph, photographs
+from workbench.data.drawing.worn import Worn, paint_worn
 
 _COLOURS_TRIED = 16
 _CONTRAST = 0.75  # L1 distance in RGB (of 3) that 80 % of the pixels below must have from the ink
 
 
-def paint(layout: Layout, rng: np.random.Generator, split: str) -> np.ndarray:
-    """The scene's picture, uint8 [S, S, 3]; `split` says whose photographs, digits and textures are used."""
-    image = background(rng, split, layout.size[0])
+def paint(layout: Layout, rng: np.random.Generator, split: str, *, people: bool = True) -> np.ndarray:
+    """The scene's picture, uint8 [S, S, 3].
+
+    Args:
+        split: whose photographs, digits, faces and textures are used.
+        people: False: the photograph shows none.
+    """
+    image = background(rng, split, layout.size[0], people=people)
+    for layer in layout.layers:
+        if isinstance(layer, Oval) and layer.person:
+            paint_person(image, layer, rng, split)
     for layer in layout.layers:
         if isinstance(layer, Cover):
-            _paint_cover(image, layer, rng, split)
+            paint_cover(image, layer, rng, split)
+        elif isinstance(layer, Oval):
+            paint_oval(image, layer, rng, split)
         elif len(layer.inks) > 1:
             _paint_card(image, layer, rng, split)
         else:
@@ -26,9 +38,9 @@ def paint(layout: Layout, rng: np.random.Generator, split: str) -> np.ndarray:
     return (image * 255 + 0.5).clip(0, 255).astype(np.uint8)
 
 
-def background(rng: np.random.Generator, split: str, size: int) -> np.ndarray:
+def background(rng: np.random.Generator, split: str, size: int, *, people: bool = True) -> np.ndarray:
     """A random part of one of the split's photographs, mirrored or not, float32 [size, size, 3] in 0..1."""
-    pool = photographs(split)
+    pool = photographs(split, people=people)
     photograph: Image.Image = pool[rng.integers(len(pool))]
     picture = crop(photograph, size, size, rng).astype(np.float32) * np.float32(rng.uniform(0.75, 1.0) / 255)
     return picture[:, ::-1].copy() if rng.random() < 0.5 else picture
@@ -61,11 +73,18 @@ def _blend(
     window += alpha * (colour + grain - window)
 
 
-def _paint_cover(image: np.ndarray, cover: Cover, rng: np.random.Generator, split: str) -> None:
+def paint_cover(image: np.ndarray, cover: Cover, rng: np.random.Generator, split: str | None) -> None:
+    """Colour an occluder in a picture float32 [H, W, 3] in 0..1.
+
+    Args:
+        split: whose part of the textures is used; None: all of them.
+    """
     height, width = cover.mask.shape
     if height == 0 or width == 0:
         return
-    if cover.kind == "texture":
+    if isinstance(cover.outline, Worn):
+        paint_worn(image, cover, cover.outline, rng, split)
+    elif cover.kind == "texture":
         grey = fill(TEXTURES[rng.integers(len(TEXTURES))], height, width, rng, split=split)
         tint = rng.uniform(0.7, 1.1, 3).astype(np.float32) / 255
         image[cover.window][cover.mask] = grey[cover.mask] * tint

@@ -36,6 +36,7 @@ PHOTOGRAPHS: dict[str, tuple[str, ...]] = {
         "skimage/data/motorcycle_left.png",
     ),
 }
+WITH_PEOPLE = ("skimage/data/astronaut.png", "skimage/data/camera.png", "skimage/data/coins.png")  #: faces on coins
 #: Region of each 512 × 512 texture that a split may use: left, top, right, bottom in pixels.
 TEXTURE_REGIONS = {"train": (0, 0, 256, 512), "val": (256, 0, 512, 256), "test": (256, 256, 512, 512)}
 _FIRST_DIGIT = {"train": 0, "val": 1200, "test": 1400}  # of a fixed shuffle of the 1,797
@@ -52,7 +53,7 @@ def check_split(split: str) -> str:
     return split
 
 
-def _file(path: str) -> Path:
+def package_file(path: str) -> Path:
     """A file inside an installed package, which need not be imported for it."""
     package, _, rest = path.partition("/")
     spec = find_spec(package)
@@ -63,14 +64,19 @@ def _file(path: str) -> Path:
 
 def open_photograph(path: str, mode: str) -> Image.Image:
     """A picture inside an installed package, in one of Pillow's modes."""
-    with open_picture(_file(path)) as image:
+    with open_picture(package_file(path)) as image:
         return image.convert(mode)
 
 
 @cache
-def photographs(split: str) -> tuple[Image.Image, ...]:
-    """The background photographs of a split, RGB."""
-    return tuple(open_photograph(path, "RGB") for path in PHOTOGRAPHS[check_split(split)])
+def photographs(split: str, *, people: bool = True) -> tuple[Image.Image, ...]:
+    """The background photographs of a split, RGB.
+
+    Args:
+        people: False leaves out those that show faces.
+    """
+    names = [name for name in PHOTOGRAPHS[check_split(split)] if people or name not in WITH_PEOPLE]
+    return tuple(open_photograph(path, "RGB") for path in names)
 
 
 @cache
@@ -89,7 +95,7 @@ def texture_image(name: str, split: str | None = None) -> Image.Image:
 @cache
 def _all_digits() -> tuple[np.ndarray, np.ndarray]:
     """Images uint8 [1797, 8, 8] and values [1797], as `sklearn.datasets.load_digits` gives them (in 0..16)."""
-    file = _file("sklearn/datasets/data/digits.csv.gz")  # read here: importing scikit-learn takes seconds
+    file = package_file("sklearn/datasets/data/digits.csv.gz")  # read here: importing scikit-learn takes seconds
     try:
         rows = np.loadtxt(file, delimiter=",")
     except (OSError, ValueError) as error:

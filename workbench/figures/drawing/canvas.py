@@ -13,10 +13,12 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
+from scipy import ndimage
 from torch import Tensor
 
-from workbench.figures.drawing.colours import WHITE
+from workbench.figures.drawing.colours import WHITE, colour
 from workbench.figures.drawing.tags import Box, place_tags
+from workbench.types import Target
 
 TAG = 6.5  # points, size of the names of boxes
 OUTLINE = [patheffects.Stroke(linewidth=3.2, foreground="#000000a0"), patheffects.Normal()]
@@ -82,6 +84,21 @@ def mask_layer(masks: Tensor, colours: Sequence[str], *, opacity: float) -> np.n
     return layer
 
 
+def target_layer(target: Target, *, opacity: float) -> np.ndarray | None:
+    """RGBA in 0..1 [H, W, 4]: the visible pixels of objects, and a white line around what hides them.
+
+    None where neither `masks` nor `mask_occluder` are known.
+    """
+    layer = None
+    if "masks" in target:
+        layer = mask_layer(target["masks"], [colour(label) for label in target["labels"].tolist()], opacity=opacity)
+    if "mask_occluder" in target:
+        hidden = np.asarray(target["mask_occluder"].cpu(), dtype=bool)
+        layer = np.zeros((*hidden.shape, 4)) if layer is None else layer
+        layer[hidden & ~ndimage.binary_erosion(hidden)] = to_rgba(WHITE)
+    return layer
+
+
 def draw_tags(axes: Axes, boxes: Tensor, texts: Sequence[str], colours: Sequence[str]) -> None:
     """Name boxes [N, 4] (xyxy pixels) of the picture on these axes; the names do not cover each other.
 
@@ -92,17 +109,17 @@ def draw_tags(axes: Axes, boxes: Tensor, texts: Sequence[str], colours: Sequence
     corners: list[Box] = [tuple(box) for box in boxes.tolist()]
     frame = abs(np.diff(axes.get_xlim())[0]), abs(np.diff(axes.get_ylim())[0])
     places = place_tags(corners, sizes, frame)
-    for text, colour, box, place in reversed(list(zip(texts, colours, corners, places, strict=True))):
-        _join(axes, box, place, colour)
+    for text, ground, box, place in reversed(list(zip(texts, colours, corners, places, strict=True))):
+        _join(axes, box, place, ground)
         axes.text(
             (place[0] + place[2]) / 2,
             (place[1] + place[3]) / 2,
             text,
             fontsize=TAG,
-            color=_on(colour),
+            color=_on(ground),
             ha="center",
             va="center_baseline",
-            bbox={"facecolor": colour, "edgecolor": "none", "pad": 0.8},
+            bbox={"facecolor": ground, "edgecolor": "none", "pad": 0.8},
             parse_math=False,  # a class may be called $x$
             clip_on=True,
         )
