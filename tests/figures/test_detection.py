@@ -148,6 +148,18 @@ def test_statistics_figure():
     assert texts(unknown.axes[1]) == ["unknown in this data set"]
 
 
+def test_what_hides_objects_is_outlined(image, target):
+    target["mask_occluder"] = torch.zeros(20, 30, dtype=torch.bool)
+    target["mask_occluder"][4:8, 4:9] = True  # over part of the first object
+    (axes,) = scene_grid([(image, target)], CLASSES, masks=True).axes
+    layer = axes.images[1].get_array()
+    assert layer[4, 4].tolist() == layer[7, 8].tolist() == [1, 1, 1, 1]
+    np.testing.assert_allclose(layer[5, 5], to_rgba(colour(1), 0.55))  # inside the line the object shows
+    assert layer[5, 7].tolist() == layer[10, 10].tolist() == [0, 0, 0, 0]
+    (axes,) = scene_grid([(image, target)], CLASSES).axes
+    assert len(axes.images) == 1
+
+
 def test_masks_of_detections_are_tinted_the_best_on_top(image, found, target):
     found.masks = torch.zeros(3, 20, 30, dtype=torch.bool)
     found.masks[0, 2:6, 20:25] = True  # label 2, score 0.875

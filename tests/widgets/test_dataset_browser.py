@@ -159,6 +159,24 @@ def test_detail_with_masks(data):
     assert say(browser, sent, kind="set", state={"selected": None})["detail"][0]["item"] is None
 
 
+def test_detail_with_what_hides_objects(data, monkeypatch):
+    """Without masks of objects, too: a white line around the pixels, and nothing elsewhere."""
+    occluder = torch.zeros(12, 16, dtype=torch.bool)
+    occluder[2:6, 3:8] = True
+    target = {**Numbered.target(data, 4), "mask_occluder": occluder}
+    del target["masks"]
+    monkeypatch.setattr(data, "target", lambda _: target)
+    browser = DatasetBrowser(data)
+    content, (_, layer) = say(browser, listen(browser), kind="set", state={"selected": 4})["detail"]
+    assert content["item"]["masked"]
+    pixels = np.asarray(Image.open(io.BytesIO(layer)))
+    line = occluder.numpy().copy()
+    line[3:5, 4:7] = False
+    assert np.array_equal(pixels[..., 3] == 255, line)
+    assert (pixels[line] == 255).all()
+    assert not pixels[~line].any()
+
+
 def test_an_unreadable_image_is_shown_as_its_error():
     browser = DatasetBrowser(Numbered(broken=[1]), page_size=3)
     sent = listen(browser)

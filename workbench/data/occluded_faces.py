@@ -112,7 +112,8 @@ class OccludedFaces(Subset):
         index = self._position(index)
         target, size = super().target(index).copy(), self.size(index)
         under, faces = _under(self.covers(index), size), _faces(target, size)
-        occluder, occlusion = np.zeros(size, bool), target["occlusion"].clone()
+        unknown = torch.full((len(target["labels"]),), torch.nan)
+        occluder, occlusion = np.zeros(size, bool), target.get("occlusion", unknown).clone()
         for row, face in faces.items():
             laid = under[face.window]
             hidden = face.whole & (laid | ~face.visible)
@@ -172,15 +173,17 @@ class Face:
 
 def _faces(target: Target, size: tuple[int, int]) -> dict[int, Face]:
     """The faces by their row of the target; without crowds, and without those that have no pixel."""
-    found = {}
-    for row, box in enumerate(target["boxes"].as_subclass(Tensor).double().numpy()):
+    found, boxes = {}, target["boxes"].as_subclass(Tensor).double().numpy()
+    crowd = target.get("iscrowd", torch.zeros(len(boxes), dtype=torch.bool)).numpy()
+    for row in np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(1) & ~crowd).tolist():
+        box = boxes[row]
         x1, y1, x2, y2 = pixel_window((box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2, size)
         window = slice(y1, y2), slice(x1, x2)
         whole = visible = _ellipse(box, window)
         if "masks" in target:
             visible = target["masks"][row].numpy()[window]
             whole = target["masks_amodal"][row].numpy()[window] if "masks_amodal" in target else visible
-        if whole.any() and not ("iscrowd" in target and target["iscrowd"][row]):
+        if whole.any():
             found[row] = Face(window, whole, visible)
     return found
 

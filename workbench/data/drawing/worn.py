@@ -117,10 +117,10 @@ def _lower(kind: str, rng: np.random.Generator, box: np.ndarray, level: float, n
 
 
 def _glasses(rng: np.random.Generator, box: np.ndarray, level: float, number: int) -> Worn:
-    scale = np.sqrt(level / 0.2) * rng.uniform(0.75, 1.35, number)
+    scale = np.sqrt(max(level - 0.02, 0.01) / 0.2) * rng.uniform(0.75, 1.3, number)  # of lenses; 0.02 is the rods'
     down = rng.uniform(-0.28, -0.1, number)
     turn = np.radians(rng.uniform(-6, 6, number))
-    return Worn("sunglasses", box, scale.clip(0.7, 1.5), np.zeros(number), down, turn)
+    return Worn("sunglasses", box, scale.clip(0.5, 1.5), np.zeros(number), down, turn)
 
 
 def _hands(rng: np.random.Generator, box: np.ndarray, level: float, number: int) -> Worn:
