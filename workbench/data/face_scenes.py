@@ -83,6 +83,7 @@ class FaceScenes(Scenes):
         return paint(layout, rng, self.split, people=False)
 
     def target(self, index: int) -> Target:
+        """The target alone, with `face_type`; no image is painted."""
         target = super().target(index)
         target["face_type"] = torch.where(target["occlusion"] >= LEVELS[1], MASKED, UNMASKED)
         return target

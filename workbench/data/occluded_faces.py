@@ -92,6 +92,7 @@ class OccludedFaces(Subset):
         self._latest: tuple[int | None, list[Cover]] = (None, [])
 
     def image(self, index: int) -> tv_tensors.Image:
+        """The image [3, H, W], uint8, of the other data set with occluders over it."""
         index = self._position(index)
         image, covers = super().image(index), self.covers(index)
         if not covers:
@@ -109,6 +110,7 @@ class OccludedFaces(Subset):
         return self.image(index)
 
     def target(self, index: int) -> Target:
+        """The target of the other data set with `mask_occluder`; no image is decoded."""
         index = self._position(index)
         target, size = super().target(index).copy(), self.size(index)
         under, faces = _under(self.covers(index), size), _faces(target, size)
