@@ -9,14 +9,16 @@ from folders import coco_content, voc_object, voc_xml, write_coco, write_voc
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.data import check_data, load_data
+from workbench.data import check_data, check_loading, load_data
 from workbench.data.drawing.layout import MOST_HIDDEN, Cover
 from workbench.data.drawing.occluders import COVERS
 from workbench.data.drawing.worn import FACE_COVERS
 from workbench.data.occluded_faces import OccludedFaces
 from workbench.errors import DataError
 
-SCENES = {"name": "face-scenes", "length": 4}
+
+def scenes(**options) -> dict:
+    return {"name": "face-scenes", "options": {"length": 4, **options}}
 
 
 @pytest.fixture
@@ -27,7 +29,8 @@ def photographs(tmp_path: Path) -> Path:
 
 
 def occluded(root: Path | None = None, split: str = "train", **options) -> OccludedFaces:
-    return load_data("occluded-faces", split, root, **{"of": {"name": "voc", "single_class": "face"}, **options})
+    of = {"name": "voc", "root": root if root is None else str(root), "options": {"single_class": "face"}}
+    return load_data("occluded-faces", split, **{"of": of, **options})
 
 
 def bar(x: int, y: int, width: int, height: int) -> Cover:
@@ -84,7 +87,7 @@ def test_an_image_depends_on_nothing_but_its_index_and_the_seed(photographs: Pat
 @given(st.integers(0, 10_000), st.sampled_from(sorted(FACE_COVERS)), st.floats(0, 1))
 @settings(max_examples=12, deadline=None)
 def test_truth_follows_from_the_masks(seed: int, kind: str, share: float) -> None:
-    of = {**SCENES, "length": 1, "seed": seed, "occlusion_rate": 0.0}
+    of = scenes(length=1, seed=seed, occlusion_rate=0.0)
     data = occluded(split="test", of=of, seed=seed, occluders=kind, share=share)
     target, known = data.target(0), data.whole.target(0)
     under = torch.zeros(128, 128, dtype=torch.bool)
@@ -102,7 +105,7 @@ def test_truth_follows_from_the_masks(seed: int, kind: str, share: float) -> Non
 
 
 def test_what_the_other_data_hide_already_counts() -> None:
-    data = occluded(split="test", of={**SCENES, "occlusion_rate": 1.0}, share=1.0)
+    data = occluded(split="test", of=scenes(occlusion_rate=1.0), share=1.0)
     for index in range(4):
         target, known = data.target(index), data.whole.target(index)
         assert not (known["mask_occluder"] & ~target["mask_occluder"]).any()
@@ -111,7 +114,8 @@ def test_what_the_other_data_hide_already_counts() -> None:
 
 def test_masks_of_other_data_lose_what_is_hidden(tmp_path: Path) -> None:
     root = write_coco(tmp_path, coco_content())
-    data = load_data("occluded-faces", "train", root, of={"name": "coco", "masks": True, "strict": False}, share=1.0)
+    of = {"name": "coco", "root": str(root), "options": {"masks": True, "strict": False}}
+    data = occluded(of=of, share=1.0)
     for index in range(len(data)):
         target, known = data.target(index), data.whole.target(index)
         assert not (target["masks"] & ~known["masks"]).any()
@@ -120,8 +124,7 @@ def test_masks_of_other_data_lose_what_is_hidden(tmp_path: Path) -> None:
 
 def test_levels_are_even_or_seldom_high() -> None:
     def hidden(even: bool) -> np.ndarray:
-        of = {"name": "face-scenes", "length": 40, "occlusion_rate": 0.0}
-        data = occluded(split="test", of=of, share=1.0, even=even)
+        data = occluded(split="test", of=scenes(length=40, occlusion_rate=0.0), share=1.0, even=even)
         return torch.cat([data.target(index)["occlusion"] for index in range(40)]).numpy()
 
     even, falling = hidden(True), hidden(False)
@@ -132,24 +135,27 @@ def test_levels_are_even_or_seldom_high() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (
-            {"of": {"single_class": "face"}},
-            r"faces.of is .*; expected the name of a data set, as \{name: voc\}",
-        ),
-        ({"of": {"name": "occluded-faces", "of": {}}}, "name a data set that is not occluded-faces itself"),
         ({"of": {"name": "digits"}}, "digits has no boxes of faces"),
         ({"of": {"name": "vox"}}, r"data set 'vox' does not exist \(did you mean 'voc'"),
-        ({"of": {"name": "voc", "singel_class": "face"}}, "voc.singel_class does not exist"),
+        ({"of": {"name": "voc", "options": {"singel_class": "face"}}}, "voc.singel_class does not exist"),
         ({"of": "voc"}, "occluded-faces.of is 'voc'"),
-        ({"of": SCENES, "share": 2}, r"occluded-faces.share is 2"),
-        ({"of": SCENES, "occluders": ["beard"]}, "occluders 'beard' does not exist"),
-        ({"of": SCENES, "seed": -1}, "occluded-faces.seed"),
+        ({"of": scenes(), "share": 2}, r"occluded-faces.share is 2"),
+        ({"of": scenes(), "occluders": ["beard"]}, "occluders 'beard' does not exist"),
+        ({"of": scenes(), "seed": -1}, "occluded-faces.seed"),
         ({}, "root"),
     ],
 )
 def test_wrong_options_are_named(options: dict, message: str) -> None:
     with pytest.raises(DataError, match=message):
         occluded(**options)
+
+
+def test_a_recipe_is_checked_down_to_the_other_data() -> None:
+    check_loading("occluded-faces", {"of": scenes(), "share": 0.3})
+    with pytest.raises(DataError, match=r"data.options.of.name is missing"):
+        check_loading("occluded-faces", {"of": {"root": "faces"}})
+    with pytest.raises(DataError, match=r"data.options.of.options.size is 12"):
+        check_loading("occluded-faces", {"of": scenes(size=12)})
 
 
 def test_faces_in_photographs(data_root: Path) -> None:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -22,8 +21,7 @@ import torch
 from torch import Tensor
 from torchvision import tv_tensors
 
-from workbench.data import load_data
-from workbench.data.dataset import Subset
+from workbench.data.dataset import Dataset, View
 from workbench.data.drawing.arrangement import Arrangement, draw_cover, draw_level
 from workbench.data.drawing.layout import LEVELS, Cover, Piece
 from workbench.data.drawing.occluders import pixel_window
@@ -41,14 +39,14 @@ SMALLEST, MOST = 12, 32  #: pixels of a face's shorter side, and faces of an ima
 
 
 @DATASETS.register("occluded-faces")
-class OccludedFaces(Subset):
+class OccludedFaces(View):
     """Another data set with occluders over some of its faces: of the 32 largest of an image, from 12 px on.
 
     Targets have `mask_occluder`, and the exact `occlusion` of faces that something was laid over.
 
     Args:
-        root, split: of the other data set.
-        of: the other data set: its `name`, and its own options, such as {"name": "voc", "single_class": "face"}.
+        split: of the other data set, unless `of` says one.
+        of: the other data set, as arguments of `load_data`: {"name": ..., "split", "root", "options"}.
         share: of the faces that get an occluder, each with equal probability.
         even: hidden fractions evenly over the levels of evaluation from 5 % on; False: seldom much.
         occluders: some of the kinds in `FACE_COVERS`; None: all.
@@ -60,7 +58,7 @@ class OccludedFaces(Subset):
         DataError: an option that is wrong, or data that cannot be read.
 
     Example:
-        >>> scenes = {"name": "face-scenes", "length": 4, "occlusion_rate": 0.0}
+        >>> scenes = {"name": "face-scenes", "options": {"length": 4, "occlusion_rate": 0.0}}
         >>> data = wb.load_data("occluded-faces", split="test", of=scenes, share=1.0)
         >>> bool(data.target(0)["mask_occluder"].any())
         True
@@ -68,28 +66,51 @@ class OccludedFaces(Subset):
 
     def __init__(
         self,
-        root: str | PathLike[str] | None,
         split: str = "train",
         *,
-        of: Mapping[str, Any],
+        of: dict[str, Any],
         share: Share = 0.5,
         even: bool = True,
         occluders: str | Sequence[str] | None = None,
         masks: bool = False,
         seed: Number = 0,
     ):
-        if not isinstance(of.get("name"), str):
-            raise DataError(f"occluded-faces.of is {dict(of)}; expected the name of a data set, as {{name: voc}}")
-        if of["name"] == self.kind:
-            raise DataError("occluded-faces.of: name a data set that is not occluded-faces itself")
-        whole = load_data(**{"split": split, "root": root, **of})
+        from workbench.data import load_section  # late, as that module lists the data sets
+
+        self.whole = whole = load_section(**{"split": split} | of)
         if whole.task != "detection":
-            raise DataError(f"occluded-faces.of: {of['name']} has no boxes of faces; name data with boxes")
-        super().__init__(whole, slice(None))
-        self.name, self.share, self.even, self.masks, self.seed = self.kind, share, even, masks, seed
+            raise DataError(f"occluded-faces.of: {whole.name} has no boxes of faces; name data with boxes")
+        self.name, self.split, self.classes = self.kind, whole.split, whole.classes
+        self.problems, self.voc_year = whole.problems, whole.voc_year
+        self.occlusion_is_estimate = whole.occlusion_is_estimate
+        self.mirrors = whole.mirrors  # type: ignore[misc]
+        self.share, self.even, self.masks, self.seed = share, even, masks, seed
         kinds = (occluders,) if isinstance(occluders, str) else occluders or tuple(FACE_COVERS)
         self.occluders = tuple(choice("occluders", kind, tuple(FACE_COVERS)) for kind in kinds)
         self._latest: tuple[int | None, list[Cover]] = (None, [])
+
+    @classmethod
+    def described(cls, options: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+        """The other data set."""
+        return {"of": options["of"]}
+
+    def __len__(self) -> int:
+        return len(self.whole)
+
+    def _place(self, index: int) -> tuple[Dataset, int]:
+        return self.whole, self._position(index)
+
+    @property
+    def category_ids(self) -> tuple[int, ...]:
+        return self.whole.category_ids
+
+    @property
+    def category_labels(self) -> dict[int, int]:
+        return self.whole.category_labels
+
+    def class_counts(self) -> np.ndarray | None:
+        """How many faces there are of each class [K], as the other data set says."""
+        return self.whole.class_counts()
 
     def image(self, index: int) -> tv_tensors.Image:
         """The image [3, H, W], uint8, of the other data set with occluders over it."""
