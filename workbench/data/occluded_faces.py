@@ -136,7 +136,9 @@ class OccludedFaces(View):
         target, size = super().target(index).copy(), self.size(index)
         under, faces = _under(self.covers(index), size), _faces(target, size)
         unknown = torch.full((len(target["labels"]),), torch.nan)
-        occluder, occlusion = np.zeros(size, bool), target.get("occlusion", unknown).clone()
+        occlusion = target.get("occlusion", unknown).clone()
+        known = target.get("mask_occluder", torch.zeros(size, dtype=torch.bool))
+        occluder = known.as_subclass(Tensor).numpy().copy()
         for row, face in faces.items():
             laid = under[face.window]
             hidden = face.whole & (laid | ~face.visible)
