@@ -314,6 +314,9 @@ HARDENERS = Registry("HARDENERS", "workbench.hardeners", place="hardener")
 DATASETS = Registry(
     "DATASETS", "workbench.data", place=None, arguments=("root", "split"), key="data set", error=DataError
 )
+BENCHMARKS = Registry(
+    "BENCHMARKS", "workbench.evaluation", place=None, arguments=("found", "data"), key="benchmark", error=DataError
+)
 PROPOSALS = Registry("PROPOSALS", "workbench.proposals", place="proposals", arguments=("data",), error=DataError)
 LOSSES = Registry("LOSSES", "workbench.losses", place="loss")
 NORMALISERS = Registry("NORMALISERS", "workbench.losses", place="normaliser")

@@ -39,12 +39,11 @@ class Target(TypedDict, total=False):
     boxes_visible: Tensor  #: [N, 4] float32, xyxy pixels around the visible part
     masks_amodal: Tensor  #: [N, H, W] bool, all pixels of the object, hidden ones too
     mask_occluder: Tensor  #: [H, W] bool, where something hides an object: another object does as well
-    face_type: Tensor  #: [N] int64, MAFA's sorts of faces: 1 masked, 2 unmasked, 3 ignored
     proposals: Proposals  #: where a Fast R-CNN looks
     label: int  #: in 1..K, the class of the whole image, which then is also the one object of `labels` and `boxes`
     pattern: int  #: 0 = clean, k = hidden by the k-th pattern or kind of occlusion of the data set
     source: int  #: `image_id` of the clean image that an occluded one is made from, else its own
-    face_type: Tensor  #: [N] int64: 1 = a masked (occluded) face, 2 = an unmasked one, 3 = one that is ignored
+    face_type: Tensor  #: [N] int64: 1 masked (occluded), 2 unmasked, 3 ignored; of faces
     easy: Tensor  #: [N] bool, faces that WIDER FACE counts at this level; the same for `medium` and `hard`
     medium: Tensor
     hard: Tensor

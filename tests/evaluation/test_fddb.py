@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
 from workbench.errors import DataError
-from workbench.evaluation import Result, evaluate_detections, fddb
+from workbench.evaluation import Result, evaluate_detections, evaluate_fddb
 from workbench.evaluation.fddb import image_steps
 
 SIZE = (60, 80)
@@ -41,7 +41,9 @@ def test_by_hand_where_a_face_is_missed_and_a_detection_is_wrong(faces, found):
     """
     data = faces([[FACE], [FACE, (8, 6, 0, 65, 15)]])
     wrong = (0, 50, 10, 60, 1, 0.8)
-    result = fddb([found([(*BOX, 1, 0.9), wrong]), found([(*BOX, 1, 0.7), (*BOX, 1, 0.6)])], data, false_positives=1)
+    result = evaluate_fddb(
+        [found([(*BOX, 1, 0.9), wrong]), found([(*BOX, 1, 0.7), (*BOX, 1, 0.6)])], data, false_positives=1
+    )
     curve = result.frame()
     assert curve["false_positives"].tolist() == [0, 1, 1, 2]
     assert curve["discrete"].tolist() == pytest.approx([1 / 3, 1 / 3, 2 / 3, 2 / 3])
@@ -56,7 +58,7 @@ def test_recall_is_told_at_or_before_the_number_of_false_positives(faces, found)
     """Three wrong ones come at one score: between 0 and 3 false positives nothing is interpolated."""
     rows = [(*BOX, 1, 0.9), *[(60, 0, 70, 10, 1, 0.5)] * 3, (55, 7, 75, 23, 1, 0.4)]
     data = faces([[FACE, (10, 8, 0, 65, 15)]])
-    recalls = {limit: fddb([found(rows)], data, false_positives=limit) for limit in (0, 2, 3)}
+    recalls = {limit: evaluate_fddb([found(rows)], data, false_positives=limit) for limit in (0, 2, 3)}
     values = [result.summary[f"discrete@{limit}"] for limit, result in recalls.items()]
     assert values == pytest.approx([0.5, 0.5, 1.0])
 
@@ -74,7 +76,7 @@ def test_exactly_a_half_is_not_enough():
 
 def test_equal_scores_pass_together_in_all_images(faces, found):
     data = faces([[FACE], [FACE]])
-    curve = fddb([found([(*BOX, 1, 0.5)]), found([(0, 0, 5, 5, 1, 0.5)])], data).frame()
+    curve = evaluate_fddb([found([(*BOX, 1, 0.5)]), found([(0, 0, 5, 5, 1, 0.5)])], data).frame()
     assert curve.to_numpy()[:, :3].tolist() == [[0.5, 1, 0.5]]
 
 
@@ -82,7 +84,7 @@ def test_the_average_over_folds_gives_each_its_share(faces, found):
     """At 2 false positives in all, each of two folds has 1: image 1 finds its face after two wrong ones, too late."""
     rows = [(0, 0, 5, 5, 1, 0.9), (0, 50, 5, 55, 1, 0.8), (*BOX, 1, 0.7)]
     data = faces([[FACE], [FACE]])
-    result = fddb([found(rows), found([(*BOX, 1, 0.6)])], data, false_positives=2)
+    result = evaluate_fddb([found(rows), found([(*BOX, 1, 0.6)])], data, false_positives=2)
     assert result.by_fold["discrete"].tolist() == [0, 1]
     assert result.by_fold["n"].tolist() == [1, 1]
     assert result.summary["discrete@2"] == 1
@@ -91,13 +93,13 @@ def test_the_average_over_folds_gives_each_its_share(faces, found):
 
 def test_boxes_may_become_ellipses_that_touch_them_or_bring_their_own(faces, found):
     data, one = faces([[FACE]]), found([(*BOX, 1, 0.9)])
-    plain, inscribed = fddb([one], data), fddb([one], data, ellipses=True)
+    plain, inscribed = evaluate_fddb([one], data), evaluate_fddb([one], data, ellipses=True)
     assert inscribed.summary["continuous@1000"] == pytest.approx(1)
     assert plain.summary["continuous@1000"] < 0.8
     other = dataclasses.replace(one, extras={"ellipses": torch.tensor([[20, 10, 0.0, 30, 30]])})
-    turned = fddb([other], data, ellipses=True).summary["continuous@1000"]
+    turned = evaluate_fddb([other], data, ellipses=True).summary["continuous@1000"]
     assert turned == pytest.approx(
-        fddb([found([(10, 20, 50, 40, 1, 1)])], data, ellipses=True).summary["continuous@1000"]
+        evaluate_fddb([found([(10, 20, 50, 40, 1, 1)])], data, ellipses=True).summary["continuous@1000"]
     )
     assert "boxes found" in repr(plain)
     assert "ellipses found" in repr(inscribed)
@@ -105,9 +107,9 @@ def test_boxes_may_become_ellipses_that_touch_them_or_bring_their_own(faces, fou
 
 def test_what_is_not_rounded_is_near(faces, found):
     data, one = faces([[FACE]]), [found([(20.4, 10.4, 40.4, 50.4, 1, 0.9)])]
-    exact = fddb(one, data, exact=True).summary["continuous@1000"]
+    exact = evaluate_fddb(one, data, exact=True).summary["continuous@1000"]
     assert exact == pytest.approx(0.77, abs=0.02)
-    assert exact == pytest.approx(fddb(one, data).summary["continuous@1000"], abs=0.03)
+    assert exact == pytest.approx(evaluate_fddb(one, data).summary["continuous@1000"], abs=0.03)
 
 
 def test_a_result_and_its_file_give_the_same_and_evaluate_adds_the_figures(faces, found, tmp_path):
@@ -115,16 +117,16 @@ def test_a_result_and_its_file_give_the_same_and_evaluate_adds_the_figures(faces
     data.benchmark, data.annotation_version = "fddb", "of 2010"
     answers = [found([(*BOX, 1, 0.9), (0, 0, 5, 5, 1, 0.3)]), found([])]
     result = evaluate_detections(answers, data)
-    own = fddb(answers, data)
+    own = evaluate_fddb(answers, data)
     assert own.summary.items() <= result.summary.items()
-    again = fddb(Result.load(result.save(tmp_path / "result.json")), data)
+    again = evaluate_fddb(Result.load(result.save(tmp_path / "result.json")), data)
     assert again.frame().equals(own.frame())
     assert "annotations of 2010" in again.table().attrs["note"]
     assert "2 faces in 2 images of 80 x 60 pixels" in again._repr_html_()
 
 
 def test_intervals_hold_the_value_and_are_within_bounds(faces, found):
-    table = fddb([found([(*BOX, 1, 0.9)]), found([])], faces([[FACE], [FACE]])).table()
+    table = evaluate_fddb([found([(*BOX, 1, 0.9)]), found([])], faces([[FACE], [FACE]])).table()
     assert ((table["low"] <= table["value"]) & (table["value"] <= table["high"])).all()
     assert table[["low", "high"]].stack().between(0, 1).all()
     assert (table["n"] == 2).all()
@@ -148,7 +150,7 @@ def test_as_by_a_plain_loop(faces, found, seed):
             [(*box, 1, score / 8) for box, score in zip(boxes, random.integers(0, 9, number), strict=True)]
         )
     detections = [found(rows) for rows in answers]
-    result = fddb(detections, faces(ellipses), false_positives=3)
+    result = evaluate_fddb(detections, faces(ellipses), false_positives=3)
     expected = by_a_plain_loop(ellipses, detections)
     assert result.frame().to_numpy() == pytest.approx(np.array(expected).reshape(-1, 4), nan_ok=True)
     few = [row for row in expected if row[1] <= 3]
@@ -206,19 +208,19 @@ def test_data_without_ellipses_are_refused(faces, found, change, message):
     data = faces([[FACE]])
     change(data.targets[0])
     with pytest.raises(DataError, match=message):
-        fddb([found([])], data)
+        evaluate_fddb([found([])], data)
 
 
 def test_other_data_and_options_are_refused(faces, found, in_memory, target):
     data, one = faces([[FACE]]), [found([(*BOX, 1, 0.9)])]
     with pytest.raises(DataError, match="2 classes; fddb needs one"):
-        fddb(one, in_memory([target([])]))
-    with pytest.raises(DataError, match="expected a number from 0 on"):
-        fddb(one, data, false_positives=-1)
+        evaluate_fddb(one, in_memory([target([])]))
+    with pytest.raises(DataError, match="fddb.false_positives is -1; expected at least 0"):
+        evaluate_fddb(one, data, false_positives=-1)
     with pytest.raises(DataError, match="0 detections for the 1 images"):
-        fddb([], data)
+        evaluate_fddb([], data)
     with pytest.raises(DataError, match="faces are not those of"):
-        fddb(evaluate_detections(one, data), faces([[FACE, FACE]]))
+        evaluate_fddb(evaluate_detections(one, data), faces([[FACE, FACE]]))
     data.benchmark = "fdbb"
-    with pytest.raises(DataError, match="benchmark 'fdbb'; known"):
+    with pytest.raises(DataError, match="its benchmark 'fdbb' does not exist"):
         evaluate_detections(one, data)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from workbench.errors import DataError
-from workbench.evaluation import evaluate_detections, mafa
+from workbench.evaluation import evaluate_detections, evaluate_mafa
 from workbench.evaluation.mafa import squared
 
 MASKED, UNMASKED, IGNORED, NOTHING = (0, 0, 20, 20), (40, 0, 60, 20), (0, 40, 20, 60), (60, 60, 80, 80)
@@ -26,7 +26,7 @@ def answers(found):
 
 def test_by_hand(data, answers):
     """All: right, right, wrong, right. Masked: wrong, ignored, wrong, right. Without: right, -, wrong, right."""
-    result = mafa(answers, data)
+    result = evaluate_mafa(answers, data)
     assert result.summary["AP_all@0.5"] == pytest.approx((1 + 1 + 3 / 4) / 3)
     assert result.summary["AP_masked@0.5"] == pytest.approx(1 / 3)
     assert result.summary["AP_without_ignored@0.5"] == pytest.approx((1 + 2 / 3) / 2)
@@ -40,12 +40,12 @@ def test_by_hand(data, answers):
 
 
 def test_unmasked_faces_may_count_neither_way(data, answers):
-    assert mafa(answers, data, unmasked_are_wrong=False).summary["AP_masked@0.5"] == pytest.approx(1 / 2)
+    assert evaluate_mafa(answers, data, unmasked_are_wrong=False).summary["AP_masked@0.5"] == pytest.approx(1 / 2)
 
 
 def test_the_paper_found_more_at_a_lower_overlap(data, found):
     """12 of 20 pixels wide and moved: as squares of 20 about their centres they share 13 of 27 columns, 0.48."""
-    result = mafa([found([(11, 0, 23, 20, 1, 0.9)])], data)
+    result = evaluate_mafa([found([(11, 0, 23, 20, 1, 0.9)])], data)
     assert result.summary["AP_masked@0.5"] == 0
     assert result.summary["AP_masked@0.45"] == 1
 
@@ -60,32 +60,32 @@ def test_squares(square, expected):
 
 def test_a_box_that_is_too_narrow_fits_as_a_square(data, found):
     narrow = [found([(6, 0, 14, 20, 1, 0.9)])]  # 8 of 20 pixels
-    assert mafa(narrow, data).summary["AP_masked@0.5"] == 1
-    assert mafa(narrow, data, square="none").summary["AP_masked@0.5"] == 0
+    assert evaluate_mafa(narrow, data).summary["AP_masked@0.5"] == 1
+    assert evaluate_mafa(narrow, data, square="none").summary["AP_masked@0.5"] == 0
 
 
 def test_evaluate_adds_the_figures_and_the_table_says_how(data, answers):
     data.benchmark = "mafa"
-    result, own = evaluate_detections(answers, data), mafa(answers, data)
+    result, own = evaluate_detections(answers, data), evaluate_mafa(answers, data)
     assert own.summary.items() <= result.summary.items()
-    assert mafa(result, data).frame().equals(own.frame())
+    assert evaluate_mafa(result, data).frame().equals(own.frame())
     assert "squares of their longer side" in own.table().attrs["note"]
     assert "unmasked faces are wrong" in repr(own)
 
 
 def test_nothing_found(data, found):
-    result = mafa([found([])], data)
+    result = evaluate_mafa([found([])], data)
     assert set(result.summary.values()) == {0.0}
     assert len(result.frame()) == 0
 
 
 def test_what_cannot_be_measured_is_refused(data, answers, in_memory, target, found):
-    with pytest.raises(DataError, match="square is 'round'; choose one of"):
-        mafa(answers, data, square="round")
-    with pytest.raises(DataError, match="expected at least one number above 0"):
-        mafa(answers, data, ious=())
+    with pytest.raises(DataError, match="mafa.square is 'round'; expected"):
+        evaluate_mafa(answers, data, square="round")
+    with pytest.raises(DataError, match="give at least one number above 0"):
+        evaluate_mafa(answers, data, ious=())
     data.targets[0]["face_type"] = torch.tensor([1, 2, 7])
     with pytest.raises(DataError, match=r"face_type \[7\] is none of 1 masked"):
-        mafa(answers, data)
+        evaluate_mafa(answers, data)
     with pytest.raises(DataError, match=r'no target\["face_type"\].*load_data\("mafa"'):
-        mafa([found([])], in_memory([target([(*MASKED, 1)])], classes=("face",)))
+        evaluate_mafa([found([])], in_memory([target([(*MASKED, 1)])], classes=("face",)))

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.errors import DataError
-from workbench.evaluation import evaluate_detections, wider_face
+from workbench.evaluation import evaluate_detections, evaluate_wider_face
 
 ONE, TWO, THREE = (0, 0, 20, 20), (40, 0, 60, 20), (0, 40, 20, 60)
 
@@ -33,7 +33,7 @@ def test_by_hand(faces, found):
     easy face (right), the one of no set (ignored), the easy face again (wrong), the hard face (right, in hard only).
     """
     data = faces([[(*ONE, 1), (*TWO, 3), (*THREE, 4)]])
-    result = wider_face([found([(*ONE, 1, 1.0), (*THREE, 1, 0.8), (*ONE, 1, 0.6), (*TWO, 1, 0.2)])], data)
+    result = evaluate_wider_face([found([(*ONE, 1, 1.0), (*THREE, 1, 0.8), (*ONE, 1, 0.6), (*TWO, 1, 0.2)])], data)
     assert result.summary["AP_easy"] == 1  # what comes after the last face costs nothing
     assert result.summary["AP_hard"] == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)
     assert result.counts() == {"AP_easy": 1, "AP_medium": 1, "AP_hard": 2}
@@ -44,28 +44,28 @@ def test_by_hand(faces, found):
 
 def test_sides_are_one_pixel_longer(faces, found):
     """0..9 and 0..4 share 10 x 5 of 10 x 10 pixels, a half. As they stand, boxes of 9 x 9 and 9 x 4 share 0.44."""
-    result = wider_face([found([(0, 0, 9, 4, 1, 0.9)])], faces([[(0, 0, 9, 9, 1)]]))
+    result = evaluate_wider_face([found([(0, 0, 9, 4, 1, 0.9)])], faces([[(0, 0, 9, 9, 1)]]))
     assert result.summary["AP_easy"] == 1
 
 
 def test_a_detection_asks_for_the_face_that_it_overlaps_most_even_if_that_is_ignored(faces, found):
     data = faces([[(0, 0, 20, 20, 1), (0, 0, 20, 24, 4)]])
-    result = wider_face([found([(0, 0, 20, 23, 1, 0.9)])], data)
+    result = evaluate_wider_face([found([(0, 0, 20, 23, 1, 0.9)])], data)
     assert result.summary["AP_easy"] == 0
     assert result.frame()["precision"].isna().all()  # nothing counts
 
 
 def test_an_image_without_faces_has_no_wrong_detections(faces, found):
-    result = wider_face([found([(*ONE, 1, 0.5)]), found([(*ONE, 1, 0.9)] * 3)], faces([[(*ONE, 1)], []]))
+    result = evaluate_wider_face([found([(*ONE, 1, 0.5)]), found([(*ONE, 1, 0.9)] * 3)], faces([[(*ONE, 1)], []]))
     assert result.summary["AP_easy"] == 1
 
 
 def test_no_detection_and_equal_scores(faces, found):
     data = faces([[(*ONE, 2)]])
-    empty = wider_face([found([])], data).summary
+    empty = evaluate_wider_face([found([])], data).summary
     assert np.isnan(empty["AP_easy"])
     assert empty["AP_hard"] == 0
-    assert wider_face([found([(*ONE, 1, 0.3), (*TWO, 1, 0.3)])], data).summary["AP_hard"] == 0.5
+    assert evaluate_wider_face([found([(*ONE, 1, 0.3), (*TWO, 1, 0.3)])], data).summary["AP_hard"] == 0.5
 
 
 @settings(max_examples=20, deadline=None)
@@ -86,7 +86,7 @@ def test_as_by_a_plain_loop(faces, found, seed):
         low = random.integers(0, 20, (random.integers(0, 9), 2))
         high, scores = low + random.integers(3, 12, low.shape), random.integers(1, 9, len(low)) / 8
         answers.append([(*a, *b, 1, score) for a, b, score in zip(low, high, scores, strict=True)])
-    result = wider_face([found(rows) for rows in answers], faces(truth))
+    result = evaluate_wider_face([found(rows) for rows in answers], faces(truth))
     expected = [by_a_plain_loop(truth, answers, hardest) for hardest in (1, 2, 3)]
     assert list(result.summary.values()) == pytest.approx(expected, nan_ok=True)
 
@@ -127,7 +127,7 @@ def test_evaluate_adds_the_figures_also_of_a_part_of_the_data(faces, found):
     answers = [found([(*ONE, 1, 0.9)]), found([])]
     summary = evaluate_detections(answers[:1], data.subset([0])).summary
     assert (summary["AP_easy"], summary["AP_hard"]) == (1, 0.5)
-    table = wider_face(answers, data).table()
+    table = evaluate_wider_face(answers, data).table()
     assert table["value"].tolist() == pytest.approx([0.5, 0.5, 1 / 3])
     assert (table["low"] <= table["value"]).all()
     assert "1000 thresholds" in table.attrs["note"]
@@ -136,4 +136,4 @@ def test_evaluate_adds_the_figures_also_of_a_part_of_the_data(faces, found):
 def test_data_without_sets_are_refused(in_memory, target, found):
     data = in_memory([target([(*ONE, 1)])], classes=("face",))
     with pytest.raises(DataError, match=r'target\["easy"\] and target\["medium"\] and .* load_data\("wider-face"'):
-        wider_face([found([])], data)
+        evaluate_wider_face([found([])], data)

@@ -8,7 +8,7 @@ import torch
 
 from workbench.data import Dataset
 from workbench.errors import DataError
-from workbench.evaluation import fddb, mafa, wider_face
+from workbench.evaluation import evaluate_fddb, evaluate_mafa, evaluate_wider_face
 from workbench.figures.faces import face_precision_recall, fddb_roc
 from workbench.types import Detections, Target
 
@@ -46,7 +46,7 @@ def texts(axes):
 
 
 def test_curves_over_false_positives():
-    results = {name: fddb(answers(n), DATA, false_positives=3) for name, n in (("good", 4), ("_$bad$", 2))}
+    results = {name: evaluate_fddb(answers(n), DATA, false_positives=3) for name, n in (("good", 4), ("_$bad$", 2))}
     figure = fddb_roc(results)
     discrete, continuous = figure.axes
     assert texts(discrete) == ["good 100.0% at 3", "\u200b_\\$bad\\$ 50.0% at 3"]
@@ -60,14 +60,14 @@ def test_curves_over_false_positives():
 
 
 def test_results_that_were_computed_in_other_ways_say_so():
-    results = {"boxes": fddb(answers(4), DATA), "ellipses": fddb(answers(4), DATA, ellipses=True)}
+    results = {"boxes": evaluate_fddb(answers(4), DATA), "ellipses": evaluate_fddb(answers(4), DATA, ellipses=True)}
     lines = fddb_roc(results, most=100).get_suptitle().splitlines()
     assert len(lines) == 3
     assert lines[1].startswith("boxes: FDDB: boxes found")
     assert lines[2].startswith("ellipses: FDDB: ellipses found")
 
 
-@pytest.mark.parametrize("measure", [wider_face, mafa])
+@pytest.mark.parametrize("measure", [evaluate_wider_face, evaluate_mafa])
 def test_one_result_is_a_panel_and_several_are_one_for_each_kind(measure):
     one = measure(answers(4), DATA)
     single = face_precision_recall(one)
@@ -82,7 +82,7 @@ def test_one_result_is_a_panel_and_several_are_one_for_each_kind(measure):
 
 
 def test_another_overlap_of_mafa():
-    result = mafa(answers(4), DATA, ious=(0.5, 0.45))
+    result = evaluate_mafa(answers(4), DATA, ious=(0.5, 0.45))
     assert face_precision_recall(result, iou=0.45).axes[0].get_title() == "IoU ≥ 0.45"
     with pytest.raises(DataError, match=r"no curves of IoU 0\.6; choose one of \[0\.5, 0\.45\]"):
         face_precision_recall(result, iou=0.6)
@@ -92,4 +92,4 @@ def test_what_cannot_be_shown_is_refused():
     with pytest.raises(DataError, match="No results to show"):
         fddb_roc({})
     with pytest.raises(DataError, match="different kinds of faces"):
-        face_precision_recall({"a": mafa(answers(4), DATA), "b": wider_face(answers(4), DATA)})
+        face_precision_recall({"a": evaluate_mafa(answers(4), DATA), "b": evaluate_wider_face(answers(4), DATA)})

@@ -5,12 +5,12 @@ from workbench.evaluation.classification import ImageResult, accuracy_difference
 from workbench.evaluation.evaluate import evaluate, evaluate_detections
 from workbench.evaluation.face_files import read_face_results, write_fddb_results, write_wider_results
 from workbench.evaluation.false_positives import recall_at_false_positives
-from workbench.evaluation.fddb import FddbResult, fddb
+from workbench.evaluation.fddb import FddbResult, evaluate_fddb
 from workbench.evaluation.load import load_result
-from workbench.evaluation.mafa import MafaResult, mafa
+from workbench.evaluation.mafa import MafaResult, evaluate_mafa
 from workbench.evaluation.proposal_recall import ProposalRecall, proposal_recall
 from workbench.evaluation.result import Result, difference
-from workbench.evaluation.wider_face import WiderFaceResult, wider_face
+from workbench.evaluation.wider_face import WiderFaceResult, evaluate_wider_face
 
 __all__ = [
     "FddbResult",
@@ -24,13 +24,13 @@ __all__ = [
     "difference_by_class",
     "evaluate",
     "evaluate_detections",
-    "fddb",
+    "evaluate_fddb",
+    "evaluate_mafa",
+    "evaluate_wider_face",
     "load_result",
-    "mafa",
     "proposal_recall",
     "read_face_results",
     "recall_at_false_positives",
-    "wider_face",
     "write_fddb_results",
     "write_wider_results",
 ]

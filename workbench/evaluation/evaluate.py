@@ -5,7 +5,7 @@ Masks are kept as COCO's run-length codes from the first batch on, so the memory
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeGuard
@@ -24,14 +24,11 @@ from workbench.evaluation.counting.checks import check_detections, suspicions
 from workbench.evaluation.counting.matching import match_all
 from workbench.evaluation.counting.results_file import ResultsFile
 from workbench.evaluation.counting.tables import Found, Objects, gather_found, gather_objects, joined, unknown_masks
-from workbench.evaluation.faces import FaceResult
-from workbench.evaluation.fddb import fddb
-from workbench.evaluation.mafa import mafa
 from workbench.evaluation.result import Result, figures
 from workbench.evaluation.voc import match_voc, voc_ap
-from workbench.evaluation.wider_face import wider_face
 from workbench.files import user_path
 from workbench.progress import Bar
+from workbench.registry import BENCHMARKS
 from workbench.types import Detections, Target
 
 if TYPE_CHECKING:
@@ -40,8 +37,6 @@ if TYPE_CHECKING:
 IoUType = Literal["bbox", "segm", "segm-amodal"]
 #: Where targets have the masks that are compared.
 MASKS: dict[IoUType, str] = {"segm": "masks", "segm-amodal": "masks_amodal"}
-#: Measures of data sets that have one of their own, by `Dataset.benchmark`.
-BENCHMARKS: dict[str, Callable[..., FaceResult]] = {"fddb": fddb, "wider-face": wider_face, "mafa": mafa}
 COVERED = 0.8  #: share of the images for which a file of results has some; with less, it may be about a part
 
 
@@ -265,8 +260,8 @@ def _check_request(data: Dataset, iou_type: str) -> None:
         raise DataError(f'iou_type is {iou_type!r}, expected "bbox" or "segm" (visible pixels) or "segm-amodal".')
     if len(data) == 0:
         raise DataError(f"{data.name} {data.split} has no images to evaluate on.")
-    if data.benchmark not in (None, *BENCHMARKS):
-        raise DataError(f"{data.name} {data.split} is of the benchmark {data.benchmark!r}; known: {[*BENCHMARKS]}")
+    if data.benchmark is not None:
+        BENCHMARKS.find(data.benchmark, f"{data.name} {data.split}: its benchmark")
     if iou_type in MASKS:
         _check_masks([data.target(0)], data, MASKS[iou_type])  # better now than after some images
 

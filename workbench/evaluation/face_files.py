@@ -44,7 +44,7 @@ def read_face_results(path: str | PathLike[str], data: Dataset) -> list[Detectio
 
     Example:
         >>> data = wb.load_data("fddb", root="FDDB")  # doctest: +SKIP
-        >>> fddb(read_face_results("detections.txt", data), data)  # doctest: +SKIP
+        >>> evaluate_fddb(read_face_results("detections.txt", data), data)  # doctest: +SKIP
     """
     path = user_path(path, DataError)
     files = [path]

@@ -26,11 +26,11 @@ import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
 from workbench.data import Dataset
-from workbench.errors import DataError
 from workbench.evaluation.counting.bootstrap import mean_over_classes
 from workbench.evaluation.counting.regions import box_spans, ellipse_spans, inscribed, span_iou
 from workbench.evaluation.counting.roc import Steps
 from workbench.evaluation.faces import FaceResult, Faces, FoundFaces, gather_faces
+from workbench.registry import BENCHMARKS
 
 KINDS = ("discrete", "continuous")
 ENOUGH = 0.5  #: IoU above which a match is right
@@ -82,8 +82,9 @@ class FddbResult(FaceResult):
         return np.stack([steps.of(self.folds == fold).recall_at(share, weights) for fold in self._numbers])
 
 
-def fddb(
-    found: FoundFaces, data: Dataset, *, false_positives: int = 1000, ellipses: bool = False, exact: bool = False
+@BENCHMARKS.register("fddb")
+def evaluate_fddb(
+    found: FoundFaces, data: Dataset, *, false_positives: Number = 1000, ellipses: bool = False, exact: bool = False
 ) -> FddbResult:
     """Discrete and continuous ROC on data of FDDB.
 
@@ -100,10 +101,8 @@ def fddb(
 
     Example:
         >>> data = wb.load_data("fddb", root="FDDB")  # doctest: +SKIP
-        >>> fddb(wb.evaluate(detector, data), data).table()  # doctest: +SKIP
+        >>> evaluate_fddb(wb.evaluate(detector, data), data).table()  # doctest: +SKIP
     """
-    if false_positives < 0:
-        raise DataError(f"false_positives is {false_positives}, expected a number from 0 on")
     faces = gather_faces(found, data, ("ellipses", "fold"), "fddb")
     shapes = _shapes(found, faces) if ellipses else None
     what = "boxes" if shapes is None else "ellipses"

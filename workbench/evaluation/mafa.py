@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -28,6 +28,7 @@ from workbench.evaluation.counting.matching import IGNORED, RIGHT
 from workbench.evaluation.counting.tables import Found
 from workbench.evaluation.faces import FaceResult, Faces, FoundFaces, gather_faces
 from workbench.evaluation.voc import VocMatches, match_voc, voc_ap
+from workbench.registry import BENCHMARKS
 
 Square = Literal["longer", "mean", "shorter", "none"]
 MASKED, UNMASKED, IGNORE = 1, 2, 3  #: values of `face_type`
@@ -75,11 +76,12 @@ class MafaResult(FaceResult):
         return pd.DataFrame({"score": self.faces.found.scores[matches.order[kept]], **columns})
 
 
-def mafa(
+@BENCHMARKS.register("mafa")
+def evaluate_mafa(
     found: FoundFaces,
     data: Dataset,
     *,
-    ious: Sequence[float] = (0.5, 0.45),
+    ious: Sequence[Overlap] = (0.5, 0.45),
     square: Square = "longer",
     unmasked_are_wrong: bool = True,
 ) -> MafaResult:
@@ -98,13 +100,10 @@ def mafa(
 
     Example:
         >>> data = wb.load_data("mafa", root="MAFA", split="test")  # doctest: +SKIP
-        >>> mafa(wb.evaluate(detector, data), data).table()  # doctest: +SKIP
+        >>> evaluate_mafa(wb.evaluate(detector, data), data).table()  # doctest: +SKIP
     """
-    if square not in get_args(Square):
-        raise DataError(f"square is {square!r}; choose one of {get_args(Square)}")
-    wrong = [iou for iou in ious if not 0 < iou <= 1]
-    if wrong or not ious:
-        raise DataError(f"ious are {list(ious)}, expected at least one number above 0 and up to 1")
+    if not ious:
+        raise DataError("ious is empty; give at least one number above 0 and up to 1")
     faces = gather_faces(found, data, ("face_type",), "mafa")
     others = set(np.unique(faces.columns["face_type"]).tolist()) - {MASKED, UNMASKED, IGNORE}
     if others:

@@ -21,6 +21,7 @@ from workbench.data import Dataset
 from workbench.evaluation.counting.bootstrap import best_beyond
 from workbench.evaluation.counting.tables import box_iou
 from workbench.evaluation.faces import FaceResult, Faces, FoundFaces, gather_faces
+from workbench.registry import BENCHMARKS
 
 SETS = ("easy", "medium", "hard")
 THRESHOLDS = 1 - np.arange(1, 1001) / 1000  #: [T], of scores in 0..1
@@ -71,7 +72,8 @@ class WiderFaceResult(FaceResult):
         return table
 
 
-def wider_face(found: FoundFaces, data: Dataset) -> WiderFaceResult:
+@BENCHMARKS.register("wider-face")
+def evaluate_wider_face(found: FoundFaces, data: Dataset) -> WiderFaceResult:
     """AP of easy, medium and hard faces on data of WIDER FACE.
 
     Args:
@@ -84,7 +86,7 @@ def wider_face(found: FoundFaces, data: Dataset) -> WiderFaceResult:
 
     Example:
         >>> data = wb.load_data("wider-face", root="WIDER", split="val")  # doctest: +SKIP
-        >>> wider_face(wb.evaluate(detector, data), data).table()  # doctest: +SKIP
+        >>> evaluate_wider_face(wb.evaluate(detector, data), data).table()  # doctest: +SKIP
     """
     faces = gather_faces(found, data, SETS, "wider-face")
     scores, images, number = faces.found.scores, faces.objects.images, faces.num_images
