@@ -26,7 +26,7 @@ from workbench import load_data
 import workbench.data.coco, workbench.data.voc, workbench.data.doctor
 root, file = sys.argv[1:3]
 def peak():
-    lines = open("/proc/self/status").read().splitlines()  # getrusage would give the parent's peak, where it is higher
+    lines = open("/proc/self/status").read().splitlines()  # getrusage gives the parent's peak where that is higher
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 before = peak()
 {prepare}

@@ -215,7 +215,7 @@ def test_other_data_and_options_are_refused(faces, found, in_memory, target):
     data, one = faces([[FACE]]), [found([(*BOX, 1, 0.9)])]
     with pytest.raises(DataError, match="2 classes; fddb needs one"):
         evaluate_fddb(one, in_memory([target([])]))
-    with pytest.raises(DataError, match="fddb.false_positives is -1; expected at least 0"):
+    with pytest.raises(DataError, match=r"fddb\.false_positives is -1; expected at least 0"):
         evaluate_fddb(one, data, false_positives=-1)
     with pytest.raises(DataError, match="0 detections for the 1 images"):
         evaluate_fddb([], data)

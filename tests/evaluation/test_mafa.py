@@ -80,7 +80,7 @@ def test_nothing_found(data, found):
 
 
 def test_what_cannot_be_measured_is_refused(data, answers, in_memory, target, found):
-    with pytest.raises(DataError, match="mafa.square is 'round'; expected"):
+    with pytest.raises(DataError, match=r"mafa\.square is 'round'; expected"):
         evaluate_mafa(answers, data, square="round")
     with pytest.raises(DataError, match="give at least one number above 0"):
         evaluate_mafa(answers, data, ious=())

@@ -30,6 +30,7 @@ from workbench.evaluation.counting.bootstrap import mean_over_classes
 from workbench.evaluation.counting.regions import box_spans, ellipse_spans, inscribed, span_iou
 from workbench.evaluation.counting.roc import Steps
 from workbench.evaluation.faces import FaceResult, Faces, FoundFaces, gather_faces
+from workbench.options import Number
 from workbench.registry import BENCHMARKS
 
 KINDS = ("discrete", "continuous")

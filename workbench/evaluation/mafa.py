@@ -28,6 +28,7 @@ from workbench.evaluation.counting.matching import IGNORED, RIGHT
 from workbench.evaluation.counting.tables import Found
 from workbench.evaluation.faces import FaceResult, Faces, FoundFaces, gather_faces
 from workbench.evaluation.voc import VocMatches, match_voc, voc_ap
+from workbench.options import Overlap
 from workbench.registry import BENCHMARKS
 
 Square = Literal["longer", "mean", "shorter", "none"]
