@@ -167,3 +167,11 @@ def test_faces_in_photographs(data_root: Path) -> None:
     image, target = data[3]
     assert target["mask_occluder"].shape == image.shape[1:]
     assert not check_data(data, limit=5).problems
+
+
+def test_only_some_images_evenly_spaced():
+    scenes = {"name": "face-scenes", "options": {"length": 9}}
+    data = load_data("occluded-faces", of=scenes, images=3, share=0.0)
+    whole = load_data("face-scenes", length=9)
+    assert len(data) == 3
+    assert all(data.image(place).equal(whole.image(index)) for place, index in enumerate((0, 4, 8)))

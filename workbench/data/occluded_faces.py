@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torchvision import tv_tensors
 
-from workbench.data.dataset import Dataset, View
+from workbench.data.dataset import Dataset, View, evenly_spaced
 from workbench.data.drawing.arrangement import Arrangement, draw_cover, draw_level
 from workbench.data.drawing.layout import LEVELS, Cover, Piece
 from workbench.data.drawing.occluders import pixel_window
@@ -31,7 +31,7 @@ from workbench.data.drawing.scenes import choice
 from workbench.data.drawing.worn import FACE_COVERS
 from workbench.data.face_scenes import MASKED
 from workbench.errors import DataError
-from workbench.options import Number, Share
+from workbench.options import Count, Number, Share
 from workbench.registry import DATASETS
 from workbench.types import Target
 
@@ -47,6 +47,7 @@ class OccludedFaces(View):
     Args:
         split: of the other data set, unless `of` says one.
         of: the other data set, as arguments of `load_data`: {"name": ..., "split", "root", "options"}.
+        images: only so many of its images, evenly spaced; None: all.
         share: of the faces that get an occluder, each with equal probability.
         even: hidden fractions evenly over the levels of evaluation from 5 % on; False: seldom much.
         occluders: some of the kinds in `FACE_COVERS`; None: all.
@@ -69,6 +70,7 @@ class OccludedFaces(View):
         split: str = "train",
         *,
         of: dict[str, Any],
+        images: Count | None = None,
         share: Share = 0.5,
         even: bool = True,
         occluders: str | Sequence[str] | None = None,
@@ -77,7 +79,8 @@ class OccludedFaces(View):
     ):
         from workbench.data import load_section  # late, as that module lists the data sets
 
-        self.whole = whole = load_section(**{"split": split} | of)
+        whole = load_section(**{"split": split} | of)
+        self.whole = whole if images is None else whole.subset(evenly_spaced(len(whole), images))
         if whole.task != "detection":
             raise DataError(f"occluded-faces.of: {whole.name} has no boxes of faces; name data with boxes")
         self.name, self.split, self.classes = self.kind, whole.split, whole.classes
