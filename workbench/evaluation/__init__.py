@@ -8,6 +8,7 @@ from workbench.evaluation.false_positives import recall_at_false_positives
 from workbench.evaluation.fddb import FddbResult, evaluate_fddb
 from workbench.evaluation.load import load_result
 from workbench.evaluation.mafa import MafaResult, evaluate_mafa
+from workbench.evaluation.occlusion_map import OcclusionMapScore, evaluate_occlusion_maps
 from workbench.evaluation.proposal_recall import ProposalRecall, proposal_recall
 from workbench.evaluation.result import Result, difference
 from workbench.evaluation.wider_face import WiderFaceResult, evaluate_wider_face
@@ -16,6 +17,7 @@ __all__ = [
     "FddbResult",
     "ImageResult",
     "MafaResult",
+    "OcclusionMapScore",
     "ProposalRecall",
     "Result",
     "WiderFaceResult",
@@ -26,6 +28,7 @@ __all__ = [
     "evaluate_detections",
     "evaluate_fddb",
     "evaluate_mafa",
+    "evaluate_occlusion_maps",
     "evaluate_wider_face",
     "load_result",
     "proposal_recall",

@@ -117,7 +117,7 @@ def evaluate(
         for start in Bar(starts, desc=f"{data.name} {data.split}", disable=not progress):
             batch = [data[i] for i in range(start, min(start + batch_size, len(data)))]
             images = [image for image, _ in batch]
-            found = [one.to("cpu") for one in _detect(detector, images, batch)]
+            found = [one.to("cpu") for one in detect_batch(detector, batch)]
             for each in (tables, shapes):
                 if each is not None:
                     each.add(found, [target for _, target in batch])
@@ -163,8 +163,14 @@ def _mask_type(detector: Detector, data: Dataset) -> IoUType | None:
     return next((name for name, key in MASKS.items() if key == detector.mask_key and key in data.target(0)), None)
 
 
-def _detect(detector: Detector, images: list[Tensor], batch: list[tuple[Tensor, Target]]) -> list[Detections]:
-    finder = asked(detector, Detects)
+def detect_batch(detector: Detector, batch: Sequence[tuple[Tensor, Target]]) -> list[Detections]:
+    """Detections of images, with the proposals of their targets where the detector needs them.
+
+    Raises:
+        WorkbenchError: the detector gives no detections.
+        DataError: it needs proposals, and an image has none.
+    """
+    finder, images = asked(detector, Detects), [image for image, _ in batch]
     if not detector.needs_proposals:
         return finder.detect(images)
     for image, target in batch:
