@@ -20,6 +20,7 @@ from widgets.parts.pictures import picture, png
 from widgets.parts.region_explorer import SIZE, RegionExplorer
 from widgets.parts.sources import COLUMNS, LAST, thinned
 from workbench.analysis.adversary import RoIAdversary, adversaries, has_begun, roi_adversary
+from workbench.analysis.occlusion_masks import mask_generator
 from workbench.figures.adversary import (
     class_scores,
     hardest_windows_of_objects,
@@ -28,7 +29,6 @@ from workbench.figures.adversary import (
     search_map,
 )
 from workbench.hardeners.layers.adversary import Adversary
-from workbench.training import Recipe
 
 HEADINGS = (
     "<b>The exhaustive search</b>: how far each window raises the loss (bright: more), and the worst window",
@@ -95,6 +95,8 @@ class AdversaryExplorer(RegionExplorer):
     def _missing(self) -> str:
         """Why there is no adversary to see, or none that has learned."""
         players = list(adversaries(self._detector.hardener))
+        if not players and mask_generator(self._detector.hardener) is not None:
+            return "Only the search is shown; widgets.FaceExplorer shows what a mask generator does."
         if not players and self._source.run is not None:
             return "This run trains no adversary, so only the search is shown."
         if not players:
@@ -108,10 +110,8 @@ class AdversaryExplorer(RegionExplorer):
         return f"{' and '.join(unlearned)} learned nothing before this checkpoint: what is shown of it is chance."
 
     def _has_learned(self, player: Adversary) -> bool:
-        run = self._source.run
-        if run is None:
-            return has_begun(player)
-        return learned_steps(run.recipe, self._source.steps[-1] if self.step == LAST else self.step) > 0
+        learned = self._source.learned_steps(self.step)
+        return has_begun(player) if learned is None else learned > 0
 
     # ---- what is shown ---------------------------------------------------------------------------------------
 
@@ -173,13 +173,3 @@ class AdversaryExplorer(RegionExplorer):
         controls["sample"].tooltip = "Another number draws other masks"
         controls["stride"].tooltip = "Cells between two windows of the search"
         return controls
-
-
-def learned_steps(recipe: Recipe, step: int) -> int:
-    """How many of a run's first `step` steps its adversary learned in."""
-    learned = 0
-    for stage in recipe.stages:
-        done = min(step, stage.steps)
-        learned += done if stage.train != "detector" and stage.harden else 0
-        step -= done
-    return learned

@@ -131,7 +131,7 @@ def test_one_class_has_no_rival(alone):
         search=dataclasses.replace(alone.search, probabilities=torch.tensor([0.7, 0.3])),
     )
     legend = class_scores(single, ["face"]).legends[0].get_texts()
-    assert [text.get_text() for text in legend] == ["face", "background", "all others"]
+    assert [text.get_text() for text in legend] == ["face", "background"]
 
 
 def test_figure_3_has_a_column_for_each_object(seen, alone):

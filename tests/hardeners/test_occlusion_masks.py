@@ -7,7 +7,7 @@ import torch
 
 from workbench.errors import RecipeError
 from workbench.hardeners import OcclusionMasks, build_hardener
-from workbench.hardeners.occlusion_masks import half_masks
+from workbench.hardeners.occlusion_masks import half_masks, side_masks
 from workbench.types import RoIBatch, Score
 
 
@@ -24,6 +24,7 @@ def test_a_half_is_one_of_the_four_sides_and_each_as_often(height, width):
     sides = torch.ones(4, height, width)
     sides[0, :, : width // 2] = sides[1, :, -(width // 2) :] = 0
     sides[2, : height // 2] = sides[3, -(height // 2) :] = 0
+    assert torch.equal(side_masks(height, width)[:, 0], sides)
     which = (masks == sides).all(dim=-1).all(dim=-1)
     assert (which.sum(1) == 1).all()
     assert which.sum(0).tolist() == pytest.approx([100] * 4, abs=30)

@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 import torch
 import traitlets
-from adversary_run import adversary_recipe, adversary_run
+from adversary_run import adversary_run
 from colour_detector import ColourDetector
 from PIL import Image
 from stages import stage
 
 from widgets import AdversaryExplorer
-from widgets.adversary_explorer import learned_steps
 from widgets.parts.sources import LAST
 from workbench import load_data
 from workbench.errors import DataError
@@ -190,8 +189,3 @@ def test_errors_are_shown_and_the_next_change_works(monkeypatch):
     assert explorer.error == ""
     with pytest.raises(DataError, match=r"AdversaryExplorer has no \['inversion'\]; it has detector, step, masks"):
         explorer.show(inversion="soft")
-
-
-def test_steps_in_which_it_learns():
-    recipe = adversary_recipe()
-    assert [learned_steps(recipe, step) for step in (0, 2, 3, 4, 6)] == [0, 0, 1, 2, 4]

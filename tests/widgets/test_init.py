@@ -21,11 +21,12 @@ print(dir(widgets), [name for name in sys.modules if name.startswith("widgets.")
 """
 
 
-def test_nine_widgets_by_name():
+def test_ten_widgets_by_name():
     expected = (
-        "AdversaryExplorer AttentionExplorer DFVExplorer DatasetBrowser ErrorBrowser FocalLossExplorer OcclusionLab"
+        "AdversaryExplorer AttentionExplorer DFVExplorer DatasetBrowser ErrorBrowser FaceExplorer FocalLossExplorer "
+        "OcclusionLab PyramidExplorer RunMonitor"
     )
-    assert widgets.__all__ == [*expected.split(), "PyramidExplorer", "RunMonitor"]
+    assert widgets.__all__ == expected.split()
 
 
 @pytest.mark.parametrize("file", FILES)

@@ -39,6 +39,17 @@ class Source:
         newest = (self.run.status, *self.steps[-1:]) if step == LAST else ()
         return self._load(step, newest)
 
+    def learned_steps(self, step: int = LAST) -> int | None:
+        """How many of the steps up to a checkpoint its adversary learned in; None for a plain detector."""
+        if self.run is None:
+            return None
+        left, learned = (self.steps[-1] if step == LAST else step), 0
+        for stage in self.run.recipe.stages:
+            done = min(left, stage.steps)
+            learned += done if stage.train != "detector" and stage.harden else 0
+            left -= done
+        return learned
+
     def _read(self, step: int, _: tuple) -> Detector:
         return self.run.detector(None if step == LAST else step, hardener=self._hardener)
 

@@ -9,7 +9,7 @@ their highest value; ASDN's heat from its lowest value, since only the order of 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -26,6 +26,22 @@ from workbench.hardeners.astn import rotate
 #: Of the bars: the true class, background, the class that gains most, all others; readable with any colour vision.
 OWN, BACKGROUND, RIVAL, REST = OKABE_ITO[0], INK, OKABE_ITO[4], "#dfe3e8"
 Part = TypeVar("Part")
+
+
+class Answered(Protocol):
+    """What a head says of one region, untouched and after something was done to it."""
+
+    @property
+    def label(self) -> int:
+        """The class that is asked about, 0..K."""
+
+    @property
+    def probabilities(self) -> Tensor:
+        """Of all classes, untouched, [K+1]."""
+
+    @property
+    def answers(self) -> Mapping[str, Tensor]:
+        """What was done → probabilities [n, K+1], one row for each sample."""
 
 
 def search_map(
@@ -98,12 +114,13 @@ def rotated_blocks(seen: RoIAdversary, *, side: float = 1.5, dpi: int = 150) -> 
     return sheet.finished("activation")
 
 
-def class_scores(seen: RoIAdversary, classes: Sequence[str] | None = None, *, width: float = 7.0) -> Figure:
+def class_scores(seen: Answered, classes: Sequence[str] | None = None, *, width: float = 7.0) -> Figure:
     """The probabilities of the true class, of background and of the strongest rival, before and after each player.
 
     A dot for each sampled mask shows its score of the true class; the bars are means.
 
     Args:
+        seen: a `RoIAdversary`, or `RoIMasks`.
         classes: names of labels 1..K.
         width: inches.
     """
@@ -123,8 +140,9 @@ def class_scores(seen: RoIAdversary, classes: Sequence[str] | None = None, *, wi
     axes.set(xlim=(0, 1), ylim=(len(means) - 0.5, -0.5))
     axes.tick_params(labelsize=8.5, left=False)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    names = [*(class_name(one, classes) for one in parts), "all others"]
-    marks = [axes.barh(0, 0, color=colour) for colour in (*parts.values(), REST)]
+    rest = {} if len(parts) == len(seen.probabilities) else {"all others": REST}
+    names = [*(class_name(one, classes) for one in parts), *rest]
+    marks = [axes.barh(0, 0, color=colour) for colour in (*parts.values(), *rest.values())]
     figure.legend(marks, names, loc="outside upper center", ncols=len(names), frameon=False, fontsize=8.5)
     axes.set_xlabel("probability", fontsize=8.5)
     return figure
@@ -206,7 +224,7 @@ def _signed(value: float, digits: int = 2) -> str:
     return (f"{value:+.1g}" if value and not float(text) else text).replace("-", "−")
 
 
-def _rival(seen: RoIAdversary, means: Mapping[str, Tensor]) -> int | None:
+def _rival(seen: Answered, means: Mapping[str, Tensor]) -> int | None:
     """The class that any of the players helps most, besides the true one and background; None if there is none."""
     others = [one for one in range(1, len(seen.probabilities)) if one != seen.label]
     return max(others, key=lambda one: max(float(mean[one]) for mean in means.values()), default=None)

@@ -27,15 +27,28 @@ from workbench.options import Share
 from workbench.registry import HARDENERS
 from workbench.types import RoIBatch
 
+SIDES = ("left", "right", "top", "bottom")
 
-def half_masks(num_rois: int, height: int, width: int, like: Tensor, generator: torch.Generator) -> Tensor:
-    """Masks [R, 1, h, w], 1 = kept, each with the left, right, upper or lower half hidden."""
-    y, x = torch.arange(height, device=like.device)[:, None], torch.arange(width, device=like.device)[None, :]
+
+def side_masks(height: int, width: int, device: torch.device | str = "cpu") -> Tensor:
+    """Masks [4, 1, h, w], 1 = kept, each with the half on one of `SIDES` hidden.
+
+    Example:
+        >>> from workbench.hardeners.occlusion_masks import side_masks
+        >>> side_masks(3, 3)[0, 0].tolist()  # a third, as a map of 3 x 3 has no half
+        [[0.0, 1.0, 1.0], [0.0, 1.0, 1.0], [0.0, 1.0, 1.0]]
+    """
+    y, x = torch.arange(height, device=device)[:, None], torch.arange(width, device=device)[None, :]
     hidden = torch.stack([part.expand(height, width) for part in (
         x < width // 2, x >= width - width // 2, y < height // 2, y >= height - height // 2,
     )])  # fmt: skip
-    side = (4 * uniform((num_rois,), like, generator)).long().clamp(max=3)
-    return (~hidden[side]).float()[:, None]
+    return (~hidden).float()[:, None]
+
+
+def half_masks(num_rois: int, height: int, width: int, like: Tensor, generator: torch.Generator) -> Tensor:
+    """Masks [R, 1, h, w], 1 = kept, each with the half on a side drawn at random hidden."""
+    side = (len(SIDES) * uniform((num_rois,), like, generator)).long().clamp(max=len(SIDES) - 1)
+    return side_masks(height, width, like.device)[side]
 
 
 def draw_kinds(num_rois: int, shares: Sequence[float], like: Tensor, generator: torch.Generator) -> list[Tensor]:

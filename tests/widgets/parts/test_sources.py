@@ -32,6 +32,7 @@ def test_a_plain_detector_has_no_checkpoints():
     detector = ColourDetector()
     source = Source(detector)
     assert source.steps == []
+    assert source.learned_steps() is None
     assert source.detector() is detector
 
 
@@ -50,4 +51,6 @@ def test_a_name_or_a_path_stands_for_a_detector():
 
 def test_the_folder_of_a_run_is_its_run(tmp_path):
     run = adversary_run(tmp_path / "run")
+    learned = [Source(run).learned_steps(step) for step in (0, 2, 3, 4, 6, LAST)]
+    assert learned == [0, 0, 1, 2, 4, 4], "two steps of the detector, two of the adversaries, two of both"
     assert Source(tmp_path / "run").steps == Source(str(tmp_path / "run")).steps == Source(run).steps != []

@@ -107,11 +107,17 @@ class OcclusionBranch(ImageBranch):
         self, found: list[Detections], batch: ImageList, features: list[Tensor], sizes: list[tuple[int, int]]
     ) -> None:
         """`extras["masks_occluder"]`, bool [N, H, W]: the occluded pixels inside each enlarged box."""
-        chances = self.logits(features[self.level], batch.tensors.shape[-2:]).softmax(dim=1)[:, 1:]
-        for detections, chance, (height, width), size in zip(found, chances, batch.image_sizes, sizes, strict=True):
-            whole = F.interpolate(chance[None, :, :height, :width], size, mode="bilinear", align_corners=False)[0, 0]
+        for detections, chance, size in zip(found, self.chances(batch, features, sizes), sizes, strict=True):
             around = inside(expand_boxes(detections.boxes, self.enlarge), size)
-            detections.extras[FOUND] = around & (whole >= self.threshold)
+            detections.extras[FOUND] = around & (chance >= self.threshold)
+
+    def chances(self, batch: ImageList, features: list[Tensor], sizes: list[tuple[int, int]]) -> list[Tensor]:
+        """Of each pixel to be occluded, [H, W] float32 in 0..1 for each image; arguments as for `extend`."""
+        chances = self.logits(features[self.level], batch.tensors.shape[-2:]).softmax(dim=1)[:, 1:]
+        return [
+            F.interpolate(chance[None, :, :height, :width], size, mode="bilinear", align_corners=False)[0, 0]
+            for chance, (height, width), size in zip(chances, batch.image_sizes, sizes, strict=True)
+        ]
 
 
 def inside(boxes: Tensor, size: tuple[int, int]) -> Tensor:

@@ -170,20 +170,20 @@ class Sheet:
             style = {"fontsize": SIZE, "ha": "center", "color": "black", **style}
             self.axes.text(x, y, text, parse_math=False, **style)
 
-    def finished(self, what: str | None = "attention", low: str = "0", *, row: int = 0) -> Figure:
-        """The figure; at the right of a row the scale of `what` (None: no scale), which begins at `low`."""
+    def finished(self, what: str | None = "attention", low: str = "0", high: str = "high", *, row: int = 0) -> Figure:
+        """The figure; at the right of a row the scale of `what` (None: no scale), from `low` to `high`."""
         figure = self.axes.figure
         width, height = figure.get_size_inches()
         if what is not None:
-            self._scale(width - BAR + 0.04, self.place(row, 0)[1], what, low)
+            self._scale(width - BAR + 0.04, self.place(row, 0)[1], what, low, high)
         self.axes.imshow(self.pixels, extent=(0, width, height, 0), aspect="auto", interpolation="antialiased")
         return figure
 
-    def _scale(self, x: float, y: float, what: str, low: str) -> None:
+    def _scale(self, x: float, y: float, what: str, low: str, high: str) -> None:
         scale = as_bytes(SCALE(np.linspace(1, 0, round(self.side * self.dpi)))[:, None, :3])
         self.paste(x, y, scale.repeat(round(0.1 * self.dpi), axis=1))
         style = {"fontsize": 7.5, "ha": "left"}
-        self._text(x + 0.13, y, "high", va="top", **style)
+        self._text(x + 0.13, y, high, va="top", **style)
         self._text(x + 0.13, y + self.side / 2, what, va="center", rotation=90, **style)
         self._text(x + 0.13, y + self.side, low, va="bottom", **style)
 
