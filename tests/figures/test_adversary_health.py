@@ -104,6 +104,15 @@ def test_the_entropy_of_a_fixed_mask_is_that_of_its_samples():
     dropped = torch.zeros(4000, 36).scatter_(1, draws, 1.0)
     assert fixed_mask_entropy(recipe()) == pytest.approx(float(mask_entropy(dropped)), abs=1e-3)
     assert fixed_mask_entropy(recipe(hardener=[{"kind": "astn"}])) is None
+    assert fixed_mask_entropy(recipe(hardener=[{"kind": "mask-generator"}])) == 0
+
+
+def test_a_mask_generator_is_watched_as_well():
+    table = metrics(mask_entropy=0.03, edges=0.4, hardened=1.0, adversary=-0.5)
+    generator = recipe(hardener=[{"kind": "mask-generator"}])
+    assert "edges of masks (1: scattered)" in [line.name for line in adversary_health(table, generator).data]
+    (text,) = hardener_warnings(table, generator)
+    assert text.startswith("Collapse: the adversary hides nearly the same cells")
 
 
 def test_what_is_drawn():

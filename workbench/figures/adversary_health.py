@@ -1,7 +1,7 @@
 """Is the adversary of a run doing its work? What is logged of it over the steps, and warnings in plain words.
 
-Columns of `Run.metrics()` that are looked at: `loss/adversary`, and `hardener/...` as `ASDN`, `ASTN` and, for the
-warnings, `DFVAugmentation` report them in `health`: each is of the last step before it was logged.
+Columns of `Run.metrics()` that are looked at: `loss/adversary`, and `hardener/...` as `ASDN`, `ASTN`, `MaskGenerator`
+and, for the warnings, `DFVAugmentation` report them in `health`: each is of the last step before it was logged.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ SHARES = {
     "mask_entropy": "mask entropy (1: random)",
     "angles_at_limit": "angles at their limit",
     "window_found": "worst window found",
+    "edges": "edges of masks (1: scattered)",
 }
 RECENT, ENOUGH = 10, 5  #: logged steps that are judged, and how many of a stage there must be
 NEAR = 0.05  #: mask entropy this close to that of one fixed mask counts as collapsed
@@ -131,18 +132,21 @@ def hardener_warnings(metrics: pd.DataFrame, recipe: Recipe) -> list[str]:
 
 
 def fixed_mask_entropy(recipe: Recipe) -> float | None:
-    """What ASDN's mask_entropy is (about) if its heat map is the same for all objects; None without ASDN.
+    """What mask_entropy is (about) if an adversary's map is the same for all objects; None without ASDN or generator.
 
-    Its samples differ all the same: with k cells of n dropped out of the top m it is log(m / k) / log(n / k).
+    ASDN's samples differ all the same: with k cells of n dropped out of the top m it is log(m / k) / log(n / k). The
+    masks of a mask generator are then all the same, which is 0.
     """
-    from workbench.hardeners import build_hardener  # late: following a run needs no torch
+    from workbench.hardeners import MaskGenerator, build_hardener  # late: following a run needs no torch
     from workbench.hardeners.layers.adversary import DropsCells
 
-    parts = build_hardener(recipe.hardener)
-    asdn = None if parts is None else next((one for one in parts.modules() if isinstance(one, DropsCells)), None)
-    if asdn is None or not 0 < asdn.drop < 1:
-        return None
-    return math.log(asdn.pool / asdn.drop) / math.log(1 / asdn.drop)
+    hardener = build_hardener(recipe.hardener)
+    for part in () if hardener is None else hardener.modules():
+        if isinstance(part, DropsCells):
+            return math.log(part.pool / part.drop) / math.log(1 / part.drop) if 0 < part.drop < 1 else None
+        if isinstance(part, MaskGenerator):
+            return 0.0
+    return None
 
 
 def _run_away(present: pd.DataFrame, recent: pd.DataFrame) -> str | None:
@@ -185,8 +189,8 @@ def _collapsed(recent: pd.DataFrame, recipe: Recipe) -> str | None:
     if level is None or entropy > level + NEAR:
         return None
     return (
-        f"Collapse: ASDN drops nearly the same cells of every object (mask entropy {entropy:.2f}; {level:.2f} is one "
-        "fixed mask, 1 is random), so it does what a fixed mask would do."
+        f"Collapse: the adversary hides nearly the same cells of every object (mask entropy {entropy:.2f}; "
+        f"{level:.2f} is one fixed mask, 1 is random), so it does what a fixed mask would do."
     )
 
 
