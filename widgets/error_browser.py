@@ -16,8 +16,11 @@ import traitlets
 from widgets.parts.controls import FREE, ROW, button
 from widgets.parts.explorer import Explorer
 from widgets.parts.pictures import picture, png
-from widgets.parts.sources import named
+from widgets.parts.sources import Source, named
+from workbench.analysis.occlusion_masks import found_occlusion, occlusion_branch
 from workbench.data import Dataset
+from workbench.detectors.base import Detector
+from workbench.detectors.load import DetectorLike
 from workbench.errors import DataError
 from workbench.evaluation import Result
 from workbench.evaluation.diagnosis import (
@@ -28,7 +31,7 @@ from workbench.evaluation.diagnosis import (
     missed_only_in,
     only_in,
 )
-from workbench.figures.diagnosis import false_positives_grid, missed_grid
+from workbench.figures.diagnosis import HiddenBy, false_positives_grid, missed_grid
 
 VIEWS = ("false positives", "missed objects")
 EVERY = "all"  #: no filter
@@ -43,12 +46,15 @@ class ErrorBrowser(Explorer):
         results: a `Result`, or a dict of name → result, all on `data`.
         data: the images that the results are about.
         similar: groups of similar classes, as for `Result.diagnosis`.
+        detectors: those that were evaluated, or some of them, by the results' names (or the one): where they have an
+            occlusion branch, what they find to hide objects can be hatched. Results do not hold it.
         state: any of the traitlets.
 
     Traitlets, to be set from Python or with the controls: `detector` (name), `view` (one of `VIEWS`), `unlike` (name
     of a detector that does not make the same error, or "all"), `class_name`, `kind` (of false positives; both may be
-    "all") and `page` (from 0). `table` holds the errors that match, best score first; `error` says what went wrong
-    with the last change. False positives are the top ones: as many per class as it has objects.
+    "all"), `occlusion` (whether what hides objects is hatched) and `page` (from 0). `table` holds the errors that
+    match, best score first; `error` says what went wrong with the last change. False positives are the top ones: as
+    many per class as it has objects.
 
     Raises:
         DataError: results on other images, or a name that is not known.
@@ -61,13 +67,14 @@ class ErrorBrowser(Explorer):
         {'localisation'}
     """
 
-    STATE = ("detector", "view", "unlike", "class_name", "kind", "page")
+    STATE = ("detector", "view", "unlike", "class_name", "kind", "occlusion", "page")
 
     detector = traitlets.Unicode()
     view = traitlets.Enum(VIEWS, VIEWS[0])
     unlike = traitlets.Unicode(EVERY)
     class_name = traitlets.Unicode(EVERY)
     kind = traitlets.Enum((EVERY, *ERROR_KINDS), EVERY)
+    occlusion = traitlets.Bool(True)
     page = traitlets.Int(0, min=0)
 
     def __init__(
@@ -76,6 +83,7 @@ class ErrorBrowser(Explorer):
         data: Dataset,
         *,
         similar: Iterable[Collection[str]] | None = None,
+        detectors: DetectorLike | Mapping[str, DetectorLike] | None = None,
         **state: Any,
     ):
         similar = None if similar is None else list(similar)
@@ -90,6 +98,7 @@ class ErrorBrowser(Explorer):
             check_same_objects(first, one)
         if first.objects.num_images != len(data):
             raise DataError(f"the results are about {first.objects.num_images} images; {data.name} has {len(data)}")
+        self._asked = self._with_branch(detectors)
         self.table = pd.DataFrame()
         super().__init__()
         self.detector = next(iter(self.diagnoses))
@@ -98,6 +107,16 @@ class ErrorBrowser(Explorer):
 
     def __repr__(self) -> str:
         return f"ErrorBrowser({', '.join(self.diagnoses)}; {len(self.data)} images)"
+
+    def _with_branch(self, given: DetectorLike | Mapping[str, DetectorLike] | None) -> dict[str, Detector]:
+        """The detectors that say what hides objects, by the names of their results."""
+        if given is None:
+            return {}
+        by_name = given if isinstance(given, Mapping) else {next(iter(self.diagnoses)): given}
+        if unknown := set(by_name) - set(self.diagnoses):
+            raise DataError(f"there is no result of {', '.join(unknown)}; there are {', '.join(self.diagnoses)}")
+        found = {name: Source(one).detector() for name, one in by_name.items()}
+        return {name: one for name, one in found.items() if occlusion_branch(one) is not None}
 
     @property
     def diagnosis(self) -> Diagnosis:
@@ -118,7 +137,8 @@ class ErrorBrowser(Explorer):
         self._apply(state)
         with self._silently():
             self.table = self._matching()
-            self.page = min(self.page, self.pages - 1) if "page" in state or not state else 0
+            stays = "page" in state or not set(state) - {"occlusion"}
+            self.page = min(self.page, self.pages - 1) if stays else 0
         self._draw()
 
     # ---- what follows from what ------------------------------------------------------------------------------
@@ -149,13 +169,17 @@ class ErrorBrowser(Explorer):
         ]
         self._kind = controls[-1]
         controls[2].layout.display = None if len(names) > 1 else "none"
+        self._hatched = ipywidgets.Checkbox(description="hatch what is found to hide objects", indent=False)
+        self._hatched.layout.width = "max-content"
+        traitlets.link((self, "occlusion"), (self._hatched, "value"))
         self._back = button("Previous", "arrow-left", lambda _: self._turn(-1), width="110px")
         self._on = button("Next", "arrow-right", lambda _: self._turn(+1), width="110px")
         self._place = ipywidgets.HTML(layout={"margin": "0 12px"})
         self._summary = ipywidgets.HTML()
         self._picture = picture()
         turn = ipywidgets.HBox([self._back, self._on, self._place], layout=ROW)
-        return [ipywidgets.HBox(controls, layout=ROW), self._message, self._summary, turn, self._picture]
+        row = ipywidgets.HBox([*controls, self._hatched], layout=ROW)
+        return [row, self._message, self._summary, turn, self._picture]
 
     def _turn(self, step: int) -> None:
         self.page = min(max(0, self.page + step), self.pages - 1)
@@ -167,10 +191,17 @@ class ErrorBrowser(Explorer):
         self._kind.layout.display = None if self.view == VIEWS[0] else "none"
         self._back.disabled, self._on.disabled = self.page == 0, self.page + 1 >= self.pages
         self._place.value = f"{first + 1} to {first + len(shown)} of {number:,}" if number else "none that match"
+        self._hatched.layout.display = None if self.detector in self._asked else "none"
         draw = false_positives_grid if self.view == VIEWS[0] else missed_grid
+        how = {"number": PAGE, "columns": COLUMNS, "hidden_by": self._hidden_by()}
         self._picture.layout.display = None if number else "none"
         if number:
-            self._picture.value = png(draw(shown, self.diagnosis, self.data, number=PAGE, columns=COLUMNS), DPI)
+            self._picture.value = png(draw(shown, self.diagnosis, self.data, **how), DPI)
+
+    def _hidden_by(self) -> HiddenBy | None:
+        """Asks the chosen detector's occlusion branch, where it has one and is to be asked."""
+        detector = self._asked.get(self.detector) if self.occlusion else None
+        return None if detector is None else lambda image, box: found_occlusion(detector, image, box).found
 
     def _counts(self) -> str:
         """In words: how many of each kind, and what it costs."""
@@ -182,6 +213,8 @@ class ErrorBrowser(Explorer):
             table = self.diagnosis.objects_found
             what = f"{len(self.diagnosis.missed()):,} of {len(table):,} objects are not found with a score of 0.5."
         legend = "Solid: the detection; dashed: the object."
+        if self.occlusion and self.detector in self._asked:
+            legend += " Hatched: what the detector finds to hide it."
         if self.unlike in self.diagnoses and self.view == VIEWS[0]:
             legend += f" {html.escape(self.unlike)} has no box of that class there (IoU {SAME:g})."
         return f"<div>{what} <span style='opacity:0.75'>{legend}</span></div>"

@@ -23,12 +23,13 @@ from torch import Tensor
 from widgets.parts.javascript import script, style
 from widgets.parts.objects import largest
 from widgets.parts.panel import Whole
-from widgets.parts.pictures import as_image, encode
+from widgets.parts.pictures import as_image, encode, encode_pixels
 from widgets.parts.sources import Source, named
 from widgets.parts.state import HasState
 from workbench.analysis.occlusion_probe import OWN, OcclusionProbe, PlacedOccluder
 from workbench.analysis.occlusion_response import OcclusionResponse
 from workbench.data.drawing.occluders import FILLS, OUTLINES
+from workbench.detectors.branches.occlusion import FOUND
 from workbench.detectors.load import DetectorLike
 from workbench.errors import DataError
 from workbench.figures.drawing.colours import CHOSEN, SCORES, colour
@@ -54,7 +55,8 @@ class OcclusionLab(HasState, Whole, anywidget.AnyWidget):
     A change that fails leaves everything as it was. `box` (xyxy pixels of the occluder), `texture`, `outline`,
     `chosen` (position in `objects`, or None) and `min_score` are traitlets, to be set from Python or in the browser;
     `result` (see `OcclusionProbe.answer`), `scores` and `hidden` follow. `region()` makes an object of a region of
-    your own, `response_map()` gives the maps that the button draws.
+    your own, `response_map()` gives the maps that the button draws. What the occlusion branch of a detector finds to
+    hide its detections is hatched.
 
     Example:
         >>> image, target = wb.load_data("digit-scenes", split="test")[7]
@@ -145,11 +147,11 @@ class OcclusionLab(HasState, Whole, anywidget.AnyWidget):
             self.chosen = chosen
 
     def _remembered(self) -> dict[str, Any]:
-        kept = ("image", "_probe", "_maps", "_frame", "objects", "result", "scores", "hidden")
+        kept = ("image", "_probe", "_maps", "_frame", "_layers", "objects", "result", "scores", "hidden")
         return {**super()._remembered(), **{name: getattr(self, name, None) for name in kept}}
 
     def _go_back(self, kept: Mapping[str, Any]) -> None:
-        for name in ("image", "_probe", "_maps", "_frame"):
+        for name in ("image", "_probe", "_maps", "_frame", "_layers"):
             setattr(self, name, kept[name])
         for name in ("objects", "result", "scores", "hidden"):
             self.set_trait(name, kept[name])
@@ -193,10 +195,17 @@ class OcclusionLab(HasState, Whole, anywidget.AnyWidget):
         seconds = time.perf_counter() - start
         state = {name: getattr(self, name) for name in self.STATE}
         self.set_trait("result", {**state, **answer, "milliseconds": seconds * 1000})
+        self._layers = {name: self._layer(one) for name, one in answer["detectors"].items() if FOUND in one}
         scores = {name: (one["before"], one["now"]) for name, one in answer["detectors"].items()}
         self.set_trait("scores", scores)
         self.set_trait("hidden", answer["hidden"])
         self._frame = encode(occluded)
+
+    def _layer(self, answer: dict[str, Any]) -> bytes:
+        """PNG of what a detector finds to hide the detections that are drawn: opaque there, clear elsewhere."""
+        shown = [score >= self.min_score for score in answer["scores"]]
+        hidden = answer.pop(FOUND)[shown].any(dim=0)
+        return encode_pixels((255 * hidden[..., None].expand(-1, -1, 4)).byte().numpy())
 
     # ---- response maps ---------------------------------------------------------------------------------------
 
@@ -289,8 +298,8 @@ class OcclusionLab(HasState, Whole, anywidget.AnyWidget):
         self.send({"kind": "setup", **content}, [encode(self.image)])
 
     def _send_answer(self, seq: int | None) -> None:
-        content = {"objects": self.objects, "result": self.result}
-        self.send({"kind": "answer", "seq": seq, **content}, [self._frame])
+        content = {"objects": self.objects, "result": self.result, "layers": list(self._layers)}
+        self.send({"kind": "answer", "seq": seq, **content}, [self._frame, *self._layers.values()])
 
     def _send_maps(self, maps: dict[str, OcclusionResponse], key: tuple, done: float) -> None:
         first = next(iter(maps.values()))

@@ -177,3 +177,33 @@ def test_masks_of_detections_are_tinted_the_best_on_top(image, found, target):
     assert [len(axes.images) for axes in figure.axes] == [2, 1, 2]
     assert [len(a.images) for a in side_by_side([image], {"a": [plain]}, CLASSES, targets=[target]).axes] == [1, 1]
     assert rendered(figure)
+
+
+def hatches(axes):
+    return [one for one in axes.collections if any(getattr(one, "hatches", ()))]
+
+
+def legend(figure):
+    return [text.get_text() for one in figure.legends for text in one.get_texts()]
+
+
+def test_what_is_found_to_hide_objects_is_hatched_and_said(image, found, target):
+    """The last of three detections scores too little to be drawn; at first it alone has something before it."""
+    occluders = torch.zeros(3, 20, 30, dtype=torch.bool)
+    occluders[2, :4, :4] = True
+    found.extras["masks_occluder"] = occluders
+    nothing = detections_figure(image, found, CLASSES)
+    assert (hatches(nothing.axes[0]), legend(nothing)) == ([], [])
+    occluders[0, 6:16, 20:26] = True
+    figure = detections_figure(image, found, CLASSES)
+    (axes,) = figure.axes
+    assert len(hatches(axes)) == 1
+    assert legend(figure) == ["hatched: found to hide an object"]
+    veil = axes.images[1].get_array()
+    assert veil[10, 22].tolist() == pytest.approx([0, 0, 0, 0.4], abs=0.01)
+    assert veil[1, 1].tolist() == [0, 0, 0, 0]
+    assert (axes.get_xlim(), axes.get_ylim()) == ((0, 30), (20, 0))
+    target["mask_occluder"] = occluders[0]
+    grid = side_by_side([image], {"one": [found]}, CLASSES, targets=[target])
+    assert legend(grid) == ["hatched: found to hide an object", "outlined in white: what hides objects"]
+    assert rendered(grid).startswith(b"\x89PNG")

@@ -7,10 +7,13 @@ import io
 import pytest
 import torch
 import traitlets
+from colour_detector import ColourDetector
 from PIL import Image
+from small_detectors import FASTER_RCNN
 
 from widgets.error_browser import PAGE, ErrorBrowser
 from workbench.data.dataset import Dataset
+from workbench.detectors import build_detector
 from workbench.errors import DataError
 from workbench.evaluation import evaluate_detections
 from workbench.types import Detections, Target
@@ -144,3 +147,29 @@ def test_an_image_that_cannot_be_read_is_shown(browser, monkeypatch):
     browser.page = 1
     assert browser.error == ""
     assert browser.children[1].value == ""
+
+
+def test_what_a_detector_finds_to_hide_objects_is_hatched(browser):
+    """The branch of the detector of the first result finds every pixel occluded."""
+    build = {**FASTER_RCNN, "branches": [{"kind": "occlusion", "layers": []}]}
+    detector = build_detector(build, CLASSES)
+    with torch.no_grad():
+        detector.occlusion_head[0].bias.copy_(torch.tensor([0.0, 99.0]))
+    results = {name: result([(*CAT, 1.0, 0.9), (*NOWHERE, 1.0, 0.8)]) for name in ("one", "two")}
+    hatched = ErrorBrowser(results, Toy(), detectors={"one": detector}, occlusion=True)
+    before = hatched._picture.value
+    assert hatched._hatched.layout.display is None
+    assert "Hatched: what the detector finds to hide it." in hatched._summary.value
+    hatched.page = 1
+    hatched._hatched.value = False
+    assert hatched.page == 1, "it is no filter"
+    assert "Hatched" not in hatched._summary.value
+    hatched.page = 0
+    assert hatched._picture.value != before
+    hatched.show(detector="two", occlusion=True)
+    assert hatched._hatched.layout.display == "none"
+    assert "Hatched" not in hatched._summary.value
+    assert browser._hatched.layout.display == "none", "no detector was given"
+    assert ErrorBrowser(results, Toy(), detectors=ColourDetector())._hatched.layout.display == "none"
+    with pytest.raises(DataError, match="there is no result of three; there are one, two"):
+        ErrorBrowser(results, Toy(), detectors={"three": detector})

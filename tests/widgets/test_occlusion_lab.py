@@ -379,3 +379,19 @@ def test_a_stopped_map_stops(lab):
 
     assert asyncio.run(session()) == len(wire.sent)
     assert wire.sent[-1][0]["done"] < 1
+
+
+def test_what_a_detector_finds_to_hide_objects_travels_as_a_layer(detector, white, target):
+    """The lower right quarter of the first object is grey, and so dark; drawn are detections from 0.5 up."""
+    seeing = BrightDetector(CLASSES, BOXES, [1, 2], darker=200)
+    lab = OcclusionLab({"plain": detector, "seeing": seeing}, white, target, texture="grey", box=[16, 16, 24, 24])
+    wire = Wire(lab)
+    ((content, buffers),) = [one for one in wire.say(kind="hello") if one[0]["kind"] == "answer"]
+    assert content["layers"] == ["seeing"]
+    assert "masks_occluder" not in content["result"]["detectors"]["seeing"]
+    layer = np.asarray(Image.open(io.BytesIO(buffers[1])))
+    expected = np.zeros((48, 64, 4), np.uint8)
+    expected[16:24, 16:24] = 255
+    assert np.array_equal(layer, expected)
+    lab.min_score = 0.95  # the first object, of 0.87, is drawn no more
+    assert not np.asarray(Image.open(io.BytesIO(wire.sent[-1][1][1]))).any()

@@ -63,8 +63,8 @@ class View {
       return;
     } else if (message.kind === "answer") {
       const order = ++this.received;
-      const frame = await bitmap(buffers[0]);
-      if (order === this.received) this.take(message, frame);
+      const [frame, ...layers] = await Promise.all(buffers.map((one) => bitmap(one)));
+      if (order === this.received) this.take(message, frame, layers);
       this.free(message.seq);
     } else if (message.kind === "map") {
       this.mapping.take(message, buffers);
@@ -92,12 +92,15 @@ class View {
     this.paint();
   }
 
-  take({ result, objects }, frame) {
+  // layers: pictures of what hides objects, of the detectors that find it.
+  take({ result, objects, layers: names }, frame, layers) {
     const anew = JSON.stringify(this.result?.object) !== JSON.stringify(result.object);
     if (anew && this.result?.chosen === result.chosen) this.mapping.forget(); // a region was drawn anew
     this.result = result;
     this.objects = objects;
     this.frame = frame;
+    this.layers = new Map(names.map((name, i) => [name, layers[i]]));
+    this.tools.showHatching(this.layers.size > 0);
     if (!this.grab && !this.questions.waiting) this.box = [...result.box];
     this.tools.show(result, objects);
     for (const panel of this.panels) panel.show(result, this.thing, anew);
@@ -163,7 +166,7 @@ class View {
   paint() {
     this.painting ??= requestAnimationFrame(() => {
       this.painting = null;
-      if (this.frame) for (const panel of this.panels) paintScene(panel, this, this.tools.truth.checked);
+      if (this.frame) for (const panel of this.panels) paintScene(panel, this, this.tools);
     });
   }
 

@@ -18,6 +18,7 @@ from workbench.analysis.occlusion_response import (
 )
 from workbench.data.drawing.occluders import paste
 from workbench.detectors.base import Detector, Detects, ScoresBoxes, asked
+from workbench.detectors.branches.occlusion import FOUND
 from workbench.detectors.load import DetectorLike, as_detector
 from workbench.errors import DataError
 from workbench.proposals import searched
@@ -125,12 +126,13 @@ class OcclusionProbe:
         return chosen
 
     def answer(self, occluder: PlacedOccluder, chosen: int | None) -> tuple[dict[str, Any], Tensor]:
-        """What every detector says, as plain values for JSON, and the occluded image uint8 [3, H, W].
+        """What every detector says, as plain values for JSON but for masks, and the occluded image uint8 [3, H, W].
 
         Keys: `hidden` (0..1 or None) of the chosen object, `hidden_of` ("object", "visible pixels" or "box"; see
         `hidden_fraction`), `hidden_by_scene` (what of it is hidden without the occluder; None where that is not
         known, and then `hidden` is the occluder's alone), and `detectors`: for each name `boxes`, `names` and
-        `scores` of the detections, and `before`, `now` (probability of the chosen object's class at its box without
+        `scores` of the detections, where there is an occlusion branch `masks_occluder` (what it finds before each,
+        bool [N, H, W]), and `before`, `now` (probability of the chosen object's class at its box without
         and with the occluder; None if the detector does not know the class) and `found` (score of the detection
         that matches it, or None).
         """
@@ -207,6 +209,8 @@ class OcclusionProbe:
             "names": [detector.classes[label - 1] for label in found.labels.tolist()],
             "scores": [round(score, 4) for score in found.scores.tolist()],
         }
+        if FOUND in found.extras:
+            answer[FOUND] = found.extras[FOUND]
         if chosen is None:
             return {**answer, "before": None, "now": None, "found": None}
         if (name, chosen) not in self._before:

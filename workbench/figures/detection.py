@@ -7,18 +7,32 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from torch import Tensor
 
+from workbench.detectors.branches.occlusion import FOUND, KEY
 from workbench.errors import DataError
-from workbench.figures.drawing.canvas import draw_box, draw_tags, image_axes, mask_layer, show_image, target_layer
-from workbench.figures.drawing.colours import colour
+from workbench.figures.drawing.canvas import (
+    draw_box,
+    draw_tags,
+    hatch,
+    hatch_mark,
+    image_axes,
+    mask_layer,
+    show_image,
+    target_layer,
+)
+from workbench.figures.drawing.colours import WHITE, colour
 from workbench.types import Detections, Target
 
 TINT = 0.55  #: opacity of masks
+LEGEND = 0.28  #: inches of a legend below pictures
 
 
 def draw_detections(axes: Axes, detections: Detections, classes: Sequence[str], *, min_score: float = 0.5) -> None:
-    """Boxes with class names and scores, the best one on top. Where there are masks, their pixels are tinted.
+    """Boxes with class names and scores, the best one on top.
+
+    Where there are masks, their pixels are tinted; what an occlusion branch finds to hide objects is hatched.
 
     Args:
         classes: names of labels 1..K.
@@ -29,6 +43,8 @@ def draw_detections(axes: Axes, detections: Detections, classes: Sequence[str], 
     if shown.masks is not None:
         colours = [colour(label) for label in reversed(labels)]
         _show_layer(axes, mask_layer(shown.masks.flip(0), colours, opacity=TINT))
+    if FOUND in shown.extras:
+        hatch(axes, shown.extras[FOUND].any(dim=0))
     for index in reversed(range(len(shown))):
         draw_box(axes, shown.boxes[index], colour=colour(labels[index]))
     texts = [f"{classes[label - 1]} {score:.2f}" for label, score in zip(labels, scores, strict=True)]
@@ -76,6 +92,7 @@ def detections_figure(
     """
     figure, axes = image_axes(1, 1, image.shape[-2:], side, titles=0)
     _panel(axes[0, 0], image, detections, classes, target, min_score)
+    _explain(figure, [detections], min_score)
     return figure
 
 
@@ -124,7 +141,7 @@ def side_by_side(
     min_score: float = 0.5,
     side: float = 2.8,
 ) -> Figure:
-    """One row per image, one column per detector. Masks are tinted where a detector gives them.
+    """One row per image, one column per detector. Masks are tinted and what hides objects is hatched, where found.
 
     Args:
         found: name of a detector → its detections of each image.
@@ -145,13 +162,28 @@ def side_by_side(
         target = None if targets is None else targets[row]
         if target is not None:
             show_image(axes[row, 0], image)
-            masks = any(some[row].masks is not None for some in found.values())
+            masks = any(some[row].masks is not None or FOUND in some[row].extras for some in found.values())
             draw_target(axes[row, 0], target, classes, masks=masks)
         for column, some in enumerate(found.values(), start=first):
             _panel(axes[row, column], image, some[row], classes, target, min_score)
     for column, name in enumerate([*["what is there"] * first, *found]):
         axes[0, column].set_title(name, fontsize=10, parse_math=False)
+    outlined = any(KEY in target for target in targets or ())
+    _explain(figure, [one for some in found.values() for one in some], min_score, outlined=outlined)
     return figure
+
+
+def _explain(figure: Figure, found: Iterable[Detections], min_score: float, *, outlined: bool = False) -> None:
+    """Say what the hatching is, where there is any, and the outlines beside it."""
+    shown = (one.above(min_score).extras.get(FOUND) for one in found)
+    if not any(bool(pixels.any()) for pixels in shown if pixels is not None):
+        return
+    marks: list[Patch] = [hatch_mark("hatched: found to hide an object")]
+    if outlined:
+        marks.append(Patch(facecolor="0.45", edgecolor=WHITE, label="outlined in white: what hides objects"))
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, height + LEGEND)
+    figure.legend(handles=marks, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
 
 
 def _panel(

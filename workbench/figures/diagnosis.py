@@ -6,7 +6,7 @@ of Hoiem et al. 2012, see `workbench.evaluation.diagnosis`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from workbench.data import Dataset
 from workbench.errors import DataError
 from workbench.evaluation.diagnosis import ERROR_KINDS, Diagnosis
-from workbench.figures.drawing.canvas import draw_box, image_axes, new_figure, plain, show_image
+from workbench.figures.drawing.canvas import draw_box, hatch, image_axes, new_figure, plain, show_image
 from workbench.figures.drawing.colours import ON_WHITE, colour
 
 AROUND = 0.5  #: of the side of a box that is shown around it
@@ -90,8 +90,19 @@ def kinds_of_errors(diagnoses: Mapping[str, Diagnosis], *, year: int = 2007) -> 
     return figure
 
 
+#: What hides the object in a box [4] of an image [3, H, W], bool [H, W].
+HiddenBy = Callable[[Tensor, Tensor], Tensor]
+
+
 def false_positives_grid(
-    table: pd.DataFrame, diagnosis: Diagnosis, data: Dataset, *, number: int = 8, columns: int = 4, side: float = 1.9
+    table: pd.DataFrame,
+    diagnosis: Diagnosis,
+    data: Dataset,
+    *,
+    number: int = 8,
+    columns: int = 4,
+    side: float = 1.9,
+    hidden_by: HiddenBy | None = None,
 ) -> Figure:
     """The first false positives of a table, each cut out of its image: the detection, and dashed what explains it.
 
@@ -100,6 +111,7 @@ def false_positives_grid(
         data: the images that were evaluated.
         number: of pictures at most.
         side: inches of each.
+        hidden_by: asked what is found to hide the object in each detection's box, which is hatched; None: nothing is.
 
     Raises:
         DataError: there are no rows, or `data` has fewer images than were evaluated.
@@ -108,15 +120,23 @@ def false_positives_grid(
         (row, f"{row['class']} {row['score']:.2f}\n{in_words(row)}", row["detection"], row["object"])
         for _, row in table.head(number).iterrows()
     ]
-    return _grid(cards, diagnosis, data, columns, side)
+    return _grid(cards, diagnosis, data, columns, side, hidden_by)
 
 
 def missed_grid(
-    table: pd.DataFrame, diagnosis: Diagnosis, data: Dataset, *, number: int = 8, columns: int = 4, side: float = 1.9
+    table: pd.DataFrame,
+    diagnosis: Diagnosis,
+    data: Dataset,
+    *,
+    number: int = 8,
+    columns: int = 4,
+    side: float = 1.9,
+    hidden_by: HiddenBy | None = None,
 ) -> Figure:
     """The first missed objects of a table, each cut out of its image: the object dashed, and the nearest detection.
 
-    The other arguments are those of `false_positives_grid`.
+    The other arguments are those of `false_positives_grid`; without a detection it is the object's box that is asked
+    about.
 
     Args:
         table: rows of `diagnosis.objects_found`, as `missed` and `missed_only_in` give them.
@@ -127,11 +147,16 @@ def missed_grid(
         nearest = f"taken for {row['found_class']}, IoU {row['iou']:.2f}" if row["detection"] >= 0 else "nothing near"
         found = nearest if np.isnan(row["score"]) else f"score {row['score']:.2f}"
         cards.append((row, f"{row['class']}{hidden}\n{found}", row["detection"], row["object"]))
-    return _grid(cards, diagnosis, data, columns, side)
+    return _grid(cards, diagnosis, data, columns, side, hidden_by)
 
 
 def _grid(
-    cards: list[tuple[pd.Series, str, int, int]], diagnosis: Diagnosis, data: Dataset, columns: int, side: float
+    cards: list[tuple[pd.Series, str, int, int]],
+    diagnosis: Diagnosis,
+    data: Dataset,
+    columns: int,
+    side: float,
+    hidden_by: HiddenBy | None,
 ) -> Figure:
     """Cards of (row, title, detection or -1, object or -1)."""
     if not cards:
@@ -146,8 +171,12 @@ def _grid(
     for axes, (row, title, detection, known) in zip(panels.flat, cards, strict=False):
         ours = None if detection < 0 else torch.from_numpy(found.boxes[detection]).float()
         theirs = None if known < 0 else torch.from_numpy(objects.boxes[known]).float()
-        image, corner, scale = _cut_out(data.image(int(row["image"])), ours, theirs)
+        whole = data.image(int(row["image"]))
+        image, corner, scale = _cut_out(whole, ours, theirs)
         show_image(axes, image)
+        if hidden_by is not None:
+            hidden = hidden_by(whole, theirs if ours is None else ours)
+            hatch(axes, _cut_out(255 * hidden.expand(3, -1, -1), ours, theirs)[0][0] >= 128)
         if theirs is not None:
             draw_box(axes, (theirs - corner.repeat(2)) * scale, dashed=True)
         if ours is not None:

@@ -23,12 +23,17 @@ export class Tools {
     this.minScore.addEventListener("input", () => view.ask({ min_score: Number(this.minScore.value) }));
     this.minScoreText = make("output", "ol-number");
     this.truth = checkbox(true, () => view.paint());
+    this.hatching = checkbox(true, () => view.paint());
+    this.hatched = field(this.hatching, " hatch what is found to hide objects");
+    this.hatched.title = "Where a detector with an occlusion branch finds that something hides what it detects";
+    this.showHatching(false);
     this.asClass = field("as ", this.className);
     const outlined = field(this.truth, " outline objects");
     outlined.title = "Thin dashed boxes around the objects that can be chosen";
     this.element.append(
       field("Object ", this.object), this.draw, this.asClass, field("Texture ", this.texture), field("Shape ", this.outline),
-      field("Draw detections from score ", this.minScore, this.minScoreText), outlined, this.mapTools(grids, view),
+      field("Draw detections from score ", this.minScore, this.minScoreText), outlined, this.hatched,
+      this.mapTools(grids, view),
     );
   }
 
@@ -41,6 +46,10 @@ export class Tools {
     this.progress = progressBar("Response map");
     group.append(this.mapButton, field(this.grid), this.progress);
     return group;
+  }
+
+  showHatching(possible) {
+    this.hatched.hidden = !possible;
   }
 
   setDrawing(on) {

@@ -2,6 +2,8 @@
 
 export const HALO = "#00000080"; // below a coloured line, so that it is seen on any picture
 
+const STRIPES = 8; // CSS pixels from stripe to stripe
+
 export const bitmap = (bytes, type) => createImageBitmap(new Blob([bytes], { type }));
 
 // Make room for a picture of `width` × `height` CSS pixels; returns the size in CSS pixels, which is a whole number of the screen's.
@@ -32,4 +34,33 @@ export function strokeBox(context, box, scale, colour, width, dashes = []) {
   context.lineWidth = width;
   context.strokeRect(x1, y1, x2 - x1, y2 - y1);
   context.setLineDash([]);
+}
+
+// Darken and hatch where a picture is not clear; it covers all of the canvas, of that size in CSS pixels.
+export function paintHatched(context, picture, [width, height]) {
+  const { canvas } = context;
+  const layer = new OffscreenCanvas(canvas.width, canvas.height);
+  const inside = layer.getContext("2d");
+  inside.imageSmoothingEnabled = false;
+  inside.drawImage(picture, 0, 0, layer.width, layer.height);
+  inside.globalCompositeOperation = "source-in";
+  inside.fillStyle = inside.createPattern(stripes(Math.round((STRIPES * canvas.width) / width)), "repeat");
+  inside.fillRect(0, 0, layer.width, layer.height);
+  context.drawImage(layer, 0, 0, width, height);
+}
+
+// White diagonal stripes on a dark veil, as a tile of so many pixels.
+function stripes(side) {
+  const tile = new OffscreenCanvas(side, side);
+  const context = tile.getContext("2d");
+  context.fillStyle = "#00000066";
+  context.fillRect(0, 0, side, side);
+  context.strokeStyle = "#ffffff";
+  context.lineWidth = side / 6;
+  for (const shift of [-side, 0, side]) { // the neighbours' ends reach into the corners
+    context.moveTo(shift - side, 2 * side);
+    context.lineTo(shift + 2 * side, -side);
+  }
+  context.stroke();
+  return tile;
 }

@@ -12,7 +12,7 @@ from matplotlib.colors import to_rgb, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Patch, Rectangle
 from scipy import ndimage
 from torch import Tensor
 
@@ -21,6 +21,7 @@ from workbench.figures.drawing.tags import Box, place_tags
 from workbench.types import Target
 
 TAG = 6.5  # points, size of the names of boxes
+HATCH, HATCHED = "////", 0.4  #: of what is found to hide objects: matplotlib's sign, and the opacity below it
 OUTLINE = [patheffects.Stroke(linewidth=3.2, foreground="#000000a0"), patheffects.Normal()]
 
 
@@ -82,6 +83,26 @@ def mask_layer(masks: Tensor, colours: Sequence[str], *, opacity: float) -> np.n
     for mask, one in zip(np.asarray(masks.cpu(), dtype=bool), colours, strict=True):
         layer[mask] = to_rgba(one, opacity)
     return layer
+
+
+def hatch(axes: Axes, pixels: Tensor) -> None:
+    """Darken and hatch pixels bool [H, W] of the picture: what is found to hide objects, unlike their own tints."""
+    hidden = np.asarray(pixels.cpu(), dtype=bool)
+    if not hidden.any():
+        return
+    height, width = hidden.shape
+    layer = np.zeros((height, width, 4))
+    layer[hidden] = to_rgba("black", HATCHED)
+    axes.imshow(layer, extent=(0, width, height, 0), interpolation="nearest")
+    middles = np.arange(width) + 0.5, np.arange(height) + 0.5
+    stripes = axes.contourf(*middles, hidden, levels=[0.5, 1.5], colors="none", hatches=[HATCH])
+    stripes.set_edgecolor(WHITE)
+    axes.set(xlim=(0, width), ylim=(height, 0))
+
+
+def hatch_mark(text: str) -> Patch:
+    """What stands for `hatch` in a legend."""
+    return Patch(facecolor="0.45", edgecolor=WHITE, hatch=HATCH, label=plain(text))
 
 
 def target_layer(target: Target, *, opacity: float) -> np.ndarray | None:
