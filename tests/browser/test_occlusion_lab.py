@@ -86,6 +86,21 @@ def settled(page):
     )
 
 
+TWO_FRAMES = (
+    "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"  # until it is drawn
+)
+
+
+def colour_at(page, x, y):
+    """Red, green and blue in the first panel at a pixel of the image."""
+    ask = """([x, y]) => {
+      const canvas = document.querySelector('.ol-canvas');
+      const at = [x * canvas.width / 128, y * canvas.height / 96].map(Math.round);
+      return [...canvas.getContext('2d').getImageData(...at, 1, 1).data].slice(0, 3);
+    }"""
+    return page.evaluate(ask, [x, y])
+
+
 def test_drag_resize_and_choose(lab):
     """First the lower right quarter of the left square is covered; then all of it; then the other is chosen."""
     page, hand = lab.page, Hand(lab.page)
@@ -111,11 +126,18 @@ def test_drag_resize_and_choose(lab):
     assert lab.python("print(lab.box, lab.chosen)") == "[16, 16, 48, 48] 1"
 
 
-def test_a_small_occluder_can_be_moved_and_resized(lab_page):
-    """12 pixels wide: its whole inside moves it, and the handles lie outside."""
+def test_a_small_occluder_can_be_moved_and_resized_beside_hatched_objects(lab_page):
+    """12 pixels wide: its whole inside moves it, and the handles lie outside. All of an object is hatched at will."""
     small = SHOW.replace("texture=", "box=[60, 40, 72, 52], texture=")
-    lab = lab_page([SETUP, small], files={"bright_detector.py": FAKE})
+    seeing = SETUP + "one = BrightDetector(classes, boxes, [1, 2], darker=240)\n"
+    lab = lab_page([seeing, small], files={"bright_detector.py": FAKE})
     lab.page.locator(".ol-badge").first.wait_for()
+    hatching = lab.page.get_by_label("hatch what is found to hide objects")
+    for on in (True, False):
+        hatching.set_checked(on)
+        lab.page.evaluate(TWO_FRAMES)
+        greys = [colour_at(lab.page, x, 28)[0] for x in range(20, 44)]
+        assert (min(greys) < 150 < 245 < max(greys)) if on else set(greys) == {230}
     hand = Hand(lab.page)
     hand.drag((61, 41), (65, 45))
     settled(lab.page)
@@ -158,21 +180,6 @@ def test_keyboard_and_a_page_that_is_loaded_anew(lab):
     page.keyboard.press("ArrowRight")
     settled(page)
     assert lab.python("print(lab.box, lab.chosen, len(lab._maps))") == "[29, 30, 47, 48] 1 2"
-
-
-TWO_FRAMES = (
-    "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"  # until it is drawn
-)
-
-
-def colour_at(page, x, y):
-    """Red, green and blue in the first panel at a pixel of the image."""
-    ask = """([x, y]) => {
-      const canvas = document.querySelector('.ol-canvas');
-      const at = [x * canvas.width / 128, y * canvas.height / 96].map(Math.round);
-      return [...canvas.getContext('2d').getImageData(...at, 1, 1).data].slice(0, 3);
-    }"""
-    return page.evaluate(ask, [x, y])
 
 
 def test_only_what_hurts_is_coloured_on_the_map_of_a_missed_object(lab_page):
