@@ -119,6 +119,25 @@ def test_the_grid_of_missed_objects(one):
     assert missed_grid(nothing.missed(), nothing, Toy()).axes[0].get_title() == "cat, 0% hidden\nnothing near"
 
 
+def test_what_hides_the_object_in_a_box_is_hatched_at_its_place(one):
+    """The dog's box is asked about, and found hidden in its left half."""
+    diagnosis, asked = one.diagnosis(SIMILAR), []
+
+    def hidden_by(image, box):
+        asked.append((tuple(image.shape), box.tolist()))
+        hidden = torch.zeros(image.shape[-2:], dtype=torch.bool)
+        hidden[0:20, 30:40] = True
+        return hidden
+
+    figure = false_positives_grid(diagnosis.false_positives[1:2], diagnosis, Toy(), hidden_by=hidden_by)
+    assert asked == [((3, 60, 90), list(map(float, DOG)))]
+    (axes,) = (one for one in figure.axes if one.images)
+    opacity = axes.images[1].get_array()[..., 3]
+    assert opacity[PANEL // 2, PANEL // 2 - 4] == pytest.approx(0.4, abs=0.01)
+    assert opacity[PANEL // 2, PANEL // 2 + 4] == 0
+    assert int((opacity > 0).sum()) == pytest.approx((PANEL / 3) * (PANEL * 2 / 3), rel=0.02)
+
+
 def test_what_cannot_be_shown(one):
     diagnosis = one.diagnosis()
     with pytest.raises(DataError, match="the table is empty"):
