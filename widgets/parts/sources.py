@@ -43,7 +43,8 @@ class Source:
         """How many of the steps up to a checkpoint its adversary learned in; None for a plain detector."""
         if self.run is None:
             return None
-        left, learned = (self.steps[-1] if step == LAST else step), 0
+        newest = self.steps[-1] if self.steps else self.run.recipe.steps  # without checkpoints it is the final one
+        left, learned = (newest if step == LAST else step), 0
         for stage in self.run.recipe.stages:
             done = min(left, stage.steps)
             learned += done if stage.train != "detector" and stage.harden else 0
