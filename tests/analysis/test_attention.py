@@ -386,5 +386,7 @@ def test_background_is_masked_only_where_it_is_asked_for(image):
 
 
 def test_a_detector_without_rois_has_no_masked_features():
-    with pytest.raises(WorkbenchError, match="RetinaNet has no pooled features of boxes; choose one of fast-rcnn"):
+    with pytest.raises(
+        WorkbenchError, match="RetinaNet has no pooled features of boxes; choose one of aofd, fast-rcnn"
+    ):
         masked_features(load_detector("digit-scenes/retinanet"), torch.ones(1, 3, 4, 4), torch.tensor([1]))

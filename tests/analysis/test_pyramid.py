@@ -180,7 +180,8 @@ def test_table_of_objects(view, scene):
 def test_detectors_without_anchors_are_refused(scene):
     fast = build_detector({"kind": "fast-rcnn", "backbone": SMALL, "min_size": None}, ("a",))
     with pytest.raises(
-        WorkbenchError, match="FastRCNN has no anchors on maps; choose one of faster-rcnn, mask-rcnn, retinanet, rpn"
+        WorkbenchError,
+        match="FastRCNN has no anchors on maps; choose one of aofd, faster-rcnn, mask-rcnn, retinanet, rpn",
     ):
         look(fast, scene[0])
 

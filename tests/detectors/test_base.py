@@ -44,7 +44,9 @@ def test_images_that_overshoot_a_little_are_taken():
 
 def test_what_a_detector_lacks_is_said():
     retinanet, classifier = load_detector("digit-scenes/retinanet"), load_detector("dfv/digits-c")
-    with pytest.raises(WorkbenchError, match="RetinaNet has no pooled features of boxes; choose one of fast-rcnn, "):
+    with pytest.raises(
+        WorkbenchError, match="RetinaNet has no pooled features of boxes; choose one of aofd, fast-rcnn, "
+    ):
         asked(retinanet, HasRoIs)
     with pytest.raises(WorkbenchError, match="RetinaNet has no deep feature vectors; choose one of classifier"):
         asked(retinanet, HasDifferences)

@@ -43,6 +43,7 @@ CLASSIFIER = {"kind": "classifier", "backbone": {"name": "small", "widths": [8, 
 DETECTORS_TRIED = {
     "faster-rcnn": FASTER_RCNN,
     "mask-rcnn": MASK_RCNN,
+    "aofd": FASTER_RCNN | {"kind": "aofd", "pyramid": True, "branches": [{"kind": "occlusion", "stride": 4}]},
     "fast-rcnn": FAST_RCNN,
     "retinanet": RETINANET,
     "rpn": {"kind": "rpn", **{key: FASTER_RCNN[key] for key in ("backbone", "channels", "min_size", "rpn")}},
