@@ -40,7 +40,7 @@ lint: env
 	$(BIN)/python -m mypy
 
 unit: env
-	$(BIN)/python -m pytest -n 2 tests
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests
 
 # One thread each: two notebooks run side by side, and more threads than cores are several times slower.
 notebooks: env

@@ -4,7 +4,7 @@ import io
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.data.reading import json_stream
@@ -29,9 +29,12 @@ def read(text: str) -> dict:
     return content
 
 
-@pytest.mark.parametrize("size", [1, 7, 64])
-@pytest.mark.parametrize("indent", [None, 1])
-@given(content=st.dictionaries(st.text('k"}', max_size=3), st.lists(values, max_size=6) | leaves, max_size=4))
+@settings(max_examples=250)
+@given(
+    size=st.sampled_from([1, 7, 64]),
+    indent=st.sampled_from([None, 1]),
+    content=st.dictionaries(st.text('k"}', max_size=3), st.lists(values, max_size=6) | leaves, max_size=4),
+)
 def test_like_the_json_module(size: int, indent: int | None, content: dict) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(json_stream, "BLOCK", size)
