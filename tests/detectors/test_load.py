@@ -11,11 +11,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from small_detectors import MASK_RCNN
+from small_detectors import FASTER_RCNN, MASK_RCNN
 
 from workbench import Recipe, evaluate, load_data
 from workbench.analysis.attention import roi_attention
-from workbench.detectors import Detector, Ensemble, as_detector, build_detector, load_detector, save_detector
+from workbench.detectors import (
+    Detector,
+    Ensemble,
+    as_detector,
+    build_detector,
+    load_detector,
+    save_detector,
+    start_from,
+)
 from workbench.detectors.load import not_finite
 from workbench.errors import DataError, WeightsError
 
@@ -137,3 +145,17 @@ def test_it_is_taken_in_every_room(run):
     box = target["boxes"].as_subclass(torch.Tensor)[0]
     assert torch.equal(roi_attention(run, image, box).map, roi_attention(str(run.folder), image, box).map)
     assert Ensemble([NAME, load_detector(NAME)]).classes == load_detector(NAME).classes
+
+
+@pytest.mark.parametrize("config", [MASK_RCNN, FASTER_RCNN | {"branches": [{"kind": "occlusion", "layers": [4]}]}])
+def test_a_branch_that_the_start_does_not_have_begins_anew(tmp_path: Path, config: dict) -> None:
+    start = build_detector(FASTER_RCNN, ("a", "b"))
+    path = save_detector(start, tmp_path / "start.safetensors")
+    detector = build_detector(config, ("a", "b"))
+    own = {key: value.clone() for key, value in detector.state_dict().items()}
+    fresh = start_from(detector, path)
+    assert fresh
+    assert all("mask_" in key or "occlusion_head" in key for key in fresh)
+    state = detector.state_dict()
+    assert all(torch.equal(state[key], own[key]) for key in fresh)
+    assert all(torch.equal(state[key], value) for key, value in start.state_dict().items())

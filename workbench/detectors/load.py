@@ -16,6 +16,7 @@ from torch import Tensor
 
 from workbench.detectors.base import Detector, Detects, ScoresBoxes
 from workbench.detectors.build import build_detector
+from workbench.detectors.layers.branches import branch_prefixes
 from workbench.detectors.locate import locate
 from workbench.errors import DataError, WeightsError
 from workbench.files import whole_file
@@ -212,7 +213,8 @@ def as_detector(thing: DetectorLike, *, hardener: bool = False) -> Detector:
 def start_from(detector: Detector, name: str | Path) -> list[str]:
     """Copy the weights of a saved detector into `detector`, to train on from there.
 
-    Where the two have other classes, layers whose number of rows differs keep the weights they have.
+    Where the two have other classes, layers whose number of rows differs keep the weights they have, and so do
+    branches that only the new one has.
 
     Args:
         name: as for `load_detector`.
@@ -224,7 +226,8 @@ def start_from(detector: Detector, name: str | Path) -> list[str]:
         WeightsError: anything else is missing or has another shape.
     """
     given = load_detector(name)
-    source, own = given.state_dict(), detector.start_module().state_dict()
+    module = detector.start_module()
+    source, own, of_branches = given.state_dict(), module.state_dict(), branch_prefixes(module)
     rows_may_differ = given.classes != detector.classes
     kept, unfit = [], []
     for key, value in own.items():
@@ -233,7 +236,7 @@ def start_from(detector: Detector, name: str | Path) -> list[str]:
         found = source.get(key)
         if found is not None and found.shape == value.shape:
             value.copy_(found)
-        elif found is not None and rows_may_differ and found.shape[1:] == value.shape[1:]:
+        elif key.startswith(of_branches) if found is None else rows_may_differ and found.shape[1:] == value.shape[1:]:
             kept.append(key)
         else:
             unfit.append(key)

@@ -168,6 +168,13 @@ def _added(found: Detections) -> dict[str, Tensor]:
     return found.extras | ({} if found.masks is None else {"masks": found.masks})
 
 
+def branch_prefixes(module: nn.Module) -> tuple[str, ...]:
+    """How the names of all that belongs to a branch begin in the state dict of `module`."""
+    holders = [(name, part) for name, part in module.named_modules() if isinstance(part, HoldsBranches)]
+    parts = [(name, own) for name, holder in holders for branch in holder.branches for own in branch.parts]
+    return tuple(f"{name}.{own}." if name else f"{own}." for name, own in parts)
+
+
 def all_branches(detector: nn.Module) -> list[Branch]:
     """Those of a detector and of all its parts."""
     return [branch for part in detector.modules() if isinstance(part, HoldsBranches) for branch in part.branches]
