@@ -10,7 +10,7 @@ from small_detectors import FAST_RCNN, FASTER_RCNN, MASK_RCNN, RETINANET
 from torchvision.models.detection.image_list import ImageList
 
 from workbench.detectors import build_detector, load_detector, save_detector
-from workbench.detectors.branches.occlusion import OcclusionBranch, inside
+from workbench.detectors.branches.occlusion import OcclusionBranch, covered, inside
 from workbench.errors import WorkbenchError
 from workbench.types import Detections
 
@@ -60,6 +60,15 @@ def test_an_image_without_the_label_or_without_objects_counts_as_zero():
 def test_pixels_are_inside_by_their_centres():
     found = inside(torch.tensor([[0.6, 1.0, 2.5, 2.0], [5.0, 0.0, 5.0, 3.0]]), (3, 4))
     assert found.int().tolist() == [[[0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0]], [[0] * 4] * 3]
+
+
+@pytest.mark.parametrize("number", [0, 1, 300])
+def test_what_boxes_cover_is_what_is_inside_any(number):
+    boxes = 40 * torch.rand(number, 4, generator=torch.Generator().manual_seed(number)) - 5  # some without area
+    boxes[:, 2:] -= 20 * (torch.arange(number) % 3 > 0)[:, None]
+    with torch.autocast("cpu", torch.bfloat16):
+        found = covered(boxes, (24, 32))
+    assert torch.equal(found, inside(boxes, (24, 32)).any(dim=0))
 
 
 def test_what_it_finds_is_kept_inside_the_enlarged_boxes():

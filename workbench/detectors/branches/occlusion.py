@@ -98,8 +98,7 @@ class OcclusionBranch(ImageBranch):
             truth = targets[index][KEY].long()
             each = F.cross_entropy(found[None, :, :height, :width], truth[None], reduction="none")[0]
             if self.region == "boxes":
-                boxes = expand_boxes(targets[index]["boxes"], self.enlarge)
-                each = each * inside(boxes, (height, width)).any(dim=0)
+                each = each * covered(expand_boxes(targets[index]["boxes"], self.enlarge), (height, width))
             total.append(each.sum())
         return {"occlusion": self.weight * torch.stack(total).sum() / len(targets)}
 
@@ -122,7 +121,18 @@ class OcclusionBranch(ImageBranch):
 
 def inside(boxes: Tensor, size: tuple[int, int]) -> Tensor:
     """Which pixels of an image of `size` (height, width) have their centre in each box, bool [N, H, W]."""
+    rows, columns = _sides(boxes, size)
+    return rows[:, :, None] & columns[:, None, :]
+
+
+def covered(boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    """Which pixels have their centre in any box, bool [H, W]; crowds need not the memory of `inside`."""
+    rows, columns = _sides(boxes, size)
+    return (rows.float().T @ columns.float()) > 0
+
+
+def _sides(boxes: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """The rows [N, H] and the columns [N, W] of pixels that boxes [N, 4] hold, bool."""
     y, x = (torch.arange(side, device=boxes.device) + 0.5 for side in size)
     left, top, right, bottom = (edge[:, None] for edge in boxes.unbind(dim=1))
-    columns, rows = (x >= left) & (x < right), (y >= top) & (y < bottom)
-    return rows[:, :, None] & columns[:, None, :]
+    return (y >= top) & (y < bottom), (x >= left) & (x < right)
