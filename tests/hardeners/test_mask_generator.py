@@ -139,3 +139,19 @@ def test_the_four_kinds_are_mixed(head):
     hidden = (generator(batch).mask == 0).flatten(1).sum(1)
     shares = [float((hidden == count).float().mean()) for count in (0, 16, 21, 24)]
     assert shares == pytest.approx([0.25] * 4, abs=0.04)
+    assert generator.health["hardened"] == pytest.approx(1 - shares[0])
+
+
+def test_steps_with_few_masks_say_nothing_of_how_they_differ(head):
+    generator = MaskGenerator(width=4, generated=1, half=0, scattered=0, background_share=1.0)
+    generator.bind_head(head_layout(head))
+    generator.begin_stage(stage("detector"))
+    for count, said in ((1, {"hardened", "edges"}), (2, {"hardened", "edges", "mask_entropy"})):
+        generator(batch_of(head, torch.rand(count, CHANNELS, 7, 7), torch.ones(count, dtype=torch.long)))
+        assert generator.health.keys() == said
+    generator.shares = (0.0, 0.0, 0.0)
+    generator(batch_of(head, torch.rand(4, CHANNELS, 7, 7), torch.ones(4, dtype=torch.long)))
+    assert generator.health == {"hardened": 0.0}
+    generator.shares = (1.0, 0.0, 0.0)
+    generator(batch_of(head, torch.rand(4, CHANNELS, 7, 7), torch.tensor([0, 1, 0, 0])))
+    assert generator.health["hardened"] == 1, "background is no object"

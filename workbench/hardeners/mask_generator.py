@@ -83,7 +83,7 @@ class MaskGenerator(Adversary):
 
     `health`: hardened (share of positive RoIs that are masked), masked_loss (cross entropy under the masks, where it
     learns), edges (L_com, rectified, for each masked cell: 1 where none touches another) and mask_entropy (see
-    `layers.heat_map`).
+    `layers.heat_map`); the last two are of the generator's own masks, where a step has one, or two for the entropy.
 
     Args:
         generated, half, scattered: shares of the positive RoIs that get each kind of mask; the rest stay whole.
@@ -146,7 +146,7 @@ class MaskGenerator(Adversary):
             mask[generated] = hide_lowest(self.kept(batch.features[rows[generated]]), self.area)
         fill_fixed(mask, fixed, batch.generator)
         if loss is None:
-            self._note_masks(batch, rows, mask[generated])
+            self._note_masks(batch, rows[torch.cat([generated, *fixed])], mask[generated])
         return MaskDecision(mask, rows, adversary_loss=loss)
 
     def _loss(self, batch: RoIBatch) -> Tensor | None:
@@ -165,7 +165,10 @@ class MaskGenerator(Adversary):
         return loss
 
     def _note_masks(self, batch: RoIBatch, rows: Tensor, mask: Tensor, **figures: Tensor) -> None:
-        """Keep what `health` says of the generator's masks [r, 1, h, w]."""
+        """Keep what `health` says of the generator's masks [m, 1, h, w], where `rows` [r] are masked in some way."""
         masked = 1 - mask
-        edges = compact_loss(masked).sum() / masked.sum().clamp(min=1)
-        self.note(batch, rows, edges=edges, mask_entropy=mask_entropy(masked.flatten(1)), **figures)
+        if len(mask) > 0:
+            figures["edges"] = compact_loss(masked).sum() / masked.sum().clamp(min=1)
+        if len(mask) > 1:  # one mask alone would look like one that is the same for all
+            figures["mask_entropy"] = mask_entropy(masked.flatten(1))
+        self.note(batch, rows, **figures)

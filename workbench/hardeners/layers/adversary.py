@@ -144,4 +144,5 @@ class Adversary(Hardener, ABC):
     def note(self, batch: RoIBatch, rows: Tensor, **figures: Tensor) -> None:
         """Keep figures of this step, and the share of foreground RoIs that are hardened."""
         foreground = (batch.labels > 0).sum().clamp(min=1)
-        self._figures = {"hardened": len(rows) / foreground, **{n: v.detach() for n, v in figures.items()}}
+        hardened = (batch.labels[rows] > 0).sum()
+        self._figures = {"hardened": hardened / foreground, **{n: v.detach() for n, v in figures.items()}}
