@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from small_detectors import FASTER_RCNN
 
 from workbench.detectors import build_detector
 from workbench.detectors.aofd import AOFD
 from workbench.detectors.layers.roi_max_pool import RoIMaxPool
+from workbench.errors import RecipeError
 
 
 def test_the_papers_sizes():
@@ -27,8 +29,32 @@ def test_the_papers_sizes():
     assert (detector.transform.min_size, detector.transform.max_size) == ((512, 1024), 1024)
     assert detector.roi_heads.pool.strides == (16,)
     assert isinstance(detector.roi_heads.pool, RoIMaxPool)
+    assert (detector.roi_heads.samples, detector.roi_heads.positive_fraction) == (128, 0.25)
+    assert (detector.rpn.train_proposals, detector.rpn.test_proposals) == ((12000, 2000), (6000, 300))
     (branch,) = detector.branches
     assert (branch.weight, branch.enlarge) == (1e-5, 1.3)
+
+
+def test_one_option_of_a_section_leaves_the_others_as_the_paper_has_them():
+    config = {"kind": "aofd", "backbone": {"frozen_stages": 4}, "roi": {"mining": {"kind": "ohem", "kept": 64}}}
+    with torch.device("meta"):
+        detector = build_detector(config, ("face",))
+    assert detector.roi_heads.pool.strides == (16,), "VGG16"
+    assert (detector.roi_heads.box_beta, detector.roi_heads.nms_iou) == (1.0, 0.3)
+    assert detector.roi_heads.mining is not None
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"roi": "ohem"}, "detector.roi is 'ohem'"),
+        ({"backbone": "vgg16"}, "detector.backbone is 'vgg16'"),
+        ({"roi": {"sample": 64}}, "detector.roi.sample does not exist"),
+    ],
+)
+def test_sections_that_are_none_are_refused(options, said):
+    with pytest.raises(RecipeError, match=said):
+        build_detector({"kind": "aofd", **options}, ("face",))
 
 
 def test_small_and_without_its_branch():
