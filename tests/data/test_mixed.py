@@ -65,6 +65,18 @@ def test_other_classes_are_refused_by_name(tmp_path):
         wb.load_data("mixed", sources={"plain": SOURCES["plain"], "digits": {"name": "digits"}})
 
 
+def test_sections_are_read_as_those_of_a_recipe(tmp_path):
+    for section, said in (
+        ({"nme": "digits"}, r"sources.a.nme does not exist \(did you mean 'name'"),
+        ({}, "a.name is"),
+    ):
+        with pytest.raises(DataError, match=said):
+            wb.load_data("mixed", sources={"a": section})
+    (tmp_path / "WIDER_train/images").mkdir(parents=True)
+    with pytest.raises(DataError, match="holds no wider_face_split"):
+        wb.load_data("mixed", sources={"a": {"name": "wider-face", "root": tmp_path}})
+
+
 @pytest.mark.parametrize(
     ("sources", "said"),
     [

@@ -87,25 +87,35 @@ def check_loading(name: str, options: Mapping[str, Any], *, key: str = "data") -
         _checked_plan(plan, f"{place}.occlusion")
     DATASETS.check({**own, "kind": name}, place=place)
     for where, section in DATASETS.class_of(name).described(own).items():
-        checked = check_options(f"{place}.{where}", load_section, section, error=DataError)
-        if "name" not in checked:
-            raise DataError(f"{place}.{where}.name is missing: which data set is it?")
+        checked = _checked_section(section, f"{place}.{where}")
         check_loading(checked["name"], checked.get("options", {}), key=f"{place}.{where}")
 
 
-def load_section(
-    *, name: str, split: str = "train", root: str | None = None, options: dict[str, Any] | None = None
-) -> Dataset:
+def load_section(section: Mapping[str, Any], split: str, *, place: str) -> Dataset:
     """The data set that a section of a recipe describes, such as one of the sources of `mixed`.
 
     Args:
-        name, split, root: see `load_data`.
-        options: further arguments of `load_data`.
+        section: {"name": ..., "split", "root", "options"}, arguments of `load_data`.
+        split: of a section that says none.
+        place: of the section, for messages.
 
     Raises:
-        DataError: see `load_data`.
+        DataError: the section has other keys or no name; or see `load_data`.
     """
+    return _load(**{"split": split} | _checked_section(section, place))
+
+
+def _load(
+    *, name: str, split: str = "train", root: str | PathLike[str] | None = None, options: dict[str, Any] | None = None
+) -> Dataset:
     return load_data(name, split, root, **(options or {}))
+
+
+def _checked_section(section: Mapping[str, Any], place: str) -> dict[str, Any]:
+    checked = check_options(place, _load, section, error=DataError)
+    if "name" not in checked:
+        raise DataError(f"{place}.name is missing: which data set is it?")
+    return checked
 
 
 def _with_occlusion(clean: Dataset, plan: object) -> Dataset:

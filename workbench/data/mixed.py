@@ -36,7 +36,8 @@ class Mixed(View):
 
         if not sources:
             raise DataError("mixed.sources is empty; give at least one, as {faces: {name: wider-face, root: ...}}")
-        self.parts = {key: load_section(**{"split": split} | section) for key, section in sources.items()}
+        places = {key: f"mixed.sources.{key}" for key in sources}
+        self.parts = {key: load_section(sources[key], split, place=place) for key, place in places.items()}
         parts = list(self.parts.values())
         self.name, self.split = " + ".join(dict.fromkeys(part.name for part in parts)), split
         self.classes = parts[0].classes

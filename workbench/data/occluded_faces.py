@@ -79,7 +79,7 @@ class OccludedFaces(View):
     ):
         from workbench.data import load_section  # late, as that module lists the data sets
 
-        whole = load_section(**{"split": split} | of)
+        whole = load_section(of, split, place="occluded-faces.of")
         self.whole = whole if images is None else whole.subset(evenly_spaced(len(whole), images))
         if whole.task != "detection":
             raise DataError(f"occluded-faces.of: {whole.name} has no boxes of faces; name data with boxes")
