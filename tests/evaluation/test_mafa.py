@@ -89,3 +89,13 @@ def test_what_cannot_be_measured_is_refused(data, answers, in_memory, target, fo
         evaluate_mafa(answers, data)
     with pytest.raises(DataError, match=r'no target\["face_type"\].*load_data\("mafa"'):
         evaluate_mafa([found([])], in_memory([target([(*MASKED, 1)])], classes=("face",)))
+
+
+def test_squares_end_at_the_border_of_the_image_as_true_faces_do(in_memory, target, found):
+    # A face of 40 x 20 at the left border: its square of 40 x 40 around (20, 10) would reach 10 px above the image.
+    data = in_memory([target([(0, 0, 40, 20, 1)])], classes=("face",))
+    data.targets[0]["face_type"] = torch.tensor([1])
+    answers = [found([(0, 0, 40, 20, 1, 0.9)])]
+    # Cut off it is 40 x 30, of which 40 x 20 are the face: 2 / 3. Not cut off it would be a half.
+    assert evaluate_mafa(answers, data, ious=(0.6,)).summary["AP_masked@0.6"] == 1
+    assert evaluate_mafa(answers, data, ious=(0.7,)).summary["AP_masked@0.7"] == 0

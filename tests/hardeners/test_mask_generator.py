@@ -80,7 +80,7 @@ def test_it_learns_to_hide_what_the_head_looks_at(head):
 
     def found(generator: MaskGenerator) -> float:
         with torch.no_grad():
-            hidden = hide_lowest(generator.kept(features), 1 / 4) == 0
+            hidden = hide_lowest(generator.order(features), 1 / 4) == 0
         return float((hidden & lit).sum() / lit.sum())
 
     assert found(taught(head, steps=0)) < 0.6
@@ -104,7 +104,7 @@ def test_its_loss_is_equation_2(head):
     rows = batch.labels > 0
     features = batch.features[rows]
     with torch.no_grad():
-        mask = hide_lowest(generator.kept(features), 1 / 4)
+        mask = hide_lowest(generator.order(features), 1 / 4)
         hurt = F.cross_entropy(batch.score(features * mask), batch.labels[rows])
     want = 0.5 * compact_loss(1 - mask).mean() - 2.0 * hurt
     loss = generator(batch).adversary_loss

@@ -124,8 +124,8 @@ def roi_masks(
     height, width = pooled.shape[2:]
     learned = mask_generator(detector.hardener)
     with evaluating(detector):
-        kept = None if learned is None else learned.kept(pooled)
-        masks = {} if kept is None else {GENERATED: hide_lowest(kept, area)}
+        order = None if learned is None else learned.order(pooled)
+        masks = {} if order is None else {GENERATED: hide_lowest(order, area)}
         masks |= dict(zip(HALVES, side_masks(height, width, pooled.device)[:, None], strict=True))
         masks[SCATTERED] = random_cells(1, height, width, 0.5, pooled, generator)
         features = torch.cat([pooled, *(pooled * mask for mask in masks.values())])
@@ -134,7 +134,7 @@ def roi_masks(
         patch=crop(image, box),
         box=box,
         label=int(answers[0, 1:].argmax()) + 1 if label is None else label,
-        map=None if kept is None else kept[0, 0].cpu(),
+        map=None if order is None else order[0, 0].sigmoid().cpu(),
         masks={name: mask[0, 0].float().cpu() for name, mask in masks.items()},
         answers=dict(zip((UNTOUCHED, *masks), answers.split(1), strict=True)),
     )

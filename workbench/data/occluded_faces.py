@@ -5,9 +5,10 @@ the masks, sunglasses, scarves, hands and strips of `face-scenes` are laid over 
 (seed, image) alone. A face is taken to be the ellipse inscribed in its box, unless the data know its pixels. All else
 of a photograph stays as it is.
 
-What a photograph hides by itself, such as a mask that somebody wears, is not known: `mask_occluder` holds what was
-laid, and what the data know to be hidden, so that on photographs of masked people it misses much. `occlusion` and
-`face_type` of faces that nothing was laid over stay as the data have them, which may be unknown (NaN).
+Only what lies over faces is in `mask_occluder`: the rest of a scarf is not, as in `face-scenes`. What a photograph
+hides by itself, such as a mask that somebody wears, is not known: `mask_occluder` holds what was laid, and what the
+data know to be hidden, so that on photographs of masked people it misses much. `occlusion` and `face_type` of faces
+that nothing was laid over stay as the data have them, which may be unknown (NaN).
 """
 
 from __future__ import annotations

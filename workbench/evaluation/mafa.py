@@ -110,7 +110,8 @@ def evaluate_mafa(
     if others:
         known = "1 masked, 2 unmasked, 3 ignored"
         raise DataError(f"{data.name} {data.split}: face_type {sorted(others)} is none of {known}")
-    boxes = replace(faces.found, boxes=squared(faces.found.boxes, square), labels=np.ones_like(faces.found.labels))
+    shapes = inside(squared(faces.found.boxes, square), faces.objects.sizes[faces.found.images])
+    boxes = replace(faces.found, boxes=shapes, labels=np.ones_like(faces.found.labels))
     choices = dict(CHOICES)
     if not unmasked_are_wrong:
         choices["masked"] = ((MASKED,), (UNMASKED, IGNORE))
@@ -129,6 +130,11 @@ def squared(boxes: np.ndarray, square: Square = "longer") -> np.ndarray:
     side = {"longer": sides.max, "mean": sides.mean, "shorter": sides.min}[square](axis=1, keepdims=True)
     centre = (boxes[:, :2] + boxes[:, 2:]) / 2
     return np.concatenate([centre - side / 2, centre + side / 2], axis=1)
+
+
+def inside(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Boxes [N, 4] cut off at the borders of their images of `sizes` [N, 2] (height, width), as true ones are."""
+    return boxes.clip(0, sizes[:, [1, 0, 1, 0]])
 
 
 def _match(faces: Faces, found: Found, wanted: tuple[int, ...], neither: tuple[int, ...], iou: float) -> VocMatches:

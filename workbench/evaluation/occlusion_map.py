@@ -78,8 +78,8 @@ def evaluate_occlusion_maps(
     detector = as_detector(detector)
     counts: list[tuple[int, int, int]] = []
     for start in Bar(range(0, len(data), batch_size), desc=f"{data.name} {data.split}", disable=not progress):
-        batch = [data[index] for index in range(start, min(start + batch_size, len(data)))]
-        batch = [(image, target) for image, target in batch if TRUTH in target]
+        indices = range(start, min(start + batch_size, len(data)))
+        batch = [(data.image(index), target) for index in indices if TRUTH in (target := data.target(index))]
         detections = detect_batch(detector, batch) if batch else []
         for found, (_, target) in zip(detections, batch, strict=True):
             if FOUND not in found.extras:

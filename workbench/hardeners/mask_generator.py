@@ -19,6 +19,7 @@ What the paper leaves open, and what we do:
 | L_com | "areas with longer or irregular edges" cost more | `rectified`: only positive responses count; see below |
 | how often each mask | not said | each as often as untouched features, a quarter |
 | widths of the generator | four convolutions | 3 x 3, 256 channels, ReLU between |
+| the detector while the generator learns | not said | frozen, and L_c of positive RoIs alone |
 | L_com and L_c of several RoIs | not said | means over RoIs |
 
 A sum of a linear filter whose weights sum to zero is decided by the border alone: `compact: literal` is eq. 3 as
@@ -128,9 +129,12 @@ class MaskGenerator(Adversary):
         """The generator for a head."""
         return HeatNet(head.channels, width=self.width, depth=3)
 
-    def kept(self, features: Tensor) -> Tensor:
-        """The map of the generator, [R, 1, h, w] in 0..1, low where it hides, of features [R, C, h, w]."""
-        return self.run(features).sigmoid().view(len(features), 1, *features.shape[2:])
+    def order(self, features: Tensor) -> Tensor:
+        """The logits of the generator's map, [R, 1, h, w], lowest where it hides first, of features [R, C, h, w].
+
+        Their sigmoid is the map in 0..1, in which large ones cannot be told apart.
+        """
+        return self.run(features).view(len(features), 1, *features.shape[2:])
 
     def decide(self, batch: RoIBatch) -> Decision:
         """Masks [r, 1, h, w] of positive RoIs, and the loss of eq. 2 where the generator learns."""
@@ -143,7 +147,7 @@ class MaskGenerator(Adversary):
         mask = torch.ones_like(batch.features[rows, :1], dtype=torch.float32)
         generated, *fixed = draw_kinds(len(rows), self.shares, mask, batch.generator)
         with torch.no_grad():
-            mask[generated] = hide_lowest(self.kept(batch.features[rows[generated]]), self.area)
+            mask[generated] = hide_lowest(self.order(batch.features[rows[generated]]), self.area)
         fill_fixed(mask, fixed, batch.generator)
         if loss is None:
             self._note_masks(batch, rows[torch.cat([generated, *fixed])], mask[generated])
@@ -155,8 +159,9 @@ class MaskGenerator(Adversary):
         if len(rows) == 0:
             return self.idle_loss()
         features, labels = batch.features[rows], batch.labels[rows]
-        soft = self.kept(features)
-        mask = hide_lowest(soft.detach(), self.learning_area) + (soft - soft.detach())  # straight-through
+        logits = self.order(features)
+        soft = logits.sigmoid()
+        mask = hide_lowest(logits.detach(), self.learning_area) + (soft - soft.detach())  # straight-through
         hurt = F.cross_entropy(batch.score(features * mask.to(features.dtype)).float(), labels)
         self._note_masks(batch, rows, mask.detach(), masked_loss=hurt)
         loss = -self.eta * hurt
