@@ -318,7 +318,7 @@ BENCHMARKS = Registry(
     "BENCHMARKS", "workbench.evaluation", place=None, arguments=("found", "data"), key="benchmark", error=DataError
 )
 PROPOSALS = Registry("PROPOSALS", "workbench.proposals", place="proposals", arguments=("data",), error=DataError)
-LOSSES = Registry("LOSSES", "workbench.losses", place="loss")
-NORMALISERS = Registry("NORMALISERS", "workbench.losses", place="normaliser")
-MINING = Registry("MINING", "workbench.losses", place="roi.mining")
-ANCHOR_MINING = Registry("ANCHOR_MINING", "workbench.losses", place="mining")
+LOSSES = Registry("LOSSES", "workbench.losses", place="detector.loss")
+NORMALISERS = Registry("NORMALISERS", "workbench.losses", place="detector.normaliser")
+MINING = Registry("MINING", "workbench.losses", place="detector.roi.mining")
+ANCHOR_MINING = Registry("ANCHOR_MINING", "workbench.losses", place="detector.mining")

@@ -48,7 +48,7 @@ def test_both_ways_to_a_square(tmp_path) -> None:
     cropped = load_data("image-folder", root=tmp_path, size=28, resize="crop").image(0)
     expected = V.center_crop(V.resize(whole, [32], antialias=True), [28, 28])
     assert torch.equal(cropped.as_subclass(torch.Tensor), expected)
-    with pytest.raises(DataError, match="resize 'fit'"):
+    with pytest.raises(DataError, match=r"image-folder\.resize is 'fit'; expected 'squash' or 'crop'"):
         load_data("image-folder", root=tmp_path, resize="fit")
 
 

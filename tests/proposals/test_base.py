@@ -184,7 +184,7 @@ def test_without_opencv_the_message_says_what_to_install(monkeypatch, tmp_path):
             "proposals.mod is not an option of selective-search",
         ),
         ({"kind": "selective-search", "longest": "x"}, "proposals.longest is 'x'; expected a"),
-        ({"kind": "selective-search", "mode": "slow"}, "no mode 'slow'"),
+        ({"kind": "selective-search", "mode": "slow"}, "proposals.mode is 'slow'; expected 'fast' or 'quality'"),
         ({"kind": "file"}, "proposals.path is missing; file needs it"),
         ({"kind": "file", "path": "a.txt"}, r"read from \.json and \.mat files"),
         ({"kind": "file", "path": "nowhere.json"}, "nowhere.json: this file cannot be read"),

@@ -14,7 +14,7 @@ import re
 from collections import defaultdict
 from os import PathLike
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -68,7 +68,7 @@ class ArFaces(Photographs):
         split: str = "train",
         *,
         size: Count = 112,
-        training_set: str = "C",
+        training_set: Literal["C", "F"] = "C",
         pair_subjects: Number = 5,
         seed: Number = 0,
         follow_links: bool = False,
@@ -76,8 +76,6 @@ class ArFaces(Photographs):
         place = DataRoot(root, "ar", follow_links=follow_links)
         if split not in SPLITS:
             raise DataError(f"split {split!r} does not exist; ar has {', '.join(SPLITS)}")
-        if training_set not in ("C", "F"):
-            raise DataError(f"training_set {training_set!r} does not exist; there are C, F")
         faces = _read(place)
         subjects = sorted({face.subject for face in faces})
         paired = _draw(subjects, pair_subjects, seed)

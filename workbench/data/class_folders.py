@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from torchvision import datasets
 
-from workbench.data.labelled_images import Photographs, draw_per_class
+from workbench.data.labelled_images import Photographs, Resize, draw_per_class
 from workbench.data.reading.images import ENDINGS, is_picture
 from workbench.data.reading.paths import DataRoot, read_text
 from workbench.data.reading.problems import Problem
@@ -36,7 +36,7 @@ def image_folder(
     split: str = "train",
     *,
     size: Count = 224,
-    resize: str = "squash",
+    resize: Resize = "squash",
     classes: Sequence[str] | None = None,
     per_class: Count | None = None,
     seed: Number = 0,
@@ -194,7 +194,7 @@ class _Folders:
             known = ", ".join(list(folders)[:10])
             raise DataError(f"{folder}: it has no folder of the classes {', '.join(self.classes)}; it has {known}")
 
-    def photographs(self, name: str, split: str, *, size: int, resize: str = "squash") -> Photographs:
+    def photographs(self, name: str, split: str, *, size: int, resize: Resize = "squash") -> Photographs:
         made = Photographs(name, split, self.classes, self.paths, self.labels, size=size, resize=resize)
         made.problems = tuple(self.problems)
         return made

@@ -11,7 +11,7 @@ card of 48-76 px with three digits of its class, a strong one of 58 % of the car
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from torch import Tensor
@@ -21,11 +21,11 @@ from workbench.data.drawing.layout import Ink, Layout, Piece
 from workbench.data.drawing.occluders import COVERS
 from workbench.data.drawing.paint import paint
 from workbench.data.drawing.pixels import digits, digits_of, glyph
-from workbench.data.drawing.scenes import Scenes, as_tensor, choice, object_count, object_size
+from workbench.data.drawing.scenes import Scenes, as_tensor, object_count, object_size
 from workbench.registry import DATASETS
 
-FAMILIES = ("digits", "parts")
-AIMS = ("any", "strong")
+Family = Literal["digits", "parts"]
+Aim = Literal["any", "strong"]
 STRONG, FAINT = 0.58, 0.34  # sides of a card's digits, as shares of its side
 FAINT_STRENGTH = 0.55
 # Top left corners (x, y) of a card's strong digit and of the two faint ones, as shares of its side.
@@ -42,7 +42,7 @@ class DigitScenes(Scenes):
     """Scenes made on demand, each from (seed, split, index) alone, in any order.
 
     Args:
-        family: one of `FAMILIES`.
+        family: "digits", each object one; or "parts", cards with a strong digit and two faint ones.
         aim: "strong" lets the occluders of `parts` prefer the strong digit; `parts_hidden` measures the outcome.
         options: size, seed, length, occlusion_rate, occluders and cache, see `Scenes`. Occluders are patches of
             brick, grass or gravel ("texture"), other objects ("digit") and "strip".
@@ -54,11 +54,10 @@ class DigitScenes(Scenes):
     mirrors = False
     covers = ("texture", "digit", "strip")
 
-    def __init__(self, split: str = "train", *, family: str = "digits", aim: str = "any", **options: Any):
+    def __init__(self, split: str = "train", *, family: Family = "digits", aim: Aim = "any", **options: Any):
         super().__init__(split, **options)
         self.classes = tuple("0123456789")
-        self.family = choice("family", family, FAMILIES)
-        self.aim = choice("aim", aim, AIMS)
+        self.family, self.aim = family, aim
 
     def arranged(self, rng: np.random.Generator) -> Layout:
         low, high = (2, 5) if self.family == "digits" else (1, 3)

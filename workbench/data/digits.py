@@ -7,6 +7,8 @@ even ground or on a part of a photograph.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import torch
 from torchvision import tv_tensors
@@ -15,12 +17,11 @@ from workbench.data.drawing.layout import Ink
 from workbench.data.drawing.paint import background, paint_ink
 from workbench.data.drawing.pixels import SPLITS, check_split, digits
 from workbench.data.labelled_images import LabelledImages
-from workbench.errors import DataError
 from workbench.options import Number
 from workbench.registry import DATASETS
 
 SIZE = 32
-GROUNDS = ("plain", "photograph")
+Ground = Literal["plain", "photograph"]
 
 
 @DATASETS.register("digits")
@@ -34,10 +35,8 @@ class Digits(LabelledImages):
 
     mirrors = False
 
-    def __init__(self, split: str = "train", *, ground: str = "photograph", seed: Number = 0):
+    def __init__(self, split: str = "train", *, ground: Ground = "photograph", seed: Number = 0):
         self.name, self.split = "digits", check_split(split)
-        if ground not in GROUNDS:
-            raise DataError(f"ground {ground!r} does not exist; there are {', '.join(GROUNDS)}")
         self.classes = tuple("0123456789")
         self.ground, self.seed = ground, seed
         self.labels = digits(split)[1] + 1

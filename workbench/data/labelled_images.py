@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from workbench.data.reading.images import read_image
 from workbench.errors import DataError
 from workbench.types import Target
 
-RESIZES = ("squash", "crop")
+Resize = Literal["squash", "crop"]
 
 
 def whole_image_target(
@@ -90,10 +91,10 @@ class Photographs(LabelledImages):
         *,
         boxes: np.ndarray | None = None,
         size: int = 224,
-        resize: str = "squash",
+        resize: Resize = "squash",
     ):
-        if resize not in RESIZES:
-            raise DataError(f"resize {resize!r} does not exist; there are {', '.join(RESIZES)}")
+        if resize not in get_args(Resize):
+            raise DataError(f"resize {resize!r} does not exist; there are {', '.join(get_args(Resize))}")
         if size < 1:
             raise DataError(f"size is {size}; expected pixels, at least 1")
         self.name, self.split, self.classes = name, split, tuple(classes)

@@ -30,11 +30,12 @@ __all__ = [
 ]
 
 
-def build_hardener(config: dict | list | str | None) -> Hardener | None:
+def build_hardener(config: dict | list | str | None, *, place: str = "hardener") -> Hardener | None:
     """The hardener that a recipe describes; a list is a `Chain`; None and an empty list are none.
 
     Args:
         config: {"kind": ..., "preset": "paper" | "released" where the method has presets, and its options}.
+        place: its key in the recipe, for messages; the parts of a list are counted from 0.
 
     Raises:
         RecipeError: a kind, preset or option that does not exist; the message lists what does.
@@ -42,6 +43,7 @@ def build_hardener(config: dict | list | str | None) -> Hardener | None:
     if config is None:
         return None
     if isinstance(config, list):
-        parts = [hardener for part in config if (hardener := build_hardener(part)) is not None]
-        return Chain(*parts) if parts else None
-    return HARDENERS.build(config)
+        parts = [build_hardener(part, place=f"{place}.{number}") for number, part in enumerate(config)]
+        chained = [part for part in parts if part is not None]
+        return Chain(*chained) if chained else None
+    return HARDENERS.build(config, place=place)

@@ -163,7 +163,7 @@ def prior_bias(prior: float) -> float:
         RecipeError: a prior outside 0..1.
     """
     if not 0 < prior < 1:
-        raise RecipeError(f"head.prior is {prior}; expected a probability, 0 < prior < 1")
+        raise RecipeError(f"detector.prior is {prior}; expected a probability, 0 < prior < 1")
     return -math.log((1 - prior) / prior)
 
 

@@ -76,7 +76,8 @@ class AnchorOHEM:
 
     def __init__(self, *, kept: Count = 128, nms_iou: Overlap = 0.5, negatives_per_positive: Count | None = None):
         if negatives_per_positive is not None and negatives_per_positive >= kept:
-            raise RecipeError(f"mining.negatives_per_positive is {negatives_per_positive}; expected less than {kept}")
+            what = f"negatives_per_positive is {negatives_per_positive}"
+            raise RecipeError(f"detector.mining.{what}; expected less than {kept}")
         self.kept = kept
         self.nms_iou = nms_iou
         self.negatives_per_positive = negatives_per_positive

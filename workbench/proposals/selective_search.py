@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -17,12 +17,12 @@ from workbench.proposals.base import SMALLEST, TOP, Computed, Source
 from workbench.registry import PROPOSALS
 from workbench.types import Proposals
 
-MODES = ("fast", "quality")
+Mode = Literal["fast", "quality"]
 
 
 @PROPOSALS.register("selective-search")
 def make(
-    data: Dataset, top: Count, *, mode: str = "fast", longest: Count = 500, cache: str | Path | None = None
+    data: Dataset, top: Count, *, mode: Mode = "fast", longest: Count = 500, cache: str | Path | None = None
 ) -> Source:
     """Selective search of the images of `data`, kept in `cache`; `top` does not change what is kept."""
     search = SelectiveSearch(mode=mode, longest=longest)
@@ -41,9 +41,9 @@ class SelectiveSearch:
         longest: pixels; larger images are searched at this longer side, as is usual on VOC and COCO.
     """
 
-    def __init__(self, *, mode: str = "fast", longest: int = 500):
-        if mode not in MODES:
-            raise DataError(f"selective search has no mode {mode!r}; choose one of {MODES}")
+    def __init__(self, *, mode: Mode = "fast", longest: int = 500):
+        if mode not in get_args(Mode):
+            raise DataError(f"selective search has no mode {mode!r}; choose one of {get_args(Mode)}")
         self.mode, self.longest = mode, longest
 
     @property
