@@ -130,13 +130,26 @@ def strings(node: ast.AST) -> set[str]:
 
 
 def test_kinds_are_listed_nowhere_but_in_the_registry():
-    sorts = (registry.DETECTORS, registry.HARDENERS, registry.DATASETS, registry.PROPOSALS, registry.LOSSES)
-    all_kinds = [set(sort.names()) for sort in sorts]
+    all_kinds = {name: set(one.names()) for name, one in vars(registry).items() if isinstance(one, registry.Registry)}
+    words = all_kinds.pop("NORMALISERS")  # "image" and "batch" are words of much else
+    assert {"image", "batch"} <= words
     for path in [*(ROOT / "workbench").rglob("*.py"), *(ROOT / "widgets").rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text())):
             if found := strings(node):
-                listed = [found & kinds for kinds in all_kinds if len(found & kinds) > 1]
+                listed = [found & kinds for kinds in all_kinds.values() if len(found & kinds) > 1]
                 assert not listed, f"{path}:{node.lineno} lists {listed}"
+
+
+def test_no_code_asks_for_a_kind_by_its_name():
+    """Such as `name == "mixed"`: what a kind can do stands on its class."""
+    sorts = ("DETECTORS", "HARDENERS", "DATASETS", "BENCHMARKS", "PROPOSALS", "LOSSES", "MINING", "ANCHOR_MINING")
+    kinds = {kind for name in sorts for kind in getattr(registry, name).names()} - {"detector", "digits", "imagenet"}
+    for path in [*(ROOT / "workbench").rglob("*.py"), *(ROOT / "widgets").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            for one in [node.left, *node.comparators] if isinstance(node, ast.Compare) else ():
+                assert not (isinstance(one, ast.Constant) and one.value in kinds), (
+                    f"{path}:{one.lineno} asks for a kind"
+                )
 
 
 @pytest.mark.parametrize("sort", [name for name, one in vars(registry).items() if isinstance(one, registry.Registry)])

@@ -7,7 +7,7 @@ A detector learns from each image what its target says; a branch that has no lab
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -15,6 +15,15 @@ from workbench.data.dataset import Dataset, Subset, View
 from workbench.errors import DataError, did_you_mean
 from workbench.registry import DATASETS
 from workbench.types import Target
+
+
+@runtime_checkable
+class HasSources(Protocol):
+    """Data with the option `sources`, some of which a stage of the training can learn from."""
+
+    def positions(self, sources: list[str]) -> list[int]:
+        """Indices of the images of some sources, ascending."""
+        ...
 
 
 @DATASETS.register("mixed")
@@ -117,6 +126,6 @@ def of_sources(data: Dataset, sources: list[str] | None) -> Dataset:
     whole = data
     while isinstance(whole, Subset) and len(whole.whole) == len(whole):  # such as data with proposals
         whole = whole.whole
-    if not isinstance(whole, Mixed):
+    if not isinstance(whole, HasSources):
         raise DataError(f"{data.name} has no sources: only mixed data have (data: {{name: mixed}})")
     return data.subset(whole.positions(sources))

@@ -6,7 +6,6 @@ and, for the warnings, `DFVAugmentation` report them in `health`: each is of the
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from itertools import accumulate
 from typing import Any
@@ -132,21 +131,13 @@ def hardener_warnings(metrics: pd.DataFrame, recipe: Recipe) -> list[str]:
 
 
 def fixed_mask_entropy(recipe: Recipe) -> float | None:
-    """What mask_entropy is (about) if an adversary's map is the same for all objects; None without ASDN or generator.
-
-    ASDN's samples differ all the same: with k cells of n dropped out of the top m it is log(m / k) / log(n / k). The
-    masks of a mask generator are then all the same, which is 0.
-    """
-    from workbench.hardeners import MaskGenerator, build_hardener  # late: following a run needs no torch
-    from workbench.hardeners.layers.adversary import DropsCells
+    """What mask_entropy is (about) if an adversary's map is the same for all objects; None without one of masks."""
+    from workbench.hardeners import build_hardener  # late: following a run needs no torch
+    from workbench.hardeners.layers.adversary import Adversary
 
     hardener = build_hardener(recipe.hardener)
-    for part in () if hardener is None else hardener.modules():
-        if isinstance(part, DropsCells):
-            return math.log(part.pool / part.drop) / math.log(1 / part.drop) if 0 < part.drop < 1 else None
-        if isinstance(part, MaskGenerator):
-            return 0.0
-    return None
+    players = [part for part in (() if hardener is None else hardener.modules()) if isinstance(part, Adversary)]
+    return next((one.fixed_mask_entropy for one in players if one.fixed_mask_entropy is not None), None)
 
 
 def _run_away(present: pd.DataFrame, recent: pd.DataFrame) -> str | None:

@@ -36,6 +36,7 @@ drops cells by its random first weights.
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -115,6 +116,11 @@ class ASDN(Adversary):
         self.average = average
         self.clean_images = clean_images
         self.background_share = background_share
+
+    @property
+    def fixed_mask_entropy(self) -> float | None:  # type: ignore[override]
+        """Of samples that differ: with k cells of n dropped out of the top m, log(m / k) / log(n / k)."""
+        return math.log(self.pool / self.drop) / math.log(1 / self.drop) if 0 < self.drop < 1 else None
 
     def build(self, head: HeadLayout) -> nn.Module:
         """A for a head."""

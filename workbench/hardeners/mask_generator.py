@@ -102,6 +102,7 @@ class MaskGenerator(Adversary):
     pretrains = True
     mixed = True
     presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {}}
+    fixed_mask_entropy = 0.0
 
     def __init__(
         self,

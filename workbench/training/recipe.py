@@ -238,11 +238,19 @@ def _data_misfits(key: str, spec: DataSpec | None) -> Iterator[str]:
 
 def _source_misfits(recipe: Recipe) -> Iterator[str]:
     """Stages that learn from sources which the data do not have."""
-    there = recipe.data.options.get("sources") if recipe.data.name == "mixed" else None
-    for number, stage in enumerate(recipe.stages):
-        for name in stage.sources or ():
+    asking = [(number, stage.sources) for number, stage in enumerate(recipe.stages) if stage.sources]
+    if not asking or recipe.data.name not in DATASETS:
+        return
+    from workbench.data.mixed import HasSources  # late, as it imports torch
+
+    has_them = issubclass(DATASETS.class_of(recipe.data.name), HasSources)
+    there = recipe.data.options.get("sources") if has_them else None
+    for number, sources in asking:
+        for name in sources:
             if not isinstance(there, dict):
-                yield f"stages.{number}.sources: {recipe.data.name} has none; they are for data.name: mixed"
+                kinds = [kind for kind in DATASETS.names() if issubclass(DATASETS.class_of(kind), HasSources)]
+                what = f"{recipe.data.name} has none; they are for data.name: {' or '.join(kinds)}"
+                yield f"stages.{number}.sources: {what}"
                 break
             if name not in there:
                 yield f"stages.{number}.sources: the data have no source {name!r}{did_you_mean(name, list(there))}"

@@ -98,6 +98,9 @@ class TurnsBlocks(Protocol):
 class Adversary(Hardener, ABC):
     """A hardener with a network; methods implement `build` and `decide`."""
 
+    #: About what `health["mask_entropy"]` is if its map is the same for all objects; None: it makes no such masks.
+    fixed_mask_entropy: float | None = None
+
     def __init__(self) -> None:
         super().__init__()
         self.net: nn.Module | None = None
