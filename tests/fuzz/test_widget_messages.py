@@ -24,7 +24,7 @@ TO_LAB = {
 TO_BROWSER = {"kind": "set", "seq": 1, "state": {"page": 1, "selected": 0, "class_name": "3", "occlusion": [0, 1]}}
 KEYS = ("kind", "seq", "grid", "state", "box", "outline", "page", "index")
 TRAITS = ("chosen", "box", "drawn", "objects", "picture", "width")
-KINDS = ("hello", "change", "map", "stop-map", "set", "count")
+MESSAGES = ("hello", "change", "map", "stop-map", "set", "count")
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def explorer() -> AttentionExplorer:
     return AttentionExplorer(load_detector("digit-scenes/faster-rcnn"), data)
 
 
-@given(message=changed(TO_LAB, KEYS), kind=st.none() | st.sampled_from(KINDS))
+@given(message=changed(TO_LAB, KEYS), kind=st.none() | st.sampled_from(MESSAGES))
 @cases(75)
 def test_occlusion_lab(lab: OcclusionLab, message: Any, kind: str | None) -> None:
     hand_in(lab, message if kind is None else {**message, "kind": kind})
@@ -53,7 +53,7 @@ def test_occlusion_lab(lab: OcclusionLab, message: Any, kind: str | None) -> Non
     assert lab.box == [1, 1, 20, 20]
 
 
-@given(message=changed(TO_BROWSER, KEYS), kind=st.none() | st.sampled_from(KINDS))
+@given(message=changed(TO_BROWSER, KEYS), kind=st.none() | st.sampled_from(MESSAGES))
 @cases(20)
 def test_dataset_browser(browser: DatasetBrowser, message: Any, kind: str | None) -> None:
     hand_in(browser, message if kind is None else {**message, "kind": kind})

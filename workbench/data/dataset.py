@@ -43,7 +43,7 @@ class Dataset(torch.utils.data.Dataset):
     classes: tuple[str, ...]  #: names of the labels 1..K
     occlusion_is_estimate: bool = False  #: True where `occlusion` is a guess from other objects' masks
     voc_year: int | None = None  #: of VOC's rules of evaluation, for its data
-    benchmark: str | None = None  #: "fddb", "wider-face" or "mafa": whose measure `evaluate` adds to the summary
+    benchmark: str | None = None  #: kind of `BENCHMARKS` whose measure `evaluate` adds to the summary
     annotation_version: str = ""  #: in words, which version of the annotations it has; "" where there is only one
     problems: tuple[Problem, ...] = ()  #: what was wrong in the annotation files when they were read
     columns: dict[str, tuple[int, ...]] | None = None  #: of a table of accuracies: `pattern`s by name

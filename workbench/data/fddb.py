@@ -16,7 +16,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from workbench.data.faces import Faces
+from workbench.data.face_images import FaceImages
 from workbench.data.reading.face_lists import read_face_list
 from workbench.data.reading.face_table import FaceTable, joined
 from workbench.data.reading.paths import DataRoot, read_text
@@ -31,7 +31,7 @@ Fold = Annotated[int, Field(ge=1, le=10)]
 
 
 @DATASETS.register("fddb")
-class Fddb(Faces):
+class Fddb(FaceImages):
     """Faces of FDDB.
 
     Args:

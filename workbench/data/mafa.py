@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from os import PathLike
 
-from workbench.data.faces import Faces
+from workbench.data.face_images import FaceImages
 from workbench.data.reading.mafa_labels import read_mafa
 from workbench.data.reading.paths import DataRoot
 from workbench.data.reading.picture_folder import PictureFolder, first_place
@@ -30,7 +30,7 @@ SPLITS = ("train", "test")
 
 
 @DATASETS.register("mafa")
-class Mafa(Faces):
+class Mafa(FaceImages):
     """Faces of MAFA.
 
     Args:

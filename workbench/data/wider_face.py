@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from workbench.data.faces import Faces
+from workbench.data.face_images import FaceImages
 from workbench.data.reading.face_lists import read_face_list
 from workbench.data.reading.face_table import FaceTable, from_xywh, whole_numbers
 from workbench.data.reading.paths import DataRoot, read_text
@@ -32,7 +32,7 @@ INVALID = 7
 
 
 @DATASETS.register("wider-face")
-class WiderFace(Faces):
+class WiderFace(FaceImages):
     """Faces of WIDER FACE.
 
     Args:

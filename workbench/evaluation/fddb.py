@@ -29,11 +29,11 @@ from workbench.data import Dataset
 from workbench.evaluation.counting.bootstrap import mean_over_classes
 from workbench.evaluation.counting.regions import box_spans, ellipse_spans, inscribed, span_iou
 from workbench.evaluation.counting.roc import Steps
-from workbench.evaluation.faces import FaceResult, Faces, FoundFaces, gather_faces
+from workbench.evaluation.face_result import FaceResult, Faces, FoundFaces, gather_faces
 from workbench.options import Number
 from workbench.registry import BENCHMARKS
 
-KINDS = ("discrete", "continuous")
+SCORES = ("discrete", "continuous")  #: what a match can count as
 ENOUGH = 0.5  #: IoU above which a match is right
 
 
@@ -44,13 +44,13 @@ class FddbResult(FaceResult):
     faces: Faces
     how: str  #: how it was computed, in words
     limit: int  #: false positives in all images together
-    steps: dict[str, Steps]  #: by `KINDS`
+    steps: dict[str, Steps]  #: by `SCORES`
     folds: np.ndarray  #: [I] int, 1 to 10
 
     def figures(self, weights: np.ndarray) -> dict[str, np.ndarray]:
         """`discrete@1000`, `continuous@1000`, and their averages over the folds, each at its share of the limit."""
-        pooled = {f"{kind}@{self.limit}": self.steps[kind].recall_at(self.limit, weights) for kind in KINDS}
-        by_fold = {kind: self._fold_recalls(kind, weights) for kind in KINDS}
+        pooled = {f"{kind}@{self.limit}": self.steps[kind].recall_at(self.limit, weights) for kind in SCORES}
+        by_fold = {kind: self._fold_recalls(kind, weights) for kind in SCORES}
         return pooled | {f"{k}@{self.limit}_folds": mean_over_classes(v.T) for k, v in by_fold.items()}
 
     def counts(self) -> dict[str, int]:
@@ -61,14 +61,14 @@ class FddbResult(FaceResult):
     def by_fold(self) -> pd.DataFrame:
         """One row per fold: number of faces n, and both recalls at its share of the false positives."""
         once = np.ones((1, self.faces.num_images))
-        recalls = {kind: self._fold_recalls(kind, once)[:, 0] for kind in KINDS}
+        recalls = {kind: self._fold_recalls(kind, once)[:, 0] for kind in SCORES}
         counts = self.steps["discrete"].counts
         n = [int(counts[self.folds == fold].sum()) for fold in self._numbers]
         return pd.DataFrame({"n": n, **recalls}, index=pd.Index(self._numbers, name="fold"))
 
     def frame(self) -> pd.DataFrame:
         """One row for each score, falling: score, false_positives, and the recalls `discrete` and `continuous`."""
-        curves = {kind: self.steps[kind].curve() for kind in KINDS}
+        curves = {kind: self.steps[kind].curve() for kind in SCORES}
         recalls = {kind: curve["recall"] for kind, curve in curves.items()}
         return curves["discrete"][["score", "false_positives"]].assign(**recalls)
 
@@ -141,7 +141,7 @@ def _all_steps(faces: Faces, shapes: np.ndarray | None, *, exact: bool) -> dict[
     scores, images, detections, discrete, continuous = np.concatenate(parts).T
     wrong, counts = detections - discrete, np.diff(theirs)
     gains = {"discrete": discrete, "continuous": continuous}
-    return {kind: Steps.by_score((scores, images.astype(int), gains[kind], wrong), counts) for kind in KINDS}
+    return {kind: Steps.by_score((scores, images.astype(int), gains[kind], wrong), counts) for kind in SCORES}
 
 
 def image_steps(ious: np.ndarray, scores: np.ndarray) -> np.ndarray:

@@ -26,7 +26,7 @@ from workbench.errors import DataError
 from workbench.evaluation.counting.bootstrap import best_beyond
 from workbench.evaluation.counting.matching import IGNORED, RIGHT
 from workbench.evaluation.counting.tables import Found
-from workbench.evaluation.faces import FaceResult, Faces, FoundFaces, gather_faces
+from workbench.evaluation.face_result import FaceResult, Faces, FoundFaces, gather_faces
 from workbench.evaluation.voc import VocMatches, match_voc, voc_ap
 from workbench.options import Overlap
 from workbench.registry import BENCHMARKS

@@ -20,7 +20,7 @@ import pandas as pd
 from workbench.data import Dataset
 from workbench.evaluation.counting.bootstrap import best_beyond
 from workbench.evaluation.counting.tables import box_iou
-from workbench.evaluation.faces import FaceResult, Faces, FoundFaces, gather_faces
+from workbench.evaluation.face_result import FaceResult, Faces, FoundFaces, gather_faces
 from workbench.registry import BENCHMARKS
 
 SETS = ("easy", "medium", "hard")

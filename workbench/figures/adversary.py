@@ -25,7 +25,7 @@ from workbench.hardeners.astn import rotate
 
 #: Of the bars: the true class, background, the class that gains most, all others; readable with any colour vision.
 OWN, BACKGROUND, RIVAL, REST = OKABE_ITO[0], INK, OKABE_ITO[4], "#dfe3e8"
-Part = TypeVar("Part")
+Item = TypeVar("Item")
 
 
 class Answered(Protocol):
@@ -230,7 +230,7 @@ def _rival(seen: Answered, means: Mapping[str, Tensor]) -> int | None:
     return max(others, key=lambda one: max(float(mean[one]) for mean in means.values()), default=None)
 
 
-def _found(part: Part | None, name: str) -> Part:
+def _found(part: Item | None, name: str) -> Item:
     if part is None:
         raise DataError(f"there is no {name} to draw; the detector's hardener has none")
     return part

@@ -19,7 +19,7 @@ from workbench.figures.drawing.colours import CLEAR, DASHES, FAINT, GRID, INK, O
 
 PRECISIONS = ("AP", "AP50", "AP_unoccluded", "AP_occluded", "accuracy_clean", "accuracy_occluded")
 ON_VALIDATION = "precision on validation data"
-Panel = Literal["loss", "share"]
+Scale = Literal["loss", "share"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Curve:
     """One line of the learning curves."""
 
     name: str
-    panel: Panel
+    panel: Scale
     steps: np.ndarray  #: [P] training steps
     values: np.ndarray  #: [P]
     colour: str
@@ -179,7 +179,7 @@ def rows_of(metrics: pd.DataFrame, kind: str) -> pd.DataFrame:
     return metrics[metrics["kind"] == kind].dropna(axis=1, how="all")
 
 
-def curve_of(name: str, panel: Panel, rows: pd.DataFrame, column: str, points: int, **style: Any) -> Iterator[Curve]:
+def curve_of(name: str, panel: Scale, rows: pd.DataFrame, column: str, points: int, **style: Any) -> Iterator[Curve]:
     """The curve of one column, if there is one and it holds numbers."""
     if column not in rows:
         return

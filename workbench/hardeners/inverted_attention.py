@@ -36,11 +36,11 @@ from workbench.options import Offset, Share
 from workbench.registry import HARDENERS
 from workbench.types import RoIBatch
 
-Inversion = Literal["soft", "hard", "overturn", "random", "sampled"]
-INVERSIONS = get_args(Inversion)
+Strategy = Literal["soft", "hard", "overturn", "random", "sampled"]
+INVERSIONS = get_args(Strategy)
 Orientation = Literal["both", "spatial", "channel"]
 ORIENTATIONS = get_args(Orientation)
-Selection = Literal["random", "hardest"]
+Choice = Literal["random", "hardest"]
 Cam = Literal["grad-cam", "hires-cam"]
 ScoreOf = Literal["label", "prediction"]
 
@@ -170,11 +170,11 @@ class InvertedAttention(Hardener):
     def __init__(
         self,
         *,
-        inversion: Inversion = "soft",
+        inversion: Strategy = "soft",
         orientation: Orientation = "both",
         share: Share = 0.2,
         background_share: Share | None = None,
-        selection: Selection = "random",
+        selection: Choice = "random",
         margin: Offset = 0.0,
         drop_cells: Share = 0.33,
         drop_channels: Share = 0.8,

@@ -10,10 +10,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from workbench.options import Count
+from workbench.options import Count, Fraction
 
 Positive = Annotated[float, Field(gt=0)]
-Fraction = Annotated[float, Field(gt=0, lt=1)]
 Chance = Annotated[float, Field(gt=0, le=1)]
 
 

@@ -216,7 +216,7 @@ def test_a_name_that_is_taken_is_refused():
 
 
 class Copy(ImageBranch):
-    """A branch with whatever losses, and a part of whatever name; it shows what it is told to."""
+    """A branch with whatever losses, and a part of whatever name; it shows what it is given."""
 
     def __init__(self, losses: dict[str, float], part: str = "copy_head", shows: str | None = None):
         self.values, self.part, self.shows = losses, {part: nn.Linear(2, 2)}, shows

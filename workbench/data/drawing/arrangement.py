@@ -99,10 +99,10 @@ class Arrangement:
             shapes = self.covers[piece.cover].draw(self.rng, piece.box, piece.level, _TRIED)
             best = self._nearest(index, shapes.inside)
             if best is not None:
-                return self._lay(piece.cover, shapes[best])
+                return self._place(piece.cover, shapes[best])
         return False
 
-    def _lay(self, kind: str, shape: Outlines) -> bool:
+    def _place(self, kind: str, shape: Outlines) -> bool:
         x1, y1, x2, y2 = shape.window(self.layout.size)
         x, y = np.arange(x1, x2) + 0.5, np.arange(y1, y2) + 0.5
         mask = shape.inside(x[None, :], y[:, None])[0]

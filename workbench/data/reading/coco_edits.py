@@ -14,7 +14,7 @@ from workbench.data.reading.masks import checked_segmentation, code_of
 from workbench.data.reading.paths import checked_name, is_text
 from workbench.errors import DataError
 
-Size = tuple[int, int]  # height, width in pixels
+ImageSize = tuple[int, int]  # height, width in pixels
 NEEDED = {
     "image": ("file_name", "height", "width"),
     "category": ("name",),
@@ -58,7 +58,7 @@ def check_name(where: str, name: Any, taken: list[Any]) -> None:
         raise DataError(f"{where} has the name {name!r}{other}; expected a name of its own")
 
 
-def check_box(where: str, box: Any, size: Size | None) -> None:
+def check_box(where: str, box: Any, size: ImageSize | None) -> None:
     """Raise a DataError unless it is x, y, width, height of something in an image of `size`; None: of any size."""
     given = box_formats.finite_box(box)
     if given is None or given[2] <= 0 or given[3] <= 0:
@@ -72,7 +72,7 @@ def check_box(where: str, box: Any, size: Size | None) -> None:
         raise DataError(f"{where} has the box {box!r}, which holds nothing{of}")
 
 
-def extent(where: str, segmentation: Any, size: Size) -> tuple[list[float], int]:
+def extent(where: str, segmentation: Any, size: ImageSize) -> tuple[list[float], int]:
     """Box x, y, width, height and area in pixels of a segmentation in an image of `size` (height, width).
 
     Raises:

@@ -34,7 +34,7 @@ from workbench.registry import Registry
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 Pooling = Literal["align", "max"]
-Stage = Annotated[int, Field(ge=2, le=5)]  #: of a backbone: C2 to C5
+BackboneStage = Annotated[int, Field(ge=2, le=5)]  #: of a backbone: C2 to C5
 POOLINGS: dict[Pooling, type[PyramidPool]] = {"align": RoIAlign, "max": RoIMaxPool}
 HEADS = Registry("HEADS", None, place="detector.head", arguments=("trunk", "pool_size"))  #: on pooled features
 
@@ -123,7 +123,7 @@ def build_trunk(backbone: dict, pyramid: bool | dict, channels: int | None) -> T
     return Trunk(name, module, width, strides[:1] if switches.get("finest") else strides, int(extra is not None))
 
 
-def _single_trunk(name: str, options: dict, cached: bool, stage: Stage) -> Trunk:
+def _single_trunk(name: str, options: dict, cached: bool, stage: BackboneStage) -> Trunk:
     """One map, C2 to C5 of strides 4 to 32, of the small backbone or of a ResNet."""
     stride = 2**stage
     if name == "small":

@@ -75,10 +75,10 @@ def box_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return shared / np.maximum(areas[0][:, None] + areas[1] - shared, 1e-9)
 
 
-Table = TypeVar("Table", Objects, Found)
+Rows = TypeVar("Rows", Objects, Found)
 
 
-def joined(parts: Sequence[Table]) -> Table:
+def joined(parts: Sequence[Rows]) -> Rows:
     """Tables of consecutive images, gathered with `first`, as one."""
     columns: dict[str, Any] = {}
     for item in fields(parts[0]):

@@ -9,7 +9,7 @@ import torch
 from workbench.data import Dataset
 from workbench.errors import DataError
 from workbench.evaluation import evaluate_fddb, evaluate_mafa, evaluate_wider_face
-from workbench.figures.faces import face_precision_recall, fddb_roc
+from workbench.figures.face_benchmarks import face_precision_recall, fddb_roc
 from workbench.types import Detections, Target
 
 

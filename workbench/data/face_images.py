@@ -25,7 +25,7 @@ from workbench.types import Target
 SAMPLE = 40  #: images that are measured at once, to see whether boxes are in another format
 
 
-class Faces(Dataset):
+class FaceImages(Dataset):
     """Images with faces; a subclass reads the table.
 
     Boxes are clipped to the image, and faces outside of it left out; the occlusion is unknown (NaN); `area` is that

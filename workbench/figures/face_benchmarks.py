@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from workbench.errors import DataError
 from workbench.evaluation import FddbResult, MafaResult, WiderFaceResult
-from workbench.evaluation.faces import FaceResult
-from workbench.evaluation.fddb import KINDS
+from workbench.evaluation.face_result import FaceResult
+from workbench.evaluation.fddb import SCORES
 from workbench.evaluation.mafa import CHOICES
 from workbench.evaluation.wider_face import ENOUGH, SETS
 from workbench.figures.drawing.canvas import new_figure, plain
@@ -40,7 +40,7 @@ def fddb_roc(results: Rocs, *, most: int | None = None) -> Figure:
     limit = max(result.limit for result in named.values())
     most = 2 * max(limit, 1) if most is None else most
     figure, panels = new_figure(1, 2, (9.0, 3.8), sharey=True)
-    for axes, kind in zip(panels[0], KINDS, strict=True):
+    for axes, kind in zip(panels[0], SCORES, strict=True):
         for index, (name, result) in enumerate(named.items()):
             curve = result.frame()
             value = result.summary[f"{kind}@{result.limit}"]
