@@ -174,7 +174,9 @@ def _figures(summary: dict[str, float]) -> str:
 
 
 def _add_data(parser: argparse.ArgumentParser, *, split: str, required: bool) -> None:
-    parser.add_argument("--data", metavar="NAME", required=required, help="digit-scenes, coco, voc, digits, ...")
+    parser.add_argument(
+        "--data", metavar="NAME", required=required, help="such as digit-scenes; a wrong name lists all"
+    )
     parser.add_argument("--root", help="folder of data that live on disk")
     parser.add_argument("--split", default=split, help=f"part of the data (default: {split})")
     parser.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="of the data set")

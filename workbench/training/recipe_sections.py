@@ -34,7 +34,7 @@ class Section(BaseModel):
 class DataSpec(Section):
     """Arguments of `load_data`."""
 
-    name: str = Field(description="digit-scenes, coco, voc, digits ...")
+    name: str = Field(description="as `load_data` knows it")
     split: str = "train"
     root: str | None = Field(default=None, description="folder of the data, for data that live on disk")
     options: dict[str, Any] = Field(default_factory=dict, description="further arguments of `load_data`")
