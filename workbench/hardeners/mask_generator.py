@@ -133,7 +133,7 @@ class MaskGenerator(Adversary):
     def order(self, features: Tensor) -> Tensor:
         """The logits of the generator's map, [R, 1, h, w], lowest where it hides first, of features [R, C, h, w].
 
-        Their sigmoid is the map in 0..1, in which large ones cannot be told apart.
+        Their sigmoid is the map in 0..1, in which large ones are equal.
         """
         return self.run(features).view(len(features), 1, *features.shape[2:])
 
