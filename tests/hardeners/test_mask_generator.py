@@ -11,7 +11,7 @@ from stages import stage
 from torch.nn import functional as F
 
 from workbench.hardeners import MaskGenerator
-from workbench.hardeners.mask_generator import compact_loss, hide_lowest
+from workbench.hardeners.mask_generator import compact_loss, hide_lowest, squeezed
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +57,24 @@ def test_the_rectified_loss_counts_neighbours(cells):
 def test_the_lowest_cells_are_hidden(area, count):
     values = torch.arange(49.0).flip(0).view(1, 1, 7, 7)
     assert torch.where(hide_lowest(values, area).flatten() == 0)[0].tolist() == list(range(49 - count, 49))
+
+
+def test_masks_are_hard_and_their_gradient_is_of_the_order_alone():
+    generator = torch.Generator().manual_seed(0)
+    values = (50 * torch.randn(3, 1, 7, 7, generator=generator)).requires_grad_()
+    mask = squeezed(values, 1 / 4)
+    assert torch.equal(mask.detach(), hide_lowest(values.detach(), 1 / 4))
+    weights = torch.randn(mask.shape, generator=generator)
+    (gradient,) = torch.autograd.grad((mask * weights).sum(), values)
+    assert gradient.abs().sum() > 0, "also where the map itself would be 0 or 1"
+    torch.testing.assert_close(gradient.sum(dim=(1, 2, 3)), torch.zeros(3), atol=1e-4, rtol=0)
+
+
+def test_the_gradient_of_the_compact_loss_counts_neighbours_of_masked_and_other_cells():
+    masked = ROUND.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(compact_loss(masked).sum(), masked)
+    around = F.conv2d(ROUND, torch.ones(1, 1, 3, 3), padding=1) - ROUND
+    torch.testing.assert_close(gradient, 1 - around / 4)
 
 
 def taught(head, *, steps: int, **options) -> MaskGenerator:
