@@ -6,45 +6,19 @@ import math
 
 import pytest
 import torch
+from red_detector import BOX, RedDetector, red_cells
 from stages import stage
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
 from workbench.analysis.adversary import adversaries, harder_features, has_begun, roi_adversary
-from workbench.detectors.base import Detector
 from workbench.errors import DataError, RecipeError
 from workbench.hardeners import ASDN, ASTN, Chain, RandomDropout
-from workbench.types import HeadLayout, Score
-
-BOX = torch.tensor([0.0, 0.0, 24.0, 24.0])  # 6 × 6 cells of 4 pixels
-
-
-class RedDetector(Detector):
-    """Two channels, red and green brightness on 6 × 6 cells; the logit of class 1 is the sum of red."""
-
-    classes = ("red", "green")
-
-    def __init__(self, hardener: nn.Module | None = None):
-        super().__init__()
-        self.hardener = hardener
-        self.weight = nn.Parameter(torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 0.0]]))
-
-    def roi_features(self, images, boxes) -> Tensor:
-        images = torch.stack([image[:2].float() / 255 for image in images])
-        return F.adaptive_avg_pool2d(images[:, :, :24, :24], 6)
-
-    def head_score(self) -> Score:
-        weight = self.weight.detach()
-        return Score(lambda features: features.sum(dim=(2, 3)) @ weight.T)
+from workbench.types import HeadLayout
 
 
 @pytest.fixture
 def image():
-    """One whole red cell in row 2, column 3, and a red cell of 0.4 in the lower right corner."""
-    image = torch.zeros(3, 24, 32, dtype=torch.uint8)
-    image[0, 8:12, 12:16] = 255
-    image[0, 20:24, 20:24] = 102
-    return image
+    return red_cells()
 
 
 def bound(*parts: nn.Module) -> Chain:

@@ -7,20 +7,17 @@ import math
 import pytest
 import torch
 from colour_detector import ColourDetector
+from red_detector import BOX, RedDetector, red_cells
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models.detection.image_list import ImageList
 
 from workbench.analysis.occlusion_masks import found_occlusion, roi_masks
-from workbench.detectors.base import Detector
 from workbench.detectors.branches.occlusion import OcclusionBranch
 from workbench.detectors.layers.branches import HoldsBranches
 from workbench.detectors.layers.proposing import SeesMaps
 from workbench.errors import DataError
 from workbench.hardeners import Chain, MaskGenerator, RandomDropout
-from workbench.types import Score
-
-BOX = torch.tensor([0.0, 0.0, 24.0, 24.0])  # 6 × 6 cells of 4 pixels
 
 
 class HidesRed(nn.Module):
@@ -30,18 +27,11 @@ class HidesRed(nn.Module):
         return -features[:, 0].flatten(1)
 
 
-class RedDetector(HoldsBranches[OcclusionBranch], SeesMaps, Detector):
-    """Red and green brightness on cells of 4 pixels; the logit of class 1 is the sum of red, the others are 0.
-
-    Its occlusion branch finds a cell occluded where it is redder than one half.
-    """
-
-    classes = ("red", "green")
+class Branched(HoldsBranches[OcclusionBranch], SeesMaps, RedDetector):
+    """The same with an occlusion branch, which finds a cell occluded where it is redder than one half."""
 
     def __init__(self, hardener: nn.Module | None = None):
-        super().__init__()
-        self.hardener = hardener
-        self.weight = nn.Parameter(torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 0.0]]))
+        super().__init__(hardener)
         self.add_branch(OcclusionBranch(2, (4,), stride=4, layers=[]))
         with torch.no_grad():
             self.occlusion_head[0].weight.copy_(torch.tensor([[0.0, 0.0], [20.0, 0.0]])[..., None, None])
@@ -53,21 +43,10 @@ class RedDetector(HoldsBranches[OcclusionBranch], SeesMaps, Detector):
     def maps(self, batch) -> list[Tensor]:
         return [F.avg_pool2d(batch.tensors, 4)]
 
-    def roi_features(self, images, boxes) -> Tensor:
-        return self.maps(self.prepare(images))[0][..., :6]
-
-    def head_score(self) -> Score:
-        weight = self.weight.detach()
-        return Score(lambda features: features.sum(dim=(2, 3)) @ weight.T)
-
 
 @pytest.fixture
 def image():
-    """One whole red cell in row 2, column 3, and a red cell of 0.4 in the lower right corner of the box."""
-    image = torch.zeros(3, 24, 32, dtype=torch.uint8)
-    image[0, 8:12, 12:16] = 255
-    image[0, 20:24, 20:24] = 102
-    return image
+    return red_cells()
 
 
 def generator() -> MaskGenerator:
@@ -82,7 +61,7 @@ def score(red: float) -> float:
 
 def test_every_strategy_by_hand(image):
     """The generator hides the reddest cell, the halves hide none, both or one of the two."""
-    seen = roi_masks(RedDetector(Chain(RandomDropout(), generator())), image, BOX, 1, area=1 / 36)
+    seen = roi_masks(Branched(Chain(RandomDropout(), generator())), image, BOX, 1, area=1 / 36)
     left = {"left half": 1.4, "right half": 0.0, "top half": 0.4, "bottom half": 1.0}
     reds = {"untouched": 1.4, "generator": 0.4, **left}
     assert {name: seen.scores[name] for name in reds} == pytest.approx({name: score(reds[name]) for name in reds})
@@ -99,14 +78,14 @@ def test_every_strategy_by_hand(image):
 
 
 def test_the_random_half_is_the_same_until_another_is_drawn(image):
-    first, second = (roi_masks(RedDetector(), image, BOX, 1).masks["random half"] for _ in range(2))
-    other = roi_masks(RedDetector(), image, BOX, 1, generator=torch.Generator().manual_seed(1)).masks["random half"]
+    first, second = (roi_masks(Branched(), image, BOX, 1).masks["random half"] for _ in range(2))
+    other = roi_masks(Branched(), image, BOX, 1, generator=torch.Generator().manual_seed(1)).masks["random half"]
     assert torch.equal(first, second)
     assert not torch.equal(first, other)
 
 
 def test_without_a_generator_the_fixed_masks_remain_and_the_class_is_guessed(image):
-    seen = roi_masks(RedDetector(RandomDropout()), image, BOX)
+    seen = roi_masks(Branched(RandomDropout()), image, BOX)
     assert (seen.map, seen.label) == (None, 1)
     assert list(seen.masks) == ["left half", "right half", "top half", "bottom half", "random half"]
 
@@ -114,7 +93,7 @@ def test_without_a_generator_the_fixed_masks_remain_and_the_class_is_guessed(ima
 @pytest.mark.parametrize(("change", "said"), [({"area": 1.5}, "area is 1.5"), ({"label": 3}, "label 3 is outside")])
 def test_what_does_not_exist_is_named(image, change, said):
     with pytest.raises(DataError, match=said):
-        roi_masks(RedDetector(), image, BOX, **change)
+        roi_masks(Branched(), image, BOX, **change)
 
 
 def stripe(left: int) -> Tensor:
@@ -128,7 +107,7 @@ def test_found_and_true_occlusion_by_hand():
     """A box of 20 px is enlarged to 26 and cut off at 0: 23 rows. Of 4 found and 4 true columns 2 are the same."""
     image = (255 * stripe(12)).byte().expand(3, -1, -1)
     box = torch.tensor([0.0, 0.0, 20.0, 20.0])
-    seen = found_occlusion(RedDetector(), image, box, {"mask_occluder": stripe(14)})
+    seen = found_occlusion(Branched(), image, box, {"mask_occluder": stripe(14)})
     assert seen.box.tolist() == [0, 0, 23, 23]
     expected = stripe(12)
     expected[23:] = False
@@ -136,9 +115,9 @@ def test_found_and_true_occlusion_by_hand():
     assert int(seen.truth.sum()) == 4 * 23
     assert seen.iou == pytest.approx(1 / 3)
     assert float(seen.chance[20, 30]) == pytest.approx(1 / (1 + math.exp(10)))
-    assert found_occlusion(RedDetector(), image, box, {}).iou is None
+    assert found_occlusion(Branched(), image, box, {}).iou is None
     clean = torch.zeros(24, 32, dtype=torch.bool)
-    nothing = found_occlusion(RedDetector(), torch.zeros_like(image), box, {"mask_occluder": clean})
+    nothing = found_occlusion(Branched(), torch.zeros_like(image), box, {"mask_occluder": clean})
     assert nothing.iou is None, "nothing is found where nothing is"
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import io
-
-import numpy as np
 import pytest
 import torch
 import traitlets
 from adversary_run import adversary_run
 from colour_detector import ColourDetector
-from PIL import Image
 from stages import stage
+from widget_pictures import pixels
 
 from widgets import AdversaryExplorer
 from widgets.parts.sources import LAST
@@ -37,10 +34,6 @@ def data():
 @pytest.fixture
 def explorer(run, data):
     return AdversaryExplorer(run, data, index=5)
-
-
-def pixels(image):
-    return np.asarray(Image.open(io.BytesIO(image.value)).convert("RGB"))
 
 
 def colour_detector(hardener=None):

@@ -1,6 +1,5 @@
 """AttentionExplorer without a browser: what is looked at, what follows from what, and what is drawn."""
 
-import io
 import math
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 import torch
 import traitlets
 from colour_detector import ColourDetector
-from PIL import Image
+from widget_pictures import pixels
 
 from widgets import AttentionExplorer
 from widgets.parts.sources import LAST
@@ -84,10 +83,6 @@ def detector():
 @pytest.fixture
 def explorer(detector):
     return AttentionExplorer(detector, Pictures())
-
-
-def pixels(image):
-    return np.asarray(Image.open(io.BytesIO(image.value)).convert("RGB"))
 
 
 def control(explorer, name):

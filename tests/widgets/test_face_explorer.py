@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import io
-
-import numpy as np
 import pytest
 import torch
 import traitlets
 from adversary_run import adversary_run
 from colour_detector import ColourDetector
-from PIL import Image
+from widget_pictures import pixels
 
 from widgets import AdversaryExplorer, FaceExplorer
 from widgets.parts.sources import LAST
@@ -39,10 +36,6 @@ def data():
 @pytest.fixture
 def explorer(run, data):
     return FaceExplorer(run, data, index=5)
-
-
-def pixels(image):
-    return np.asarray(Image.open(io.BytesIO(image.value)).convert("RGB"))
 
 
 def picture():

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 import pytest
 import torch
 import traitlets
 from adversary_run import adversary_run
-from PIL import Image
+from widget_pictures import pixels
 
 from widgets import PyramidExplorer
 from workbench import load_data, load_detector
@@ -40,10 +38,6 @@ def trained():
 @pytest.fixture
 def explorer(trained, data):
     return PyramidExplorer({"<i>pyramid</i>": trained, "C4": build(SINGLE)}, data, index=7)
-
-
-def pixels(image):
-    return np.asarray(Image.open(io.BytesIO(image.value)).convert("RGB"))
 
 
 def test_what_is_shown_first(explorer, data):
