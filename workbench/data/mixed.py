@@ -104,8 +104,7 @@ class Mixed(View):
         """
         for name in sources:
             if name not in self.parts:
-                there = f"there are {', '.join(self.parts)}"
-                raise DataError(f"the data have no source {name!r}{did_you_mean(name, list(self.parts))}; {there}")
+                raise DataError(f"the data have no source {name!r}{did_you_mean(name, list(self.parts))}")
         starts = dict(zip(self.parts, [0, *self._ends.tolist()], strict=False))
         return [start + i for key, start in starts.items() if key in sources for i in range(len(self.parts[key]))]
 

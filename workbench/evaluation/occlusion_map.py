@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from workbench.detectors.branches.occlusion import FOUND, KEY
 from workbench.detectors.load import DetectorLike, as_detector
 from workbench.errors import DataError
 from workbench.evaluation.counting import bootstrap
@@ -23,8 +24,6 @@ from workbench.progress import Bar
 
 if TYPE_CHECKING:
     from workbench.data import Dataset
-
-TRUTH, FOUND = "mask_occluder", "masks_occluder"  #: keys of targets and of the extras of detections
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +78,7 @@ def evaluate_occlusion_maps(
     counts: list[tuple[int, int, int]] = []
     for start in Bar(range(0, len(data), batch_size), desc=f"{data.name} {data.split}", disable=not progress):
         indices = range(start, min(start + batch_size, len(data)))
-        batch = [(data.image(index), target) for index in indices if TRUTH in (target := data.target(index))]
+        batch = [(data.image(index), target) for index in indices if KEY in (target := data.target(index))]
         detections = detect_batch(detector, batch) if batch else []
         for found, (_, target) in zip(detections, batch, strict=True):
             if FOUND not in found.extras:
@@ -88,9 +87,9 @@ def evaluate_occlusion_maps(
                     "detector.branches: [{kind: occlusion}]"
                 )
             hidden = found.above(score).extras[FOUND].any(dim=0).cpu()
-            truth = target[TRUTH].as_subclass(Tensor).bool()
+            truth = target[KEY].as_subclass(Tensor).bool()
             counts.append(tuple(int(torch.count_nonzero(one)) for one in (hidden & truth, hidden, truth)))  # type: ignore[arg-type]
     if not counts:
-        raise DataError(f'{data.name} {data.split}: no image has target["{TRUTH}"], such as face-scenes have')
+        raise DataError(f'{data.name} {data.split}: no image has target["{KEY}"], such as face-scenes have')
     both, found_, true = np.array(counts, dtype=np.int64).T
     return OcclusionMapScore(f"{data.name} {data.split}", both, found_, true)
