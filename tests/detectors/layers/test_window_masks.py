@@ -36,7 +36,8 @@ def test_a_full_window_becomes_its_own_pixels():
     assert found.scores.tolist() == pytest.approx([0.8, 0.3])
     assert found.boxes.tolist() == [[30, 20, 40, 30], [4, 6, 12, 16]]
     masks = found.decode_masks()
-    assert masks.sum(dim=(1, 2)).tolist() == [100, 80] and masks[1, 6:16, 4:12].all()
+    assert masks.sum(dim=(1, 2)).tolist() == [100, 80]
+    assert masks[1, 6:16, 4:12].all()
 
 
 def test_threshold_is_of_the_probability():
@@ -52,9 +53,11 @@ def test_boxes_hold_masks_tightly():
     found = window_proposals(logits, torch.tensor([[0.0, 0, 16, 16]]), torch.tensor([1.0]), SIZE, threshold=0.5)
     mask, (left, top, right, bottom) = found.decode_masks()[0], found.boxes[0].int().tolist()
     rows, columns = torch.where(mask)
-    assert (left, right) == (columns.min(), columns.max() + 1) and (top, bottom) == (rows.min(), rows.max() + 1)
+    assert (left, right) == (columns.min(), columns.max() + 1)
+    assert (top, bottom) == (rows.min(), rows.max() + 1)
 
 
 def test_nothing_gives_nothing():
     found = window_proposals(torch.zeros(0, 4, 4), torch.zeros(0, 4), torch.zeros(0), SIZE)
-    assert len(found) == 0 and found.masks == []
+    assert len(found) == 0
+    assert found.masks == []

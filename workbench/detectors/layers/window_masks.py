@@ -1,4 +1,4 @@
-"""Masks that are predicted within windows of an image, as proposals: enlarged, cut at a threshold, run-length coded."""
+"""Masks that are predicted within windows of an image, as proposals: enlarged, cut at a threshold, and coded."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def window_proposals(
 ) -> Proposals:
     """Proposals of an image from masks within windows, best first; boxes are drawn tightly around the masks.
 
-    A mask is enlarged to the pixels of its window bilinearly, as `F.interpolate` does it, and lies in the image as far
-    as the window does. Masks without a pixel are left out.
+    A mask is enlarged to the pixels of its window bilinearly, as `F.interpolate` does it; what reaches outside the
+    image is cut off. Masks without a pixel are left out.
 
     Args:
         logits: of the masks [N, h, w].
