@@ -40,6 +40,7 @@ class Target(TypedDict, total=False):
     masks_amodal: Tensor  #: [N, H, W] bool, all pixels of the object, hidden ones too
     mask_occluder: Tensor  #: [H, W] bool, where something hides an object: another object does as well
     proposals: Proposals  #: where a Fast R-CNN looks
+    objectness: int  #: 1 if a patch shows an object in its centre at its scale, 0 if not; of patches, see `patches`
     label: int  #: in 1..K, the class of the whole image, which then is also the one object of `labels` and `boxes`
     pattern: int  #: 0 = clean, k = hidden by the k-th pattern or kind of occlusion of the data set
     source: int  #: `image_id` of the clean image that an occluded one is made from, else its own

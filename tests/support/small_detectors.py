@@ -21,3 +21,18 @@ FAST_RCNN = {
     "head": {"width": 32},
     "roi": {"samples": 16},
 }
+DEEP_MASK = {
+    "kind": "deep-mask",
+    "backbone": {"name": "small", "widths": [8, 12], "blocks": 1, "stem": 6},
+    "size": 64,
+    "pools": 3,
+    "features": 8,
+    "width": 24,
+    "score_width": 16,
+    "mask_size": 16,
+    "context": 16,
+    "dropout": 0.0,
+    "patches": {"scales": [-1.0, 1.0]},
+    "scales": [-1.0, 0.5],
+}
+SHARP_MASK = DEEP_MASK | {"kind": "sharp-mask", "k": 8}

@@ -64,6 +64,10 @@ class Dataset(torch.utils.data.Dataset):
         """The target alone; no image is decoded."""
         raise NotImplementedError
 
+    def drawn(self, seed: int, epoch: int) -> Dataset:
+        """The data as an epoch of a training with `seed` sees them; here always the same."""
+        return self
+
     def size(self, index: int) -> tuple[int, int]:
         """Height and width in pixels, as the annotations state them."""
         raise NotImplementedError

@@ -18,6 +18,7 @@ from workbench.registry import DETECTORS, HARDENERS
 from workbench.types import Detections, HeadLayout, Losses, Proposals, Score, Target, TrainingStage
 
 if TYPE_CHECKING:
+    from workbench.data.dataset import Dataset
     from workbench.data.pairs import PairSet
     from workbench.detectors.layers.dense_anchors import AnchorScores
     from workbench.detectors.layers.roi_pool import PyramidPool
@@ -52,6 +53,7 @@ class Detector(nn.Module):
     hardens: ClassVar[str | None] = None  #: what hardeners may act on: "maps" of RoIs, or "vectors"; None: nothing
     needs_start: ClassVar[bool] = False  #: whether it must start from a trained detector
     proposes: ClassVar[bool] = False  #: whether `proposals` are its own, and not its detections
+    grows: ClassVar[tuple[str, ...]] = ()  #: names of parts that the detector it starts from need not have
 
     classes: tuple[str, ...]  #: names of labels 1..K
     hardener: nn.Module | None  #: acts in `losses`
@@ -97,6 +99,10 @@ class Detector(nn.Module):
     def proposals(self, images: Sequence[Tensor], top: int) -> list[Proposals]:
         """At most `top` of each image where objects may be, best first; here its detections, with their masks."""
         return [Proposals.of(found[:top]) for found in asked(self, Detects).detect(images)]
+
+    def samples(self, data: Dataset) -> Dataset:
+        """What training shows it of `data`, item by item; here the images themselves."""
+        return data
 
     def start_module(self) -> nn.Module:
         """The module that training can start from a saved detector's weights in: all of it, or a part."""

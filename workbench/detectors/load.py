@@ -214,7 +214,7 @@ def start_from(detector: Detector, name: str | Path) -> list[str]:
     """Copy the weights of a saved detector into `detector`, to train on from there.
 
     Where the two have other classes, layers whose number of rows differs keep the weights they have, and so do
-    branches that only the new one has.
+    branches and parts it `grows` that only the new one has.
 
     Args:
         name: as for `load_detector`.
@@ -227,7 +227,8 @@ def start_from(detector: Detector, name: str | Path) -> list[str]:
     """
     given = load_detector(name)
     module = detector.start_module()
-    source, own, of_branches = given.state_dict(), module.state_dict(), branch_prefixes(module)
+    source, own = given.state_dict(), module.state_dict()
+    may_lack = (*branch_prefixes(module), *(f"{part}." for part in detector.grows))
     rows_may_differ = given.classes != detector.classes
     kept, unfit = [], []
     for key, value in own.items():
@@ -236,7 +237,7 @@ def start_from(detector: Detector, name: str | Path) -> list[str]:
         found = source.get(key)
         if found is not None and found.shape == value.shape:
             value.copy_(found)
-        elif key.startswith(of_branches) if found is None else rows_may_differ and found.shape[1:] == value.shape[1:]:
+        elif key.startswith(may_lack) if found is None else rows_may_differ and found.shape[1:] == value.shape[1:]:
             kept.append(key)
         else:
             unfit.append(key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -43,6 +44,13 @@ def window_proposals(
     if not kept:
         return Proposals(windows, scores, [])
     return Proposals(torch.cat(boxes), scores[torch.cat(kept)], codes)
+
+
+def joined_proposals(parts: Sequence[Proposals]) -> Proposals:
+    """Proposals of several scales of one image as one, best first."""
+    boxes, scores = torch.cat([part.boxes for part in parts]), torch.cat([part.scores for part in parts])
+    masks = [code for part in parts for code in part.masks or []]
+    return Proposals(boxes, scores, masks)[scores.argsort(descending=True, stable=True)]
 
 
 def enlarge(logits: Tensor, windows: Tensor, size: tuple[int, int]) -> Tensor:

@@ -104,10 +104,11 @@ class TrainingView(torch.utils.data.Dataset):
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, Target]:
         epoch, index = key
-        image = self.data.full_image(index) if self.crops else self.data.image(index)
-        target = without_estimates(self.data.target(index))
+        data = self.data.drawn(self.seed, epoch)
+        image = data.full_image(index) if self.crops else data.image(index)
+        target = without_estimates(data.target(index))
         rng = np.random.default_rng([self.seed, CHANGE, epoch, index]) if self.changes else None
-        image = self.changes.move(image, rng, self.data.size(index)) if self.changes else image
+        image = self.changes.move(image, rng, data.size(index)) if self.changes else image
         if self.flip and derived_seed(self.seed, FLIP, epoch, index) % 2 == 1:
             image, target = flip_horizontally(image, target)
         if self.changes and not target.get("pattern"):  # what is occluded already stays so

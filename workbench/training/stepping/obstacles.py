@@ -141,7 +141,7 @@ def unknown_losses(detector: Detector, data: Dataset, names: Collection[str]) ->
     """Losses that a stage has a factor for and the detector does not have."""
     if not names or not len(data):
         return
-    image, target = data[0]
+    image, target = detector.samples(data)[0]
     with evaluating(detector):
         there = asked(detector, Learns).losses([image], [target])
     for name in names:

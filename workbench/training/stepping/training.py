@@ -125,7 +125,7 @@ class Training:
         recipe, lr = self.recipe, self.recipe.scaled_lr(span.stage)
         schedule = span.stage.schedule or recipe.schedule
         learning = select_players(self.detector, span.stage, self.learns)
-        self.stage, self.stage_data = span.stage, of_sources(self.data, span.stage.sources)
+        self.stage, self.stage_data = span.stage, self.detector.samples(of_sources(self.data, span.stage.sources))
         optimizer = optimisation.build_optimizer(
             learning.get("detector", []),
             recipe.optimizer,
