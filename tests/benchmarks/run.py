@@ -21,6 +21,7 @@ import bench_dfv
 import bench_faster_rcnn
 import bench_focal
 import bench_inverted_attention
+import bench_mask_proposals
 import bench_mask_rcnn
 import bench_ohem
 import bench_retinanet
@@ -34,6 +35,7 @@ BENCHMARKS: dict[str, Callable[[bool], list[Row]]] = {
     "roi-pool": bench_roi_pool.run,
     "faster-rcnn": bench_faster_rcnn.run,
     "mask-rcnn": bench_mask_rcnn.run,
+    "mask-proposals": bench_mask_proposals.run,
     "retinanet": bench_retinanet.run,
     "focal": bench_focal.run,
     "inverted-attention": bench_inverted_attention.run,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -155,16 +155,41 @@ class Comparison:
         Raises:
             RunError: a run's folder is not there, as after `load`, which knows names only.
         """
+
+        def measure(folder: str) -> dict[str, float]:
+            return _proposal_recall(folder, data, top, scale, device)
+
+        return self.with_measures(measure, progress=progress)
+
+    def with_measures(self, measure: Callable[[str], Mapping[str, float]], *, progress: bool = True) -> Comparison:
+        """The same with further columns: what `measure` says of each run.
+
+        Args:
+            measure: the folder of a run → numbers by name.
+            progress: show a bar.
+
+        Raises:
+            RunError: a run's folder is not there, as after `load`, which knows names only.
+
+        Example:
+            >>> stage = {"train": "detector", "steps": 2, "lr": 3e-3}
+            >>> recipe = wb.Recipe.load("dfv/digits-c").replace(stages=[stage])
+            >>> few = {"name": "digits", "split": "test", "limit": 20}
+            >>> comparison = wb.compare([recipe], seeds=1, folder="runs", test=few, progress=False)
+            >>> more = comparison.with_measures(lambda run: {"classes": len(wb.load_detector(run).classes)})
+            >>> more.frame()["classes"].tolist()
+            [10]
+        """
         known = self.runs["error"] == ""
         for folder in self.runs.loc[known, "folder"]:
             if not Path(folder).is_dir():
                 raise RunError(
                     f"the run {folder} is not there, and a saved comparison has only names; call compare again, "
-                    "which uses finished runs again, and then with_proposal_recall before save"
+                    "which uses finished runs again, and measure before save"
                 )
         wanted = self.runs["folder"].where(known, "")
-        bar = Bar(wanted, desc="recall of proposals", unit="run", disable=not progress)
-        rows = [_proposal_recall(folder, data, top, scale, device) if folder else {} for folder in bar]
+        bar = Bar(wanted, desc="measuring", unit="run", disable=not progress)
+        rows = [measure(folder) if folder else {} for folder in bar]
         return Comparison(self.runs.assign(**pd.DataFrame(rows, index=self.runs.index)))
 
     def save(self, path: str | Path) -> Path:

@@ -23,7 +23,9 @@ RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101")
 STAGES = ("layer1", "layer2", "layer3", "layer4")
 #: channels, kernel and stride of each convolution, and whether a max-pool follows
 ALEXNET = ((64, 11, 4, True), (192, 5, 1, True), (384, 3, 1, False), (256, 3, 1, False), (256, 3, 1, False))
-VGG16 = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  #: channels and convolutions of each stage
+#: channels and convolutions of each stage
+VGG11 = ((64, 1), (128, 1), (256, 2), (512, 2), (512, 2))
+VGG16 = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 
 
 class ResidualBlock(nn.Module):
@@ -107,7 +109,7 @@ class PlainBackbone(nn.Module):
 
 
 class VGG16Backbone(PlainBackbone):
-    """VGG16's convolutions (Simonyan & Zisserman 2015).
+    """VGG16's convolutions (Simonyan & Zisserman 2015, configuration D).
 
     Args:
         weights: None (random), "imagenet" (torchvision's) or the path of a state dict.
@@ -115,17 +117,24 @@ class VGG16Backbone(PlainBackbone):
     """
 
     channels = 512
+    name, stages = "vgg16", VGG16
 
     def __init__(self, *, weights: str | None = None, frozen_stages: Number = 2):
         layers: list[nn.Module] = []
         inputs = 3
-        for stage, (width, depth) in enumerate(VGG16):
+        for stage, (width, depth) in enumerate(self.stages):
             layers += [nn.MaxPool2d(2)] if stage else []
             for _ in range(depth):
                 layers += [nn.Conv2d(inputs, width, 3, padding=1), nn.ReLU(inplace=True)]
                 inputs = width
-        frozen = sum(depth for _, depth in VGG16[:frozen_stages])
-        super().__init__(layers, "vgg16", weights, frozen)
+        frozen = sum(depth for _, depth in self.stages[:frozen_stages])
+        super().__init__(layers, self.name, weights, frozen)
+
+
+class VGG11Backbone(VGG16Backbone):
+    """The same of VGG11 (configuration A)."""
+
+    name, stages = "vgg11", VGG11
 
 
 class AlexNetBackbone(PlainBackbone):
@@ -236,7 +245,8 @@ def resnet_widths(name: str) -> tuple[int, ...]:
     return tuple(expansion * width for width in (64, 128, 256, 512))
 
 
-PLAIN = {"vgg16": VGG16Backbone, "alexnet": AlexNetBackbone}  #: networks whose head is fc6 and fc7
+#: networks whose head is fc6 and fc7
+PLAIN = {"vgg16": VGG16Backbone, "vgg11": VGG11Backbone, "alexnet": AlexNetBackbone}
 
 
 def check_backbone(name: str, options: dict, *, plain: bool = False) -> dict:

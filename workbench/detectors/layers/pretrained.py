@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from workbench.errors import WeightsError
 from workbench.files import user_path
 
-CLASSIFIERS = {"vgg16": (0, 3), "alexnet": (1, 4)}  #: places of fc6 and fc7 in torchvision's `classifier`
+#: places of fc6 and fc7 in torchvision's `classifier`
+CLASSIFIERS = {"vgg16": (0, 3), "vgg11": (0, 3), "alexnet": (1, 4)}
 
 PARALLEL = "module."  #: before all names in a state dict of (Distributed)DataParallel
 
