@@ -31,19 +31,22 @@ from workbench.data.drawing.arrangement import arrange
 from workbench.data.drawing.faces import draw_oval
 from workbench.data.drawing.layout import LEVELS, Layout
 from workbench.data.drawing.paint import paint
-from workbench.data.drawing.scenes import Scenes, object_count, object_size
+from workbench.data.drawing.scenes import Scenes, as_tensor, object_count, object_size
 from workbench.data.drawing.worn import FACE_COVERS
 from workbench.registry import DATASETS
 from workbench.types import Target
 
 MASKED, UNMASKED = 1, 2  #: values of `face_type`
+NUM_FOLDS = 10
 
 
 @DATASETS.register("face-scenes")
 class FaceScenes(Scenes):
     """Scenes of one to four faces, each scene from (seed, split, index) alone, in any order.
 
-    Beyond what all scenes know, targets have `face_type`: 1 (masked) from 5 % hidden on, else 2 (unmasked).
+    Beyond what all scenes know, targets have what the measures of MAFA and FDDB need: `face_type`, 1 (masked) from
+    5 % hidden on, else 2 (unmasked); `ellipses` [N, 5] about the ovals, as `workbench.data.fddb` has them; `fold`,
+    1 to 10 in turn.
 
     Args:
         options: size, seed, length, occlusion_rate, occluders and cache, see `Scenes`.
@@ -83,7 +86,9 @@ class FaceScenes(Scenes):
         return paint(layout, rng, self.split, people=False)
 
     def target(self, index: int) -> Target:
-        """The target alone, with `face_type`; no image is painted."""
+        """The target alone, with `face_type`, `ellipses` and `fold`; no image is painted."""
         target = super().target(index)
         target["face_type"] = torch.where(target["occlusion"] >= LEVELS[1], MASKED, UNMASKED)
+        target["ellipses"] = as_tensor([piece.ellipse for piece in self.layout(index).pieces]).reshape(-1, 5)
+        target["fold"] = self._position(index) % NUM_FOLDS + 1
         return target

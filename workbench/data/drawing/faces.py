@@ -38,6 +38,13 @@ class Oval(Piece):
     person: bool = False  #: whether there are hair, neck and shoulders behind it
     warmth: float = 1.0  #: of the skin's colour; 0 is grey
 
+    @property
+    def ellipse(self) -> np.ndarray:
+        """Radii (the longer first), angle of the long axis in radians, centre x and y, of an ellipse about it [5]."""
+        angle = np.pi / 2 + np.radians(self.degrees)
+        half = self.size / 2
+        return np.array([HALF_HEIGHT * self.size, HALF_WIDTH * self.size, angle, self.x + half, self.y + half])
+
 
 @cache
 def _lfw() -> np.ndarray:
