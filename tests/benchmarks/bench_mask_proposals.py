@@ -11,12 +11,17 @@ import torch
 from bench_faster_rcnn import calm
 from measure import Job, Row, cpu_seconds, milliseconds, must_agree, peak_bytes, ratio
 from torch import Tensor
+from torchvision import tv_tensors
 from torchvision.models.detection import maskrcnn_resnet50_fpn
+from torchvision.transforms.v2 import RandomResizedCrop
 
+from workbench.data.dataset import Dataset, make_target
+from workbench.data.patches import Patches
 from workbench.detectors import build_detector
 from workbench.detectors.deep_mask import DeepMask
 from workbench.detectors.layers.mask_refinement import TopDown, Windows
 from workbench.detectors.sharp_mask import SharpMask
+from workbench.types import Target
 
 WINDOWS, HEIGHT, WIDTH = 500, 480, 640
 SOME = 25  #: windows whose refinement one by one is timed
@@ -27,9 +32,53 @@ KINDS = ("deep-mask", "sharp-mask")
 
 
 def run(quick: bool) -> list[Row]:
-    """Refinement of 500 windows, whole images window by window, Mask R-CNN, and memory."""
+    """Patches, refinement of 500 windows, whole images window by window, Mask R-CNN, and memory."""
     rounds = 2 if quick else 5
-    return [_refinement(rounds), *_whole_images(rounds)]
+    return [_patches(rounds), _refinement(rounds), *_whole_images(rounds)]
+
+
+class OneImage(Dataset):
+    """An image in memory, seen `length` times, with three objects."""
+
+    name, split, classes = "one", "train", ("object",)
+
+    def __init__(self, length: int):
+        self.length = length
+        self.pixels = tv_tensors.Image(torch.randint(256, (3, HEIGHT, WIDTH), dtype=torch.uint8))
+        masks = torch.zeros(3, HEIGHT, WIDTH, dtype=torch.bool)
+        self.boxes = torch.tensor([[40.0, 60, 140, 200], [300, 100, 600, 400], [200, 300, 260, 340]])
+        for mask, (left, top, right, bottom) in zip(masks, self.boxes.int().tolist(), strict=True):
+            mask[top:bottom, left:right] = True
+        self.masks, self.area = masks, masks.sum(dim=(1, 2))
+
+    def __len__(self) -> int:
+        return self.length
+
+    def size(self, index: int) -> tuple[int, int]:
+        return HEIGHT, WIDTH
+
+    def image(self, index: int) -> tv_tensors.Image:
+        return self.pixels
+
+    def target(self, index: int) -> Target:
+        known = {"boxes": self.boxes, "labels": torch.ones(3), "area": self.area, "masks": self.masks}
+        return make_target(image_id=index + 1, size=(HEIGHT, WIDTH), **known)
+
+
+def _patches(rounds: int) -> Row:
+    """A patch with its mask against torchvision's random crop of the same size, both of a decoded photograph."""
+    data = OneImage(100)
+    patches, crop = Patches(data), RandomResizedCrop(192)
+    mask = tv_tensors.Mask(data.masks[:1])
+    job, peer = "100 patches of 192 pixels for masks and scores", "torchvision's RandomResizedCrop"
+    return ratio(
+        job,
+        lambda: [patches[index] for index in range(100)],
+        lambda: [crop(data.pixels, mask) for _ in range(100)],
+        peer=peer,
+        aim=None,
+        rounds=rounds,
+    )
 
 
 def detectors() -> tuple[DeepMask, SharpMask]:

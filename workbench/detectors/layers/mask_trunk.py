@@ -1,4 +1,4 @@
-"""The trunk of DeepMask: a network up to stride 2^P, and its last map before each halving (thesis, sec. 3.4.1).
+"""The trunk of DeepMask: a network up to stride 2^P, and its last map before each halving (Lin's thesis, sec. 3.4.1).
 
 Convolutions pad by reflection in place of zeros (sec. 3.5), so that a window of a larger image and the patch that it
 shows are seen alike. The released code repeats the outermost pixel, which torch's "reflect" does not.
