@@ -47,8 +47,10 @@ class SharpMask(DeepMask):
         refine: bool = True,
         **options: Any,
     ) -> SharpMask:
-        """A SharpMask from plain values; the other options are those of `DeepMask.build`, whose `target_size` and
-        `score_weight` have no meaning here: masks are compared pixel by pixel, and scores do not learn.
+        """A SharpMask from plain values; the other options are those of `DeepMask.build`.
+
+        Of these `target_size` and `score_weight` mean nothing here: masks are compared pixel by pixel, and scores do
+        not learn.
 
         Args:
             k: channels of the first encoding and its skip features.

@@ -1,4 +1,4 @@
-"""Images at several scales and the windows that a network sees there (DeepMask's inference, Lin's thesis, sec. 3.3.3)."""
+"""Images at several scales, and the windows that DeepMask sees there (Lin's thesis, sec. 3.3.3)."""
 
 from __future__ import annotations
 
