@@ -16,7 +16,7 @@ from pathlib import Path
 import pretend_device
 import torch
 from pretend_device import NAME
-from small_detectors import BACKBONE, FAST_RCNN, FASTER_RCNN, MASK_RCNN, RETINANET
+from small_detectors import BACKBONE, DEEP_MASK, FAST_RCNN, FASTER_RCNN, MASK_RCNN, RETINANET, SHARP_MASK
 from stages import stage
 
 from workbench import Recipe, load_data
@@ -47,6 +47,8 @@ DETECTORS_TRIED = {
     "fast-rcnn": FAST_RCNN,
     "retinanet": RETINANET,
     "rpn": {"kind": "rpn", **{key: FASTER_RCNN[key] for key in ("backbone", "channels", "min_size", "rpn")}},
+    "deep-mask": DEEP_MASK,
+    "sharp-mask": SHARP_MASK,
     "classifier": CLASSIFIER,
     "dfv-decoder": {"kind": "dfv-decoder", "classifier": CLASSIFIER, "size": 32, "width": 32},
     "resized": FASTER_RCNN | {"min_size": 96, "max_size": 128},
@@ -88,7 +90,8 @@ def built(config: dict | str, hardener: object = None):
 
 def samples(detector):
     """Images and targets of a batch on the CPU, with masks and proposals."""
-    images, targets = zip(*(data_of(detector)[i] for i in range(2)), strict=True)
+    data = detector.samples(data_of(detector))
+    images, targets = zip(*(data[i] for i in range(2)), strict=True)
     targets = [dict(target) for target in targets]
     for target in targets:
         if detector.task == "detection":
