@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from workbench.data.reading import json_stream
 from workbench.data.reading.json_stream import JsonStream, NotJson
 
+SIZES = [1, 7, 64, json_stream.BLOCK]
 leaves = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text('ab}{],["\\ é', max_size=8)
 values = st.recursive(leaves, lambda inner: st.lists(inner) | st.dictionaries(st.text("k}, {", max_size=4), inner))
 
 
-@pytest.fixture(params=[1, 7, 64])
+@pytest.fixture(params=SIZES)
 def block(request, monkeypatch) -> int:
     monkeypatch.setattr(json_stream, "BLOCK", request.param)
     return request.param
@@ -31,7 +32,7 @@ def read(text: str) -> dict:
 
 @settings(max_examples=250)
 @given(
-    size=st.sampled_from([1, 7, 64]),
+    size=st.sampled_from(SIZES),
     indent=st.sampled_from([None, 1]),
     content=st.dictionaries(st.text('k"}', max_size=3), st.lists(values, max_size=6) | leaves, max_size=4),
 )
@@ -44,6 +45,21 @@ def test_like_the_json_module(size: int, indent: int | None, content: dict) -> N
 def test_many_entries_are_parsed_at_once_and_one_by_one_where_that_fails(block: int) -> None:
     entries = [{"id": n, "text": "}, {" * (n % 3), "parts": [{"a": n}, {"b": [n]}]} for n in range(200)]
     assert read(json.dumps({"a": entries, "b": 3, "c": entries})) == {"a": entries, "b": 3, "c": entries}
+
+
+UNUSUAL = ['"\\ud800"', '"\\ud83d\\ude00"', "[" * 250 + "]" * 250, "NaN", "-Infinity", "-0", "1E400", "9" * 400]
+
+
+@pytest.mark.parametrize("value", UNUSUAL)
+def test_unusual_values_mean_what_they_mean_to_python(block: int, value: str) -> None:
+    text = f'{{"a": [{{"b": 1.5}}, {{"b": {value}}}, {{"b": {value}, "c": 2}}]}}'
+    assert repr(read(text)) == repr(json.loads(text))
+
+
+@pytest.mark.parametrize("value", ["-NaN", "01", "1.", "+1", ".5", "'x'", "[1,]", "9" * 5000, '"\t"', '"\\x"'])
+def test_no_other_values_are_taken(block: int, value: str) -> None:
+    with pytest.raises(NotJson):
+        read(f'{{"a": [{{"b": 1}}, {{"b": {value}}}, {{"b": 1}}]}}')
 
 
 @pytest.mark.parametrize(
