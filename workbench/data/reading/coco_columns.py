@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any
@@ -32,6 +33,7 @@ class Gatherer:
         self.masks = masks
         self.has_occlusion = False
         self.odd: dict[int, Any] = {}  #: what is not plain, by position in the file
+        self.points = array("d")  #: x and y in turn of the plain polygons; an array that grows is there only once
         self._parts: list[dict[str, np.ndarray]] = []
         self._count = 0
 
@@ -52,6 +54,7 @@ class Gatherer:
         try:
             part = _columns(chunk, self.masks)
             part["position"] = np.array(places, np.int64)
+            self.points.frombytes(part.pop("points").view(np.uint8))
             self._parts.append(part)
         except (_Odd, KeyError, TypeError, ValueError, OverflowError, AttributeError):
             if len(chunk) == 1:
@@ -66,8 +69,10 @@ class Gatherer:
         self.has_occlusion |= isinstance(item, dict) and "occlusion" in item
 
     def columns(self) -> dict[str, np.ndarray]:
-        """The plain entries: keys of COCO, `position`, `shape` (0 or 1), `parts`, `points` and `point_starts`."""
-        parts, self._parts = self._parts or [_columns([], self.masks) | {"position": np.zeros(0, np.int64)}], []
+        """The plain entries: keys of COCO, `position`, `shape` (0 or 1), `parts` and `point_starts`."""
+        if not self._parts:
+            self._add([], [])
+        parts, self._parts = self._parts, []
         joined = {name: np.concatenate([part.pop(name) for part in parts]) for name in list(parts[0])}
         self.has_occlusion |= not joined.pop("without_occlusion").all()
         ends = np.cumsum(joined.pop("polygons"))
@@ -87,7 +92,7 @@ class Gatherer:
         entry["occlusion"] = None if np.isnan(occlusion) else occlusion
         starts = columns["point_starts"]
         entry["segmentation"] = [
-            columns["points"][starts[part] : starts[part + 1]].tolist() for part in range(*columns["parts"][row])
+            self.points[starts[part] : starts[part + 1]].tolist() for part in range(*columns["parts"][row])
         ]
         return entry
 

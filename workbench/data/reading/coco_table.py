@@ -10,6 +10,7 @@ turn) from `point_starts` [P + 1], 2 the bytes `parts` of `codes`, compressed RL
 from __future__ import annotations
 
 import gc
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import accumulate, islice
@@ -29,7 +30,7 @@ from workbench.data.reading.tables import Table
 from workbench.errors import DataError
 
 REVISION = 3  #: of the columns; a kept table of another one is made anew
-CHUNK = 4096  #: annotations that are Python objects at a time
+CHUNK = 512  #: annotations that are Python objects at a time
 LISTS = ("images", "annotations", "categories")
 
 Columns = dict[str, np.ndarray]
@@ -96,11 +97,13 @@ def _stream(file: Path, gatherer: Gatherer) -> dict[str, Any]:
         for key in stream.members():
             if key in content:
                 raise NotJson(f"{key!r} occurs twice")
-            if key == "annotations" and stream.peek() == "[":
+            if stream.peek() != "[":
+                content[key] = stream.value()
+            elif key == "annotations":
                 _gather(stream.entries(), gatherer)
                 content[key] = []
             else:
-                content[key] = stream.value()
+                content[key] = list(stream.entries())
         stream.end()
     if not all(isinstance(content.get(key), list) for key in LISTS):
         raise NotJson("a list is missing")
@@ -121,6 +124,7 @@ def _whole(file: Path, gatherer: Gatherer) -> dict[str, Any]:
 def _gather(items: Iterator[Any], gatherer: Gatherer) -> None:
     while chunk := list(islice(items, CHUNK)):
         gatherer.add(chunk)
+        chunk.clear()  # before the next block is parsed, so that it finds memory in the processor's cache
 
 
 def _image_columns(images: list[ImageEntry]) -> Columns:
@@ -166,7 +170,7 @@ def _object_columns(
         "parts": plain["parts"],
     }
     rows = {name: column[fine] for name, column in rows.items()}
-    more, shapes = _entry_columns(entries, image_ids, plain["point_starts"], plain["points"])
+    more, shapes = _entry_columns(entries, image_ids, plain["point_starts"], gatherer.points)
     rows = {name: np.concatenate([column, more[name].astype(column.dtype)]) for name, column in rows.items()}
     order = np.lexsort((rows["position"], rows["image"]))
     types = {"label": np.int64, "box": np.float32, "area": np.float32, "occlusion": np.float32}
@@ -242,10 +246,10 @@ def _one_by_one(
 
 
 def _entry_columns(
-    found: list[tuple[int, Entry]], image_ids: np.ndarray, starts: np.ndarray, points: np.ndarray
+    found: list[tuple[int, Entry]], image_ids: np.ndarray, starts: np.ndarray, points: array[float]
 ) -> tuple[Columns, Columns]:
     """Rows of entries that were checked one by one; and all polygons and codes, theirs last."""
-    polygons: list[np.ndarray] = []
+    lengths: list[int] = []
     codes: list[bytes] = []
     shapes, parts = [], []
     first, bytes_so_far = len(starts) - 1, 0
@@ -254,10 +258,12 @@ def _entry_columns(
             shapes.append(WITHOUT)
             parts.append((0, 0))
         elif isinstance(entry.segmentation, list):
-            begin = first + len(polygons)
-            polygons += [np.array(polygon) for polygon in entry.segmentation]
+            begin = first + len(lengths)
+            for polygon in entry.segmentation:
+                points.fromlist(polygon)
+                lengths.append(len(polygon))
             shapes.append(POLYGONS)
-            parts.append((begin, first + len(polygons)))
+            parts.append((begin, first + len(lengths)))
         else:
             codes.append(entry.segmentation["counts"])
             shapes.append(CODE)
@@ -277,9 +283,9 @@ def _entry_columns(
         "shape": np.array(shapes, np.uint8),
         "parts": np.array(parts, np.int64).reshape(-1, 2),
     }
-    ends = starts[-1] + np.cumsum([len(polygon) for polygon in polygons], dtype=np.int64)
+    ends = starts[-1] + np.cumsum(lengths, dtype=np.int64)
     shapes_of_all = {
-        "points": np.concatenate([points, *polygons]) if polygons else points,
+        "points": np.frombuffer(points),
         "point_starts": np.concatenate([starts, ends]).astype(np.int64),
         "codes": np.frombuffer(b"".join(codes), np.uint8),
     }
