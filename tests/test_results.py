@@ -143,21 +143,46 @@ def test_blocks_of_python_train_what_is_stored(compared):
         assert asked == set(stored[["recipe", "seed"]].itertuples(index=False, name=None)), file
 
 
-def commands() -> list[list[str]]:
-    blocks = [code.replace("\\\n", " ") for kind, code in BLOCK.findall(TEXT) if kind == "sh"]
-    lines = [shlex.split(line, comments=True) for block in blocks for line in block.splitlines()]
-    return [line[1:] for line in lines if line[0] == "workbench"]
+def commands(text: str = TEXT) -> list[list[str]]:
+    """Lines for a terminal, as words."""
+    blocks = [code.replace("\\\n", " ") for kind, code in BLOCK.findall(text) if kind == "sh"]
+    return [shlex.split(line, comments=True) for block in blocks for line in block.splitlines()]
 
 
-@pytest.mark.parametrize("command", commands(), ids="-".join)
+@pytest.mark.parametrize("command", commands(), ids=lambda command: "-".join(command[1:3]))
 def test_commands_of_the_terminal_name_what_exists(command):
-    options = build_parser().parse_args(command)
-    named = options.recipes if command[0] == "compare" else [getattr(options, "recipe", None) or options.detector]
+    if command[0] == "make":
+        assert f"\n{command[1]}: " in (ROOT / "Makefile").read_text()
+        return
+    if command[0] == "python":
+        assert (ROOT / command[1]).is_file()
+        return
+    assert command[0] == "workbench"
+    options = build_parser().parse_args(command[1:])
+    named = options.recipes if command[1] == "compare" else [getattr(options, "recipe", None) or options.detector]
     assert set(named) <= {*Recipe.shipped(), *shipped_names()}
     if getattr(options, "save", None):
         stored = Comparison.load(ROOT / options.save)
         assert stored.recipes == named
         assert set(stored.runs["seed"]) == set(range(options.seeds))
+
+
+def measured() -> list[tuple[str, str]]:
+    """Each table but the contents and what papers say, and the text before it from the last table or heading on."""
+    parts = re.split(r"((?:^\|.*\n)+|^## .*\n)", TEXT, flags=re.MULTILINE)
+    tables = [(parts[place - 1], part) for place, part in enumerate(parts) if part.startswith("|")]
+    return [(before, table) for before, table in tables if not table.startswith(("| section |", "| paper |"))]
+
+
+@pytest.mark.parametrize(("before", "table"), measured(), ids=range(len(measured())))
+def test_each_table_has_its_command_before_it(before, table):
+    assert BLOCK.search(before), table
+    compared = [command for command in commands(before) if command[:2] == ["workbench", "compare"]]
+    if compared and table.startswith("| recipe |"):
+        rows = re.findall(r"^\| `([^`]+)` \| (\d+) ", table, re.MULTILINE)
+        asked = build_parser().parse_args(compared[-1][1:])
+        assert {name for name, _ in rows} <= set(asked.recipes)
+        assert rows[0] == (asked.recipes[0], str(asked.seeds))
 
 
 @pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\(([^)#:]+)\)", TEXT))))
