@@ -22,7 +22,6 @@ __all__ = [
     "Report",
     "check_anchors",
     "check_data",
-    "check_loading",
     "load_data",
 ]
 

@@ -25,6 +25,13 @@ class Dataset(torch.utils.data.Dataset):
     """Images with their targets; a subclass gives `__len__`, `image`, `target` and `size`.
 
     `data[i]` is `(image, target)`: an image uint8 [3, H, W] and a `Target`. Label `k + 1` is `classes[k]`.
+
+    Example:
+        >>> data = wb.load_data("digit-scenes", split="test")
+        >>> [data.classes[label - 1] for label in data.target(7)["labels"]]
+        ['0', '8', '5', '0', '6']
+        >>> data.subset([7, 8]).export_coco()["images"][0]["file_name"]
+        '000007.png'
     """
 
     kind: ClassVar[str] = ""  #: what `load_data` calls it

@@ -42,6 +42,10 @@ def check_data(
         images: decode every image, too, which takes most of the time.
         limit: look at the first so many images only.
         indices: look at these images only.
+
+    Example:
+        >>> print(check_data(wb.load_data("face-scenes", split="test", length=4)))
+        FaceScenes('face-scenes', split='test': 4 images, 1 classes): nothing wrong was found
     """
     if data.columns is not None:
         return check_labelled_images(data, images=images, limit=limit)
@@ -93,6 +97,11 @@ def check_anchors(
     Args:
         boxes: [N, 4], xyxy pixels of the image as the detector sees it (after resizing).
         anchors: [A, 4], likewise; to compare shapes alone, centre both at the origin.
+
+    Example:
+        >>> tall, square = torch.tensor([[0.0, 0, 10, 40]]), torch.tensor([[0.0, 0, 20, 20]])
+        >>> [problem.what for problem in check_anchors(tall, square)]
+        ['100% of 1 objects have no anchor of IoU ≥ 0.5 (their median side is 20 px)']
     """
     if len(boxes) == 0:
         return []

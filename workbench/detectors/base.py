@@ -27,7 +27,16 @@ if TYPE_CHECKING:
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Put `module` in evaluation mode without gradients; restore every submodule's own mode afterwards."""
+    """Put `module` in evaluation mode without gradients; restore every submodule's own mode afterwards.
+
+    Example:
+        >>> layer = torch.nn.Dropout()
+        >>> with evaluating(layer):
+        ...     print(layer(torch.ones(3)), torch.is_grad_enabled())
+        tensor([1., 1., 1.]) False
+        >>> layer.training
+        True
+    """
     modes = {part: part.training for part in module.modules()}
     module.eval()
     try:
@@ -46,6 +55,14 @@ class Detector(nn.Module):
 
     What a kind can do stands on its class, and is asked there by recipes, doctor, command line and notebooks: by
     attributes, or by the methods that the protocols of this module name. `asked` says what a detector lacks.
+
+    Example:
+        >>> detector = wb.load_detector("digit-scenes/faster-rcnn")
+        >>> detector.kind, detector.hardens, detector.needs_proposals
+        ('faster-rcnn', 'maps', False)
+        >>> images, targets = zip(*wb.load_data("digit-scenes", length=2))
+        >>> sorted(detector.losses(images, targets))
+        ['box', 'classifier', 'objectness', 'rpn_box']
     """
 
     kind: ClassVar[str] = ""  #: its name in recipes

@@ -25,6 +25,12 @@ def build_detector(
 
     Raises:
         RecipeError: a kind or option that does not exist; the message lists what does.
+
+    Example:
+        >>> section = {"kind": "retinanet", "backbone": {"name": "small"}, "min_size": None}
+        >>> detector = build_detector(section, ("cat", "dog"))
+        >>> detector.kind, detector.classes, detector.config == section
+        ('retinanet', ('cat', 'dog'), True)
     """
     config = {"kind": config} if isinstance(config, str) else copy.deepcopy(config)
     used, backbone = config, config.get("backbone") if isinstance(config, dict) else None

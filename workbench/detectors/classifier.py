@@ -36,6 +36,12 @@ class Classifier(Detector):
         size: side in pixels that the network sees; images of another size are resized to that square.
         parts: the network as what does not learn, the rest, and the stride between them; what the first gives of an
             image is then remembered.
+
+    Example:
+        >>> classifier = wb.load_detector("dfv/digits-c")
+        >>> images, targets = zip(*wb.load_data("digits", split="test").subset(range(5)))
+        >>> (classifier.logits(images).argmax(dim=1) + 1).tolist(), [target["label"] for target in targets]
+        ([3, 6, 8, 5, 6], [3, 6, 8, 5, 6])
     """
 
     task = "classification"

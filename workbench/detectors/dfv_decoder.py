@@ -70,6 +70,13 @@ class DFVDecoder(Detector):
         classifier: gives the vectors.
         size: side of the pictures in pixels.
         width: channels of the generator at 4 pixels.
+
+    Example:
+        >>> decoder = wb.load_detector("dfv/digits-decoder")
+        >>> image, _ = wb.load_data("digits", split="test")[0]
+        >>> vectors = decoder.classifier.features([image])
+        >>> tuple(decoder.decode(vectors).shape), float(decoder.errors([image])) < 0.05
+        ((1, 3, 32, 32), True)
     """
 
     task = "reconstruction"

@@ -30,6 +30,13 @@ class Ensemble(Detector):
 
     Raises:
         DataError: there are no members, they know different classes, or `nms_iou` is outside 0..1.
+
+    Example:
+        >>> both = Ensemble(["digit-scenes/faster-rcnn", "digit-scenes/faster-rcnn+ia"])
+        >>> image, target = wb.load_data("digit-scenes", split="test")[7]
+        >>> found = both.detect([image])[0].above(0.5)
+        >>> sorted(both.classes[label - 1] for label in found.labels)
+        ['0', '0', '5', '6']
     """
 
     def __init__(self, detectors: Sequence[DetectorLike], *, nms_iou: float = 0.5, max_detections: int = 100):

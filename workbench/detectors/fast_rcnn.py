@@ -38,7 +38,15 @@ PUBLISHED = {"samples": 128, "background_from": 0.1, "box_beta": 1.0, "nms_iou":
 
 @DETECTORS.register("fast-rcnn")
 class FastRCNN(RCNN):
-    """Two-stage detector on given proposals; build one with `FastRCNN.build`."""
+    """Two-stage detector on given proposals; build one with `FastRCNN.build`.
+
+    Example:
+        >>> detector = FastRCNN.build(("cat", "dog"), backbone={"name": "small"}, pyramid=True, min_size=None)
+        >>> image, proposals = torch.rand(3, 64, 64), torch.tensor([[8.0, 8, 40, 40]])
+        >>> found = detector.detect([image], [proposals])[0]
+        >>> sorted(found.labels.tolist())
+        [1, 2]
+    """
 
     needs_proposals = True
 

@@ -27,7 +27,14 @@ from workbench.registry import DETECTORS
 
 @DETECTORS.register("faster-rcnn")
 class FasterRCNN(Proposing, RCNN):
-    """Two-stage detector that proposes for itself; build one with `FasterRCNN.build`."""
+    """Two-stage detector that proposes for itself; build one with `FasterRCNN.build`.
+
+    Example:
+        >>> detector = FasterRCNN.build(("cat", "dog"), backbone={"name": "small"}, min_size=None)
+        >>> image, boxes = torch.rand(3, 64, 64), torch.tensor([[8.0, 8, 40, 40]])
+        >>> detector.score_boxes([image], [boxes])[0].shape, detector.roi_features([image], [boxes]).shape
+        (torch.Size([1, 3]), torch.Size([1, 96, 7, 7]))
+    """
 
     rpn: RegionProposalNetwork
 

@@ -53,6 +53,11 @@ def save_detector(detector: Detector, path: str | Path, *, half: bool = False, a
 
     Raises:
         WeightsError: a weight is not finite, or with `half` too large for 16 bits.
+
+    Example:
+        >>> path = save_detector(wb.load_detector("dfv/digits-c"), "copy.safetensors", half=True)
+        >>> wb.load_detector(path).classes[:3]
+        ('0', '1', '2')
     """
     path = Path(path)
     state = {}
@@ -199,6 +204,11 @@ def as_detector(thing: DetectorLike, *, hardener: bool = False) -> Detector:
     Raises:
         DataError: something else.
         WeightsError: no such detector.
+
+    Example:
+        >>> detector = as_detector("digit-scenes/faster-rcnn")
+        >>> as_detector(detector) is detector
+        True
     """
     if isinstance(thing, str | Path):
         return load_detector(thing)
@@ -224,6 +234,11 @@ def start_from(detector: Detector, name: str | Path) -> list[str]:
 
     Raises:
         WeightsError: anything else is missing or has another shape.
+
+    Example:
+        >>> detector = build_detector(wb.load_detector("dfv/digits-c").config, ("even", "odd"))
+        >>> start_from(detector, "dfv/digits-c")  # ten classes there, two here
+        ['network.fc.weight', 'network.fc.bias']
     """
     given = load_detector(name)
     module = detector.start_module()

@@ -43,7 +43,15 @@ V2 = {
 
 @DETECTORS.register("mask-rcnn")
 class MaskRCNN(FasterRCNN):
-    """Two-stage detector that also gives masks; build one with `MaskRCNN.build`. Its losses have a `mask`, too."""
+    """Two-stage detector that also gives masks; build one with `MaskRCNN.build`. Its losses have a `mask`, too.
+
+    Example:
+        >>> options = {"backbone": {"name": "small"}, "min_size": None}
+        >>> detector = MaskRCNN.build(("cat", "dog"), **options, mask={"layers": [32]})
+        >>> image, boxes = torch.rand(3, 64, 64), torch.tensor([[8.0, 8, 40, 40]])
+        >>> detector.mask_boxes([image], [boxes], [torch.tensor([2])])[0].shape
+        torch.Size([1, 28, 28])
+    """
 
     mask_branch: MaskBranch  #: one of the branches of its RoI head
 

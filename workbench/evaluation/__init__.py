@@ -5,22 +5,17 @@ from workbench.evaluation.classification import ImageResult, accuracy_difference
 from workbench.evaluation.evaluate import evaluate, evaluate_detections
 from workbench.evaluation.face_files import read_face_results, write_fddb_results, write_wider_results
 from workbench.evaluation.false_positives import recall_at_false_positives
-from workbench.evaluation.fddb import FddbResult, evaluate_fddb
+from workbench.evaluation.fddb import evaluate_fddb
 from workbench.evaluation.load import load_result
-from workbench.evaluation.mafa import MafaResult, evaluate_mafa
-from workbench.evaluation.occlusion_map import OcclusionMapScore, evaluate_occlusion_maps
-from workbench.evaluation.proposal_recall import ProposalRecall, proposal_recall
+from workbench.evaluation.mafa import evaluate_mafa
+from workbench.evaluation.occlusion_map import evaluate_occlusion_maps
+from workbench.evaluation.proposal_recall import proposal_recall
 from workbench.evaluation.result import Result, difference
-from workbench.evaluation.wider_face import WiderFaceResult, evaluate_wider_face
+from workbench.evaluation.wider_face import evaluate_wider_face
 
 __all__ = [
-    "FddbResult",
     "ImageResult",
-    "MafaResult",
-    "OcclusionMapScore",
-    "ProposalRecall",
     "Result",
-    "WiderFaceResult",
     "accuracy_difference",
     "difference",
     "difference_by_class",

@@ -35,6 +35,14 @@ def difference_by_class(
 
     Raises:
         DataError: another measure, or results on different images.
+
+    Example:
+        >>> data = wb.load_data("digit-scenes", split="test", length=2)
+        >>> found = wb.load_detector("digit-scenes/faster-rcnn").detect([image for image, _ in data])
+        >>> sure = [one.above(0.9) for one in found]
+        >>> table = difference_by_class(evaluate_detections(found, data), evaluate_detections(sure, data))
+        >>> bool((table["difference"].dropna() <= 0).all())  # what is left out cannot be right
+        True
     """
     check_comparable(a, b)
     if measure not in MEASURES:

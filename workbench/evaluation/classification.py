@@ -43,6 +43,12 @@ class ImageResult:
 
     Figures are means of `values` over the images of a column, NaN where it has none. Intervals are 95 %, computed
     when first asked for.
+
+    Example:
+        >>> data = wb.load_data("digits", split="test").subset(range(60))
+        >>> result = wb.evaluate("dfv/digits-c", data, progress=False)
+        >>> ImageResult.load(result.save("result.json")).summary["accuracy_clean"] > 0.8
+        True
     """
 
     data: str  #: name of the data set
@@ -199,6 +205,12 @@ def accuracy_difference(a: ImageResult, b: ImageResult, *, seed: int | np.random
 
     Raises:
         DataError: the results are on different images.
+
+    Example:
+        >>> data = wb.load_data("digits", split="test", occlusion={}).subset(range(200))
+        >>> plain, augmented = (wb.evaluate(f"dfv/digits-{end}", data, progress=False) for end in ("c", "c-full"))
+        >>> bool(accuracy_difference(plain, augmented).loc["accuracy_occluded", "difference"] > 0)
+        True
     """
     differ = [n for n in ("data", "split", "classes", "measure", "columns") if getattr(a, n) != getattr(b, n)]
     if not a.sees_images_of(b):

@@ -183,7 +183,14 @@ def detect_batch(detector: Detector, batch: Sequence[tuple[Tensor, Target]]) -> 
 
 
 def evaluate_detections(detections: Sequence[Detections], data: Dataset, *, iou_type: IoUType = "bbox") -> Result:
-    """Score detections that were made earlier, one entry per image of `data`, in its order."""
+    """Score detections that were made earlier, one entry per image of `data`, in its order.
+
+    Example:
+        >>> data = wb.load_data("digit-scenes", split="test", length=2)
+        >>> found = wb.load_detector("digit-scenes/faster-rcnn").detect([image for image, _ in data])
+        >>> evaluate_detections(found, data).summary["AP50"] > 0.5
+        True
+    """
     _check_request(data, iou_type)
     if len(detections) != len(data):
         check_detections(detections, data, [data.size(i) for i in range(len(data))], masks=False)

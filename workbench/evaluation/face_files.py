@@ -43,8 +43,11 @@ def read_face_results(path: str | PathLike[str], data: Dataset) -> list[Detectio
         DataError: a file cannot be read, a line is wrong, or a name is of no image or of two; says which.
 
     Example:
-        >>> data = wb.load_data("fddb", root="FDDB")  # doctest: +SKIP
-        >>> evaluate_fddb(read_face_results("detections.txt", data), data)  # doctest: +SKIP
+        >>> data = wb.load_data("face-scenes", split="test", length=2)
+        >>> found = wb.load_detector("face-scenes/faster-rcnn").detect([image for image, _ in data])
+        >>> path = write_fddb_results(found, data, "detections.txt")
+        >>> [len(one) for one in read_face_results(path, data)] == [len(one) for one in found]
+        True
     """
     path = user_path(path, DataError)
     files = [path]
@@ -66,14 +69,29 @@ def read_face_results(path: str | PathLike[str], data: Dataset) -> list[Detectio
 
 
 def write_fddb_results(found: Sequence[Detections], data: Dataset, path: str | PathLike[str]) -> Path:
-    """Write FDDB's file in the order of `data`: boxes, or ellipses where `extras` have them. Returns `path`."""
+    """Write FDDB's file in the order of `data`: boxes, or ellipses where `extras` have them. Returns `path`.
+
+    Example:
+        >>> data = wb.load_data("face-scenes", split="test", length=1)
+        >>> found = wb.load_detector("face-scenes/faster-rcnn").detect([data.image(0)])
+        >>> text = write_fddb_results(found, data, "detections.txt").read_text()
+        >>> text.splitlines()[:2] == ["000000", str(len(found[0]))]  # the name, the number, and a line for each
+        True
+    """
     path = user_path(path, DataError)
     _write(path, [_text(name, one) for name, one in _named(found, data, FDDB_PARTS)])
     return path
 
 
 def write_wider_results(found: Sequence[Detections], data: Dataset, folder: str | PathLike[str]) -> Path:
-    """Write WIDER FACE's folder, a file of boxes for each image in the folder of its event. Returns `folder`."""
+    """Write WIDER FACE's folder, a file of boxes for each image in the folder of its event. Returns `folder`.
+
+    Example:
+        >>> data = wb.load_data("face-scenes", split="test", length=2)
+        >>> found = wb.load_detector("face-scenes/faster-rcnn").detect([image for image, _ in data])
+        >>> sorted(path.name for path in write_wider_results(found, data, "detections").iterdir())
+        ['000000.txt', '000001.txt']
+    """
     folder = user_path(folder, DataError)
     for name, one in _named(found, data, WIDER_PARTS):
         plain = Detections(one.boxes, one.labels, one.scores)

@@ -101,8 +101,17 @@ def evaluate_fddb(
         DataError: targets without these keys, detections of other images, or a number below 0.
 
     Example:
-        >>> data = wb.load_data("fddb", root="FDDB")  # doctest: +SKIP
-        >>> evaluate_fddb(wb.evaluate(detector, data), data).table()  # doctest: +SKIP
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> from workbench.types import Detections
+        >>> Path("FDDB").mkdir()
+        >>> Image.new("RGB", (80, 60)).save("FDDB/face.jpg")
+        >>> size = Path("FDDB/FDDB-fold-01-ellipseList.txt").write_text("face\\n1\\n20 15 1.5708 40 30 1\\n")
+        >>> data = wb.load_data("fddb", "test", "FDDB", folds=[1])
+        >>> found = Detections(data.target(0)["boxes"], torch.tensor([1]), torch.tensor([0.9]))
+        >>> summary = evaluate_fddb([found], data).summary
+        >>> summary["discrete@1000"], round(summary["continuous@1000"], 2)  # found; a box is no ellipse
+        (1.0, 0.79)
     """
     faces = gather_faces(found, data, ("ellipses", "fold"), "fddb")
     shapes = _shapes(found, faces) if ellipses else None

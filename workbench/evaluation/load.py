@@ -15,6 +15,12 @@ def load_result(path: str | os.PathLike[str]) -> Result | ImageResult:
 
     Raises:
         DataError: the file cannot be read, or is no result.
+
+    Example:
+        >>> data = wb.load_data("digits", split="test").subset(range(60))
+        >>> result = wb.evaluate("dfv/digits-c", data, progress=False)
+        >>> load_result(result.save("result.json")).num_images
+        60
     """
     content = read_json(Path(path))
     whole_images = isinstance(content, dict) and content.get("format") == FORMAT

@@ -100,8 +100,16 @@ def evaluate_mafa(
         DataError: targets without this key or with another type, detections of other images, or another option.
 
     Example:
-        >>> data = wb.load_data("mafa", root="MAFA", split="test")  # doctest: +SKIP
-        >>> evaluate_mafa(wb.evaluate(detector, data), data).table()  # doctest: +SKIP
+        >>> from workbench.data.face_scenes import FaceScenes
+        >>> class LikeMafa(FaceScenes):
+        ...     def target(self, index):
+        ...         target = super().target(index)
+        ...         target["face_type"] = torch.where(target["occlusion"] > 0, 1, 2)  # masked, or not
+        ...         return target
+        >>> data = LikeMafa("test", length=4)
+        >>> result = evaluate_mafa(wb.evaluate("face-scenes/faster-rcnn", data, progress=False), data)
+        >>> result.summary["AP_masked@0.5"] < result.summary["AP_all@0.5"]
+        True
     """
     if not ious:
         raise DataError("ious is empty; give at least one number above 0 and up to 1")

@@ -73,6 +73,12 @@ def evaluate_occlusion_maps(
 
     Raises:
         DataError: no image says where its occluders are, or the detector gives no masks of them.
+
+    Example:
+        >>> data = wb.load_data("face-scenes", split="test", length=2)
+        >>> score = evaluate_occlusion_maps("aofd/face-scenes+aofd", data, progress=False)
+        >>> score.summary["IoU"] > 0.4
+        True
     """
     detector = as_detector(detector)
     counts: list[tuple[int, int, int]] = []

@@ -81,6 +81,13 @@ def proposal_recall(
     Raises:
         DataError: an image has no proposals (give them by `with_proposals`), or masks are to be compared and
             proposals or objects have none.
+
+    Example:
+        >>> data = wb.load_data("digit-scenes", split="test", length=2)
+        >>> source = {"kind": "detector", "name": "digit-scenes/faster-rcnn", "cache": "proposals"}
+        >>> recall = proposal_recall(wb.with_proposals(data, **source, top=100))
+        >>> recall.summary["AR100"] > 0.5
+        True
     """
     if iou_type not in ("bbox", *MASKS):
         raise DataError(f"iou_type is {iou_type!r}; choose one of {('bbox', *MASKS)}")

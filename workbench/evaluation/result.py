@@ -36,6 +36,12 @@ class Result:
 
     All figures are in 0..1, NaN where there is nothing to measure. Intervals are 95 %, from a bootstrap over
     images (1000 resamples, seed 0), computed when first asked for.
+
+    Example:
+        >>> data = wb.load_data("digit-scenes", split="test", length=2)
+        >>> result = wb.evaluate("digit-scenes/faster-rcnn", data, progress=False)
+        >>> Result.load(result.save("result.json")).num_objects
+        10
     """
 
     data: str  #: name of the data set
@@ -283,6 +289,14 @@ def difference(
     Rows: AP, AP50, AP_unoccluded, AP_occluded and each level of occlusion. Columns: a, b, difference (b - a)
     and its 95 % interval low, high; an interval without 0 is a difference that other images would show too.
     The interval knows the chance in the choice of images, not that of training (another seed).
+
+    Example:
+        >>> data = wb.load_data("digit-scenes", split="test", length=2)
+        >>> found = wb.load_detector("digit-scenes/faster-rcnn").detect([image for image, _ in data])
+        >>> sure = [one.above(0.9) for one in found]
+        >>> table = difference(evaluate_detections(found, data), evaluate_detections(sure, data))
+        >>> bool(table.loc["AP", "difference"] < 0)  # what is left out cannot be right
+        True
     """
     check_comparable(a, b)
     weights = bootstrap.resample_images(a.num_images, resamples, seed)

@@ -85,8 +85,17 @@ def evaluate_wider_face(found: FoundFaces, data: Dataset) -> WiderFaceResult:
         DataError: targets without these keys, or detections of other images.
 
     Example:
-        >>> data = wb.load_data("wider-face", root="WIDER", split="val")  # doctest: +SKIP
-        >>> evaluate_wider_face(wb.evaluate(detector, data), data).table()  # doctest: +SKIP
+        >>> from workbench.data.face_scenes import FaceScenes
+        >>> class LikeWider(FaceScenes):
+        ...     def target(self, index):
+        ...         target = super().target(index)
+        ...         height = target["boxes"][:, 3] - target["boxes"][:, 1]
+        ...         target.update(easy=height > 50, medium=height > 30, hard=height > 10)
+        ...         return target
+        >>> data = LikeWider("test", length=4)
+        >>> result = evaluate_wider_face(wb.evaluate("face-scenes/faster-rcnn", data, progress=False), data)
+        >>> result.counts(), result.summary["AP_easy"] > result.summary["AP_hard"]
+        ({'AP_easy': 1, 'AP_medium': 6, 'AP_hard': 10}, True)
     """
     faces = gather_faces(found, data, SETS, "wider-face")
     scores, images, number = faces.found.scores, faces.objects.images, faces.num_images

@@ -11,11 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from workbench.errors import DataError
-from workbench.evaluation import FddbResult, MafaResult, WiderFaceResult
 from workbench.evaluation.face_result import FaceResult
-from workbench.evaluation.fddb import SCORES
-from workbench.evaluation.mafa import CHOICES
-from workbench.evaluation.wider_face import ENOUGH, SETS
+from workbench.evaluation.fddb import SCORES, FddbResult
+from workbench.evaluation.mafa import CHOICES, MafaResult
+from workbench.evaluation.wider_face import ENOUGH, SETS, WiderFaceResult
 from workbench.figures.drawing.canvas import new_figure, plain
 from workbench.figures.drawing.colours import INK, ON_WHITE, cycle
 

@@ -39,6 +39,12 @@ def build_hardener(config: dict | list | str | None, *, place: str = "hardener")
 
     Raises:
         RecipeError: a kind, preset or option that does not exist; the message lists what does.
+
+    Example:
+        >>> build_hardener({"kind": "asdn", "preset": "released"}).net_kind
+        'convolutional'
+        >>> len(build_hardener(["asdn", {"kind": "astn", "limit": 30}]).hardeners)
+        2
     """
     if config is None:
         return None

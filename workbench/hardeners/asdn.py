@@ -76,6 +76,13 @@ class ASDN(Adversary):
 
     Raises:
         RecipeError: an option outside its range.
+
+    Example:
+        >>> detector = wb.load_detector("digit-scenes/faster-rcnn")
+        >>> detector.take_hardener(ASDN())
+        >>> images, targets = zip(*wb.load_data("digit-scenes", length=2))
+        >>> sorted(detector.losses(images, targets))  # its own loss trains it in the same step
+        ['adversary', 'box', 'classifier', 'objectness', 'rpn_box']
     """
 
     pretrains = True

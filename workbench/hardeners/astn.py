@@ -114,6 +114,13 @@ class ASTN(Adversary):
 
     Raises:
         RecipeError: an option outside its range; `bind_head`: channels that cannot be divided into the blocks.
+
+    Example:
+        >>> detector = wb.load_detector("digit-scenes/faster-rcnn")
+        >>> detector.take_hardener(ASTN(limit=30))
+        >>> images, targets = zip(*wb.load_data("digit-scenes", length=2))
+        >>> sorted(detector.losses(images, targets))  # its own loss trains it in the same step
+        ['adversary', 'box', 'classifier', 'objectness', 'rpn_box']
     """
 
     mixed = True

@@ -27,7 +27,15 @@ from workbench.types import Hardened, HeadLayout, RoIBatch, TrainingStage
 
 @dataclass(frozen=True, eq=False)
 class Decision:
-    """What a hardener does to a batch, before it is done: nothing here, in subclasses something."""
+    """What a hardener does to a batch, before it is done: nothing here, in subclasses something.
+
+    Example:
+        >>> class Halved(Decision):
+        ...     def apply(self, features):
+        ...         return features / 2
+        >>> Halved().apply(torch.ones(1, 1, 1, 2)).tolist()
+        [[[[0.5, 0.5]]]]
+    """
 
     mixed: ClassVar[bool] = False  #: whether it can be applied to features in bfloat16, without float32
     adversary_loss: Tensor | None = dataclasses.field(default=None, kw_only=True)  #: scalar
@@ -43,7 +51,13 @@ class Decision:
 
 @dataclass(frozen=True, eq=False)
 class MaskDecision(Decision):
-    """Features are multiplied by a mask."""
+    """Features are multiplied by a mask.
+
+    Example:
+        >>> decision = MaskDecision(torch.zeros(1, 1, 4, 4), rows=torch.tensor([1]))
+        >>> decision.apply(torch.ones(2, 8, 4, 4)).mean(dim=(1, 2, 3)).tolist()
+        [1.0, 0.0]
+    """
 
     mixed = True
     mask: Tensor  #: [R or r, 1 or C, h, w], 1 = kept
@@ -93,6 +107,16 @@ class Hardener(nn.Module):
 
     What a checkpoint must keep beside parameters and buffers is torch's extra state (`get_extra_state`): a dict of
     tensors and plain values.
+
+    Example:
+        >>> class Faint(Hardener):
+        ...     def decide(self, batch):
+        ...         return MaskDecision(torch.full_like(batch.features, 0.5))
+        >>> from workbench.types import RoIBatch, Score
+        >>> features, labels, image = torch.ones(2, 8, 4, 4), torch.tensor([3, 0]), torch.tensor([0, 0])
+        >>> batch = RoIBatch(features, labels, image, Score(lambda maps: maps.mean((2, 3))), torch.Generator())
+        >>> Faint()(batch).features.mean()
+        tensor(0.5000)
     """
 
     kind: ClassVar[str] = ""  #: its name in recipes
@@ -210,7 +234,13 @@ def _mask(decision: Decision, num_rois: int) -> Tensor | None:
 
 
 class Chain(Hardener):
-    """Several hardeners in order, each on what the one before has left; adversary losses add up (fusion)."""
+    """Several hardeners in order, each on what the one before has left; adversary losses add up (fusion).
+
+    Example:
+        >>> chain = Chain(ASDN(), RandomDropout())
+        >>> chain.acts_on, chain.pretrains, chain.needs_pairs  # ASDN must have learned in a stage of its own first
+        ('maps', True, False)
+    """
 
     def __init__(self, *hardeners: Hardener):
         super().__init__()

@@ -68,6 +68,15 @@ class DFVAugmentation(Hardener):
         alpha: chance that an image is trained on a pseudo-DFV.
         beta: factor of the difference vector.
         per: "image" draws the chance for each image, "batch" once for all.
+
+    Example:
+        >>> from workbench.types import RoIBatch, Score
+        >>> vectors, labels, image = torch.zeros(2, 3, 1, 1), torch.tensor([1, 2]), torch.tensor([0, 1])
+        >>> batch = RoIBatch(vectors, labels, image, Score(lambda maps: maps.mean((2, 3))), torch.Generator())
+        >>> hardener = DFVAugmentation(alpha=1.0, beta=0.5)
+        >>> hardener.begin_epoch(lambda: torch.tensor([4.0, 0, 2]).view(1, 3, 1, 1))  # what occlusion adds
+        >>> hardener(batch).features[:, :, 0, 0].tolist()
+        [[2.0, 0.0, 1.0], [2.0, 0.0, 1.0]]
     """
 
     acts_on = "vectors"

@@ -150,6 +150,15 @@ class InvertedAttention(Hardener):
 
     Raises:
         RecipeError: an option outside its range.
+
+    Example:
+        >>> detector = wb.load_detector("digit-scenes/faster-rcnn")
+        >>> images, targets = zip(*wb.load_data("digit-scenes", length=2))
+        >>> plain = detector.losses(images, targets, torch.Generator().manual_seed(0))
+        >>> detector.take_hardener(InvertedAttention(share=1.0))
+        >>> hardened = detector.losses(images, targets, torch.Generator().manual_seed(0))
+        >>> bool(hardened["classifier"] > plain["classifier"])
+        True
     """
 
     mixed = True

@@ -112,6 +112,13 @@ class MaskGenerator(Adversary):
 
     Raises:
         RecipeError: an option outside its range, or shares that are more than all.
+
+    Example:
+        >>> detector = wb.load_detector("digit-scenes/faster-rcnn")
+        >>> detector.take_hardener(MaskGenerator(area=1 / 2))
+        >>> images, targets = zip(*wb.load_data("digit-scenes", length=2))
+        >>> sorted(detector.losses(images, targets))  # its own loss trains it in the same step
+        ['adversary', 'box', 'classifier', 'objectness', 'rpn_box']
     """
 
     pretrains = True

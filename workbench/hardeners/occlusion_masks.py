@@ -78,6 +78,13 @@ class OcclusionMasks(Hardener):
 
     Raises:
         RecipeError: shares that are more than all.
+
+    Example:
+        >>> from workbench.types import RoIBatch, Score
+        >>> features, labels, image = torch.ones(2, 8, 4, 4), torch.tensor([3, 0]), torch.tensor([0, 0])
+        >>> batch = RoIBatch(features, labels, image, Score(lambda maps: maps.mean((2, 3))), torch.Generator())
+        >>> OcclusionMasks(half=1.0, scattered=0.0)(batch).mask.mean(dim=(1, 2, 3))  # the second RoI is background
+        tensor([0.5000, 1.0000])
     """
 
     mixed = True

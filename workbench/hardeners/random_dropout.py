@@ -50,6 +50,14 @@ class RandomDropout(Hardener):
         foreground_only: leave background RoIs alone.
         clean_images: leave the RoIs of so many images of the batch alone. A-Fast-RCNN's control is
             {share: 1, drop: 13/36, foreground_only: true, clean_images: 1}.
+
+    Example:
+        >>> from workbench.types import RoIBatch, Score
+        >>> features, labels, image = torch.ones(2, 8, 4, 4), torch.tensor([3, 0]), torch.tensor([0, 0])
+        >>> batch = RoIBatch(features, labels, image, Score(lambda maps: maps.mean((2, 3))), torch.Generator())
+        >>> hardener = RandomDropout(share=1.0, drop=1 / 4, foreground_only=True)
+        >>> hardener(batch).mask.mean(dim=(1, 2, 3))  # the second RoI is background
+        tensor([0.7500, 1.0000])
     """
 
     mixed = True

@@ -51,6 +51,13 @@ class AnchorLoss:
 
     Raises:
         RecipeError: a value outside its range.
+
+    Example:
+        >>> loss = build_anchor_loss({"kind": "focal", "gamma": 2})
+        >>> print(loss)
+        focal, γ = 2, α = 0.25
+        >>> loss.weights, loss.value(torch.zeros(1))  # of present and of absent classes; where undecided
+        ((0.25, 0.75), tensor([0.1733]))
     """
 
     kind: ClassVar[str]  #: its name in recipes
@@ -152,6 +159,10 @@ def build_anchor_loss(config: dict | None) -> AnchorLoss:
 
     Raises:
         RecipeError: a kind or option that does not exist.
+
+    Example:
+        >>> print(build_anchor_loss({"kind": "cross-entropy"}), build_anchor_loss(None), sep="; ")
+        cross-entropy; focal, γ = 2, α = 0.25
     """
     return LOSSES.build(config or {}, default="focal")
 
@@ -161,6 +172,10 @@ def prior_bias(prior: float) -> float:
 
     Raises:
         RecipeError: a prior outside 0..1.
+
+    Example:
+        >>> torch.tensor(prior_bias(0.01)).sigmoid()
+        tensor(0.0100)
     """
     if not 0 < prior < 1:
         raise RecipeError(f"detector.prior is {prior}; expected a probability, 0 < prior < 1")
@@ -179,6 +194,11 @@ def focal_loss(
         labels: [...] int64, 0 for background, 1..K, -1 for ignored anchors.
         loss: None: `Focal()`.
         weights: [...] of the anchors; no gradient reaches them. None: 1.
+
+    Example:
+        >>> logits, labels = torch.tensor([[0.0, -9.0], [-9.0, -9.0]]), torch.tensor([1, 0])
+        >>> focal_loss(logits, labels)  # an undecided object, 0.25 * 0.5**2 * log(2), and easy background
+        tensor(0.0433)
     """
     rows = logits.reshape(-1, logits.shape[-1])
     factors = torch.ones_like(labels, dtype=torch.float32) if weights is None else weights.detach().expand_as(labels)
@@ -187,7 +207,12 @@ def focal_loss(
 
 @torch.no_grad()
 def anchor_losses(logits: Tensor, labels: Tensor, loss: AnchorLoss | None = None) -> Tensor:
-    """Loss of each anchor, [A], of logits [A, K] and labels [A], 0 where it is ignored; without gradient."""
+    """Loss of each anchor, [A], of logits [A, K] and labels [A], 0 where it is ignored; without gradient.
+
+    Example:
+        >>> anchor_losses(torch.zeros(3, 1), torch.tensor([1, 0, -1]))  # an object, background, an ignored anchor
+        tensor([0.0433, 0.1300, 0.0000])
+    """
     return _rows(logits, labels, loss or Focal(), None, None)
 
 

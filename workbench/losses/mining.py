@@ -41,6 +41,11 @@ class OHEM:
 
     Raises:
         RecipeError: an option outside its range.
+
+    Example:
+        >>> boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 9], [20, 20, 30, 30]])
+        >>> OHEM(kept=2)(boxes, torch.tensor([1, 1, 0]), torch.tensor([3.0, 2, 1]))  # the first two are one place
+        tensor([0, 2])
     """
 
     def __init__(self, *, kept: Count = 128, nms_iou: Overlap = 0.7, per_label: bool = False):
@@ -72,6 +77,14 @@ class AnchorOHEM:
 
     Raises:
         RecipeError: an option outside its range.
+
+    Example:
+        >>> boxes = torch.tensor([[0.0, 0, 10, 10], [20, 0, 30, 10], [40, 0, 50, 10], [60, 0, 70, 10]])
+        >>> labels, losses = torch.tensor([1, 0, 0, -1]), torch.tensor([1.0, 2, 3, 4])  # the last one is ignored
+        >>> AnchorOHEM(kept=2)(boxes, labels, losses)
+        tensor([1, 2])
+        >>> AnchorOHEM(kept=2, negatives_per_positive=1)(boxes, labels, losses)
+        tensor([0, 2])
     """
 
     def __init__(self, *, kept: Count = 128, nms_iou: Overlap = 0.5, negatives_per_positive: Count | None = None):
@@ -131,6 +144,10 @@ def build_mining(config: dict | None) -> OHEM | None:
 
     Raises:
         RecipeError: a kind or option that does not exist.
+
+    Example:
+        >>> build_mining({"kind": "ohem", "kept": 64}).kept
+        64
     """
     return None if config is None else MINING.build(config)
 
@@ -140,5 +157,9 @@ def build_anchor_mining(config: dict | None) -> AnchorOHEM | None:
 
     Raises:
         RecipeError: a kind or option that does not exist.
+
+    Example:
+        >>> build_anchor_mining({"kind": "ohem-1:3"}).negatives_per_positive
+        3
     """
     return None if config is None else ANCHOR_MINING.build(config)

@@ -69,5 +69,10 @@ def build_normaliser(config: str | dict) -> nn.Module:
 
     Raises:
         RecipeError: a kind or option that does not exist.
+
+    Example:
+        >>> counts = torch.tensor([4, 1])  # positive anchors of two images
+        >>> build_normaliser("image")(counts), build_normaliser("batch")(counts)
+        (tensor([0.1250, 0.5000]), tensor([0.2000, 0.2000]))
     """
     return NORMALISERS.build(config)

@@ -6,16 +6,13 @@ from typing import Any
 
 from workbench.data.dataset import Dataset
 from workbench.proposals.base import TOP, Computed, Source, WithProposals, prepare
-from workbench.proposals.detector import DetectorProposals
-from workbench.proposals.file import FileProposals, save_proposals
+from workbench.proposals.file import save_proposals
 from workbench.proposals.selective_search import SelectiveSearch, searched
 from workbench.registry import PROPOSALS
 
 __all__ = [
     "TOP",
     "Computed",
-    "DetectorProposals",
-    "FileProposals",
     "SelectiveSearch",
     "Source",
     "WithProposals",

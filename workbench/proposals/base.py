@@ -45,6 +45,13 @@ class WithProposals(Subset):
     """A data set whose targets hold `Proposals` as well, at most `top` of each image.
 
     They lie inside the image and are at least 2 pixels wide and high.
+
+    Example:
+        >>> data = wb.load_data("digit-scenes", split="test", length=2)
+        >>> source = {"kind": "detector", "name": "digit-scenes/faster-rcnn", "cache": "proposals"}
+        >>> data = wb.with_proposals(data, **source, top=20).prepare(progress=False)
+        >>> type(data).__name__, len(data.target(1)["proposals"])
+        ('WithProposals', 20)
     """
 
     def __init__(self, whole: Dataset, source: Source, *, top: int = TOP):
@@ -84,6 +91,16 @@ def prepare(
 
     Raises:
         DataError: an image cannot be read, or the proposals cannot be kept.
+
+    Example:
+        >>> from pathlib import Path
+        >>> def middle(image):  # [3, H, W]
+        ...     return torch.tensor([[32.0, 32, 96, 96]])
+        >>> source = Computed(middle, {"kind": "middle"}, cache="proposals")
+        >>> data = WithProposals(wb.load_data("digit-scenes", length=2), source)
+        >>> prepare(data, progress=False)
+        >>> len(list(Path("proposals").rglob("*.safetensors")))
+        2
     """
     rows = np.arange(len(data))
     while isinstance(data, Subset) and not isinstance(data, WithProposals):
@@ -122,6 +139,14 @@ class Computed:
         propose: an image uint8 [3, H, W] → proposals, or bare boxes [P, 4] in xyxy pixels, best first.
         options: all that decides what `propose` gives, as plain values.
         cache: a folder; None is `occlusion-workbench/proposals` in the user's cache folder.
+
+    Example:
+        >>> def middle(image):  # [3, H, W]
+        ...     return torch.tensor([[32.0, 32, 96, 96]])
+        >>> source = Computed(middle, {"kind": "middle"}, cache="proposals")
+        >>> data = WithProposals(wb.load_data("digit-scenes", length=2), source)
+        >>> data.target(0)["proposals"].boxes.tolist()
+        [[32.0, 32.0, 96.0, 96.0]]
     """
 
     problems: tuple[Problem, ...] = ()

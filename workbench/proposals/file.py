@@ -50,6 +50,13 @@ def save_proposals(data: Dataset, path: str | PathLike[str], *, progress: bool =
 
     Raises:
         DataError: an image has no proposals, or the file cannot be written.
+
+    Example:
+        >>> data = wb.load_data("digit-scenes", split="test", length=2)
+        >>> source = {"kind": "detector", "name": "digit-scenes/faster-rcnn", "cache": "proposals"}
+        >>> save_proposals(wb.with_proposals(data, **source, top=20), "proposals.json")
+        >>> len(wb.with_proposals(data, kind="file", path="proposals.json", cache="proposals").target(1)["proposals"])
+        20
     """
     place = user_path(path, DataError)
     try:

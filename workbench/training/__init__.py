@@ -6,13 +6,13 @@ from workbench.lazy import on_demand
 from workbench.training.compare import compare
 from workbench.training.launch import launch
 from workbench.training.recipe import Recipe
-from workbench.training.run import Progress, Run
+from workbench.training.run import Run
 
 if TYPE_CHECKING:
     from workbench.training.comparison import Comparison, t_interval
     from workbench.training.preflight import doctor
 
-__all__ = ["Comparison", "Progress", "Recipe", "Run", "compare", "doctor", "launch", "t_interval"]
+__all__ = ["Comparison", "Recipe", "Run", "compare", "doctor", "launch", "t_interval"]
 
 __getattr__, __dir__ = on_demand(
     __name__,

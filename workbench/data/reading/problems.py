@@ -19,7 +19,12 @@ Level = Literal["error", "warning"]
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong."""
+    """One thing that is wrong.
+
+    Example:
+        >>> print(Problem("warning", "b.jpg", "the image has no objects", "Fine if it is meant as background."))
+        warning: b.jpg: the image has no objects. Fine if it is meant as background.
+    """
 
     level: Level  #: an error spoils results or stops a run, a warning may be meant
     where: str  #: file and object, or key of the recipe
@@ -32,7 +37,13 @@ class Problem:
 
 @dataclass
 class Report:
-    """All problems of a data set or a recipe, errors first."""
+    """All problems of a data set or a recipe, errors first.
+
+    Example:
+        >>> report = check_data(wb.load_data("digit-scenes", split="test", length=4))
+        >>> report.ok, report.frame()["what"].tolist()
+        (True, ['3 of 10 classes have no objects: 2, 5, 8'])
+    """
 
     subject: str  #: what was examined
     problems: list[Problem] = field(default_factory=list)
