@@ -7,11 +7,13 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 import torch
 
+import workbench
 from workbench import Recipe, launch, load_data, plug_in, plugins, registry
 from workbench.errors import DataError, RecipeError
 
@@ -19,44 +21,40 @@ ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 CODE = dict(re.findall(r"```python\n# ([\w/]+\.py)\n(.*?)```", TEXT, re.DOTALL))
 BRIEF = {"validation": None, "test": None, "stages.0.steps": 2, "batch_size": 2, "schedule.kind": "constant"}
-
-
-def mapped() -> set[str]:
-    """Folders in the map, from the repository's root on."""
-    block = re.search(r"## The map.*?```\n(.*?)```", TEXT, re.DOTALL)[1]
-    above, out = "", set()
-    for indent, name in re.findall(r"^( *)([\w]+/)(?= )", re.sub(r"/\n", "/ \n", block), re.MULTILINE):
-        depth = len(indent) // 2
-        above = "/".join([*above.split("/")[:depth], name.strip("/")])
-        out.add(above)
-    return out
+MAP = TEXT.partition("## The map")[2].partition("\n## ")[0]
+#: Room, what can be named there, one level down.
+ROWS = re.findall(r"^\| `(\w+)/` \| (.*?) \| (.*?)\|$", MAP, re.MULTILINE)
 
 
 def test_the_map_has_every_room():
-    packages = {path.parent for name in ("workbench", "widgets") for path in (ROOT / name).rglob("__init__.py")}
-    rooms = {path.relative_to(ROOT).as_posix() for path in packages}
-    others = {"workbench/recipes", "workbench/weights", "widgets/js", "notebooks", "tests"}
-    assert mapped() == rooms | others
+    rooms = {path.parent.relative_to(ROOT / "workbench") for path in (ROOT / "workbench").rglob("__init__.py")}
+    below = {f"{room}/{part}" for room, _, parts in ROWS for part in re.findall(r"`(\w+)/`", parts)}
+    assert {room for room, _, _ in ROWS} | below == {room.as_posix() for room in rooms} - {"."}
 
 
-def test_the_map_names_files_that_are_there():
-    block = re.search(r"## The map.*?```\n(.*?)```", TEXT, re.DOTALL)[1]
-    rooms = "data|proposals|detectors|hardeners|losses|evaluation|analysis|training"
-    for room, line in re.findall(rf"^  ({rooms})/ +(.*)$", block, re.MULTILINE):
-        named = re.findall(r"\w+", line.partition(";")[0].partition(": ")[2] or line.partition(";")[0])
-        assert named
-        assert [name for name in named if not (ROOT / "workbench" / room / f"{name}.py").is_file()] == []
+def test_the_map_names_folders_and_files_that_are_there():
+    beside = re.findall(r"`([\w./]+(?:/|\.\w+))`", MAP.partition("Beside these")[2])
+    assert len(beside) == 9
+    for name in beside:
+        assert any((ROOT / home / name).exists() for home in (".", "workbench", "widgets")), name
+
+
+@pytest.mark.parametrize(("room", "named"), [row[:2] for row in ROWS], ids=[row[0] for row in ROWS])
+def test_the_map_names_what_rooms_have(room, named):
+    exported = {*workbench.__all__, *getattr(import_module(f"workbench.{room}"), "__all__", ())}
+    for name in re.findall(r"`(\w+)`", named):
+        assert (ROOT / "workbench" / room / f"{name}.py").is_file() or name in exported, name
 
 
 @pytest.fixture
 def plugged(tmp_path, monkeypatch):
-    """Plugs in a file of CONTRIBUTING.md; what it registers is forgotten afterwards."""
+    """Plugs in the file of CONTRIBUTING.md; what it registers is forgotten afterwards."""
     monkeypatch.setenv(plugins.VARIABLE, "")
     monkeypatch.setattr(plugins, "_loaded", {})
 
-    def follow(name: str) -> None:
-        path = tmp_path / name
-        path.write_text(CODE[name])
+    def follow() -> None:
+        path = tmp_path / "my_methods.py"
+        path.write_text(CODE["my_methods.py"])
         plug_in(path)
 
     yield follow
@@ -76,7 +74,7 @@ def test_add_a_hardener(plugged, tmp_path):
     changes = {**BRIEF, "data.options": {"length": 16}, "hardener": {"kind": "centre-drop", "keep": 0.5}}
     with pytest.raises(RecipeError, match="centre-drop"):
         recipe.replace(changes)
-    plugged("centre_drop.py")
+    plugged()
     with pytest.raises(RecipeError, match=r"hardener\.keep"):
         recipe.replace({**changes, "hardener": {"kind": "centre-drop", "keep": 2}})
     run = trained(recipe.replace(changes), tmp_path / "run")
@@ -85,7 +83,7 @@ def test_add_a_hardener(plugged, tmp_path):
 
 
 def test_add_a_detector(plugged, tmp_path):
-    plugged("noisy_classifier.py")
+    plugged()
     recipe = Recipe.load("dfv/digits-c")
     section = {**recipe.detector, "kind": "noisy-classifier", "noise": 0.5}
     recipe = recipe.replace({**BRIEF, "stages": [recipe.to_dict()["stages"][0]], "detector": section})
@@ -101,7 +99,7 @@ def test_add_a_detector(plugged, tmp_path):
 def test_add_a_data_set(plugged, tmp_path):
     with pytest.raises(DataError, match="squares"):
         load_data("squares")
-    plugged("squares.py")
+    plugged()
     image, target = load_data("squares", length=100)[3]
     x1, y1, x2, y2 = target["boxes"][0].int().tolist()
     assert (image[:, y1:y2, x1:x2] == 220).all()
@@ -115,23 +113,22 @@ def test_add_a_data_set(plugged, tmp_path):
 def test_add_a_widget(tmp_path):
     """A copy of `widgets` with one file more, as a process of its own sees it."""
     shutil.copytree(ROOT / "widgets", tmp_path / "widgets", ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "widgets/class_counter.py").write_text(CODE["widgets/class_counter.py"])
+    (tmp_path / "widgets/object_counter.py").write_text(CODE["widgets/object_counter.py"])
     show = """
 import widgets
 from workbench import load_data
 
-assert "ClassCounter" in dir(widgets), dir(widgets)
-assert widgets.ClassCounter(load_data("digits", split="test").subset(range(4)), images=100).text.value
-counter = widgets.ClassCounter(load_data("digits", split="test"), images=3)
+assert "ObjectCounter" in dir(widgets), dir(widgets)
+assert widgets.ObjectCounter(load_data("digits", split="test").subset(range(4)), images=100).value == "4 objects"
+counter = widgets.ObjectCounter(load_data("digits", split="test"), images=3)
 assert counter._repr_mimebundle_()["application/vnd.jupyter.widget-view+json"]
-before = counter.text.value
+before = counter.value
 counter.images = 30
-print(before, "|", counter.text.value)
+print(before, "|", counter.value)
 """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
     done = subprocess.run(
         [sys.executable, "-c", show], capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=120
     )
     assert done.returncode == 0, done.stderr
-    before, after = (sum(map(int, re.findall(r": (\d+)", part))) for part in done.stdout.split("|"))
-    assert (before, after) == (3, 30)
+    assert done.stdout.strip() == "3 objects | 30 objects"
