@@ -28,7 +28,7 @@ import numpy as np
 import torch
 
 from workbench.data.drawing.arrangement import arrange
-from workbench.data.drawing.faces import draw_oval
+from workbench.data.drawing.faces import Oval, draw_oval
 from workbench.data.drawing.layout import LEVELS, Layout
 from workbench.data.drawing.paint import paint
 from workbench.data.drawing.scenes import Scenes, as_tensor, object_count, object_size
@@ -85,10 +85,14 @@ class FaceScenes(Scenes):
     def painted(self, layout: Layout, rng: np.random.Generator) -> np.ndarray:
         return paint(layout, rng, self.split, people=False)
 
+    def _ovals(self, index: int) -> list[Oval]:
+        """The faces of a scene."""
+        return [piece for piece in self.layout(index).pieces if isinstance(piece, Oval)]
+
     def target(self, index: int) -> Target:
         """The target alone, with `face_type`, `ellipses` and `fold`; no image is painted."""
         target = super().target(index)
         target["face_type"] = torch.where(target["occlusion"] >= LEVELS[1], MASKED, UNMASKED)
-        target["ellipses"] = as_tensor([piece.ellipse for piece in self.layout(index).pieces]).reshape(-1, 5)
+        target["ellipses"] = as_tensor([oval.ellipse for oval in self._ovals(index)]).reshape(-1, 5)
         target["fold"] = self._position(index) % NUM_FOLDS + 1
         return target

@@ -65,8 +65,8 @@ class SharpMask(DeepMask):
         detector = super().build(classes, **options)
         detector.score_weight = 0.0
         detector.requires_grad_(False)
-        top_down = {"k": k, "schedule": schedule, "form": form, "variant": variant}
-        detector.refinement = TopDown(detector.head.width, detector.cells, detector.trunk.widths, **top_down)
+        seen = (detector.head.width, detector.cells, detector.trunk.widths)
+        detector.refinement = TopDown(*seen, k=k, schedule=schedule, form=form, variant=variant)
         detector.refines = refine
         return detector.to(memory_format=torch.channels_last)
 

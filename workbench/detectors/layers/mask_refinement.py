@@ -127,9 +127,10 @@ class TopDown(nn.Module):
                 nn.Sequential(_conv(one, REDUCED), nn.ReLU(), _conv(REDUCED, 1)) for one in channels
             )
             return
-        options = {"form": form, "horizontal": variant == "refine"}
+        across = variant == "refine"
         self.stages = nn.ModuleList(
-            Refinement(one, sizes[i], sizes[i], sizes[i + 1], **options) for i, one in enumerate(channels)
+            Refinement(one, sizes[i], sizes[i], sizes[i + 1], form=form, horizontal=across)
+            for i, one in enumerate(channels)
         )
         self.last = _conv(sizes[-1], 1)
 

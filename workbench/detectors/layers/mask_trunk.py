@@ -39,7 +39,7 @@ class MaskTrunk(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """[B, 3, H, W] → [B, C, H / s, W / s] for each stride s, coarse to fine; H and W are multiples of all."""
-        x, maps = images, []
+        x, maps = images, list[Tensor]()
         layers = list(self.body.children())
         for layer in layers[0].children() if len(layers) == 1 else layers:
             y = layer(x)
