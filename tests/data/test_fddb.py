@@ -119,3 +119,13 @@ def test_images_without_an_entry_of_ellipses_are_said(tmp_path: Path) -> None:
     (tmp_path / "FDDB-folds" / "FDDB-fold-01.txt").write_text(f"{NAME}\n2002/more\n")
     with pytest.raises(DataError, match=r"FDDB-fold-01\.txt: line 2: 2002/more has no entry in the list of ellipses"):
         load_data("fddb", "test", tmp_path)
+
+
+@pytest.mark.parametrize("file", ["FDDB-fold-01-ellipseList.txt", "FDDB-fold-01.txt"])
+def test_lists_stay_in_the_folder(tmp_path: Path, file: str) -> None:
+    path = write(tmp_path / "root") / "FDDB-folds" / file
+    path.rename(tmp_path / "list")
+    path.symlink_to(tmp_path / "list")
+    with pytest.raises(DataError, match=rf"{file}: leads out of .* by a link; follow_links=True"):
+        load_data("fddb", "test", tmp_path / "root")
+    assert len(load_data("fddb", "test", tmp_path / "root", follow_links=True)) == 10

@@ -11,7 +11,7 @@ import copy
 import os
 import resource
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -51,7 +51,7 @@ def places(document: Any) -> list[tuple[Any, ...]]:
 
 
 @st.composite
-def changed(draw: Any, document: Any, keys: tuple[str, ...] = ()) -> Any:
+def changed(draw: Any, document: Any, keys: tuple[str, ...] = (), values: Sequence[Any] = STRANGE) -> Any:
     """A document with one to three values replaced, dropped, doubled, or put under another key, also of `keys`."""
     document = copy.deepcopy(document)
     for _ in range(draw(st.integers(1, 3))):
@@ -64,7 +64,7 @@ def changed(draw: Any, document: Any, keys: tuple[str, ...] = ()) -> Any:
             parent = parent[key]
         key, action = place[-1], draw(st.sampled_from(["replace", "replace", "drop", "double", "move"]))
         if action == "replace":
-            parent[key] = copy.deepcopy(draw(st.sampled_from(STRANGE)))
+            parent[key] = copy.deepcopy(draw(st.sampled_from(values)))
         elif action == "drop":
             del parent[key]
         elif isinstance(parent, list):

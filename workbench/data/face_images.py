@@ -137,7 +137,8 @@ class FaceImages(Dataset):
             sizes += [size] * len(own)
         if not sizes:
             return []
-        return format_problems(np.concatenate(boxes), np.array(sizes, float), str(self._pictures.path), "boxes", XYWH)
+        where = self._table.wheres[0]
+        return format_problems(np.concatenate(boxes), np.array(sizes, float), where, "boxes from here on", XYWH)
 
 
 def clipped(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -62,7 +62,7 @@ class Fddb(FaceImages):
             raise DataError(f"folds are {list(self.folds)}; expected numbers from 1 to 10, each of them once")
         lists = first_place(place, ["FDDB-folds", "originalPics/FDDB-folds", "."]) or place.path
         images = first_place(place, ["originalPics", "images", "."]) or place.path
-        table = joined([_fold(lists, number) for number in self.folds])
+        table = joined([_fold(place, lists, number) for number in self.folds])
         super().__init__("fddb", split, PictureFolder(place, images), table, strict=strict)
 
 
@@ -80,9 +80,10 @@ def ellipse_boxes(ellipses: np.ndarray) -> np.ndarray:
     return np.stack([x - half_width, y - half_height, x + half_width, y + half_height], axis=1)
 
 
-def _fold(folder: Path, number: int) -> FaceTable:
+def _fold(root: DataRoot, folder: Path, number: int) -> FaceTable:
     """The images of a fold."""
-    listed = read_face_list(folder / f"FDDB-fold-{number:02d}-ellipseList.txt", COLUMNS)
+    file, names = (root.followed(folder / f"FDDB-fold-{number:02d}{end}.txt") for end in ("-ellipseList", ""))
+    listed = read_face_list(file, COLUMNS)
     ellipses, problems = listed.rows[:, :5].copy(), list(listed.problems)
     wrong = (ellipses[:, :2] <= 0).any(axis=1)
     swapped = ellipses[:, 0] < ellipses[:, 1]
@@ -94,7 +95,7 @@ def _fold(folder: Path, number: int) -> FaceTable:
     for row in np.flatnonzero(wrong).tolist():
         what = f"its ellipse has radii {ellipses[row, 0]:g} and {ellipses[row, 1]:g}"
         problems.append(Problem("error", table.face(row), what, "Radii are above 0."))
-    problems += _unlisted(folder / f"FDDB-fold-{number:02d}.txt", set(listed.names))
+    problems += _unlisted(names, set(listed.names))
     return table.checked(reported=np.isnan(ellipses).any(axis=1) | wrong)
 
 

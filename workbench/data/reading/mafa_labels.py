@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from workbench.data.reading.face_table import FaceTable, from_xywh, whole_numbers
+from workbench.data.reading.face_table import MOST, FaceTable, from_xywh, whole_numbers
 from workbench.data.reading.mat_files import mat_content
 from workbench.data.reading.paths import read_text
 from workbench.data.reading.problems import Problem
@@ -80,7 +80,7 @@ def _table(
 def _occluders(rows: np.ndarray) -> np.ndarray:
     """Boxes of occluders [N, 4] float32 xyxy in the image; zeros where a face has none."""
     boxes = rows[:, 5:9].copy()
-    none = ~np.isfinite(rows[:, :9]).all(axis=1) | (boxes[:, 2:] <= 0).any(axis=1)
+    none = ~(np.abs(rows[:, :9]) < MOST).all(axis=1) | (boxes[:, 2:] <= 0).any(axis=1)
     boxes[:, :2] += rows[:, :2]
     return np.where(none[:, None], 0, from_xywh(boxes)).astype(np.float32)
 
