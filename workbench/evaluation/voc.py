@@ -26,6 +26,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from workbench.errors import DataError
 from workbench.evaluation.counting.bootstrap import best_beyond
@@ -35,7 +36,7 @@ from workbench.evaluation.counting.tables import Found, Objects, box_iou
 YEARS = range(2007, 2013)
 _AREA_SINCE = 2010
 _RECALLS = np.arange(0.0, 1.1, 0.1)
-_CHUNK = 2_000_000  # numbers per temporary array
+_CHUNK = 500_000  # numbers per temporary array, which stay in the cache
 
 
 @dataclass(frozen=True)
@@ -99,11 +100,13 @@ def voc_ap(matches: VocMatches, year: int = 2007, weights: np.ndarray | None = N
     for k in range(num_classes):
         rows = matches.rows(k + 1)
         status, images = matches.status[rows], matches.images[rows]
-        step = max(1, _CHUNK // max(1, len(images)))
+        right = np.flatnonzero(status == RIGHT)  # [M]
+        added = _added(status, images, right, len(matches.counts))
+        step = max(1, _CHUNK // max(1, len(right)))
         for start in range(0, len(weights), step):
-            chunk = weights[start : start + step]
-            total = chunk @ matches.counts[:, k]
-            result[start : start + step, k] = _ap(status, chunk.T[images], total, year)
+            chunk = np.ascontiguousarray(weights[start : start + step].T)  # [I, b]
+            total = matches.counts[:, k] @ chunk
+            result[start : start + step, k] = _ap(chunk[images[right]], added @ chunk, total, year)
     return result
 
 
@@ -123,21 +126,35 @@ def _claim(asked: np.ndarray, enough: np.ndarray, ignored: np.ndarray) -> np.nda
     return status
 
 
-def _ap(status: np.ndarray, weight: np.ndarray, total: np.ndarray, year: int) -> np.ndarray:
-    """AP [B] of one class from the status [D] and weight [D, B] of its detections, and the objects' weight [B].
+def _added(status: np.ndarray, images: np.ndarray, right: np.ndarray, num_images: int) -> csr_array:
+    """How many detections of each image count from one right detection to the next, [M, I].
 
     Only right detections are looked at: they alone raise recall, and between them precision falls.
+
+    Args:
+        status, images: [D] of one class.
+        right: [M] the right ones.
     """
-    right = status == RIGHT
-    found = weight[right].cumsum(axis=0)
-    counted = np.where((status != IGNORED)[:, None], weight, 0).cumsum(axis=0)[right]
-    precision = best_beyond(np.divide(found, counted, out=np.zeros(found.shape), where=counted > 0))
+    kept = np.flatnonzero(status[: right[-1] + 1] != IGNORED) if len(right) else right
+    once = np.ones(len(kept), np.float32)
+    return csr_array((once, (np.searchsorted(right, kept), images[kept])), shape=(len(right), num_images))
+
+
+def _ap(weight: np.ndarray, added: np.ndarray, total: np.ndarray, year: int) -> np.ndarray:
+    """AP [B] of one class.
+
+    Args:
+        weight: [M, B] of its right detections.
+        added: [M, B], the weight of all that count from one of them to the next.
+        total: [B], the weight of its objects.
+    """
+    found, counted = weight.cumsum(axis=0), added.cumsum(axis=0)
+    precision = best_beyond(found / np.where(counted > 0, counted, 1))
     with np.errstate(invalid="ignore", divide="ignore"):
-        recall = found / total
-    if year >= _AREA_SINCE:
-        ap = (np.diff(recall, axis=0, prepend=0) * precision).sum(axis=0)
-    else:
-        ap = np.mean([_at_recall(precision, recall, point) for point in _RECALLS], axis=0)
+        if year >= _AREA_SINCE:
+            ap = np.einsum("mb,mb->b", weight, precision, dtype=float) / total
+        else:
+            ap = np.mean([_at_recall(precision, found / total, point) for point in _RECALLS], axis=0)
     return np.where(total > 0, ap, np.nan)
 
 
