@@ -102,6 +102,7 @@ def test_swapped_radii_are_put_in_order(tmp_path: Path) -> None:
     ("text", "words"),
     [
         (TEXT.replace("10.0 5.0", "10.0 -5.0"), "line 1: face 1 of .*img_130: its ellipse has radii 10 and -5"),
+        (TEXT.replace("1.570796", "1e50"), r"line 1: face 1 of .*: its ellipse has radii 10 and 5, angle 1e\+50"),
         (TEXT.replace("10.0 5.0", "10.0 x"), "line 3: expected the 6 numbers major_axis_radius"),
         (TEXT + "2002/gone\n0\n", "line 5: there is no image 2002/gone in"),
     ],

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from workbench.data.face_images import FaceImages
 from workbench.data.reading.face_lists import read_face_list
-from workbench.data.reading.face_table import FaceTable, joined
+from workbench.data.reading.face_table import MOST, FaceTable, joined
 from workbench.data.reading.paths import DataRoot, read_text
 from workbench.data.reading.picture_folder import PictureFolder, first_place
 from workbench.data.reading.problems import Problem
@@ -85,16 +85,18 @@ def _fold(root: DataRoot, folder: Path, number: int) -> FaceTable:
     file, names = (root.followed(folder / f"FDDB-fold-{number:02d}{end}.txt") for end in ("-ellipseList", ""))
     listed = read_face_list(file, COLUMNS)
     ellipses, problems = listed.rows[:, :5].copy(), list(listed.problems)
-    wrong = (ellipses[:, :2] <= 0).any(axis=1)
+    wrong = (ellipses[:, :2] <= 0).any(axis=1) | (np.abs(ellipses) > MOST).any(axis=1)
+    said = "its ellipse has radii {:g} and {:g}, angle {:g}, centre {:g} {:g}"
+    whats = [said.format(*row) for row in ellipses[wrong].tolist()]
+    ellipses[wrong] = 0
     swapped = ellipses[:, 0] < ellipses[:, 1]
     ellipses[swapped] = ellipses[swapped][:, [1, 0, 2, 3, 4]] + [0, 0, np.pi / 2, 0, 0]
     table = FaceTable(
         listed.names, listed.wheres, listed.starts, ellipse_boxes(ellipses),
         {"ellipses": ellipses.astype(np.float32)}, {"fold": np.full(len(listed.names), number)}, problems,
     )  # fmt: skip
-    for row in np.flatnonzero(wrong).tolist():
-        what = f"its ellipse has radii {ellipses[row, 0]:g} and {ellipses[row, 1]:g}"
-        problems.append(Problem("error", table.face(row), what, "Radii are above 0."))
+    for row, what in zip(np.flatnonzero(wrong).tolist(), whats, strict=True):
+        problems.append(Problem("error", table.face(row), what, f"Radii are above 0, and no number above {MOST:g}."))
     problems += _unlisted(names, set(listed.names))
     return table.checked(reported=np.isnan(ellipses).any(axis=1) | wrong)
 
