@@ -10,13 +10,12 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from workbench.detectors.base import Detector
 from workbench.detectors.faster_rcnn import build_rpn
 from workbench.detectors.layers.proposing import Proposing
 from workbench.detectors.layers.rpn import RegionProposalNetwork
-from workbench.detectors.layers.trunk import build_transform, build_trunk
+from workbench.detectors.layers.trunk import Resize, build_transform, build_trunk
 from workbench.options import Count, Size
 from workbench.registry import DETECTORS
 from workbench.types import Losses, Target
@@ -37,7 +36,7 @@ class ProposalNetwork(Proposing, Detector):
         self,
         backbone: nn.Module,
         rpn: RegionProposalNetwork,
-        transform: GeneralizedRCNNTransform,
+        transform: Resize,
         classes: Sequence[str],
     ):
         super().__init__()
@@ -81,6 +80,6 @@ class ProposalNetwork(Proposing, Detector):
         Raises:
             DataError: wrong images or targets.
         """
-        batch, truth = self.prepare_to_learn(images, targets)
+        batch, truth = self.prepare_to_learn(images, targets, generator=generator)
         _, losses = self.rpn(batch, self.maps(batch), truth, generator, counts=(1, 1))
         return Losses(losses)

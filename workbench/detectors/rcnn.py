@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 from torchvision.models.detection.image_list import ImageList
-from torchvision.models.detection.transform import GeneralizedRCNNTransform, resize_boxes
+from torchvision.models.detection.transform import resize_boxes
 
 from workbench.detectors.base import Detector, evaluating
 from workbench.detectors.layers.branches import HoldsBranches, ImageBranch, all_branches
@@ -17,6 +17,7 @@ from workbench.detectors.layers.proposing import SeesMaps
 from workbench.detectors.layers.roi_head import RoIHead
 from workbench.detectors.layers.roi_pool import PyramidPool
 from workbench.detectors.layers.rpn import RegionProposalNetwork
+from workbench.detectors.layers.trunk import Resize
 from workbench.types import Detections, HeadLayout, Losses, Proposals, Score, Target
 
 
@@ -38,7 +39,7 @@ class RCNN(HoldsBranches[ImageBranch], SeesMaps, Detector, ABC):
         backbone: nn.Module,
         rpn: RegionProposalNetwork | None,
         roi_heads: RoIHead,
-        transform: GeneralizedRCNNTransform,
+        transform: Resize,
         classes: Sequence[str],
     ):
         super().__init__()
@@ -77,7 +78,7 @@ class RCNN(HoldsBranches[ImageBranch], SeesMaps, Detector, ABC):
         Raises:
             DataError: images or targets that are not what `workbench.types` says.
         """
-        batch, truth = self.prepare_to_learn(images, targets, all_branches(self))
+        batch, truth = self.prepare_to_learn(images, targets, all_branches(self), generator)
         features = self.maps(batch)
         given = [_boxes(target.get("proposals")) for target in targets]
         proposals, more = self.propose(images, batch, features, given, truth, generator)

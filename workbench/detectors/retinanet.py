@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torchvision.models.detection._utils import BoxCoder, Matcher
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
-from torchvision.models.detection.transform import GeneralizedRCNNTransform, resize_boxes
+from torchvision.models.detection.transform import resize_boxes
 from torchvision.ops import clip_boxes_to_image
 
 from workbench.detectors.base import Detector, evaluating
@@ -35,7 +35,7 @@ from workbench.detectors.layers.retina_head import (
     build_upper_pyramid,
     octaves,
 )
-from workbench.detectors.layers.trunk import build_transform
+from workbench.detectors.layers.trunk import Resize, build_transform
 from workbench.errors import RecipeError
 from workbench.losses import (
     AnchorLoss,
@@ -76,7 +76,7 @@ class RetinaNet(HoldsBranches[ImageBranch], SeesAnchors, Detector):
         backbone: nn.Module,
         head: Subnets,
         anchor_generator: AnchorGenerator,
-        transform: GeneralizedRCNNTransform,
+        transform: Resize,
         classes: Sequence[str],
         *,
         matcher: Matcher,
@@ -198,12 +198,12 @@ class RetinaNet(HoldsBranches[ImageBranch], SeesAnchors, Detector):
     def losses(
         self, images: Sequence[Tensor], targets: Sequence[Target], generator: torch.Generator | None = None
     ) -> Losses:
-        """`classifier`, `box` and those of branches; nothing is drawn at random.
+        """`classifier`, `box` and those of branches; only the size of images is drawn, where there are several.
 
         Raises:
             DataError: images or targets that are not what `workbench.types` says.
         """
-        batch, truth = self.prepare_to_learn(images, targets, self.branches)
+        batch, truth = self.prepare_to_learn(images, targets, self.branches, generator)
         maps = self.maps(batch)
         logits, deltas, anchors = self._predict(batch, maps)
         deltas, anchors = torch.cat(deltas, dim=1).float(), torch.cat(anchors)

@@ -9,20 +9,21 @@ import torch
 from torch import Tensor
 from torchvision.models.detection._utils import Matcher
 from torchvision.models.detection.image_list import ImageList
-from torchvision.models.detection.transform import GeneralizedRCNNTransform, resize_boxes
+from torchvision.models.detection.transform import resize_boxes
 
 from workbench.detectors.base import evaluating
 from workbench.detectors.layers.branches import Branch
 from workbench.detectors.layers.dense_anchors import level_anchors
 from workbench.detectors.layers.inputs import as_float, training_targets
 from workbench.detectors.layers.rpn import RegionProposalNetwork
+from workbench.detectors.layers.trunk import Resize
 from workbench.types import Proposals, Target
 
 
 class SeesMaps:
     """Mixin of a detector whose `backbone` makes maps of what `transform` has prepared."""
 
-    transform: GeneralizedRCNNTransform
+    transform: Resize
     backbone: torch.nn.Module
     classes: tuple[str, ...]
     device: torch.device
@@ -32,16 +33,23 @@ class SeesMaps:
         return self.transform(as_float(images, self.device))[0]
 
     def prepare_to_learn(
-        self, images: Sequence[Tensor], targets: Sequence[Target], branches: Iterable[Branch] = ()
+        self,
+        images: Sequence[Tensor],
+        targets: Sequence[Target],
+        branches: Iterable[Branch] = (),
+        generator: torch.Generator | None = None,
     ) -> tuple[ImageList, list[dict[str, Tensor]]]:
         """Images as the network sees them, and what is learned of each there: see `training_targets`.
+
+        Args:
+            generator: that the size of each image is drawn from, where there are several (default: torch's own).
 
         Raises:
             DataError: images or targets that are not what `workbench.types` says.
         """
         floats = as_float(images, self.device)
         truth = training_targets(targets, images, len(self.classes), self.device, branches=branches)
-        return self.transform(floats, truth)
+        return self.transform(floats, truth, generator)
 
     def maps(self, batch: ImageList) -> list[Tensor]:
         """Maps [B, C, h, w] of prepared images, fine to coarse."""

@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead, FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
@@ -42,6 +43,27 @@ HEADS = Registry("HEADS", None, place="detector.head", arguments=("trunk", "pool
 class Resize(GeneralizedRCNNTransform):
     """Resizes, normalises and batches images as torchvision does, and all pixels of targets with them."""
 
+    _generator: torch.Generator | None = None
+
+    def forward(
+        self, images: list[Tensor], targets: list[dict] | None = None, generator: torch.Generator | None = None
+    ) -> tuple[ImageList, list[dict] | None]:
+        """Images and targets as the network takes them; of several sizes, each image's is drawn from `generator`."""
+        self._generator = generator
+        try:
+            return super().forward(images, targets)
+        finally:
+            self._generator = None  # none that is copied or saved with the detector
+
+    def torch_choice(self, sizes: Sequence[int]) -> int:
+        """One of several sizes, for the next image."""
+        if self._generator is None:
+            return super().torch_choice(sizes)
+        if len(sizes) == 1:
+            return sizes[0]
+        source = self._generator
+        return sizes[int(torch.randint(len(sizes), (1,), generator=source, device=source.device))]
+
     def resize(self, image: Tensor, target: dict | None = None) -> tuple[Tensor, dict | None]:
         """The image and its target; torchvision itself resizes `masks` and no other key."""
         image, target = super().resize(image, target)
@@ -53,7 +75,7 @@ class Resize(GeneralizedRCNNTransform):
         return image, target
 
 
-class KeepSize(GeneralizedRCNNTransform):
+class KeepSize(Resize):
     """Normalises and batches images, but leaves their size alone."""
 
     def resize(self, image: Tensor, target: dict | None = None) -> tuple[Tensor, dict | None]:
@@ -86,7 +108,7 @@ class Trunk(NamedTuple):
         return self.name in PLAIN
 
 
-def build_transform(min_size: int | Sequence[int] | None, max_size: int | None) -> GeneralizedRCNNTransform:
+def build_transform(min_size: int | Sequence[int] | None, max_size: int | None) -> Resize:
     """Resizes, normalises and batches images; see `FasterRCNN.build`."""
     resize = KeepSize if min_size is None else Resize
     return resize(min_size or 0, max_size or 10**6, IMAGENET_MEAN, IMAGENET_STD)
