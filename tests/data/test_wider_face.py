@@ -62,7 +62,7 @@ def test_a_tiny_set_by_hand(tmp_path: Path) -> None:
     assert attributes == [[0, 2, 1], [1, 0, 0], [0, 1, 0], [2, 1, 0], [1, 0, 0]]
     assert "easy" not in target
     assert data.target(1)["boxes"].shape == (0, 4)
-    assert data.class_counts().tolist() == [3]
+    assert data.class_counts() is None  # faces outside of their images are left out, and sizes not known at once
     assert [str(problem) for problem in data.problems] == [
         f"warning: {tmp_path}/wider_face_split/wider_face_train_bbx_gt.txt: line 1: face 3 of {PARADE}: "
         "its box 7 7 0 9 (x, y, width, height) is empty. It is left out."

@@ -79,9 +79,6 @@ class FaceImages(Dataset):
     def image(self, index: int) -> tv_tensors.Image:
         return read_image(self.path(index), upright=False)
 
-    def class_counts(self) -> np.ndarray:
-        return np.array([len(self._table.boxes)])
-
     def target(self, index: int) -> Target:
         index = self._position(index)
         size = self.size(index)

@@ -16,6 +16,7 @@ not look for what distinguishes an object.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -53,11 +54,10 @@ def half_masks(num_rois: int, height: int, width: int, like: Tensor, generator: 
 
 def draw_kinds(num_rois: int, shares: Sequence[float], like: Tensor, generator: torch.Generator) -> list[Tensor]:
     """Which RoIs get which kind of mask: positions [n] for each of `shares` (0..1), ascending; the rest get none."""
-    chance, rows, low = uniform((num_rois,), like, generator), [], 0.0
-    for share in shares:
-        rows.append(torch.where((chance >= low) & (chance < low + share))[0])
-        low += share
-    return rows
+    chance = uniform((num_rois,), like, generator)
+    kind = torch.stack([chance >= edge for edge in accumulate(shares)]).sum(dim=0)
+    counts = torch.stack([(kind == place).sum() for place in range(len(shares))]).tolist()  # one wait for the device
+    return list(kind.argsort(stable=True)[: sum(counts)].split(counts))
 
 
 def check_shares(**shares: float) -> None:

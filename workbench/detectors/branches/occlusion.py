@@ -108,7 +108,8 @@ class OcclusionBranch(ImageBranch):
         """`extras["masks_occluder"]`, bool [N, H, W]: the occluded pixels inside each enlarged box."""
         for detections, chance, size in zip(found, self.chances(batch, features, sizes), sizes, strict=True):
             around = inside(expand_boxes(detections.boxes, self.enlarge), size)
-            detections.extras[FOUND] = around & (chance >= self.threshold)
+            around &= chance >= self.threshold  # in place, as these are N masks of the whole image
+            detections.extras[FOUND] = around
 
     def chances(self, batch: ImageList, features: list[Tensor], sizes: list[tuple[int, int]]) -> list[Tensor]:
         """Of each pixel to be occluded, [H, W] float32 in 0..1 for each image; arguments as for `extend`."""
