@@ -104,6 +104,20 @@ def test_without_any_segmentation_there_are_no_masks(tmp_path: Path) -> None:
     assert data.problems == ()
 
 
+def test_what_hides_objects_of_an_image(tmp_path: Path) -> None:
+    """As polygons; [] says that there is nothing, and without the key it is unknown."""
+    square = [[10, 5, 20, 5, 20, 9, 10, 9]]
+    data = load(broken(tmp_path, "images", 0, mask_occluder=square))
+    occluder = data.target(1)["mask_occluder"]
+    assert occluder.nonzero().aminmax(dim=0).min.tolist() == [5, 10]
+    assert (int(occluder.sum()), tuple(occluder.shape), occluder.dtype) == (40, (40, 60), torch.bool)
+    assert "mask_occluder" not in data.target(0)
+    assert "mask_occluder" not in load(tmp_path, masks=False).target(1)
+    assert not load(broken(tmp_path, "images", 0, mask_occluder=[])).target(1)["mask_occluder"].any()
+    with pytest.raises(DataError, match=r"image 7: its mask_occluder cannot be used: RLE of size \[4, 6\]"):
+        load(broken(tmp_path, "images", 0, mask_occluder={"size": [4, 6], "counts": "0"}))
+
+
 def test_given_occlusion_is_taken_as_it_is(tmp_path: Path) -> None:
     data = load(broken(tmp_path, "annotations", 0, occlusion=0.25))
     assert not data.occlusion_is_estimate

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from folders import voc_object, voc_xml, write_voc
 from PIL import Image
+from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from workbench.data import Dataset, load_data
@@ -53,7 +54,7 @@ def test_digit_scenes(tmp_path: Path) -> None:
 
 
 def test_exported_scenes_load_as_coco(tmp_path: Path) -> None:
-    data = load_data("digit-scenes", split="test", length=4)
+    data = load_data("face-scenes", split="test", length=4)
     (tmp_path / "annotations").mkdir()
     (tmp_path / "test").mkdir()
     data.export_coco(tmp_path / "annotations" / "instances_test.json")
@@ -68,7 +69,31 @@ def test_exported_scenes_load_as_coco(tmp_path: Path) -> None:
         assert torch.equal(image, expected_image)
         for key in ("boxes", "labels", "masks", "area", "iscrowd", "difficult"):
             assert torch.equal(target[key], expected[key])
+        assert torch.equal(target["mask_occluder"], expected["mask_occluder"])
         torch.testing.assert_close(target["occlusion"], expected["occlusion"])
+
+
+def test_all_that_targets_know_is_written(tmp_path: Path) -> None:
+    data = load_data("face-scenes", split="test", length=2)
+    data.export_coco(tmp_path / "scenes.json")
+    coco, number = read_by_pycocotools(tmp_path / "scenes.json"), 0
+    for index in range(2):
+        target = data.target(index)
+        of_objects = coco.imgToAnns[target["image_id"]]
+        assert [a["face_type"] for a in of_objects] == target["face_type"].tolist()
+        boxes = np.array([a["bbox_visible"] for a in of_objects])
+        boxes[:, 2:] += boxes[:, :2]
+        np.testing.assert_allclose(boxes, target["boxes_visible"].numpy())
+        whole = np.array([coco_mask.decode(a["segmentation_amodal"]) for a in of_objects], bool)
+        assert np.array_equal(whole, target["masks_amodal"].numpy())
+        occluder = coco_mask.decode(coco.imgs[target["image_id"]]["mask_occluder"]).astype(bool)
+        assert np.array_equal(occluder, target["mask_occluder"].numpy())
+        number += occluder.any()
+    assert number > 0
+    without = data.export_coco(masks=False)
+    assert "mask_occluder" not in without["images"][0]
+    assert "segmentation_amodal" not in without["annotations"][0]
+    assert "face_type" in without["annotations"][0]
 
 
 def test_voc_and_subsets(tmp_path: Path) -> None:

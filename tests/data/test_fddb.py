@@ -45,6 +45,9 @@ def test_a_tiny_set_by_hand(tmp_path: Path) -> None:
     assert target["fold"] == 3
     assert target["difficult"].tolist() == [False, False]
     assert data.file_name(0) == f"{NAME}.jpg"
+    exported = data.export_coco()
+    assert exported["images"][0]["fold"] == 3
+    assert [one["ellipses"] for one in exported["annotations"]] == ellipses.tolist()
     assert data.problems == ()
     assert str(check_data(data)).endswith("nothing wrong was found")
 

@@ -60,6 +60,9 @@ def test_test_images_by_hand(tmp_path: Path) -> None:
     assert [data.file_name(index) for index in (0, 1)] == list(NAMES)
     assert data.problems == ()
     assert str(check_data(data)).endswith("nothing wrong was found")
+    exported = data.export_coco()["annotations"]
+    assert [one["bbox_occluder"] for one in exported] == [[14, 15, 12, 8], *[[0, 0, 0, 0]] * 2, [14, 15, 12, 8]]
+    assert [one["face_type"] for one in exported] == [1, 2, 3, 1]
     flipped = flip_horizontally(image, target)[1]
     assert flipped["boxes_occluder"][0].tolist() == [34, 15, 46, 23]
     assert (flipped["boxes_occluder"][1:, 2] == flipped["boxes_occluder"][1:, 0]).all()  # still without area

@@ -16,7 +16,10 @@ from workbench.data import Dataset, check_data, load_data
 from workbench.data.annotations import CocoFile
 
 XML = voc_xml(voc_object("dog", 5, 5, 20, 20), voc_object("cat", 10, 1, 30, 30, part=True))
-KEYS = ("id", "image_id", "category_id", "bbox", "segmentation", "file_name", "name", "iscrowd", "supercategory")
+KEYS = (
+    "id", "image_id", "category_id", "bbox", "segmentation", "file_name", "name", "iscrowd", "supercategory",
+    "mask_occluder",
+)  # fmt: skip
 
 
 def use(data: Dataset) -> Iterator[object]:

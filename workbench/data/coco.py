@@ -44,7 +44,8 @@ class Coco(Dataset):
     Boxes are clipped to the image, empty ones left out (see `problems`). With masks, `occlusion` is estimated by
     `masks.estimate_occlusion`, unless the file itself holds `occlusion` (as our exports do); crowds have NaN. An
     object without a segmentation that covers a pixel has an empty mask, which nobody learns from; where no object has
-    any, there are no masks.
+    any, there are no masks. An image of the file may have `mask_occluder`, a segmentation (RLE or polygons, [] for
+    nothing) of what hides its objects; our exports have it where it is known.
 
     Args:
         root: the folder of the data set; see the module.
@@ -53,7 +54,7 @@ class Coco(Dataset):
         classes: names of the labels 1..K; other objects are left out, but still hide what they hide.
         merge: other names for some categories, {"with_mask": "face"}.
         single_class: one name for all objects.
-        masks: False leaves masks and the estimate out, which is faster.
+        masks: False leaves masks, also those of occluders, and the estimate out, which is faster.
         strict: raise DataError at the first error; False leaves out what is wrong and keeps the errors in `problems`
             for the doctor.
         follow_links: also follow links that lead out of `root`.
@@ -109,8 +110,7 @@ class Coco(Dataset):
         return self.root.inside(self.folder, self.file_name(index))
 
     def file_name(self, index: int) -> str:
-        first, end = self._table["name_starts"][(index := self._position(index)) : index + 2].tolist()
-        return self._table["names"][first:end].tobytes().decode("utf-8", "surrogatepass")
+        return self._bytes("names", "name_starts", self._position(index)).decode("utf-8", "surrogatepass")
 
     @property
     def category_ids(self) -> tuple[int, ...]:
@@ -149,12 +149,17 @@ class Coco(Dataset):
             difficult=torch.tensor(table["difficult"][rows]),
             occlusion=torch.tensor(table["occlusion"][rows]),
         )
-        if not self.masks:
+        later: dict[str, Callable[[Target], Any]] = {}
+        if self.masks:
+            later["masks"] = lambda _: self._decode(index, rows)
+            if not self._given:
+                del target["occlusion"]
+                later["occlusion"] = partial(self._estimate, index)
+        if counts := self._bytes("occluders", "occluder_starts", index):
+            size = self.size(index)
+            later["mask_occluder"] = lambda _: tv_tensors.Mask(decode_masks([{"counts": counts}], size)[0])
+        if not later:
             return target
-        later: dict[str, Callable[[Target], Any]] = {"masks": lambda _: self._decode(index, rows)}
-        if not self._given:
-            del target["occlusion"]
-            later["occlusion"] = partial(self._estimate, index)
         return LazyTarget(target, later)  # type: ignore[return-value]  # to its readers an ordinary dict
 
     def _read(self, masks: bool) -> Table:
@@ -165,6 +170,11 @@ class Coco(Dataset):
         if state.st_size < SMALLEST:
             return read()
         return kept_table("coco", source, read, changed_ns=state.st_mtime_ns)
+
+    def _bytes(self, column: str, starts: str, position: int) -> bytes:
+        """What a column of bytes holds for an image."""
+        first, end = self._table[starts][position : position + 2].tolist()
+        return self._table[column][first:end].tobytes()
 
     def _rows(self, position: int) -> slice:
         """All objects of an image."""

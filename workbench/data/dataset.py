@@ -137,11 +137,12 @@ class Dataset(torch.utils.data.Dataset):
     def export_coco(self, path: str | PathLike[str] | None = None, *, masks: bool = True) -> dict[str, Any]:
         """The annotations as COCO JSON (a dict), also written to `path` if one is given.
 
-        Keys beyond COCO's: `occlusion` (0..1, or None where unknown) and `difficult` of each annotation. The file
-        appears whole or not at all.
+        Keys beyond COCO's: `occlusion` (0..1, or None where unknown), `difficult` and all else that targets know of
+        objects, such as `face_type`, of each annotation; `mask_occluder` of each image. The file appears whole or not
+        at all.
 
         Args:
-            masks: False leaves the segmentations out.
+            masks: False leaves all that are pixels out.
         """
         content = coco_dict(self, masks=masks)
         if path is not None:

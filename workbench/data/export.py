@@ -7,13 +7,18 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from torch import Tensor
 
 from workbench.data.reading.boxes import xywh
+from workbench.data.reading.lazy_target import at_hand
 from workbench.rle import RLE, encode_masks, for_json
 from workbench.types import Target
 
 if TYPE_CHECKING:
     from workbench.data.dataset import Dataset
+
+#: Keys of targets that are written by themselves.
+_WRITTEN = ("boxes", "labels", "masks", "area", "iscrowd", "difficult", "occlusion")
 
 
 def coco_dict(data: Dataset, *, masks: bool = True) -> dict[str, Any]:
@@ -22,12 +27,16 @@ def coco_dict(data: Dataset, *, masks: bool = True) -> dict[str, Any]:
     Without such a file the categories are 1..K and the annotations count from 1; so do the latter where an image is
     taken twice.
     `bbox` is the target's box (the amodal one where that is known) as x, y, width, height; `segmentation` is the
-    visible mask as compressed RLE, and is left out where that is unknown. Beyond COCO: `occlusion` (0..1 or None) and
-    `difficult` (0 or 1).
+    visible mask as compressed RLE, and is left out where that is unknown.
+
+    Beyond COCO, annotations have `occlusion` (0..1 or None), `difficult` (0 or 1) and all further keys of targets by
+    their names, such as `face_type`; `boxes_visible` is `bbox_visible` as x, y, width, height, `masks_amodal` is
+    `segmentation_amodal`. Images have `mask_occluder` as compressed RLE, which the data set `coco` reads, and further
+    numbers, such as `fold`.
 
     Args:
         data: of any kind.
-        masks: False leaves `segmentation` out.
+        masks: False leaves all that are pixels out.
     """
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
@@ -37,7 +46,8 @@ def coco_dict(data: Dataset, *, masks: bool = True) -> dict[str, Any]:
         target = data.target(index)
         height, width = data.size(index)
         image_id = int(target["image_id"])
-        images.append({"id": image_id, "file_name": data.file_name(index), "height": height, "width": width})
+        about = {"id": image_id, "file_name": data.file_name(index), "height": height, "width": width}
+        images.append(about | _more_of_image(target, masks=masks))
         known += data.annotation_ids(index) or []
         for entry in _annotations(target, category_ids, masks=masks):
             annotations.append({"id": len(annotations) + 1, "image_id": image_id, **entry})
@@ -85,7 +95,7 @@ def result_entries(
 
 
 def _annotations(target: Target, category_ids: tuple[int, ...], *, masks: bool) -> list[dict[str, Any]]:
-    boxes = target["boxes"].double().tolist()
+    boxes, more = target["boxes"].double().tolist(), _more_of_objects(target, masks=masks)
     entries = []
     for row, (x1, y1, x2, y2) in enumerate(boxes):
         occlusion = float(target["occlusion"][row])
@@ -99,5 +109,30 @@ def _annotations(target: Target, category_ids: tuple[int, ...], *, masks: bool) 
         }
         if masks and "masks" in target and bool(target["masks"][row].any()):
             entry["segmentation"] = for_json(encode_masks(target["masks"][row, None])[0])
-        entries.append(entry)
+        entries.append(entry | {name: values[row] for name, values in more.items()})
     return entries
+
+
+def _more_of_image(target: Target, *, masks: bool) -> dict[str, Any]:
+    """What else is known of an image: whole numbers, and pixels of all of it."""
+    known = at_hand(target).items()
+    more: dict[str, Any] = {key: value for key, value in known if isinstance(value, int) and key != "image_id"}
+    if masks:
+        more |= {key: for_json(encode_masks(target[key][None])[0]) for key in target if key.startswith("mask_")}
+    return more
+
+
+def _more_of_objects(target: Target, *, masks: bool) -> dict[str, list[Any]]:
+    """What else is known of the objects of an image, by the name in annotations: a value for each."""
+    more: dict[str, list[Any]] = {}
+    for key in [key for key in target if key not in _WRITTEN and not key.startswith("mask_")]:
+        values = target[key]
+        if not isinstance(values, Tensor) or values.ndim == 0 or len(values) != len(target["labels"]):
+            continue
+        if key.startswith("boxes_"):
+            more[key.replace("boxes", "bbox")] = xywh(values.double().numpy()).tolist()
+        elif not key.startswith("masks_"):
+            more[key] = values.tolist()
+        elif masks:
+            more[key.replace("masks", "segmentation")] = [for_json(code) for code in encode_masks(values)]
+    return more

@@ -12,10 +12,11 @@ import numpy as np
 
 from workbench.data.reading import boxes as box_formats
 from workbench.data.reading.images import MOST_PIXELS
-from workbench.data.reading.masks import checked_segmentation, is_empty
+from workbench.data.reading.masks import checked_segmentation, code_of, is_empty
 from workbench.data.reading.paths import DataRoot, is_text
 from workbench.data.reading.problems import Level, Problem
 from workbench.errors import DataError
+from workbench.rle import compressed
 
 LARGEST = 2**63  #: ids of images and annotations are below it
 
@@ -40,6 +41,7 @@ class ImageEntry(NamedTuple):
     id: int
     file_name: str
     size: tuple[int, int]  #: height, width
+    occluder: bytes  #: compressed RLE of what hides its objects; empty if unknown
 
 
 class _Leave(Exception):
@@ -114,7 +116,20 @@ class EntryReader:
             raise _Leave(
                 f"height and width are {size}", f"State the true size; at most {MOST_PIXELS:,} pixels can be read."
             )
-        return ImageEntry(item["id"], item["file_name"], size)
+        occluder = self._occluder(item.get("mask_occluder"), size) if self.masks else b""
+        return ImageEntry(item["id"], item["file_name"], size, occluder)
+
+    def _occluder(self, value: object, size: tuple[int, int]) -> bytes:
+        """The code of a segmentation of what hides objects of an image, of which [] says that there is nothing."""
+        if value is None:
+            return b""
+        try:
+            found = checked_segmentation(value, size)
+            return (code_of(found, size) if found else compressed(np.array([size[0] * size[1]]), size))["counts"]
+        except ValueError as error:
+            what = f"its mask_occluder cannot be used: {error}"
+            self.problems.append(Problem("error", self.where, what, "Correct the segmentation or remove it."))
+            return b""
 
     def annotation(self, item: dict) -> Entry:
         """An object: its image, label, box and what else is known of it."""

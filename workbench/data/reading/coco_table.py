@@ -1,8 +1,9 @@
 """A whole COCO file as a table of arrays, checked: many plain entries at once, all others one by one.
 
 Columns, for I images by id, and N objects by image and then in the order of the file:
-`image_id` [I], `size` [I, 2] (height, width), `names` (UTF-8) from `name_starts` [I + 1], `starts` [I + 1] (first
-object of each image); `id`, `label`, `box` [N, 4] (xyxy pixels), `area`, `iscrowd`, `difficult`, `occlusion` [N];
+`image_id` [I], `size` [I, 2] (height, width), `names` (UTF-8) from `name_starts` [I + 1], `occluders` (compressed
+RLE, without a byte where unknown) from `occluder_starts` [I + 1], `starts` [I + 1] (first object of each image);
+`id`, `label`, `box` [N, 4] (xyxy pixels), `area`, `iscrowd`, `difficult`, `occlusion` [N];
 `shape` [N]: 0 without a segmentation, 1 the polygons `parts` [N, 2] (first and end) with corners `points` (x, y in
 turn) from `point_starts` [P + 1], 2 the bytes `parts` of `codes`, compressed RLE.
 """
@@ -29,7 +30,7 @@ from workbench.data.reading.paths import DataRoot, check_regular, read_json
 from workbench.data.reading.tables import Table
 from workbench.errors import DataError
 
-REVISION = 3  #: of the columns; a kept table of another one is made anew
+REVISION = 4  #: of the columns; a kept table of another one is made anew
 CHUNK = 512  #: annotations that are Python objects at a time
 LISTS = ("images", "annotations", "categories")
 
@@ -134,6 +135,8 @@ def _image_columns(images: list[ImageEntry]) -> Columns:
         "size": np.array([image.size for image in images], np.int64).reshape(-1, 2),
         "names": np.frombuffer(b"".join(names), np.uint8),
         "name_starts": np.array([0, *accumulate(map(len, names))], np.int64),
+        "occluders": np.frombuffer(b"".join(image.occluder for image in images), np.uint8),
+        "occluder_starts": np.array([0, *accumulate(len(image.occluder) for image in images)], np.int64),
     }
 
 
