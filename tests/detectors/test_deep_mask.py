@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from small_detectors import DEEP_MASK
 from torch.nn import functional as F
 
 import workbench as wb
-from workbench.detectors import build_detector
+from workbench.detectors import build_detector, save_detector
 from workbench.detectors.deep_mask import DeepMask
 from workbench.errors import DataError, RecipeError
+from workbench.evaluation import evaluate, proposal_recall
 
 
 def built(**changes) -> DeepMask:
@@ -123,6 +125,24 @@ def test_it_learns(data):
         losses = detector.losses(*zip(*[some.drawn(1, 0)[index] for index in range(24)], strict=True))
     assert losses["mask"] < 0.4
     assert 32 * losses["score"] < 0.55
+
+
+def test_it_is_evaluated_by_the_recall_of_its_boxes_and_masks(data, tmp_path):
+    """Boxes are those around the masks; losses are those of the patches of the data."""
+    detector, some = built().eval(), data.subset(range(4))
+    result = evaluate(detector, some, batch_size=4, losses=True, progress=False)
+    assert result.num_proposals > 100
+    images, targets = zip(*(detector.samples(some)[index] for index in range(4)), strict=True)
+    want = detector.losses(images, targets).floats()
+    assert {**result.losses, "total": sum(result.losses.values())} == pytest.approx(want)
+    name = save_detector(detector, tmp_path / "masks.safetensors")
+    given = wb.with_proposals(some, kind="detector", name=name, top=1000, cache=tmp_path)
+    boxes, masks = (proposal_recall(given, iou_type=kind) for kind in ("bbox", "segm"))
+    assert boxes.reached.ranks.max() > 100
+    assert (boxes.reached.ranks != masks.reached.ranks).any()
+    np.testing.assert_array_equal(result.reached.ranks, boxes.reached.ranks)
+    np.testing.assert_array_equal(result.masks.reached.ranks, masks.reached.ranks)
+    assert evaluate(built(learn="amodal"), some, progress=False).masks.iou_type == "segm-amodal"
 
 
 def test_images_that_are_no_patches_are_refused(data, patches):

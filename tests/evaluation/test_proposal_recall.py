@@ -1,26 +1,32 @@
-"""Recall of proposals: by hand, and against pycocotools without categories."""
+"""Recall of proposals: by hand, and against pycocotools without categories; what detectors that propose are worth."""
 
 from __future__ import annotations
 
 import contextlib
 import io
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from workbench.data import Dataset, load_data
 from workbench.data.reading.boxes import xywh
 from workbench.detectors import build_detector, save_detector
+from workbench.detectors.base import Detector
 from workbench.errors import DataError
-from workbench.evaluation import evaluate
+from workbench.evaluation import ProposalRecall, evaluate, load_result
+from workbench.evaluation.counting.reach import GROUPS
+from workbench.evaluation.occlusion import BINS
 from workbench.evaluation.proposal_recall import LIMITS, SIZES, proposal_problems, proposal_recall
-from workbench.figures.proposal_recall import proposal_recall_figure
 from workbench.proposals import with_proposals
 from workbench.rle import encode_masks
-from workbench.types import Proposals
+from workbench.types import Losses, Proposals
 
 
 class Given(Dataset):
@@ -47,32 +53,38 @@ def target_of(boxes: list[list[float]], proposals: list[list[float]] | torch.Ten
     return {"boxes": boxes, "labels": torch.ones(len(boxes), dtype=torch.long), "proposals": proposals, **extra}
 
 
-def random_data(images: int) -> Given:
+def random_data(images: int, near: int = 40) -> Given:
+    """Four objects in each image, the last one a crowd, and so many proposals near each."""
     rng = np.random.default_rng(0)
     targets = []
     for _ in range(images):
         corner, side = rng.uniform(0, 200, (4, 2)), np.exp(rng.uniform(2, 5, (4, 2)))
         boxes = np.concatenate([corner, corner + side], axis=1).astype(np.float32)
-        near = np.repeat(boxes, 40, axis=0) + rng.normal(0, 0.15, (160, 4)) * np.tile(np.repeat(side, 40, axis=0), 2)
-        near = np.concatenate([np.minimum(near[:, :2], near[:, 2:] - 1), near[:, 2:]], axis=1)
+        noise = rng.normal(0, 0.15, (4 * near, 4)) * np.tile(np.repeat(side, near, axis=0), 2)
+        moved = np.repeat(boxes, near, axis=0) + noise
+        moved = np.concatenate([np.minimum(moved[:, :2], moved[:, 2:] - 1), moved[:, 2:]], axis=1)
         crowd = torch.tensor([False, False, False, True])
-        targets.append(target_of(boxes.tolist(), rng.permutation(near), iscrowd=crowd))
+        targets.append(target_of(boxes.tolist(), rng.permutation(moved), iscrowd=crowd))
     return Given(targets)
 
 
 def ellipses(boxes: torch.Tensor) -> torch.Tensor:
     """The pixels [N, 300, 400] of the ellipse in each box [N, 4]."""
+    masks = torch.zeros(len(boxes), 300, 400, dtype=torch.bool)
     rows, columns = torch.arange(300.0)[:, None] + 0.5, torch.arange(400.0) + 0.5
-    x1, y1, x2, y2 = (side[:, None, None] for side in boxes.unbind(1))
-    across, down = (2 * columns - x1 - x2) / (x2 - x1), (2 * rows - y1 - y2) / (y2 - y1)
-    return across**2 + down**2 <= 1
+    for mask, (x1, y1, x2, y2) in zip(masks, boxes.tolist(), strict=True):
+        there = slice(max(0, int(y1)), max(0, int(y2) + 1)), slice(max(0, int(x1)), max(0, int(x2) + 1))
+        across = (2 * columns[there[1]] - x1 - x2) / (x2 - x1)
+        mask[there] = across**2 + ((2 * rows[there[0]] - y1 - y2) / (y2 - y1)) ** 2 <= 1
+    return masks
 
 
 def with_masks(data: Given) -> Given:
     """Objects and proposals are ellipses; the objects' areas are their pixels."""
     for target in data.targets:
         boxes = target["proposals"]
-        target["proposals"] = Proposals(boxes, Proposals.ranked(boxes).scores, encode_masks(ellipses(boxes)))
+        codes = [code for part in boxes.split(100) for code in encode_masks(ellipses(part))]
+        target["proposals"] = Proposals(boxes, Proposals.ranked(boxes).scores, codes)
         target["masks"] = ellipses(target["boxes"])
         target["area"] = target["masks"].flatten(1).sum(1).float()
     return data
@@ -114,9 +126,13 @@ def test_by_hand():
     proposals = [[0.0, 0, 10, 6.2], *far, [0, 0, 10, 10]]
     data = Given([target_of(boxes, proposals, iscrowd=torch.tensor([False, False, True])), target_of([], [])])
     recall = proposal_recall(data)
-    assert recall.num_objects.tolist() == [2, 1, 0, 1]
-    assert recall.recall[0, :, 0].tolist() == [0.5] * 3 + [0] * 7, "IoU 0.5, 0.55 and 0.6 among the best ten"
-    assert recall.recall[0, :, 1].tolist() == [0.5] * 10
+    assert dict(zip(GROUPS, recall.num_objects.tolist(), strict=True)) == {
+        **dict.fromkeys(GROUPS, 0), "all": 2, "small": 1, "large": 1,
+    }  # fmt: skip
+    assert recall.against_iou(10)["all"].tolist() == [0.5] * 3 + [0] * 7, "IoU 0.5, 0.55 and 0.6 among the best ten"
+    assert recall.against_iou(100)["all"].tolist() == [0.5] * 10
+    assert recall.recall.shape == (len(GROUPS), 10, 1000)
+    assert recall.against_number()["all"].iloc[[0, 9, 10, 999]].tolist() == pytest.approx([0.15, 0.15, 0.5, 0.5])
     assert recall.num_proposals == 5.5
     table = recall.table()
     assert list(table.index) == list(SIZES)
@@ -124,24 +140,96 @@ def test_by_hand():
     assert table.loc["small", "AR@100"] == 1
     assert np.isnan(table.loc["medium", "AR@100"])
     assert table.loc["large", "recall@0.5"] == 0
-    assert list(recall.summary) == ["AR100", "AR1k", "AR1k_s", "AR1k_m", "AR1k_l"]
+    sizes = ("", "_s", "_m", "_l")
+    hidden = ("AR100_unoccluded", "AR100_occluded")
+    assert list(recall.summary) == [
+        "AR10",
+        "AR100",
+        *(f"{key}{s}" for key in ("AR1k", "AUC") for s in sizes),
+        *hidden,
+    ]
     assert [recall.summary[key] for key in ("AR100", "AR1k", "AR1k_s", "AR1k_l")] == [0.5, 0.5, 1, 0]
+    assert "AR10 0.150, AR100 0.500, AR1k 0.500" in repr(recall)
+    assert "given all, 2 images, 2 objects, 6 proposals per image" in repr(recall)
+
+
+def test_auc_by_hand():
+    """On the logarithmic axis the first proposal counts 1, the tenth 2/3, the hundredth 1/3 and the last 0."""
+    far, near = [[300.0, 200, 310, 210]], [0.0, 0, 100, 100]
+    for rank, worth in ((1, 1), (10, 2 / 3), (100, 1 / 3), (1000, 0), (1001, 0)):
+        data = Given([target_of([near], [*far * (rank - 1), near])])
+        assert proposal_recall(data).summary["AUC"] == pytest.approx(worth)
+    both = Given([target_of([near, [200.0, 0, 220, 20]], [*far * 9, near, *far * 89, [200.0, 0, 220, 20]])])
+    summary = proposal_recall(both).summary
+    assert [summary[f"AUC{s}"] for s in ("", "_s", "_l")] == pytest.approx([1 / 2, 1 / 3, 2 / 3])
+    missed = Given([target_of([near], far)])
+    assert proposal_recall(missed).summary["AUC"] == 0
+
+
+def test_auc_is_the_area_below_the_curve():
+    """AR of 1, 2 … 999 proposals, each as wide as it is on the logarithmic axis."""
+    recall = proposal_recall(random_data(6, near=300))
+    curve, widths = recall.against_number(), np.diff(np.log(np.arange(1, 1001))) / np.log(1000)
+    for size, name in zip(SIZES, ("AUC", "AUC_s", "AUC_m", "AUC_l"), strict=True):
+        want = (curve[size].to_numpy()[:999] * widths).sum()
+        assert recall.summary[name] == pytest.approx(want, nan_ok=True)
+    assert 0 < recall.summary["AUC"] < 1
+
+
+def test_all_windows_are_the_upper_bound():
+    """An object that only the 1500th proposal reaches: AR@all has it, AR1k and AUC do not."""
+    box = [0.0, 0, 100, 100]
+    data = Given([target_of([box], [[300.0, 200, 310, 210]] * 1499 + [box])])
+    assert "AR@all" not in proposal_recall(data).table()
+    recall = proposal_recall(data, most=20_000)
+    assert recall.table().loc["all", ["AR@1000", "AR@all", "AUC"]].tolist() == [0, 1, 0]
+    assert recall.against_iou(1500).loc[0.95, "all"] == 1
+    with pytest.raises(DataError, match="best 1001 proposals is not known; choose 1 to 1000"):
+        proposal_recall(data).against_iou(1001)
+    with pytest.raises(DataError, match="most is 100; AR1k and AUC need at least 1000"):
+        proposal_recall(data, most=100)
+
+
+def test_by_occlusion_by_hand():
+    """Objects hidden by 0, 0.1, 0.3 and an unknown part; the second and the last are not reached."""
+    boxes = [[50.0 * k, 0, 50 * k + 40, 40] for k in range(4)]
+    hidden = torch.tensor([0.0, 0.1, 0.3, float("nan")])
+    recall = proposal_recall(Given([target_of(boxes, [boxes[0], boxes[2]], occlusion=hidden)]))
+    table = recall.by_occlusion
+    assert list(table.index) == list(BINS)
+    assert table["objects"].tolist() == [1, 1, 1, 0, 0]
+    assert table["AR@100"].tolist()[:3] == [1, 0, 1]
+    assert (recall.summary["AR100_unoccluded"], recall.summary["AR100_occluded"]) == (1, 1)
+    assert list(recall.table().index) == [*SIZES, *BINS]
+    assert "The occlusion of 1 of 4 objects is unknown; they are ignored in recall by occlusion" in repr(recall)
+    assert table.attrs["note"] in repr(recall)
+    unknown = proposal_recall(Given([target_of(boxes, boxes)]))
+    assert "recall by occlusion cannot be given" in unknown.by_occlusion.attrs["note"]
+
+
+def test_intervals_are_of_the_images():
+    """All of one image's objects are reached, and half of the other's: AR lies between, and so does its interval."""
+    pair = [[0.0, 0, 50, 50], [100, 0, 150, 50]]
+    row = proposal_recall(Given([target_of(pair, pair), target_of(pair, pair[:1])])).table().loc["all"]
+    assert row[["low", "AR@100", "high"]].tolist() == [0.5, 0.75, 1]
+    row = proposal_recall(Given([target_of(pair, pair[:1])] * 5)).table().loc["all"]
+    assert row[["low", "AR@100", "high"]].tolist() == [0.5, 0.5, 0.5], "equal images leave nothing to chance"
 
 
 def test_sizes_can_be_those_of_smaller_images():
     """Sides 10, 20 and 60: small, small, medium; and small, medium, large where COCO's pixels are halved."""
     data = Given([target_of([[0.0, 0, side, side] for side in (10, 20, 60)], [])])
-    assert proposal_recall(data).num_objects.tolist() == [3, 2, 1, 0]
-    assert proposal_recall(data, scale=0.5).num_objects.tolist() == [3, 1, 1, 1]
+    assert proposal_recall(data).table()["objects"].tolist() == [3, 2, 1, 0]
+    assert proposal_recall(data, scale=0.5).table()["objects"].tolist() == [3, 1, 1, 1]
 
 
 @pytest.mark.parametrize("iou_type", ["bbox", "segm"])
 def test_equals_pycocotools(iou_type):
     """Without categories, by size, of the best 10, 100 and 1000."""
-    data = random_data(12) if iou_type == "bbox" else with_masks(random_data(4))
-    got = proposal_recall(data, iou_type=iou_type).recall.mean(axis=1)
+    data = random_data(12, near=300) if iou_type == "bbox" else with_masks(random_data(2, near=280))
+    got = proposal_recall(data, iou_type=iou_type).against_number().loc[list(LIMITS), list(SIZES)].to_numpy().T
     want = pycocotools_stats(data, iou_type)
-    assert 0.1 < got[0, 0] < got[0, 1] < 1
+    assert 0.1 < got[0, 0] < got[0, 1] < got[0, 2] < 1
     np.testing.assert_allclose(got, np.where(want < 0, np.nan, want), atol=1e-12)
 
 
@@ -154,7 +242,7 @@ def test_masks_differ_where_boxes_agree():
         data.targets[0]["proposals"] = Proposals(boxes, torch.ones(1), encode_masks(mask[None]))
         assert proposal_recall(data, iou_type="segm").table().loc["large", "AR@10"] == reached
         assert proposal_recall(data).table().loc["large", "AR@10"] == 1
-    assert "by their masks" in str(proposal_recall(data, iou_type="segm"))
+    assert "by their masks" in repr(proposal_recall(data, iou_type="segm"))
     data.targets[0]["masks_amodal"] = ~upper[None]
     assert proposal_recall(data, iou_type="segm-amodal").summary["AR1k"] == 1
 
@@ -176,7 +264,33 @@ def test_missing_masks_are_named():
 
 def test_one_proposal_stands_for_one_object():
     twins = [[0.0, 0, 50, 50], [0, 0, 50, 50]]
-    assert proposal_recall(Given([target_of(twins, twins[:1])])).recall[0, 0].tolist() == [0.5] * 3
+    assert set(proposal_recall(Given([target_of(twins, twins[:1])])).recall[0, 0]) == {0.5}
+
+
+BOXES = st.lists(st.tuples(*[st.integers(0, 30)] * 2, *[st.integers(1, 30)] * 2), max_size=12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(objects=BOXES, proposals=BOXES)
+def test_more_proposals_reach_no_fewer_objects_and_masks_that_fill_their_boxes_are_boxes(objects, proposals):
+    targets = []
+    for rows in (objects, proposals):
+        corners = torch.tensor(rows, dtype=torch.float32).reshape(-1, 4)
+        boxes = torch.cat([corners[:, :2], corners[:, :2] + corners[:, 2:]], dim=1)
+        masks = torch.zeros(len(boxes), 300, 400, dtype=torch.bool)
+        for mask, (left, top, right, bottom) in zip(masks, boxes.int().tolist(), strict=True):
+            mask[top:bottom, left:right] = True
+        targets.append((boxes, masks))
+    (boxes, masks), (proposed, filled) = targets
+    target = target_of(boxes.tolist(), proposed, masks=masks, occlusion=torch.linspace(0, 1, len(boxes)))
+    target["proposals"] = Proposals(proposed, Proposals.ranked(proposed).scores, encode_masks(filled))
+    by_boxes, by_masks = (proposal_recall(Given([target]), iou_type=kind) for kind in ("bbox", "segm"))
+    np.testing.assert_array_equal(by_boxes.recall, by_masks.recall)
+    assert by_boxes.summary == pytest.approx(by_masks.summary, nan_ok=True)
+    known = by_boxes.recall[by_boxes.num_objects > 0]
+    assert (np.diff(known, axis=2) >= 0).all()
+    assert (np.diff(known, axis=1) <= 0).all(), "nor does a stricter overlap reach more"
+    assert ((known >= 0) & (known <= 1)).all()
 
 
 def test_a_saved_mask_rcnn_proposes_and_is_evaluated_on_what_it_proposed(tmp_path):
@@ -210,20 +324,88 @@ def test_data_without_proposals_are_named():
         proposal_recall(Given([{"boxes": torch.zeros(0, 4), "labels": torch.zeros(0)}]))
 
 
-def test_figure_shows_each_number_of_proposals_and_each_name():
-    recall = proposal_recall(random_data(3))
-    left, right = proposal_recall_figure(recall).axes
-    assert len(left.lines) == len(LIMITS)
-    assert [text.get_text() for text in left.get_legend().get_texts()] == [f"best {limit}" for limit in LIMITS]
-    np.testing.assert_allclose(right.lines[0].get_ydata(), recall.recall[0].mean(axis=0))
-    right = proposal_recall_figure({"one": recall, "two": recall}, size="large").axes[1]
-    assert [text.get_text() for text in right.get_legend().get_texts()] == ["one", "two"]
-    masks = proposal_recall(with_masks(random_data(1)), iou_type="segm")
-    assert proposal_recall_figure(masks).axes[0].get_xlabel() == "IoU of masks"
-    left, right = proposal_recall_figure({"one": recall, "two": masks}).axes
-    assert left.get_xlabel() == "IoU of boxes or masks"
-    assert [text.get_text() for text in right.get_legend().get_texts()] == ["one (boxes)", "two (masks)"]
-    with pytest.raises(DataError, match="'tiny'"):
-        proposal_recall_figure(recall, size="tiny")
-    with pytest.raises(DataError, match="No recalls"):
-        proposal_recall_figure({})
+class Proposer(Detector):
+    """Proposes each image's own proposals, which it is told; its loss is the number of objects."""
+
+    proposes, mask_key = True, "masks"
+
+    def __init__(self, data: Given):
+        super().__init__()
+        self.classes, self.scale = ("other",), torch.nn.Parameter(torch.ones(()))
+        self.known = [target["proposals"] for target in data.targets]
+
+    def proposals(self, images: list[torch.Tensor], top: int) -> list[Proposals]:
+        return [Proposals.of(self.known[int(image[0, 0, 0])]).top(top) for image in images]
+
+    def losses(self, images, targets, generator=None) -> Losses:
+        return Losses(number=self.scale * sum(len(target["boxes"]) for target in targets) / len(targets))
+
+
+class Pictured(Given):
+    """The same with images that hold their number."""
+
+    def image(self, index: int) -> torch.Tensor:
+        return torch.full((3, 300, 400), index, dtype=torch.uint8)
+
+
+@pytest.fixture(scope="module")
+def pictured() -> Pictured:
+    """Three images whose boxes reach out of them, with masks; all proposals are small enough to be kept."""
+    return Pictured(with_masks(random_data(3)).targets)
+
+
+def test_what_a_detector_proposes_is_evaluated_by_boxes_and_masks(pictured, tmp_path):
+    """As the same proposals are, clipped to the image; whatever the detector's classes."""
+    result = evaluate(Proposer(pictured), pictured, batch_size=2, losses=True, progress=False)
+    assert isinstance(result, ProposalRecall)
+    assert result.losses == {"number": 4}
+    clipped = [dict(one, proposals=one["proposals"].inside((300, 400), smallest=2)) for one in pictured.targets]
+    boxes, masks = (proposal_recall(Given(clipped), iou_type=kind).summary for kind in ("bbox", "segm"))
+    assert boxes["AR100"] != masks["AR100"]
+    want = boxes | {f"mask_{name}": value for name, value in masks.items()}
+    assert result.summary == pytest.approx(want, nan_ok=True)
+    assert list(result.summary) == list(want)
+    alone = evaluate(Proposer(pictured), pictured, iou_type="segm", progress=False)
+    assert alone.masks is None
+    assert alone.summary == pytest.approx(masks, nan_ok=True)
+
+
+def test_a_detector_that_proposes_boxes_has_no_masks_to_compare(pictured):
+    proposer = Proposer(pictured)
+    proposer.known = [proposals.boxes for proposals in proposer.known]
+    proposer.mask_key = None
+    assert evaluate(proposer, pictured, progress=False).masks is None
+    with pytest.raises(DataError, match="its proposals are boxes without masks"):
+        evaluate(proposer, pictured, iou_type="segm", progress=False)
+
+
+def test_a_saved_one_comes_back_as_it_was(pictured, tmp_path):
+    result = evaluate(Proposer(pictured), pictured, losses=True, progress=False)
+    again = load_result(result.save(tmp_path / "folder" / "result.json"))
+    assert isinstance(again, ProposalRecall)
+    assert again.summary == pytest.approx(result.summary, nan_ok=True)
+    assert (repr(again), again.losses, again.most) == (repr(result), result.losses, 1000)
+    np.testing.assert_array_equal(again.recall, result.recall)
+    np.testing.assert_array_equal(again.masks.reached.ranks, result.masks.reached.ranks)
+    assert again.table().equals(result.table())
+    assert again._repr_html_().count("by their masks") == 1, "the table of boxes comes first"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"most": 3}, r"reached\.ranks has values from 0 to \d+; expected 0 to 3"),
+        ({"most": 0}, "most"),
+        ({"reached": None}, "NoneType"),
+        ({"reached": {"num_images": -1}}, "proposals of -1 images"),
+        ({"iou_type": "outline"}, "iou_type"),
+        ({"more": 1}, "more"),
+        ({"masks": {}}, "reached"),
+        ({"format": "occlusion-workbench result 1"}, r"Result\.save"),
+    ],
+)
+def test_a_damaged_file_is_named(pictured, tmp_path, change, message):
+    path = proposal_recall(pictured).save(tmp_path / "result.json")
+    Path(path).write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(DataError, match=f"(?s)result.json: not a result written by .*{message}"):
+        load_result(path)

@@ -90,7 +90,7 @@ class Detector(nn.Module):
 
     @property
     def mask_key(self) -> str | None:
-        """Where targets have the masks that those of its detections should be; None: it gives none."""
+        """Where targets have the masks that those of its detections or proposals should be; None: it gives none."""
         giving = [branch for branch in all_branches(self) if "masks" in branch.gives]
         return next((key for branch in giving for key in branch.learns_from if key.startswith("masks")), None)
 

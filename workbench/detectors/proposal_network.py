@@ -1,7 +1,8 @@
 """A region proposal network by itself, as Table 4.1 of Lin's thesis trains and measures it (ch. 4.5.1).
 
 It gives proposals and no detections: `proposals(images, top)`, or `with_proposals(data, kind="detector", name=...)`
-for `proposal_recall` and for a Fast R-CNN to learn on. Its names are those of Faster R-CNN's trunk and `rpn`.
+for `proposal_recall` and for a Fast R-CNN to learn on; `evaluate` gives their recall. Its names are those of Faster
+R-CNN's trunk and `rpn`.
 """
 
 from __future__ import annotations

@@ -21,11 +21,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from workbench.detectors.base import Learns, asked, evaluating
 from workbench.errors import DataError
 from workbench.evaluation.counting import bootstrap, saved
+from workbench.evaluation.counting.batches import LossMeans, batches
 from workbench.files import write_json
-from workbench.progress import Bar
 from workbench.types import Target
 
 if TYPE_CHECKING:
@@ -252,11 +251,9 @@ def evaluate_images(
     rows: list[tuple[int, int, int]] = []
     predictions: list[Tensor] = []
     values: list[Tensor] = []
-    sums: dict[str, float] = {}
+    learning = LossMeans(detector, generator) if losses else None
     pixels = hashlib.sha256()
-    starts = range(0, len(data), batch_size)
-    for start in Bar(starts, desc=f"{data.name} {data.split}", disable=not progress):
-        batch = [data[i] for i in range(start, min(start + batch_size, len(data)))]
+    for batch in batches(data, batch_size, progress=progress):
         images, targets = [image for image, _ in batch], [target for _, target in batch]
         for image in images:
             pixels.update(_bytes_of(image))
@@ -264,11 +261,8 @@ def evaluate_images(
         rows += [(target["label"], target["pattern"], target["source"]) for target in targets]
         predictions.append(said.cpu())
         values.append(value.float().cpu())
-        if losses:
-            with evaluating(detector):
-                parts = asked(detector, Learns).losses(images, targets, generator)
-            for name, part in parts.items():
-                sums[name] = sums.get(name, 0.0) + float(part) * len(batch)
+        if learning is not None:
+            learning.add(images, targets)
     labels, patterns, sources = np.array(rows, dtype=np.int64).T
     there = {name: numbers for name, numbers in data.columns.items() if np.isin(patterns, numbers).any()}
     return ImageResult(
@@ -282,7 +276,7 @@ def evaluate_images(
         patterns=patterns,
         sources=sources,
         values=torch.cat(values).numpy(),
-        losses={name: value / len(data) for name, value in sums.items()} if losses else None,
+        losses=None if learning is None else learning.means,
         pixels=pixels.hexdigest()[:16],
     )
 

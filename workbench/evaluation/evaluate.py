@@ -8,22 +8,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeGuard
+from typing import TYPE_CHECKING, TypeGuard
 
 import torch
 from torch import Tensor
 
 from workbench.data import Dataset
-from workbench.detectors.base import Detects, Learns, asked, evaluating
+from workbench.detectors.base import Detects, asked
 from workbench.detectors.load import DetectorLike, as_detector
 from workbench.errors import DataError
 from workbench.evaluation.classification import ImageResult, evaluate_images
 from workbench.evaluation.coco import coco_figures
 from workbench.evaluation.counting import bootstrap
+from workbench.evaluation.counting.batches import LossMeans, batches
 from workbench.evaluation.counting.checks import check_detections, suspicions
-from workbench.evaluation.counting.matching import match_all
+from workbench.evaluation.counting.matching import MASKS, IoUType, match_all
 from workbench.evaluation.counting.results_file import ResultsFile
 from workbench.evaluation.counting.tables import Found, Objects, gather_found, gather_objects, joined, unknown_masks
+from workbench.evaluation.proposal_recall import ProposalRecall, evaluate_proposals
 from workbench.evaluation.result import Result, figures
 from workbench.evaluation.voc import match_voc, voc_ap
 from workbench.files import user_path
@@ -34,9 +36,6 @@ from workbench.types import Detections, Target
 if TYPE_CHECKING:
     from workbench.detectors import Detector
 
-IoUType = Literal["bbox", "segm", "segm-amodal"]
-#: Where targets have the masks that are compared.
-MASKS: dict[IoUType, str] = {"segm": "masks", "segm-amodal": "masks_amodal"}
 COVERED = 0.8  #: share of the images for which a file of results has some; with less, it may be about a part
 
 
@@ -50,14 +49,16 @@ def evaluate(
     progress: bool = True,
     iou_type: IoUType = "bbox",
     generator: torch.Generator | None = None,
-) -> Result | ImageResult:
-    """Detect on every image of `data` and score the detections; classifiers and decoders give an `ImageResult`.
+) -> Result | ImageResult | ProposalRecall:
+    """Detect on every image of `data` and score the detections.
+
+    Classifiers and decoders give an `ImageResult`, and detectors that propose and no more a `ProposalRecall`.
 
     Args:
         detector: a detector, a `Run`, or what `load_detector` takes: a shipped name, a file or the folder of a run.
             Or a .json file of detections in COCO's results format, in the ids of `data`, as `Result.save_coco` and
             other programs write it.
-        data: images with targets, of the detector's classes.
+        data: images with targets, of the detector's classes, which do not matter for proposals.
         batch_size: images at a time.
         device: where to run; None leaves the detector where it is. It is moved back afterwards.
         losses: also give the detector's losses on this data, as means over images, in `result.losses`.
@@ -65,8 +66,8 @@ def evaluate(
         iou_type: "bbox" compares boxes; "segm" compares masks with the visible pixels of objects, as COCO does, and
             "segm-amodal" with all of their pixels. Data and detector must then have such masks. Small, medium and
             large go by the visible area. With "bbox" the summary also has `mask_AP`, `mask_AP50` and `mask_AP75`
-            where the detector gives masks and the data have what it learned, VOC's `mAP` on data of VOC, and the
-            figures of a face benchmark on its data.
+            where the detector gives masks and the data have what it learned (of proposals `mask_AR100` and so on),
+            VOC's `mAP` on data of VOC, and the figures of a face benchmark on its data.
         generator: drawn from for the losses (which RoIs are sampled); None takes a fresh one of seed 0, so that two
             evaluations of one detector agree.
 
@@ -74,7 +75,7 @@ def evaluate(
         All figures: `.summary`, `.by_class`, `.by_occlusion`, `.table()` with 95 % intervals.
 
     Raises:
-        WorkbenchError: it gives no detections.
+        WorkbenchError: it gives neither detections nor proposals.
         DataError: detector and data know different classes, masks are asked for where there are none, or an entry of
             a file is wrong or about other data.
 
@@ -93,43 +94,37 @@ def evaluate(
         return _evaluate_file(user_path(detector, DataError), data, iou_type=iou_type, progress=progress)
     detector = as_detector(detector)
     whole_images = detector.task != "detection"
-    if not whole_images:
+    proposes = not isinstance(detector, Detects) and detector.proposes
+    if not whole_images and not proposes:
         asked(detector, Detects)  # before anything else
-    if detector.task != "reconstruction":
+    if detector.task != "reconstruction" and not proposes:
         _check_classes(detector, data)
     home = _device(detector)
     if device is not None:
         detector.to(device)
     if generator is None:
         generator = torch.Generator().manual_seed(0)
-    if whole_images:
-        how = {"batch_size": batch_size, "losses": losses, "progress": progress, "generator": generator}
-        try:
-            return evaluate_images(detector, data, **how)
-        finally:
-            detector.to(home)
-    tables = _Tables(data, iou_type)
-    of_masks = _mask_type(detector, data) if iou_type == "bbox" else None
-    shapes = None if of_masks is None else _Tables(data, of_masks)
-    sums: dict[str, float] = {}
+    of_masks = _mask_type(detector, data) if iou_type == "bbox" and not whole_images else None
+    how = {"batch_size": batch_size, "losses": losses, "progress": progress, "generator": generator}
     try:
-        starts = range(0, len(data), batch_size)
-        for start in Bar(starts, desc=f"{data.name} {data.split}", disable=not progress):
-            batch = [data[i] for i in range(start, min(start + batch_size, len(data)))]
-            images = [image for image, _ in batch]
+        if whole_images:
+            return evaluate_images(detector, data, **how)
+        if proposes:
+            return evaluate_proposals(detector, data, iou_type=iou_type, of_masks=of_masks, **how)
+        tables = _Tables(data, iou_type)
+        shapes = None if of_masks is None else _Tables(data, of_masks)
+        learning = LossMeans(detector, generator) if losses else None
+        for batch in batches(data, batch_size, progress=progress):
+            images, targets = [image for image, _ in batch], [target for _, target in batch]
             found = [one.to("cpu") for one in detect_batch(detector, batch)]
             for each in (tables, shapes):
                 if each is not None:
-                    each.add(found, [target for _, target in batch])
-            if losses:
-                with evaluating(detector):  # no gradients, no running statistics of BatchNorm updated
-                    parts = asked(detector, Learns).losses(images, [target for _, target in batch], generator)
-                for name, value in parts.items():
-                    sums[name] = sums.get(name, 0.0) + float(value) * len(batch)
+                    each.add(found, targets)
+            if learning is not None:
+                learning.add(images, targets)
     finally:
         detector.to(home)
-    means = {name: value / len(data) for name, value in sums.items()} if losses else None
-    return tables.score(means, shapes)
+    return tables.score(None if learning is None else learning.means, shapes)
 
 
 def is_results_file(detector: object) -> TypeGuard[str | Path]:

@@ -1,4 +1,4 @@
-"""Results of either kind from their files."""
+"""Results of all kinds from their files."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import os
 from pathlib import Path
 
 from workbench.data.reading.paths import read_json
-from workbench.evaluation.classification import FORMAT, ImageResult
+from workbench.evaluation.classification import FORMAT as OF_IMAGES
+from workbench.evaluation.classification import ImageResult
+from workbench.evaluation.proposal_recall import FORMAT as OF_PROPOSALS
+from workbench.evaluation.proposal_recall import ProposalRecall
 from workbench.evaluation.result import Result
 
 
-def load_result(path: str | os.PathLike[str]) -> Result | ImageResult:
-    """What `save` of a result wrote, of objects or of whole images.
+def load_result(path: str | os.PathLike[str]) -> Result | ImageResult | ProposalRecall:
+    """What `save` of a result wrote: of objects, of whole images or of proposals.
 
     Raises:
         DataError: the file cannot be read, or is no result.
@@ -23,5 +26,7 @@ def load_result(path: str | os.PathLike[str]) -> Result | ImageResult:
         60
     """
     content = read_json(Path(path))
-    whole_images = isinstance(content, dict) and content.get("format") == FORMAT
-    return ImageResult.load(path) if whole_images else Result.load(path)
+    form = content.get("format") if isinstance(content, dict) else None
+    if form == OF_IMAGES:
+        return ImageResult.load(path)
+    return ProposalRecall.load(path) if form == OF_PROPOSALS else Result.load(path)

@@ -39,18 +39,18 @@ def members(occlusion: np.ndarray, ignored: np.ndarray) -> np.ndarray:
     return np.stack(rows)
 
 
-def note(occlusion: np.ndarray, ignored: np.ndarray, *, estimate: bool = False) -> str | None:
-    """What a reader of AP by occlusion must know if occlusion is unknown or an estimate; None if nothing."""
+def note(occlusion: np.ndarray, ignored: np.ndarray, *, estimate: bool = False, figure: str = "AP") -> str | None:
+    """What a reader of a `figure` by occlusion must know if occlusion is unknown or an estimate; None if nothing."""
     counted = occlusion[~ignored]
     unknown = int(np.isnan(counted).sum())
     if len(counted) and unknown == len(counted):
-        return "The occlusion of the objects of this data set is unknown, so AP by occlusion cannot be given."
+        return f"The occlusion of the objects of this data set is unknown, so {figure} by occlusion cannot be given."
     sentences = []
     if estimate:
         sentences.append("Occlusion is an estimate from overlapping masks.")
     if unknown:
         sentences.append(
             f"The occlusion of {unknown} of {len(counted)} objects is unknown; "
-            "they are ignored in AP by occlusion, neither found nor missed."
+            f"they are ignored in {figure} by occlusion, neither found nor missed."
         )
     return " ".join(sentences) or None

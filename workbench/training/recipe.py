@@ -268,8 +268,9 @@ def _detector_misfits(recipe: Recipe, kind: type[Detector]) -> Iterator[str]:
     if kind.needs_start and recipe.start is None:
         yield f"start: a {kind.kind} starts from a trained detector; name one, its file or run"
     for key in ("validation", "test"):
-        if kind.task == "detection" and not issubclass(kind, Detects) and getattr(recipe, key) is not None:
-            yield f"{key}: {kind.kind} gives no detections; leave it out and use proposal_recall"
+        scored = kind.task != "detection" or issubclass(kind, Detects) or kind.proposes
+        if not scored and getattr(recipe, key) is not None:
+            yield f"{key}: {kind.kind} gives neither detections nor proposals; leave it out"
     learns_from = "detection" if kind.task == "detection" else "classification"
     for key in ("data", "validation", "test"):
         spec = getattr(recipe, key)

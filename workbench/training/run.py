@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from workbench.detectors.base import Detector
-    from workbench.evaluation import ImageResult, Result
+    from workbench.evaluation import ImageResult, ProposalRecall, Result
 
 Status = Literal["starting", "running", "done", "stopped", "failed"]
 ROOM = 2**20  #: bytes; a disk with less is full
@@ -220,7 +220,7 @@ class Run:
         return load_checkpoint_detector(self._checkpoint(checkpoint), self.recipe, hardener=hardener)
 
     @property
-    def result(self) -> Result | ImageResult | None:
+    def result(self) -> Result | ImageResult | ProposalRecall | None:
         """The evaluation on the recipe's test data; None before it was made (`compare` makes it)."""
         from workbench.evaluation import load_result
 
@@ -324,7 +324,8 @@ class Run:
         rows = self._metrics.read()
         train: dict[str, Any] = next((row for row in reversed(rows) if row["kind"] == "train"), {})
         val: dict[str, Any] = next((row for row in reversed(rows) if row["kind"] == "val"), {})
-        figures = {"loss": train.get("loss"), "AP": val.get("AP"), "accuracy": val.get("accuracy_clean")}
+        figures = {"loss": train.get("loss"), "AP": val.get("AP"), "AUC": val.get("AUC")}
+        figures["accuracy"] = val.get("accuracy_clean")
         shown = {name: f"{value:.3f}" for name, value in figures.items() if value is not None}
         if not bar.n and train:  # the time to start and the steps before a resume are not its speed
             bar.initial, bar.start_t = int(train["step"]), time.time()

@@ -16,10 +16,13 @@ from workbench.data import load_data
 from workbench.detectors import build_detector, save_detector
 from workbench.detectors.layers.fpn import SwitchedFPN
 from workbench.errors import RecipeError, WorkbenchError
-from workbench.evaluation import evaluate
+from workbench.evaluation import ProposalRecall, evaluate
+from workbench.evaluation.evaluate import detect_batch
 from workbench.evaluation.proposal_recall import proposal_recall
 from workbench.proposals import with_proposals
+from workbench.training import Run
 from workbench.training.recipe import Recipe
+from workbench.training.trainer import train
 
 CLASSES = ("one", "two")
 WIDTHS, CHANNELS = (3, 4, 5), 6
@@ -163,7 +166,7 @@ def test_what_makes_no_sense_is_refused(change, message):
 
 
 def test_a_proposal_network_by_itself(tmp_path):
-    """It learns and proposes as the first stage of the whole detector does, and says that it does not detect."""
+    """It learns and proposes as the first stage of the whole detector does, which is what it is evaluated by."""
     torch.manual_seed(0)
     whole = build_detector(FASTER_RCNN | {"pyramid": {"top_down": False}}, CLASSES).eval()
     kept = {key: FASTER_RCNN[key] for key in ("backbone", "channels", "min_size", "rpn")}
@@ -183,15 +186,18 @@ def test_a_proposal_network_by_itself(tmp_path):
     mine.total.backward()
     assert all(p.grad is not None for p in alone.parameters())
     with pytest.raises(WorkbenchError, match=r"ProposalNetwork gives no detections; choose one of .*faster-rcnn"):
-        evaluate(alone, data, progress=False)
-    given = with_proposals(data, kind="detector", name=save_detector(alone, tmp_path / "a.safetensors"), top=20)
-    assert 0 <= proposal_recall(given).summary["AR100"] <= 1
+        detect_batch(alone, list(zip(images, targets, strict=True)))
+    source = {"name": save_detector(alone, tmp_path / "a.safetensors"), "cache": tmp_path}
+    given = with_proposals(data, kind="detector", **source, top=1000)
+    result = evaluate(alone, data, batch_size=1, progress=False)
+    assert result.summary == pytest.approx(proposal_recall(given).summary, nan_ok=True)
+    assert 0 < result.summary["AR1k"] <= 1
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"test": {"name": "digit-scenes"}}, "test: rpn gives no detections"),
+        ({"test": {"name": "digits"}}, "test.name: digits has images of one class"),
         ({"hardener": {"kind": "random-dropout"}}, "rpn has no RoIs"),
         ({"detector.head": {"width": 3}}, "detector.head is not an option of rpn"),
     ],
@@ -204,6 +210,28 @@ def test_what_a_recipe_cannot_ask_of_a_proposal_network(change, message):
     }
     with pytest.raises(RecipeError, match=message):
         Recipe.from_dict(plain).replace(change)
+
+
+def test_a_recipe_of_a_proposal_network_has_a_test(tmp_path):
+    """It is validated and tested by recall, in metrics, log and result."""
+    stages = [{"steps": 2, "lr": 0.02}]
+    scenes = {"name": "digit-scenes", "options": {"size": 64}}
+    parts = {"data": scenes, "validation": {**scenes, "split": "val", "limit": 2}}
+    recipe = Recipe.from_dict(
+        {**parts, "test": {**scenes, "limit": 3}, "stages": stages, "batch_size": 2, "device": "cpu",
+         "detector": {"kind": "rpn", "backbone": BACKBONE, "channels": 16, "min_size": None}}
+    )  # fmt: skip
+    assert train(recipe, tmp_path)
+    run = Run.open(tmp_path)
+    result = run.result
+    assert isinstance(result, ProposalRecall)
+    assert (result.num_images, result.split) == (3, "test")
+    again = evaluate(run, load_data("digit-scenes", split="test", size=64).subset(range(3)), progress=False)
+    assert result.summary == pytest.approx(again.summary, nan_ok=True)
+    row = run.metrics().query("kind == 'val'").iloc[-1]
+    assert 0 < row["AUC"] <= row["AR1k"] <= 1
+    assert row["loss"] == pytest.approx(row["loss/objectness"] + row["loss/rpn_box"])
+    assert f"AUC {row['AUC']:.4g}" in run.log(20)
 
 
 DIGITS = [name for name in Recipe.shipped() if name.startswith("fpn/digits")]

@@ -17,6 +17,7 @@ A subsets of objects, T IoU thresholds, K classes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from pycocotools import mask as coco_mask
@@ -25,6 +26,8 @@ from workbench.data.reading.boxes import xywh
 from workbench.evaluation.counting.tables import Found, Objects
 from workbench.evaluation.occlusion import SUBSETS, members
 
+IoUType = Literal["bbox", "segm", "segm-amodal"]  #: what overlaps: boxes, or masks
+MASKS: dict[IoUType, str] = {"segm": "masks", "segm-amodal": "masks_amodal"}  #: where targets have these masks
 THRESHOLDS = np.linspace(0.5, 0.95, 10)  #: [T], COCO's IoU thresholds
 MAX_DETECTIONS = 100  #: per image and class; the rest does not count
 
@@ -98,8 +101,15 @@ def match(ious: np.ndarray, crowd: np.ndarray, ignored: np.ndarray) -> np.ndarra
         crowd: [G] bool.
         ignored: [A, G] bool.
     """
+    chosen = assign(ious, crowd, ignored)
+    spared = ignored[np.arange(len(ignored))[:, None, None], chosen]
+    return np.where(chosen < 0, WRONG, np.where(spared, IGNORED, RIGHT)).astype(np.uint8)
+
+
+def assign(ious: np.ndarray, crowd: np.ndarray, ignored: np.ndarray) -> np.ndarray:
+    """Which object [A, T, d] each detection of one image and class takes, -1: none; the arguments are `match`'s."""
     thresholds = np.minimum(THRESHOLDS, 1 - 1e-10)[:, None]  # [T, 1]; a perfect overlap must pass rounding
-    status = np.full((len(ignored), len(thresholds), len(ious)), WRONG, dtype=np.uint8)
+    chosen = np.full((len(ignored), len(thresholds), len(ious)), -1)
     taken = np.zeros((len(ignored), len(thresholds), ious.shape[1]), dtype=bool)
     for detection in np.flatnonzero(ious.max(axis=1) >= thresholds[0]):
         overlap = ious[detection]  # [G]
@@ -109,10 +119,9 @@ def match(ious: np.ndarray, crowd: np.ndarray, ignored: np.ndarray) -> np.ndarra
         # argmax of the reversed axis: of equally good objects COCO's loop keeps the last.
         best = free.shape[2] - 1 - np.where(free, overlap, -1.0)[..., ::-1].argmax(axis=2)  # [A, T]
         subset, threshold = np.nonzero(free.any(axis=2))
-        chosen = best[subset, threshold]
-        taken[subset, threshold, chosen] = True
-        status[subset, threshold, detection] = np.where(ignored[subset, chosen], IGNORED, RIGHT)
-    return status
+        chosen[subset, threshold, detection] = best[subset, threshold]
+        taken[subset, threshold, best[subset, threshold]] = True
+    return chosen
 
 
 def _best_of_each_image(found: Found) -> np.ndarray:

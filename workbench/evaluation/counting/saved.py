@@ -12,14 +12,15 @@ from dataclasses import fields
 from math import prod
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from workbench.data.reading.paths import read_json
 from workbench.errors import DataError
-from workbench.evaluation.counting.matching import THRESHOLDS, Matches
+from workbench.evaluation.counting.matching import THRESHOLDS, IoUType, Matches
+from workbench.evaluation.counting.reach import Reached
 from workbench.evaluation.counting.tables import Found, Objects
 from workbench.evaluation.occlusion import SUBSETS
 
@@ -32,7 +33,7 @@ class Column(NamedTuple):
 
     kinds: str  #: numpy's letters of its type: whole numbers "iu", floats "f", "b"
     shape: str  #: a letter or a digit for each side; equal letters of one file are equal numbers
-    within: str = ""  #: "I": an index of an image; "K": a label, 1..K
+    within: str = ""  #: "I": an index of an image; "K": a label, 1..K; "R": a rank, 0..R
 
 
 IMAGE, LABEL = Column("iu", "N", "I"), Column("iu", "N", "K")
@@ -53,21 +54,25 @@ TABLES: dict[str, tuple[type, dict[str, Column]]] = {
 }  #: tables of a `Result`: their class and columns
 
 
+#: The table of a `ProposalRecall`.
+REACHED = {"images": IMAGE, "members": Column("b", "GN"), "ranks": Column("iu", "GTN", "R")}
+
+
 class Said(BaseModel):
-    """What the files of both kinds of results say in plain values."""
+    """What the files of all kinds of results say in plain values."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     data: str
     split: str
-    classes: list[str]
     losses: Figures | None = None
 
 
 class ResultSaid(Said):
     """That of a `Result`."""
 
-    iou_type: Literal["bbox", "segm", "segm-amodal"]
+    classes: list[str]
+    iou_type: IoUType
     fingerprint: str
     summary: Figures
     warnings: list[str] = []
@@ -79,9 +84,19 @@ class ResultSaid(Said):
 class ImageResultSaid(Said):
     """That of an `ImageResult`."""
 
+    classes: list[str]
     measure: Literal["accuracy", "mse"]
     columns: dict[str, list[int]]
     pixels: str = ""
+
+
+class ProposalRecallSaid(Said):
+    """That of a `ProposalRecall`."""
+
+    num_proposals: float
+    most: Annotated[int, Field(ge=1)]
+    iou_type: IoUType
+    occlusion_note: str | None = None
 
 
 def read(path: str | PathLike[str], form: str, make: Callable[[dict[str, Any]], Read], name: str) -> Read:
@@ -117,7 +132,7 @@ def plain(model: type[Said], content: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("summary", "losses"):
         if said.get(name) is not None:
             said[name] = {key: np.nan if value is None else value for key, value in said[name].items()}
-    return said | {"classes": tuple(said["classes"])}
+    return said | ({"classes": tuple(said["classes"])} if "classes" in said else {})
 
 
 def nan_to_none(values: Mapping[str, float]) -> Figures:
@@ -157,11 +172,33 @@ def unpacked(content: Mapping[str, Any], num_classes: int) -> dict[str, Any]:
             found[name] = None
             continue
         sides = {"I": number, "K": num_classes, "A": len(SUBSETS), "T": len(THRESHOLDS)}
-        arrays = {key: _column(f"{name}.{key}", table[key], column, sides) for key, column in columns.items()}
+        arrays = _columns(name, table, columns, sides)
         counts = {"num_images": number, "num_classes": num_classes}
         own = {item.name for item in fields(kind)}
         found[name] = kind(**arrays, **{key: value for key, value in counts.items() if key in own})
     return found
+
+
+def unpacked_reached(table: Mapping[str, Any], num_groups: int, most: int) -> Reached:
+    """The `REACHED` of a file's content; raises as `unpacked` does.
+
+    Args:
+        table: what `packed` made.
+        num_groups: of objects.
+        most: the greatest rank that there can be.
+    """
+    number = table["num_images"]
+    if not isinstance(number, int) or number < 0:
+        raise ValueError(f"proposals of {number!r} images")
+    sides = {"I": number, "G": num_groups, "T": len(THRESHOLDS), "R": most}
+    return Reached(number, **_columns("reached", table, REACHED, sides))
+
+
+def _columns(
+    name: str, table: Mapping[str, Any], columns: Mapping[str, Column], sides: dict[str, int]
+) -> dict[str, np.ndarray]:
+    """The arrays of a table called `name`; `sides` as in `_column`."""
+    return {key: _column(f"{name}.{key}", table[key], column, sides) for key, column in columns.items()}
 
 
 def _column(place: str, value: Mapping[str, Any], column: Column, sides: dict[str, int]) -> np.ndarray:
@@ -178,7 +215,8 @@ def _column(place: str, value: Mapping[str, Any], column: Column, sides: dict[st
     if len(data) != size:
         raise ValueError(f"{place} has not the {size} bytes of its shape {shape}")
     array = np.frombuffer(data, dtype=dtype).reshape(shape)
-    low, high = {"": (0, 0), "I": (0, sides["I"] - 1), "K": (1, sides["K"])}[column.within]
+    low, more = {"": (0, 0), "I": (0, -1), "K": (1, 0), "R": (0, 0)}[column.within]
+    high = sides.get(column.within, 0) + more
     if column.within and array.size and not low <= array.min() <= array.max() <= high:
         raise ValueError(f"{place} has values from {array.min()} to {array.max()}; expected {low} to {high}")
     return array

@@ -23,7 +23,10 @@ from workbench.training.recording.rows import read_rows
 
 log = logging.getLogger("workbench.training")
 MetricsCallback = Callable[[dict[str, Any]], None]  #: called with every row of metrics
-IN_LOG = ("loss", "AP", "AP_unoccluded", "AP_occluded", "accuracy_clean", "accuracy_occluded", "lr", "steps_per_s")
+IN_LOG = (
+    "loss", "AP", "AP_unoccluded", "AP_occluded", "AUC", "AR100_unoccluded", "AR100_occluded",
+    "accuracy_clean", "accuracy_occluded", "lr", "steps_per_s",
+)  # fmt: skip
 
 
 class Meter:

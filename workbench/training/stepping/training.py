@@ -25,7 +25,7 @@ from workbench.detectors import Detector, build_detector, save_detector, start_f
 from workbench.detectors.base import HasDifferences, asked
 from workbench.detectors.load import not_finite
 from workbench.errors import RunError
-from workbench.evaluation import ImageResult, Result, evaluate
+from workbench.evaluation import ImageResult, ProposalRecall, Result, evaluate
 from workbench.hardeners import build_hardener
 from workbench.training.processes.lock import FolderLock
 from workbench.training.processes.world import (
@@ -266,7 +266,7 @@ class Training:
             total = {"loss": sum(losses.values())} if losses else {}
             self.journal.write(self.step, "val", {**result.summary, **losses, **total})
 
-    def _evaluate(self, data: Dataset, *, losses: bool = False) -> Result | ImageResult:
+    def _evaluate(self, data: Dataset, *, losses: bool = False) -> Result | ImageResult | ProposalRecall:
         batch = max(1, self.recipe.batch_size // self.world.size)
         with self._mean_weights():
             return evaluate(
