@@ -20,7 +20,7 @@ from PIL import Image
 
 from workbench.__main__ import build_parser, main
 from workbench.detectors import build_detector, save_detector
-from workbench.evaluation import Result
+from workbench.evaluation import Result, load_result
 from workbench.training import Recipe, Run
 from workbench.training.processes import detached
 from workbench.training.recipe_listing import listing
@@ -261,6 +261,19 @@ def test_evaluate_prints_and_saves_every_figure(weights, tmp_path, capsys):
     assert result.num_images == 2
     for name in result.summary:
         assert f"{name} " in printed
+
+
+def test_evaluate_prints_the_recall_of_what_only_proposes(tmp_path, capsys):
+    small = {"kind": "rpn", "backbone": {"name": "small"}, "min_size": None}
+    path = save_detector(build_detector(small, tuple("0123456789")), tmp_path / "rpn.safetensors")
+    arguments = ["evaluate", str(path), "--data", "digit-scenes", "--limit", "2", "--device", "cpu"]
+    assert main([*arguments, "--save", str(tmp_path / "result.json")]) == 0
+    printed, result = capsys.readouterr().out, load_result(tmp_path / "result.json")
+    assert f"AR100 {result.summary['AR100']:.3f}" in printed
+    for word in (*result.table().columns, *result.table().index):
+        assert word in printed
+    assert main([*arguments, "--iou-type", "segm"]) == 2
+    assert "its proposals are boxes without masks" in capsys.readouterr().err
 
 
 def test_detect_prints_json_and_draws(weights, tmp_path, capsys):

@@ -167,7 +167,9 @@ def _summary(run: Run) -> str:
 
 def _figures(summary: dict[str, float]) -> str:
     names = ("AP", "AP50", "AP_unoccluded", "AP_occluded", "mAP", "mask_AP", "accuracy_clean", "accuracy_occluded")
-    return ", ".join(f"{name} {summary[name]:.3f}" for name in names if name in summary)
+    of_proposals = ("AR100", "AR100_unoccluded", "AR100_occluded", "AUC", "mask_AR100")
+    shown = [name for name in names if name in summary] or [name for name in of_proposals if name in summary]
+    return ", ".join(f"{name} {summary[name]:.3f}" for name in shown)
 
 
 # ----------------------------------------------------------------------------------------- evaluate, detect
@@ -214,7 +216,7 @@ def _add_evaluate(verbs: Any) -> None:
 
 
 def evaluate(options: argparse.Namespace) -> int:
-    """Print every figure with its interval."""
+    """Print the figures with their intervals."""
     if options.save:
         check_writable(options.save, DataError)
     results = options.detector.endswith(".json")

@@ -160,6 +160,19 @@ def test_recall_of_what_the_runs_propose(tmp_path):
         again.with_proposal_recall(data)
 
 
+def test_proposals_are_compared_by_recall_where_there_are_no_detections():
+    """Detections have an AR100, too, which is another figure."""
+    comparison = runs_of(base=[0.1, 0.2], other=[0.3, 0.5])
+    own = {"AR100": [0.2, 0.4, 0.3, 0.7], "AR100_occluded": 0.1, "AUC": 0.2, "AR1k": 0.5, "mask_AUC": math.nan}
+    runs = comparison.frame().assign(**own)
+    assert list(Comparison(runs).text().columns) == ["AP"]
+    proposed = Comparison(runs.drop(columns="AP"))
+    assert list(proposed.text().columns) == ["AR100", "AR100_occluded", "AUC"]
+    row = proposed.table().loc["AR100", "other"]
+    assert (row["mean"], row["difference"]) == pytest.approx((0.5, 0.2))
+    assert row["difference_low"] < 0.2 < row["difference_high"]
+
+
 def test_an_unknown_metric_is_refused():
     with pytest.raises(RunError, match="no metric 'mAP'; known are AP"):
         runs_of(base=[0.1]).table(["mAP"])

@@ -17,8 +17,11 @@ from workbench.errors import RunError
 from workbench.figures.drawing.canvas import new_figure
 from workbench.figures.drawing.colours import CLEAR, DASHES, FAINT, GRID, INK, ON_PAGE, cycle
 
-PRECISIONS = ("AP", "AP50", "AP_unoccluded", "AP_occluded", "accuracy_clean", "accuracy_occluded")
-ON_VALIDATION = "precision on validation data"
+PRECISIONS = (
+    "AP", "AP50", "AP_unoccluded", "AP_occluded", "accuracy_clean", "accuracy_occluded",
+    "AUC", "AR100_unoccluded", "AR100_occluded",
+)  # fmt: skip
+ON_VALIDATION = "on validation data"
 Scale = Literal["loss", "share"]
 
 
@@ -39,7 +42,7 @@ class Curve:
 def learning_curves(
     metrics: pd.DataFrame | Mapping[str, pd.DataFrame], *, points: int = 300, height: int = 320
 ) -> go.Figure:
-    """Losses on the left, average precision on validation data on the right, over the training steps.
+    """Losses on the left, precision, or recall of proposals, on validation data on the right, over the steps.
 
     Args:
         metrics: as `Run.metrics()` gives them. Of one run all parts of the loss are drawn, of several (by name) the
@@ -97,7 +100,7 @@ def page_layout(height: int, margin: dict[str, int]) -> dict[str, object]:
 
 
 def one_run(metrics: pd.DataFrame, points: int = 300) -> list[Curve]:
-    """The curves of one run: total loss and its parts, validation loss, and the kinds of AP."""
+    """The curves of one run: total loss and its parts, validation loss, and `PRECISIONS`."""
     train, val = (rows_of(metrics, kind) for kind in ("train", "val"))
     parts = [name for name in train.columns if name.startswith("loss/")]
     curves: list[Curve] = []
@@ -113,12 +116,12 @@ def one_run(metrics: pd.DataFrame, points: int = 300) -> list[Curve]:
 
 
 def several_runs(runs: Mapping[str, pd.DataFrame], points: int = 300) -> list[Curve]:
-    """Total loss and AP of each run, in the same colour and dash."""
+    """Total loss and AP (or AUC) of each run, in the same colour and dash."""
     curves: list[Curve] = []
     for place, (name, metrics) in enumerate(runs.items()):
         style = {"colour": cycle(ON_PAGE, place), "dash": cycle(DASHES, place)}
         curves += curve_of(name, "loss", rows_of(metrics, "train"), "loss", points, **style)
-        for metric in ("AP", "accuracy_occluded"):
+        for metric in ("AP", "accuracy_occluded", "AUC"):
             curves += curve_of(name, "share", rows_of(metrics, "val"), metric, points, marked=True, **style)
     return curves
 

@@ -31,6 +31,8 @@ METRICS = (
     "accuracy_clean", "accuracy_20_centre", "accuracy_20_random", "accuracy_10_centre", "accuracy_10_random",
     "accuracy_occluded", "mse_clean", "mse_occluded",
 )  # fmt: skip
+#: The same of proposals, shown where there are none of those: detections have another AR100.
+OF_PROPOSALS = ("AR100", "AR100_unoccluded", "AR100_occluded", "AUC", "mask_AR100", "mask_AUC")
 ABOUT_A_RUN = ("recipe", "seed", "status", "reused", "seconds", "folder", "error")
 LEVEL = 0.95
 
@@ -111,7 +113,7 @@ class Comparison:
 
         Args:
             metrics: names; by default AP, AP on unoccluded and on occluded objects, and AP50, where known; of
-                classifiers the accuracies.
+                classifiers the accuracies; of detectors that propose and no more AR100, by occlusion too, and AUC.
 
         Returns:
             Indexed by (metric, recipe): n, mean, low, high; pairs, difference, difference_low, difference_high
@@ -157,8 +159,9 @@ class Comparison:
     ) -> Comparison:
         """The same with the columns of Table 4.1 of Lin's thesis for what each run's detector proposes on `data`.
 
-        They are `proposals_AR100`, `proposals_AR1k`, `proposals_AR1k_s`, `_m` and `_l`, of the region proposal
-        network where there is one (see `evaluation.proposal_recall`); the plain AR100 is that of detections.
+        They are `proposals_AR100`, `proposals_AR1k`, `proposals_AR1k_s`, `_m`, `_l` and the others of its summary, of
+        the region proposal network where there is one (see `evaluation.proposal_recall`); the plain AR100 is that of
+        detections.
 
         Args:
             top: proposals per image, best first.
@@ -251,7 +254,8 @@ class Comparison:
     def _chosen(self, metrics: Sequence[str] | None) -> list[str]:
         known = self.metrics
         if metrics is None:
-            return [name for name in METRICS if name in known and self.runs[name].notna().any()]
+            there = [name for name in known if self.runs[name].notna().any()]
+            return [name for name in METRICS if name in there] or [name for name in OF_PROPOSALS if name in there]
         unknown = [name for name in metrics if name not in known]
         if unknown:
             raise RunError(f"there is no metric {unknown[0]!r}; known are {', '.join(known)}")
