@@ -20,7 +20,7 @@ from workbench.data.dataset import evenly_spaced
 from workbench.data.doctor_images import check_labelled_images, check_leaks
 from workbench.data.reading.problems import Level, Problem, Report
 from workbench.detectors import Detector, build_detector
-from workbench.detectors.base import HasAnchors, asked
+from workbench.detectors.base import HasAnchors
 from workbench.detectors.load import start_from
 from workbench.detectors.locate import locate
 from workbench.errors import RecipeError, RunError, WorkbenchError
@@ -273,12 +273,14 @@ def _fit(recipe: Recipe, detector: Detector, data: Dataset) -> Iterable[Problem]
             with suppress(WorkbenchError):  # said of these data already
                 found += proposal_problems(sample(data, DECODED)) if "proposals" in data.target(0) else []
             return found
-        return [*found, *_anchor_problems(detector, sample(data, SAMPLE))]
+        if isinstance(detector, HasAnchors):
+            found += _anchor_problems(detector, sample(data, SAMPLE))
+        return found
     except (WorkbenchError, RunError) as error:
         return [Problem("error", "detector", str(error), "Correct the detector's options or the data.")]
 
 
-def _anchor_problems(detector: Detector, data: Dataset) -> list[Problem]:
+def _anchor_problems(detector: HasAnchors, data: Dataset) -> list[Problem]:
     """Anchors against objects for the most frequent image sizes; the worst of them is reported."""
     by_size: dict[tuple[int, int], list[Tensor]] = defaultdict(list)
     for index in range(len(data)):
@@ -286,7 +288,7 @@ def _anchor_problems(detector: Detector, data: Dataset) -> list[Problem]:
     found = []
     for size, boxes in sorted(by_size.items(), key=lambda item: -len(item[1]))[:SIZES]:
         where = f"detector's anchors in images of {size[0]} × {size[1]} px"
-        found += check_anchors(torch.cat(boxes)[:BOXES], asked(detector, HasAnchors).anchors_for(*size), where=where)
+        found += check_anchors(torch.cat(boxes)[:BOXES], detector.anchors_for(*size), where=where)
     return sorted(found, key=lambda problem: problem.level)[:1]
 
 
