@@ -16,7 +16,7 @@ at about `object_size` pixels; what is far larger or smaller than all scales is 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -28,12 +28,12 @@ from workbench.data.patches import Patches
 from workbench.detectors.base import Detector, evaluating
 from workbench.detectors.layers.image_scales import Scaled, image_scales
 from workbench.detectors.layers.inputs import as_float, check_batch, check_is_target, is_empty
+from workbench.detectors.layers.mask_head import LEARN, Learn
 from workbench.detectors.layers.mask_refinement import Windows
 from workbench.detectors.layers.mask_scorers import MASK_HEADS, HeadKind, MaskHead
 from workbench.detectors.layers.mask_trunk import MaskTrunk, build_mask_trunk
 from workbench.detectors.layers.trunk import IMAGENET_MEAN, IMAGENET_STD
 from workbench.detectors.layers.window_masks import joined_proposals, window_proposals
-from workbench.detectors.mask_rcnn import LEARN
 from workbench.errors import DataError, RecipeError
 from workbench.options import Count, Factor, Fraction, Number, Offset, Overlap, Part, check_options
 from workbench.registry import DETECTORS
@@ -116,7 +116,7 @@ class DeepMask(Detector):
         mask_size: Count = 56,
         target_size: Count | None = None,
         context: Number = 32,
-        learn: Literal["visible", "amodal"] = "visible",
+        learn: Learn = "visible",
         patches: dict | None = None,
         scales: tuple[Offset, Offset] = (-2.5, 0.5),
         zoom: Number = 0,

@@ -15,7 +15,7 @@ the paper's branch shares conv5 with the box branch; here it always has convolut
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,11 +25,10 @@ from workbench.detectors.base import evaluating
 from workbench.detectors.faster_rcnn import FasterRCNN
 from workbench.detectors.layers.fpn import norm_layer
 from workbench.detectors.layers.mask_branch import MaskBranch
+from workbench.detectors.layers.mask_head import LEARN, Learn
 from workbench.detectors.layers.roi_pool import RoIAlign
 from workbench.options import Count, Share, check_options
 from workbench.registry import DETECTORS
-
-LEARN = {"visible": "masks", "amodal": "masks_amodal"}  #: what a mask shows → where targets have it
 
 #: Options of torchvision's `maskrcnn_resnet50_fpn_v2` (Li et al. 2021).
 V2 = {
@@ -74,7 +73,7 @@ class MaskRCNN(FasterRCNN):
     def _take_masks(
         self,
         *,
-        learn: Literal["visible", "amodal"] = "visible",
+        learn: Learn = "visible",
         layers: Sequence[Count] = (256, 256, 256, 256),
         width: Count = 256,
         pool_size: Count = 14,

@@ -72,18 +72,21 @@ def training_targets(
     device: torch.device,
     *,
     branches: Iterable[Branch] = (),
+    needed: Iterable[str] = (),
 ) -> list[dict[str, Tensor]]:
     """Boxes and labels to learn from, on `device`; crowds and difficult objects are left out.
 
     Args:
         num_classes: K.
         branches: what they learn from comes along, as uint8: `masks...` [N, H, W], anything else [H, W].
+        needed: keys of further pixels, which every target must have.
 
     Raises:
         DataError: boxes and labels that are not [N, 4] and [N], empty or not finite boxes, labels outside 1..K, a
             missing target or mask.
     """
-    wanted = [(key, branch.needs_every_image) for branch in branches for key in branch.learns_from]
+    wanted = [(key, True) for key in needed]
+    wanted += [(key, branch.needs_every_image) for branch in branches for key in branch.learns_from]
     check_batch(images, targets=targets)
     found = []
     for index, target in enumerate(targets):
@@ -99,8 +102,8 @@ def training_targets(
         boxes, labels = boxes[rows], labels[rows]
         _check_objects(boxes, labels, flag[rows], num_classes, target.get("image_id", index))
         out.append({"boxes": boxes, "labels": labels})
-        for key, needed in wanted:
-            if needed or key in target:
+        for key, everywhere in wanted:
+            if everywhere or key in target:
                 pixels = _pixels(target, key, images[index], index)
                 out[-1][key] = (pixels[rows] if pixels.ndim == 3 else pixels).to(device)
     return out

@@ -7,12 +7,17 @@ overlap, as one matrix product.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models.detection.mask_rcnn import MaskRCNNPredictor
 from torchvision.models.detection.roi_heads import expand_boxes
 from torchvision.ops import roi_align
+
+Learn = Literal["visible", "amodal"]
+LEARN: dict[Learn, str] = {"visible": "masks", "amodal": "masks_amodal"}  #: what a mask shows → where targets have it
 
 
 def own_masks(head: nn.Module, predictor: MaskRCNNPredictor, features: Tensor, labels: Tensor) -> Tensor:
@@ -28,7 +33,7 @@ def own_masks(head: nn.Module, predictor: MaskRCNNPredictor, features: Tensor, l
     return logits.transpose(2, 3).reshape(rois, 2 * size, 2 * size).float()
 
 
-def project(masks: Tensor, boxes: Tensor, owners: Tensor, size: int) -> Tensor:
+def project(masks: Tensor, boxes: Tensor, owners: Tensor, size: int, *, aligned: bool = False) -> Tensor:
     """What the masks are within boxes, as [R, size, size] in 0..1.
 
     Args:
@@ -36,9 +41,10 @@ def project(masks: Tensor, boxes: Tensor, owners: Tensor, size: int) -> Tensor:
         boxes: [R, 4], xyxy pixels.
         owners: [R], which mask belongs to each box.
         size: cells a side.
+        aligned: the centres of pixels are half a pixel inside; False: at their upper left corners, as in Mask R-CNN.
     """
     rois = torch.cat([owners[:, None].to(boxes), boxes], dim=1)
-    return roi_align(masks[:, None].to(boxes.dtype), rois, size)[:, 0]
+    return roi_align(masks[:, None].to(boxes.dtype), rois, size, aligned=aligned)[:, 0]
 
 
 def paste(masks: Tensor, boxes: Tensor, size: tuple[int, int], *, threshold: float | None = 0.5) -> Tensor:

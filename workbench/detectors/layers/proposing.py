@@ -38,6 +38,7 @@ class SeesMaps:
         targets: Sequence[Target],
         branches: Iterable[Branch] = (),
         generator: torch.Generator | None = None,
+        needed: Iterable[str] = (),
     ) -> tuple[ImageList, list[dict[str, Tensor]]]:
         """Images as the network sees them, and what is learned of each there: see `training_targets`.
 
@@ -48,7 +49,7 @@ class SeesMaps:
             DataError: images or targets that are not what `workbench.types` says.
         """
         floats = as_float(images, self.device)
-        truth = training_targets(targets, images, len(self.classes), self.device, branches=branches)
+        truth = training_targets(targets, images, len(self.classes), self.device, branches=branches, needed=needed)
         return self.transform(floats, truth, generator)
 
     def maps(self, batch: ImageList) -> list[Tensor]:
