@@ -16,7 +16,16 @@ from pathlib import Path
 import pretend_device
 import torch
 from pretend_device import NAME
-from small_detectors import BACKBONE, DEEP_MASK, FAST_RCNN, FASTER_RCNN, MASK_RCNN, RETINANET, SHARP_MASK
+from small_detectors import (
+    BACKBONE,
+    DEEP_MASK,
+    FAST_RCNN,
+    FASTER_RCNN,
+    FPN_MASK,
+    MASK_RCNN,
+    RETINANET,
+    SHARP_MASK,
+)
 from stages import stage
 
 from workbench import Recipe, load_data
@@ -49,6 +58,7 @@ DETECTORS_TRIED = {
     "rpn": {"kind": "rpn", **{key: FASTER_RCNN[key] for key in ("backbone", "channels", "min_size", "rpn")}},
     "deep-mask": DEEP_MASK,
     "sharp-mask": SHARP_MASK,
+    "fpn-mask": FPN_MASK,
     "classifier": CLASSIFIER,
     "dfv-decoder": {"kind": "dfv-decoder", "classifier": CLASSIFIER, "size": 32, "width": 32},
     "resized": FASTER_RCNN | {"min_size": 96, "max_size": 128},

@@ -12,6 +12,15 @@ FASTER_RCNN = {
     "roi": {"samples": 16},
 }
 MASK_RCNN = FASTER_RCNN | {"kind": "mask-rcnn", "mask": {"layers": [16, 16], "width": 16}}
+FPN_MASK = {
+    "kind": "fpn-mask",
+    "backbone": BACKBONE,
+    "channels": 16,
+    "finest_scale": 16,
+    "width": 32,
+    "samples": 64,
+    "min_size": None,
+}
 FAST_RCNN = {
     "kind": "fast-rcnn",
     "backbone": BACKBONE,

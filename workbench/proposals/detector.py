@@ -31,8 +31,8 @@ def make(
 class DetectorProposals:
     """What a saved detector proposes, with scores.
 
-    It is its region proposal network's boxes with their objectness, or, where it has none, its detections with their
-    scores and masks.
+    These are its proposals with their objectness, and with masks where it proposes masks; or, where it proposes
+    nothing, its detections with their scores and masks.
 
     Args:
         name: as for `load_detector`.
