@@ -11,6 +11,7 @@ from torch.nn import functional as F
 import workbench as wb
 from workbench.detectors import build_detector, save_detector
 from workbench.detectors.deep_mask import DeepMask
+from workbench.detectors.layers.window_masks import window_proposals
 from workbench.errors import DataError, RecipeError
 from workbench.evaluation import evaluate, proposal_recall
 
@@ -176,3 +177,21 @@ def test_it_says_what_it_learns_from():
     assert built().needs_labels == ("masks",)
     assert built(learn="amodal").needs_labels == ("masks_amodal",)
     assert built(learn="amodal").mask_key == "masks_amodal"
+
+
+def test_every_proposal_knows_its_window(data):
+    """What its window alone gives is the proposal, whichever scale it is from."""
+    detector = built(nms_iou=0.7).eval()
+    image = data.image(0).as_subclass(torch.Tensor).float() / 255
+    with torch.no_grad():
+        found = detector.ranked(image, 150)
+        again = []
+        for place in range(len(found.proposals)):
+            scale, cell = found.window(place)
+            score = scale.scores.flatten()[cell].sigmoid()
+            masks = detector.window_masks(scale, cell)
+            again.append(window_proposals(masks, scale.boxes[cell], score, image.shape[1:], threshold=0.2))
+    assert 10 < len(found.proposals) < 150
+    assert len({id(found.window(place)[0]) for place in range(len(found.proposals))}) > 1
+    torch.testing.assert_close(torch.cat([one.scores for one in again]), found.proposals.scores, atol=1e-6, rtol=0)
+    torch.testing.assert_close(torch.cat([one.boxes for one in again]), found.proposals.boxes, atol=1, rtol=0)

@@ -16,7 +16,6 @@ at about `object_size` pixels; what is far larger or smaller than all scales is 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,14 +25,14 @@ from torchvision.ops import nms
 from workbench.data.dataset import Dataset
 from workbench.data.patches import Patches
 from workbench.detectors.base import Detector, evaluating
+from workbench.detectors.layers.found_windows import Found, Ranked
 from workbench.detectors.layers.image_scales import Scaled, image_scales
 from workbench.detectors.layers.inputs import as_float, check_batch, check_is_target, is_empty
 from workbench.detectors.layers.mask_head import LEARN, Learn
-from workbench.detectors.layers.mask_refinement import Windows
 from workbench.detectors.layers.mask_scorers import MASK_HEADS, HeadKind, MaskHead
 from workbench.detectors.layers.mask_trunk import MaskTrunk, build_mask_trunk
 from workbench.detectors.layers.trunk import IMAGENET_MEAN, IMAGENET_STD
-from workbench.detectors.layers.window_masks import joined_proposals, window_proposals
+from workbench.detectors.layers.window_masks import joined_proposals, proposals_and_rows
 from workbench.errors import DataError, RecipeError
 from workbench.options import Count, Factor, Fraction, Number, Offset, Overlap, Part, check_options
 from workbench.registry import DETECTORS
@@ -41,20 +40,6 @@ from workbench.types import Losses, Proposals, Target
 
 HALF_OCTAVE = 0.5  #: between the scales of an image
 AT_ONCE = 128  #: windows whose masks are made together
-
-
-class Found(NamedTuple):
-    """The windows of one scale of an image."""
-
-    vectors: Tensor  #: [h, w, width]
-    scores: Tensor  #: [h, w] logits
-    shared: list[Tensor | None]  #: see `DeepMask.shared`
-    boxes: Tensor  #: [h * w, 4] xyxy pixels of the image
-
-    def places(self, cells: Tensor) -> Windows:
-        """Where windows begin on the coarsest map, of their numbers [N] row by row."""
-        columns = self.scores.shape[1]
-        return Windows(torch.zeros_like(cells), cells // columns, cells % columns)
 
 
 @DETECTORS.register("deep-mask")
@@ -252,7 +237,26 @@ class DeepMask(Detector):
         if is_empty(images):
             return []
         with evaluating(self):
-            return [self._propose(image, top) for image in as_float(images, self.device)]
+            return [self.ranked(image, top).proposals for image in as_float(images, self.device)]
+
+    def ranked(self, image: Tensor, top: int) -> Ranked:
+        """The proposals of an image [3, H, W] in 0..1, and the windows that they are from."""
+        size = (image.shape[-2], image.shape[-1])
+        scales = self.scales(image)
+        best = torch.cat([one.scores.flatten() for one in scales]).argsort(descending=True, stable=True)[:top]
+        parts, windows, first = [], [], 0
+        for one in scales:
+            scores = one.scores.flatten()
+            cells = best[(best >= first) & (best < first + len(scores))] - first
+            for some in cells.split(AT_ONCE):
+                masks, probability = self.window_masks(one, some), scores[some].sigmoid()
+                part, rows = proposals_and_rows(masks, one.boxes[some], probability, size, threshold=self.threshold)
+                parts.append(part)
+                windows.append(first + some[rows])
+            first += len(scores)
+        found, order = joined_proposals(parts)
+        kept = slice(None) if self.nms_iou is None else nms(found.boxes, found.scores, self.nms_iou)
+        return Ranked(found[kept], scales, torch.cat(windows)[order][kept])
 
     def scales(self, image: Tensor) -> list[Found]:
         """The windows of an image [3, H, W] in 0..1 at each scale."""
@@ -268,21 +272,6 @@ class DeepMask(Detector):
         grid = torch.cartesian_prod(rows, columns)
         boxes = image.windows(grid[:, 0], grid[:, 1], stride=self.trunk.stride, size=self.size)
         return Found(vectors[0].permute(1, 2, 0), scores[0].float(), self.shared(maps), boxes)
-
-    def _propose(self, image: Tensor, top: int) -> Proposals:
-        size = (image.shape[-2], image.shape[-1])
-        scales = self.scales(image)
-        best = torch.cat([one.scores.flatten() for one in scales]).argsort(descending=True, stable=True)[:top]
-        parts, first = [], 0
-        for one in scales:
-            scores = one.scores.flatten()
-            cells = best[(best >= first) & (best < first + len(scores))] - first
-            for some in cells.split(AT_ONCE):
-                masks, probability = self.window_masks(one, some), scores[some].sigmoid()
-                parts.append(window_proposals(masks, one.boxes[some], probability, size, threshold=self.threshold))
-            first += len(scores)
-        found = joined_proposals(parts)
-        return found if self.nms_iou is None else found[nms(found.boxes, found.scores, self.nms_iou)]
 
     def _patches(self, images: Sequence[Tensor], targets: Sequence[Target]) -> Tensor:
         """Patches as the network sees them [B, 3, S, S]."""

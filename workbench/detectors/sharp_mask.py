@@ -19,7 +19,8 @@ from torch import Tensor
 
 from workbench.data.dataset import Dataset
 from workbench.data.patches import Patches
-from workbench.detectors.deep_mask import DeepMask, Found
+from workbench.detectors.deep_mask import DeepMask
+from workbench.detectors.layers.found_windows import Found
 from workbench.detectors.layers.mask_refinement import RefinementForm, Schedule, TopDown, Variant, Windows
 from workbench.options import Count
 from workbench.registry import DETECTORS

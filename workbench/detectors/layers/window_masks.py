@@ -29,6 +29,13 @@ def window_proposals(
         size: height and width of the image.
         threshold: of the probability from which a pixel belongs to the object (DeepMask: 0.2).
     """
+    return proposals_and_rows(logits, windows, scores, size, threshold=threshold)[0]
+
+
+def proposals_and_rows(
+    logits: Tensor, windows: Tensor, scores: Tensor, size: tuple[int, int], *, threshold: float
+) -> tuple[Proposals, Tensor]:
+    """The proposals that `window_proposals` gives, and which of the N windows [P] each is from."""
     order = scores.argsort(descending=True, stable=True)
     logits, windows, scores = logits[order].float(), windows[order].float(), scores[order].float()
     cut = math.log(threshold / (1 - threshold))
@@ -37,20 +44,22 @@ def window_proposals(
     for start in range(0, len(logits), step):
         masks = enlarge(logits[start : start + step], windows[start : start + step], size) > cut
         rows, columns = masks.any(dim=2), masks.any(dim=1)
-        there = rows.any(dim=1)
-        kept.append(there)
-        boxes.append(_around(rows[there], columns[there]))
-        codes += encode_masks(masks[there])
+        some = rows.any(dim=1)
+        kept.append(some)
+        boxes.append(_around(rows[some], columns[some]))
+        codes += encode_masks(masks[some])
     if not kept:
-        return Proposals(windows, scores, [])
-    return Proposals(torch.cat(boxes), scores[torch.cat(kept)], codes)
+        return Proposals(windows, scores, []), order
+    there = torch.cat(kept)
+    return Proposals(torch.cat(boxes), scores[there], codes), order[there]
 
 
-def joined_proposals(parts: Sequence[Proposals]) -> Proposals:
-    """Proposals of several scales of one image as one, best first."""
+def joined_proposals(parts: Sequence[Proposals]) -> tuple[Proposals, Tensor]:
+    """Proposals of several scales of one image as one, best first, and which one of all parts [P] each is."""
     boxes, scores = torch.cat([part.boxes for part in parts]), torch.cat([part.scores for part in parts])
     masks = [code for part in parts for code in part.masks or []]
-    return Proposals(boxes, scores, masks)[scores.argsort(descending=True, stable=True)]
+    order = scores.argsort(descending=True, stable=True)
+    return Proposals(boxes, scores, masks)[order], order
 
 
 def enlarge(logits: Tensor, windows: Tensor, size: tuple[int, int]) -> Tensor:
