@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -20,6 +19,7 @@ from workbench.figures.drawing.canvas import (
     image_axes,
     mask_layer,
     show_image,
+    show_layer,
     target_layer,
 )
 from workbench.figures.drawing.colours import WHITE, colour
@@ -42,7 +42,7 @@ def draw_detections(axes: Axes, detections: Detections, classes: Sequence[str], 
     labels, scores = shown.labels.tolist(), shown.scores.tolist()
     if shown.masks is not None:
         colours = [colour(label) for label in reversed(labels)]
-        _show_layer(axes, mask_layer(shown.masks.flip(0), colours, opacity=TINT))
+        show_layer(axes, mask_layer(shown.masks.flip(0), colours, opacity=TINT))
     if FOUND in shown.extras:
         hatch(axes, shown.extras[FOUND].any(dim=0))
     for index in reversed(range(len(shown))):
@@ -62,7 +62,7 @@ def draw_target(
         occlusion: add the hidden fraction where it is known.
     """
     if masks and (layer := target_layer(target, opacity=TINT)) is not None:
-        _show_layer(axes, layer)
+        show_layer(axes, layer)
     hidden, texts = target.get("occlusion"), []
     for index, label in enumerate(target["labels"].tolist()):
         text = classes[label - 1]
@@ -204,9 +204,3 @@ def _largest(images: Iterable[Tensor]) -> tuple[int, int]:
     """Height and width that hold every image."""
     sizes = [tuple(image.shape[-2:]) for image in images]
     return max(height for height, _ in sizes), max(width for _, width in sizes)
-
-
-def _show_layer(axes: Axes, layer: np.ndarray) -> None:
-    """Lay colours RGBA in 0..1 [H, W, 4] over the picture."""
-    height, width = layer.shape[:2]
-    axes.imshow(layer, extent=(0, width, height, 0), interpolation="nearest")

@@ -40,7 +40,7 @@ def new_figure(rows: int, columns: int, size: tuple[float, float], **options: ob
 
 
 def image_axes(
-    rows: int, columns: int, sizes: tuple[float, float], side: float, *, titles: int = 1
+    rows: int, columns: int, sizes: tuple[float, float], side: float, *, titles: float = 1
 ) -> tuple[Figure, np.ndarray]:
     """A figure with [rows, columns] axes for pictures.
 
@@ -85,6 +85,12 @@ def mask_layer(masks: Tensor, colours: Sequence[str], *, opacity: float) -> np.n
     return layer
 
 
+def show_layer(axes: Axes, layer: np.ndarray) -> None:
+    """Lay colours RGBA in 0..1 [H, W, 4] over the picture."""
+    height, width = layer.shape[:2]
+    axes.imshow(layer, extent=(0, width, height, 0), interpolation="nearest")
+
+
 def hatch(axes: Axes, pixels: Tensor) -> None:
     """Darken and hatch pixels bool [H, W] of the picture: what is found to hide objects, unlike their own tints."""
     hidden = np.asarray(pixels.cpu(), dtype=bool)
@@ -93,7 +99,7 @@ def hatch(axes: Axes, pixels: Tensor) -> None:
     height, width = hidden.shape
     layer = np.zeros((height, width, 4))
     layer[hidden] = to_rgba("black", HATCHED)
-    axes.imshow(layer, extent=(0, width, height, 0), interpolation="nearest")
+    show_layer(axes, layer)
     middles = np.arange(width) + 0.5, np.arange(height) + 0.5
     stripes = axes.contourf(*middles, hidden, levels=[0.5, 1.5], colors="none", hatches=[HATCH])
     stripes.set_edgecolor(WHITE)
