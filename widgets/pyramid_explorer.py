@@ -11,9 +11,8 @@ import math
 import ipywidgets
 import torch
 import traitlets
-from torch import Tensor
 
-from widgets.parts.controls import WIDE
+from widgets.parts.controls import WIDE, WIDE_CELLS
 from widgets.parts.pictures import picture, png
 from widgets.parts.region_explorer import RegionExplorer
 from widgets.parts.sources import COLUMNS, LAST, thinned
@@ -30,7 +29,6 @@ HEADINGS = (
 )
 OVER_TRAINING, OF_ALL = "The levels over training", "The levels of all detectors"
 MOST = 300  #: proposals that can be drawn
-WIDE_CELLS = {"justify": "left", "col_space": 78}
 
 
 class PyramidExplorer(RegionExplorer):
@@ -71,10 +69,7 @@ class PyramidExplorer(RegionExplorer):
         first = next(iter(self.sources.values())).detector()
         if target is None:
             return super()._find_objects(None) if isinstance(first, Detects) else []
-        classes = self._classes or first.classes
-        names = [classes[label - 1] for label in target["labels"].tolist()]
-        boxes = [tuple(box) for box in target["boxes"].as_subclass(Tensor).tolist()]
-        return [Thing(name, box, None) for name, box in zip(names, boxes, strict=True)]
+        return self._true_objects(target, first.classes)
 
     def _guess(self) -> int:
         return 0  # levels and anchors do not ask for a class

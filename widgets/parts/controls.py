@@ -11,6 +11,7 @@ from widgets.parts.sources import LAST
 
 WIDE = {"style": {"description_width": "92px"}, "layout": {"width": "100%"}}  #: of a control in a column
 FREE = {"description_width": "initial"}  #: style of a control in a row: the description is as wide as its text
+WIDE_CELLS = {"justify": "left", "col_space": 78}  #: of a table as HTML
 ROW = {"flex_flow": "row wrap", "align_items": "center"}  #: layout of controls beside each other
 
 

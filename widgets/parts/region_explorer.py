@@ -58,7 +58,7 @@ class RegionExplorer(Explorer):
         classes: tuple[str, ...] | None = None,
         **state: Any,
     ):
-        self.sources = {name: Source(one, hardener=self.HARDENED) for name, one in named(detectors).items()}
+        self.sources = {name: self._opened(one) for name, one in named(detectors).items()}
         self.data = data if isinstance(data, Dataset) else [(as_image(data), target)]
         if not len(self.data):
             raise DataError("no image to explore; these data hold none")
@@ -88,6 +88,10 @@ class RegionExplorer(Explorer):
 
     # ---- for subclasses --------------------------------------------------------------------------------------
 
+    def _opened(self, thing: DetectorLike) -> Source:
+        """What was given as one of the detectors, with its checkpoints."""
+        return Source(thing, hardener=self.HARDENED)
+
     def _look(self) -> None:
         """Ask the detector about the region."""
 
@@ -106,6 +110,13 @@ class RegionExplorer(Explorer):
         """What can be chosen in the image: the true objects, and what the first detector finds besides."""
         first = next(iter(self.sources.values())).detector()
         return OcclusionProbe({"": first}, self.image, target, classes=self._classes).objects
+
+    def _true_objects(self, target: Target, classes: Sequence[str]) -> list[Thing]:
+        """Those of the target alone; `classes` name its labels where nothing else does."""
+        named = self._classes or classes
+        names = [named[label - 1] for label in target["labels"].tolist()]
+        boxes = [tuple(box) for box in target["boxes"].as_subclass(Tensor).tolist()]
+        return [Thing(name, box, None) for name, box in zip(names, boxes, strict=True)]
 
     def _controls_of_options(self) -> dict[str, ipywidgets.Widget]:
         """A control for each of `OPTIONS`."""
