@@ -272,8 +272,9 @@ def evaluate_proposals(
             for reaching in (tables, shapes):
                 if reaching is not None:
                     reaching.add(target, given)
-    for batch in batches(detector.samples(data), batch_size, progress=progress) if learning is not None else ():
-        learning.add([image for image, _ in batch], [target for _, target in batch])
+    if learning is not None:
+        for batch in batches(detector.samples(data), batch_size, progress=progress):
+            learning.add([image for image, _ in batch], [target for _, target in batch])
     means = None if learning is None else learning.means
     return replace(_recall(tables), losses=means, masks=None if shapes is None else _recall(shapes))
 

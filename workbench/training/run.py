@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from workbench.detectors.base import Detector
-    from workbench.evaluation import ImageResult, ProposalRecall, Result
+    from workbench.evaluation import ImageResult, Result
+    from workbench.evaluation.proposal_recall import ProposalRecall
 
 Status = Literal["starting", "running", "done", "stopped", "failed"]
 ROOM = 2**20  #: bytes; a disk with less is full

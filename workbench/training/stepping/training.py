@@ -25,7 +25,8 @@ from workbench.detectors import Detector, build_detector, save_detector, start_f
 from workbench.detectors.base import HasDifferences, asked
 from workbench.detectors.load import not_finite
 from workbench.errors import RunError
-from workbench.evaluation import ImageResult, ProposalRecall, Result, evaluate
+from workbench.evaluation import ImageResult, Result, evaluate
+from workbench.evaluation.proposal_recall import ProposalRecall
 from workbench.hardeners import build_hardener
 from workbench.training.processes.lock import FolderLock
 from workbench.training.processes.world import (
