@@ -14,9 +14,9 @@ from workbench.data.dataset import Dataset
 from workbench.detectors import build_detector, load_detector, save_detector
 from workbench.detectors.fpn_mask import FPNMask
 from workbench.detectors.layers.window_masks import window_proposals
-from workbench.errors import DataError, RecipeError, WorkbenchError
+from workbench.errors import DataError, RecipeError
 from workbench.evaluation import evaluate
-from workbench.evaluation.proposal_recall import proposal_recall
+from workbench.evaluation.proposal_recall import ProposalRecall, proposal_recall
 from workbench.proposals import with_proposals
 from workbench.training.preflight import check_recipe
 from workbench.training.recipe import Recipe
@@ -254,9 +254,10 @@ def test_saved_and_loaded(tmp_path):
     assert one.masks == other.masks
 
 
-def test_it_gives_no_detections():
-    with pytest.raises(WorkbenchError, match="FPNMask gives no detections; choose one of "):
-        evaluate(made(), scenes(1), progress=False)
+def test_it_is_judged_by_the_recall_of_its_proposals():
+    result = evaluate(made(), scenes(1), progress=False)
+    assert isinstance(result, ProposalRecall)
+    assert result.masks.iou_type == "segm"
 
 
 def test_missing_masks_are_named():
@@ -312,11 +313,9 @@ def test_the_paper_s_network():
 
 
 def test_a_recipe_is_looked_at_before_it_trains():
-    """There are no anchors to hold against the objects; masks must be there, and detections cannot be judged."""
+    """There are no anchors to hold against the objects; masks must be there."""
     recipe = Recipe.load("fpn-mask/digits").replace({"data.options": {"length": 8}})
     assert [problem for problem in check_recipe(recipe).problems if problem.level == "error"] == []
-    with pytest.raises(RecipeError, match="test: fpn-mask gives no detections; leave it out and use proposal_recall"):
-        recipe.replace({"test": {"name": "digit-scenes"}})
 
 
 def test_a_recipe_trains(tmp_path):
