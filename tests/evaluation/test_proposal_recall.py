@@ -20,10 +20,10 @@ from workbench.data.reading.boxes import xywh
 from workbench.detectors import build_detector, save_detector
 from workbench.detectors.base import Detector
 from workbench.errors import DataError
-from workbench.evaluation import ProposalRecall, evaluate, load_result
+from workbench.evaluation import evaluate, load_result
 from workbench.evaluation.counting.reach import GROUPS
 from workbench.evaluation.occlusion import BINS
-from workbench.evaluation.proposal_recall import LIMITS, SIZES, proposal_problems, proposal_recall
+from workbench.evaluation.proposal_recall import LIMITS, SIZES, ProposalRecall, proposal_problems, proposal_recall
 from workbench.proposals import with_proposals
 from workbench.rle import encode_masks
 from workbench.types import Losses, Proposals

@@ -16,9 +16,9 @@ from workbench.data import load_data
 from workbench.detectors import build_detector, save_detector
 from workbench.detectors.layers.fpn import SwitchedFPN
 from workbench.errors import RecipeError, WorkbenchError
-from workbench.evaluation import ProposalRecall, evaluate
+from workbench.evaluation import evaluate
 from workbench.evaluation.evaluate import detect_batch
-from workbench.evaluation.proposal_recall import proposal_recall
+from workbench.evaluation.proposal_recall import ProposalRecall, proposal_recall
 from workbench.proposals import with_proposals
 from workbench.training import Run
 from workbench.training.recipe import Recipe
