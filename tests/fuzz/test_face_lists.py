@@ -123,7 +123,7 @@ def test_mat_files(above: Path, spoilt: Spoilt, draw: st.DataObject, strict: boo
     file = io.BytesIO()
     try:
         savemat(file, matlab(content))
-    except (ValueError, TypeError, UnicodeError, OverflowError):
+    except (ValueError, TypeError, UnicodeError, OverflowError, IndexError):
         assume(False)  # nothing that a .mat file could hold
     use(above, spoilt, file.getvalue() if whole else draw.draw(damaged(file.getvalue())), strict)
 
