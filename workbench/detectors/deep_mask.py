@@ -113,7 +113,7 @@ class DeepMask(Detector):
         """A DeepMask from plain values, as a recipe gives them.
 
         Args:
-            backbone: {"name": "resnet50" and others, "vgg16" or "small", and its options}.
+            backbone: {"name": "resnet50" and others, "vgg16", "vgg11" or "small", and its options}.
             size: W, pixels of a window.
             pools: P, how often the trunk halves its maps.
             features: F, channels that windows are seen in.

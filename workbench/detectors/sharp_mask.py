@@ -17,8 +17,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from workbench.data.dataset import Dataset
-from workbench.data.patches import Patches
 from workbench.detectors.deep_mask import DeepMask
 from workbench.detectors.layers.found_windows import Found
 from workbench.detectors.layers.mask_refinement import RefinementForm, Schedule, TopDown, Variant, Windows
@@ -64,16 +62,12 @@ class SharpMask(DeepMask):
             RecipeError: options that do not exist or do not fit together.
         """
         detector = super().build(classes, **options)
-        detector.score_weight = 0.0
+        detector.score_weight, detector.patches["score_share"] = 0.0, 0.0  # patches for masks alone
         detector.requires_grad_(False)
         seen = (detector.head.width, detector.cells, detector.trunk.widths)
         detector.refinement = TopDown(*seen, k=k, schedule=schedule, form=form, variant=variant)
         detector.refines = refine
         return detector.to(memory_format=torch.channels_last)
-
-    def samples(self, data: Dataset) -> Dataset:
-        """Patches of `data` for masks alone."""
-        return Patches(data, size=self.size, context=self.context, **self.patches | {"score_share": 0.0})
 
     def train(self, mode: bool = True) -> SharpMask:
         """Training mode for the refinement; trunk and head keep their statistics and drop nothing."""
