@@ -33,6 +33,13 @@ COLUMNS = {
     "AR1k": "proposals_AR1k",
     "clean": "accuracy_clean",
     "occluded": "accuracy_occluded",
+    "AP50, masked": "AP50_masked",
+    "AR10 of masks": "mask_AR10",
+    "AR100 of masks": "mask_AR100",
+    "AR1k of masks": "mask_AR1k",
+    "AUC of masks": "mask_AUC",
+    "AR100, < 5 % hidden": "mask_AR100_unoccluded",
+    "AR100, ≥ 20 % hidden": "mask_AR100_occluded",
 }
 
 
@@ -76,7 +83,7 @@ def test_tables_say_what_training_gave(file, rows):
     names = [row[0].strip("`") for row in rows]
     table = Comparison.load(FOLDER / f"{file}.json").only(*names).table(sorted({*COLUMNS.values()} & columns(file)))
     for name, row in zip(names, rows, strict=True):
-        metric = "AP" if "AP" in head else "accuracy_clean"
+        metric = next(COLUMNS[title] for title in head if title in COLUMNS)
         assert row[1] == str(int(table.loc[(metric, name), "n"]))
         for title, cell in zip(head[2:], row[2:], strict=True):
             if title == "minus the first":
@@ -117,7 +124,7 @@ def compared(monkeypatch, tmp_path) -> list:
         seeds = range(seeds) if isinstance(seeds, int) else seeds
         import pandas as pd
 
-        return Asked(pd.DataFrame([{"recipe": one.name, "seed": seed} for one in loaded for seed in seeds]))
+        return Asked(pd.DataFrame([{"recipe": one.name, "seed": seed, "folder": one.name} for one in loaded for seed in seeds]))
 
     class Finished:
         def wait(self):
