@@ -124,7 +124,9 @@ def compared(monkeypatch, tmp_path) -> list:
         seeds = range(seeds) if isinstance(seeds, int) else seeds
         import pandas as pd
 
-        return Asked(pd.DataFrame([{"recipe": one.name, "seed": seed, "folder": one.name} for one in loaded for seed in seeds]))
+        return Asked(
+            pd.DataFrame([{"recipe": one.name, "seed": seed, "folder": one.name} for one in loaded for seed in seeds])
+        )
 
     class Finished:
         def wait(self):
@@ -143,7 +145,7 @@ def test_blocks_of_python_train_what_is_stored(compared):
     for kind, code in BLOCK.findall(TEXT):
         if kind == "python":
             exec(compile(code, "docs/results.md", "exec"), names)
-    assert len(compared) == 12
+    assert len(compared) == 16
     for file, runs in compared:
         stored = Comparison.load(FOLDER / f"{file}.json").runs
         asked = set(runs[["recipe", "seed"]].itertuples(index=False, name=None))
