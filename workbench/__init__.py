@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from workbench.data import load_data
     from workbench.data.reading.images import read_image
     from workbench.detectors import load_detector
+    from workbench.detectors.wrap import wrap
     from workbench.evaluation import evaluate
     from workbench.plugins import plug_in
     from workbench.proposals import with_proposals
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Recipe", "Run", "compare", "doctor", "evaluate", "launch", "load_data", "load_detector", "plug_in",
-    "read_image", "with_proposals",
+    "read_image", "with_proposals", "wrap",
 ]  # fmt: skip
 
 __getattr__, __dir__ = on_demand(
@@ -28,6 +29,7 @@ __getattr__, __dir__ = on_demand(
     {
         "load_data": "workbench.data",
         "load_detector": "workbench.detectors",
+        "wrap": "workbench.detectors.wrap",
         "plug_in": "workbench.plugins",
         "read_image": "workbench.data.reading.images",
         "with_proposals": "workbench.proposals",

@@ -7,6 +7,7 @@ from workbench.lazy import on_demand
 if TYPE_CHECKING:
     from workbench.detectors.base import Detector, evaluating
     from workbench.detectors.build import build_detector
+    from workbench.detectors.class_map import relabel
     from workbench.detectors.classifier import Classifier
     from workbench.detectors.dfv_decoder import DFVDecoder
     from workbench.detectors.ensemble import Ensemble
@@ -14,8 +15,11 @@ if TYPE_CHECKING:
     from workbench.detectors.faster_rcnn import FasterRCNN
     from workbench.detectors.load import DetectorLike, as_detector, load_detector, save_detector, start_from
     from workbench.detectors.mask_rcnn import MaskRCNN
+    from workbench.detectors.outside.letterbox import Letterbox
+    from workbench.detectors.outside.yolox import YOLOX
 
 __all__ = [
+    "YOLOX",
     "Classifier",
     "DFVDecoder",
     "Detector",
@@ -23,11 +27,13 @@ __all__ = [
     "Ensemble",
     "FastRCNN",
     "FasterRCNN",
+    "Letterbox",
     "MaskRCNN",
     "as_detector",
     "build_detector",
     "evaluating",
     "load_detector",
+    "relabel",
     "save_detector",
     "start_from",
 ]
@@ -42,11 +48,14 @@ __getattr__, __dir__ = on_demand(
         "Ensemble": "workbench.detectors.ensemble",
         "FastRCNN": "workbench.detectors.fast_rcnn",
         "FasterRCNN": "workbench.detectors.faster_rcnn",
+        "Letterbox": "workbench.detectors.outside.letterbox",
         "MaskRCNN": "workbench.detectors.mask_rcnn",
+        "YOLOX": "workbench.detectors.outside.yolox",
         "as_detector": "workbench.detectors.load",
         "build_detector": "workbench.detectors.build",
         "evaluating": "workbench.detectors.base",
         "load_detector": "workbench.detectors.load",
+        "relabel": "workbench.detectors.class_map",
         "save_detector": "workbench.detectors.load",
         "start_from": "workbench.detectors.load",
     },

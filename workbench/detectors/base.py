@@ -132,9 +132,15 @@ class Detector(nn.Module):
         return asked(self, Learns).losses(images, targets, generator)
 
     @property
+    def notes(self) -> Sequence[str]:
+        """What to know when its figures are read, such as a score below which it keeps nothing; mostly nothing."""
+        return ()
+
+    @property
     def device(self) -> torch.device:
-        """Where the parameters are."""
-        return next(self.parameters()).device
+        """Where the parameters are; without any, the CPU."""
+        parameter = next(self.parameters(), None)
+        return torch.device("cpu") if parameter is None else parameter.device
 
 
 @runtime_checkable

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -18,6 +18,7 @@ from workbench.detectors.base import Detector, Detects, ScoresBoxes
 from workbench.detectors.build import build_detector
 from workbench.detectors.layers.branches import branch_prefixes
 from workbench.detectors.locate import locate
+from workbench.detectors.wrap import is_model, wrap
 from workbench.errors import DataError, WeightsError
 from workbench.files import whole_file
 
@@ -31,7 +32,7 @@ class HasDetector(Protocol):
         ...
 
 
-DetectorLike = Detector | HasDetector | str | Path  #: what `as_detector` takes
+DetectorLike: TypeAlias = Detector | HasDetector | Detects | str | Path  #: for `as_detector`; models of others, too
 
 FORMAT = "occlusion-workbench-detector-1"
 STATED = {"format", "config", "classes", "about", "digest"}  #: keys of what a file states of itself
@@ -199,6 +200,7 @@ def as_detector(thing: DetectorLike, *, hardener: bool = False) -> Detector:
 
     Args:
         thing: a detector (as it is), a `Run`, or what `load_detector` takes: a shipped name, a file, a run's folder.
+            Also a model of others that says of itself what it is and what its classes are, as `wrap` takes it.
         hardener: of a run: with its hardener.
 
     Raises:
@@ -214,10 +216,16 @@ def as_detector(thing: DetectorLike, *, hardener: bool = False) -> Detector:
         return load_detector(thing)
     if isinstance(thing, HasDetector) and callable(thing.detector):  # a recipe's is a section
         return thing.detector(hardener=True) if hardener else thing.detector()
-    if isinstance(thing, Detector | Detects | ScoresBoxes) and not isinstance(thing, type):  # also one of others
+    if isinstance(thing, Detector):
         return thing
-    what = f"a {type(thing).__name__} is no detector"
-    raise DataError(f"{what}; give one, a Run, or the name or path of one that was saved")
+    if is_model(thing):
+        return wrap(thing)
+    if isinstance(thing, ScoresBoxes) and not isinstance(thing, type):  # enough for response maps
+        return thing
+    what, own = f"a {type(thing).__name__} is no detector", ""
+    if callable(thing) and not isinstance(thing, type):
+        own = "; wb.wrap(it, classes=[...]) makes one of a function or a module that maps images to boxes"
+    raise DataError(f"{what}; give one, a Run, or the name or path of one that was saved{own}")
 
 
 def start_from(detector: Detector, name: str | Path) -> list[str]:

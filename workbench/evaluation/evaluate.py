@@ -5,7 +5,7 @@ Masks are kept as COCO's run-length codes from the first batch on, so the memory
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard
@@ -22,6 +22,7 @@ from workbench.evaluation.coco import coco_figures
 from workbench.evaluation.counting import bootstrap
 from workbench.evaluation.counting.batches import LossMeans, batches
 from workbench.evaluation.counting.checks import check_detections, suspicions
+from workbench.evaluation.counting.classes import check_classes, class_notes, in_classes_of
 from workbench.evaluation.counting.matching import MASKS, IoUType, match_all
 from workbench.evaluation.counting.results_file import ResultsFile
 from workbench.evaluation.counting.tables import Found, Objects, gather_found, gather_objects, joined, unknown_masks
@@ -43,6 +44,7 @@ def evaluate(
     detector: DetectorLike,
     data: Dataset,
     *,
+    classes: Mapping[str, str] | None = None,
     batch_size: int = 16,
     device: torch.device | str | None = None,
     losses: bool = False,
@@ -55,10 +57,13 @@ def evaluate(
     Classifiers and decoders give an `ImageResult`, and detectors that propose and no more a `ProposalRecall`.
 
     Args:
-        detector: a detector, a `Run`, or what `load_detector` takes: a shipped name, a file or the folder of a run.
-            Or a .json file of detections in COCO's results format, in the ids of `data`, as `Result.save_coco` and
-            other programs write it.
-        data: images with targets, of the detector's classes, which do not matter for proposals.
+        detector: a detector, also one of others (`wb.wrap`), a `Run`, or what `load_detector` takes: a shipped name,
+            a file or the folder of a run. Or a .json file of detections in COCO's results format, in the ids of
+            `data`, as `Result.save_coco` and other programs write it.
+        data: images with targets. Classes are compared by name, whatever their order: detections of classes that the
+            data do not have are left out, and objects of classes that the detector lacks are missed; the result's
+            `warnings` say both. For proposals classes do not matter; those of whole images must be the same.
+        classes: which classes of the detector have another name in the data: its name → theirs.
         batch_size: images at a time.
         device: where to run; None leaves the detector where it is. It is moved back afterwards.
         losses: also give the detector's losses on this data, as means over images, in `result.losses`.
@@ -76,8 +81,8 @@ def evaluate(
 
     Raises:
         WorkbenchError: it gives neither detections nor proposals.
-        DataError: detector and data know different classes, masks are asked for where there are none, or an entry of
-            a file is wrong or about other data.
+        DataError: detector and data have no class in common, `classes` names one that is not there, masks are asked
+            for where there are none, or an entry of a file is wrong or about other data.
 
     Example:
         >>> data = wb.load_data("digit-scenes", split="test").subset(range(60))
@@ -89,17 +94,19 @@ def evaluate(
     """
     _check_request(data, iou_type)
     if is_results_file(detector):
-        if losses:
-            raise DataError(f"{detector}: a file of results has no losses; give a detector, or leave losses out")
+        if losses or classes:
+            raise DataError(f"{detector}: a file of results has no losses or classes of its own; leave them out")
         return _evaluate_file(user_path(detector, DataError), data, iou_type=iou_type, progress=progress)
     detector = as_detector(detector)
     whole_images = detector.task != "detection"
     proposes = not isinstance(detector, Detects) and detector.proposes
     if not whole_images and not proposes:
         asked(detector, Detects)  # before anything else
-    if detector.task != "reconstruction" and not proposes:
-        _check_classes(detector, data)
-    home = _device(detector)
+    if whole_images and (detector.task != "reconstruction" or classes):
+        check_classes(detector, data, classes)
+    if not whole_images and not proposes:
+        detector = in_classes_of(data, detector, classes, losses=losses)
+    home = detector.device
     if device is not None:
         detector.to(device)
     if generator is None:
@@ -124,7 +131,9 @@ def evaluate(
                 learning.add(images, targets)
     finally:
         detector.to(home)
-    return tables.score(None if learning is None else learning.means, shapes)
+    result = tables.score(None if learning is None else learning.means, shapes)
+    result.warnings[:0] = [*class_notes(detector, data, joined(tables.objects)), *detector.notes]
+    return result
 
 
 def is_results_file(detector: object) -> TypeGuard[str | Path]:
@@ -278,23 +287,3 @@ def _check_masks(targets: Sequence[Target], data: Dataset, key: str | None) -> N
     if key is not None and not all(key in target for target in targets):
         what = "masks" if key == "masks" else "amodal masks"
         raise DataError(f'{data.name} {data.split} has no {what}. Use iou_type="bbox" for boxes.')
-
-
-def _check_classes(detector: Detector, data: Dataset) -> None:
-    """Another order of the classes would give an AP near 0 without a word."""
-    ours, theirs = tuple(detector.classes), tuple(data.classes)
-    if ours != theirs:
-        raise DataError(
-            f"The detector knows the classes {_few(ours)}, {data.name} {data.split} has {_few(theirs)}. "
-            "Evaluate on data with the same classes in the same order (coco, voc and image-folder: classes=)."
-        )
-
-
-def _few(classes: tuple[str, ...]) -> str:
-    shown = ", ".join(classes[:5])
-    return f"{shown}, … ({len(classes)} in all)" if len(classes) > 5 else shown
-
-
-def _device(detector: Detector) -> torch.device:
-    parameter = next(detector.parameters(), None)
-    return torch.device("cpu") if parameter is None else parameter.device

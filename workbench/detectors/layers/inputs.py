@@ -46,23 +46,47 @@ def as_float(images: Sequence[Tensor], device: torch.device) -> list[Tensor]:
     check_batch(images)
     out = []
     for index, image in enumerate(images):
-        if not isinstance(image, Tensor):
-            what = f"image {index} of the batch is a {type(image).__name__}; expected a tensor [3, H, W]"
-            raise DataError(f"{what}: workbench.read_image(path) gives one of a file")
-        if image.ndim != 3 or image.shape[0] != 3 or image.numel() == 0:
-            raise DataError(f"image {index} of the batch has shape {tuple(image.shape)}; expected [3, H, W]")
+        _check_image(image, index)
         plain = image.as_subclass(Tensor).to(device, non_blocking=True)
-        if plain.dtype == torch.uint8:
-            plain = plain.float() / 255
-        elif not plain.is_floating_point():
-            raise DataError(f"image {index} of the batch has dtype {image.dtype}; expected uint8 or float")
-        else:
-            low, high = torch.stack(torch.aminmax(plain.detach())).tolist()
-            if not -SLACK <= low <= high <= 1 + SLACK:  # also not a number
-                what = f"image {index} of the batch has float values from {low:.3g} to {high:.3g}"
-                raise DataError(f"{what}; expected 0 to 1, or uint8")
-        out.append(plain.float())
+        out.append(plain.float() / 255 if plain.dtype == torch.uint8 else _in_range(plain, index).float())
     return out
+
+
+def as_bytes(images: Sequence[Tensor]) -> list[Tensor]:
+    """Images as uint8 [3, H, W] on the CPU; floats are rounded to the nearest of 256 values.
+
+    Raises:
+        DataError: as `as_float`.
+    """
+    check_batch(images)
+    out = []
+    for index, image in enumerate(images):
+        _check_image(image, index)
+        plain = image.as_subclass(Tensor).detach().cpu()
+        if plain.dtype != torch.uint8:
+            plain = (255 * _in_range(plain, index).float()).round().clamp(0, 255).byte()
+        out.append(plain)
+    return out
+
+
+def _check_image(image: object, index: int) -> None:
+    """Raise a DataError unless an image is a tensor [3, H, W] with pixels."""
+    if not isinstance(image, Tensor):
+        what = f"image {index} of the batch is a {type(image).__name__}; expected a tensor [3, H, W]"
+        raise DataError(f"{what}: workbench.read_image(path) gives one of a file")
+    if image.ndim != 3 or image.shape[0] != 3 or image.numel() == 0:
+        raise DataError(f"image {index} of the batch has shape {tuple(image.shape)}; expected [3, H, W]")
+
+
+def _in_range(image: Tensor, index: int) -> Tensor:
+    """An image of floats as it is, or a DataError that says its values."""
+    if not image.is_floating_point():
+        raise DataError(f"image {index} of the batch has dtype {image.dtype}; expected uint8 or float")
+    low, high = torch.stack(torch.aminmax(image.detach())).tolist()
+    if not -SLACK <= low <= high <= 1 + SLACK:  # also not a number
+        what = f"image {index} of the batch has float values from {low:.3g} to {high:.3g}"
+        raise DataError(f"{what}; expected 0 to 1, or uint8")
+    return image
 
 
 def training_targets(
