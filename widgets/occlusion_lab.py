@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import asdict
+from operator import eq
 from typing import Any
 
 import anywidget
@@ -54,9 +55,10 @@ class OcclusionLab(HasState, Whole, anywidget.AnyWidget):
 
     A change that fails leaves everything as it was. `box` (xyxy pixels of the occluder), `texture`, `outline`,
     `chosen` (position in `objects`, or None) and `min_score` are traitlets, to be set from Python or in the browser;
-    `result` (see `OcclusionProbe.answer`), `scores` and `hidden` follow. `region()` makes an object of a region of
-    your own, `response_map()` gives the maps that the button draws. What the occlusion branch of a detector finds to
-    hide its detections is hatched.
+    `result` (see `OcclusionProbe.answer`), `scores` and `hidden` follow. Of a detector that cannot score boxes, as most
+    of others (`wb.wrap`), the best detection that matches the object is followed, which its panel says. `region()`
+    makes an object of a region of your own, `response_map()` gives the maps that the button draws. What the occlusion
+    branch of a detector finds to hide its detections is hatched.
 
     Example:
         >>> image, target = wb.load_data("digit-scenes", split="test")[7]
@@ -121,10 +123,10 @@ class OcclusionLab(HasState, Whole, anywidget.AnyWidget):
             name: the class whose score is asked for; None: what the first detector takes it for.
 
         Raises:
-            DataError: no box within the image, or a class that no detector knows.
+            DataError: no box within the image, a class that no detector knows, or none where nothing is found.
         """
         with self._all_or_nothing():
-            self._draw(box, name)
+            self._draw({"box": box, "name": name})
             self._find()
         self._send_answer(None)
 
@@ -138,12 +140,18 @@ class OcclusionLab(HasState, Whole, anywidget.AnyWidget):
             self.set_trait("objects", [asdict(thing) for thing in self._probe.objects])
             self.chosen = largest(self._probe.objects)
 
-    def _draw(self, box: Sequence[float], name: str | None) -> None:
+    def _draw(self, region: Mapping[str, Any]) -> None:
+        """Choose a region: a box of the user's own, or a detection, which has a source."""
+        source, before = region.get("source"), self._probe.objects
         with self._silently():
             self._probe = copy(self._probe)  # the one before has the objects before
-            chosen = self._probe.draw(box, name)
+            if source is None:
+                chosen = self._probe.draw(region["box"], region["name"])
+            else:
+                chosen = self._probe.pick(region["box"], region["name"], source)
             self.set_trait("objects", [asdict(thing) for thing in self._probe.objects])
-            self._maps = {key: maps for key, maps in self._maps.items() if key[0] != chosen}
+            same = [place for place, both in enumerate(zip(before, self._probe.objects, strict=False)) if eq(*both)]
+            self._maps = {key: maps for key, maps in self._maps.items() if key[0] in same}
             self.chosen = chosen
 
     def _remembered(self) -> dict[str, Any]:
@@ -277,7 +285,7 @@ class OcclusionLab(HasState, Whole, anywidget.AnyWidget):
     def _change(self, region: dict[str, Any] | None = None, **state: Any) -> None:
         with self._all_or_nothing():
             if region is not None:
-                self._draw(region["box"], region["name"])
+                self._draw(region)
             self._apply(state)
             self._find()
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import errno
+import hashlib
+import io
 import json
 import os
 import re
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
@@ -92,6 +95,28 @@ def write_json(path: str | PathLike[str], content: Any, *, indent: int | None = 
     text = json.dumps(content, allow_nan=False, indent=indent)
     with whole_file(path) as file:
         file.write(text.encode())
+
+
+MARK = b"\nsha256:"  #: before the checksum, 64 hex digits at the end of a file
+
+
+def is_as_written(file: IO[bytes]) -> bool | None:
+    """Whether a file's bytes have the checksum at its end; None: there is none, and those of the archive hold.
+
+    Raises:
+        BadZipFile: it has no checksum and is no archive.
+    """
+    size = file.seek(0, io.SEEK_END) - len(MARK) - 64
+    file.seek(max(0, size))
+    mark, stated = file.read(len(MARK)), file.read()
+    if size < 0 or mark != MARK:
+        return None if zipfile.ZipFile(file).testzip() is None else False
+    file.seek(0)
+    digest = hashlib.sha256()
+    while size > 0 and (part := file.read(min(size, 1 << 20))):
+        digest.update(part)
+        size -= len(part)
+    return digest.hexdigest().encode() == stated
 
 
 def _sync_folder(folder: Path) -> None:

@@ -130,7 +130,7 @@ class View {
     const { canvas } = panel;
     canvas.addEventListener("pointerdown", (event) => this.down(event, panel));
     canvas.addEventListener("pointermove", (event) => this.move(event, panel));
-    canvas.addEventListener("pointerup", (event) => this.up(event));
+    canvas.addEventListener("pointerup", (event) => this.up(event, panel));
     canvas.addEventListener("pointercancel", () => { this.grab = this.drawn = null; });
     canvas.addEventListener("pointerleave", () => { panel.mapText.textContent = ""; });
     canvas.addEventListener("keydown", (event) => this.key(event));
@@ -185,6 +185,16 @@ class View {
     return smallestAt(this.objects.map((thing) => thing.box), point);
   }
 
+  // What a click on a panel chooses: an object, or else a detection that is drawn there and is none yet.
+  pickedAt(point, { name }) {
+    const object = this.objectAt(point);
+    if (object !== null) return object === this.result.chosen ? null : { chosen: object };
+    const { boxes, names, scores } = this.result.detectors[name];
+    const drawn = [...boxes.keys()].filter((i) => scores[i] >= this.result.min_score);
+    const hit = smallestAt(drawn.map((i) => boxes[i]), point);
+    return hit === null ? null : { region: { box: boxes[drawn[hit]], name: names[drawn[hit]], source: name } };
+  }
+
   down(event, panel) {
     if (!this.result || event.button !== 0) return;
     const point = this.at(event);
@@ -203,7 +213,7 @@ class View {
     const value = this.mapping.fits ? this.mapping.maps.at(panel.name, point) : NaN;
     panel.mapText.textContent = Number.isNaN(value) ? "" : value.toFixed(2);
     if (!this.grab) {
-      panel.canvas.style.cursor = this.cursorAt(point);
+      panel.canvas.style.cursor = this.cursorAt(point, panel);
       return;
     }
     const { point: start, box, handle, drags } = this.grab;
@@ -226,18 +236,18 @@ class View {
     if (this.thing?.source === OWN) this.ask({ region: { box: this.thing.box, name: this.tools.className.value || null } });
   }
 
-  cursorAt(point) {
+  cursorAt(point, panel) {
     if (this.tools.drawing) return "crosshair";
     const handle = this.handleAt(point);
     if (handle >= 0) return cursorOf(handle);
     if (contains(this.box, point)) return "move";
-    return this.objectAt(point) === null ? "default" : "pointer";
+    return this.pickedAt(point, panel) || this.objectAt(point) !== null ? "pointer" : "default";
   }
 
-  up(event) {
+  up(event, panel) {
     if (!this.grab) return;
     const { drawn, grab } = this;
-    const object = grab.moved ? null : this.objectAt(this.at(event));
+    const picked = grab.moved ? null : this.pickedAt(this.at(event), panel);
     this.grab = this.drawn = null;
     if (grab.draws) {
       this.tools.setDrawing(false);
@@ -246,7 +256,7 @@ class View {
       this.paint();
       if (grab.moved) return;
     }
-    if (object !== null && object !== this.result.chosen) this.ask({ chosen: object });
+    if (picked) this.ask(picked);
   }
 
   place(box) {

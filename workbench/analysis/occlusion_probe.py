@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_iou
 
+from workbench.analysis.following import SAME, best_match, object_scores, scores_boxes
 from workbench.analysis.occlusion_response import (
     OcclusionResponse,
     box_coverage,
@@ -27,7 +28,6 @@ from workbench.types import Detections, Proposals, Target
 LOWEST = 0.05  # score of the faintest detection that is reported
 MOST = 50  # detections reported per detector
 BATCH = 8  # positions of a response map asked at once; few, so that other questions need not wait
-SAME = 0.5  # IoU from which two boxes are the same object
 FEW = 5  # detections that can be chosen where none is sure and nothing is known
 OWN = "you"  #: source of an object that the user drew
 
@@ -69,8 +69,9 @@ class OcclusionProbe:
     """Asks `detectors` (name → detector) about one image uint8 [3, H, W] under an occluder.
 
     `objects` are the target's objects and then the clean detections of at least `min_score` that match none of those
-    before; without any, the best ones that there are. `draw` adds one of your own. Detectors that need proposals get
-    them by selective search, anew for every picture: 0.05 s for 112 pixels, 1 s for 500.
+    before; without any, the best ones that there are. `pick` adds any other detection, and `draw` one of your own. Of
+    detectors that cannot score boxes the detection that matches the object is followed. Detectors that need proposals
+    get them by selective search, anew for every picture: 0.05 s for 112 pixels, 1 s for 500.
 
     Args:
         classes: names of the target's labels 1..K, where they are not the first detector's.
@@ -91,8 +92,9 @@ class OcclusionProbe:
         self.image, self.target = image, target
         self.classes = classes or next(iter(self.detectors.values())).classes
         self._searched: tuple[Tensor | None, Proposals | None] = None, None  # an image and its proposals
+        self._clean = {name: self._detect(one, image) for name, one in self.detectors.items()}
         self.objects = list(self._find_objects(min_score)) or list(self._find_objects(LOWEST))[:FEW]
-        self._before: dict[tuple[str, int], float | None] = {}
+        self._before: dict[tuple[str, Thing], float | None] = {}  # scores without an occluder, by detector
 
     @property
     def names(self) -> list[str]:
@@ -107,23 +109,62 @@ class OcclusionProbe:
             name: its class; None: what the first detector takes it for, other than background.
 
         Raises:
-            DataError: no box within the image, or a class that no detector knows.
+            DataError: no box within the image, a class that no detector knows, or none where nothing is found.
         """
+        corners = self._within(box)
+        if name is not None:
+            self._check_known(name)
+        else:
+            name = self._looks_like(corners)
+        self.objects = [thing for thing in self.objects if thing.source != OWN]
+        self.objects.append(Thing(name, corners, OWN))
+        return len(self.objects) - 1
+
+    def pick(self, box: Sequence[float], name: str, source: str) -> int:
+        """Make an object of a detection, unless there is one of its class at its place; the object's position.
+
+        Args:
+            box: [4], xyxy pixels.
+            name: its class.
+            source: the detector that found it, by name.
+
+        Raises:
+            DataError: no box that reaches into the image, or a class or a detector that is not known.
+        """
+        if source not in self.detectors:
+            raise DataError(f"there is no detector {source!r}; there are {', '.join(self.detectors)}")
+        self._check_known(name)
+        sides = (*self.image.shape[:0:-1],) * 2  # width and height
+        inside = [min(max(0.0, float(value)), float(side)) for value, side in zip(box, sides, strict=True)]
+        picked = Thing(name, self._within(inside), source)
+        for place, thing in enumerate(self.objects):
+            if thing.source != OWN and _same(picked, thing):
+                return place
+        self.objects = [*self.objects, picked]
+        return len(self.objects) - 1
+
+    def _within(self, box: Sequence[float]) -> tuple[float, ...]:
         height, width = self.image.shape[-2:]
         x1, y1, x2, y2 = (float(value) for value in box)
         if not (0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height):
             raise DataError(f"the region {list(box)} is no box (xyxy pixels) in an image of {width} × {height}")
-        if name is not None and not any(name in one.classes for one in self.detectors.values()):
+        return x1, y1, x2, y2
+
+    def _check_known(self, name: str) -> None:
+        if not any(name in one.classes for one in self.detectors.values()):
             raise DataError(f"no detector knows the class {name!r}; they know {', '.join(self.names)}")
-        first = next(iter(self.detectors.values()))
-        if name is None:
-            scores = asked(first, ScoresBoxes).score_boxes([self.image], [torch.tensor([[x1, y1, x2, y2]])])[0][0]
-            name = first.classes[int(scores[1:].argmax())]
-        self.objects = [thing for thing in self.objects if thing.source != OWN]
-        self.objects.append(Thing(name, (x1, y1, x2, y2), OWN))
-        chosen = len(self.objects) - 1
-        self._before = {key: score for key, score in self._before.items() if key[1] != chosen}
-        return chosen
+
+    def _looks_like(self, corners: tuple[float, ...]) -> str:
+        """The class that the first detector gives to a region: its box's, or that of what it finds most there."""
+        (first_name, first), box = next(iter(self.detectors.items())), torch.tensor([corners])
+        if isinstance(first, ScoresBoxes):
+            return first.classes[int(first.score_boxes([self.image], [box])[0][0, 1:].argmax())]
+        found = self._clean[first_name]
+        overlaps = box_iou(box, found.boxes.cpu())[0]
+        if not len(found) or not float(overlaps.max()):
+            what = f"{first_name} finds nothing in this region, and cannot score a box"
+            raise DataError(f"{what}; say its class: region(box, name), or as in the browser")
+        return first.classes[int(found.labels[overlaps.argmax()]) - 1]
 
     def answer(self, occluder: PlacedOccluder, chosen: int | None) -> tuple[dict[str, Any], Tensor]:
         """What every detector says, as plain values for JSON but for masks, and the occluded image uint8 [3, H, W].
@@ -133,8 +174,8 @@ class OcclusionProbe:
         known, and then `hidden` is the occluder's alone), and `detectors`: for each name `boxes`, `names` and
         `scores` of the detections, where there is an occlusion branch `masks_occluder` (what it finds before each,
         bool [N, H, W]), and `before`, `now` (probability of the chosen object's class at its box without
-        and with the occluder; None if the detector does not know the class) and `found` (score of the detection
-        that matches it, or None).
+        and with the occluder; None if the detector does not know the class), `found` (score of the detection that
+        matches it, or None) and `followed` (whether the probabilities are the scores of matching detections).
         """
         occluded, covered = paste(self.image, occluder.box, occluder.texture, outline=occluder.outline)
         hidden, of = self._hidden(chosen, covered)
@@ -187,8 +228,7 @@ class OcclusionProbe:
                 known.append(Thing(self.classes[int(label) - 1], tuple(box.tolist()), None))
         yield from known
         for name, detector in self.detectors.items():
-            found = self._detect(detector, self.image).above(min_score)
-            for thing in _things(found, detector.classes, name):
+            for thing in _things(self._clean[name].above(min_score), detector.classes, name):
                 if not any(_same(thing, other) for other in known):
                     known.append(thing)
                     yield thing
@@ -203,8 +243,10 @@ class OcclusionProbe:
 
     def _ask(self, name: str, occluded: Tensor, chosen: int | None) -> dict[str, Any]:
         detector = self.detectors[name]
-        found = self._detect(detector, occluded).above(LOWEST)[:MOST].to("cpu")
+        everything = self._detect(detector, occluded)
+        found = everything.above(LOWEST)[:MOST].to("cpu")
         answer: dict[str, Any] = {
+            "followed": not scores_boxes(detector),
             "boxes": [[round(value, 1) for value in box] for box in found.boxes.tolist()],
             "names": [detector.classes[label - 1] for label in found.labels.tolist()],
             "scores": [round(score, 4) for score in found.scores.tolist()],
@@ -213,19 +255,23 @@ class OcclusionProbe:
             answer[FOUND] = found.extras[FOUND]
         if chosen is None:
             return {**answer, "before": None, "now": None, "found": None}
-        if (name, chosen) not in self._before:
-            self._before[name, chosen] = self._score(name, self.image, chosen)
         thing = self.objects[chosen]
+        if (name, thing) not in self._before:
+            self._before[name, thing] = self._score(name, self.image, self._clean[name], thing)
         matches = zip(_things(found, detector.classes, name), found.scores.tolist(), strict=True)
         answer["found"] = max((score for other, score in matches if _same(thing, other)), default=None)
-        return {**answer, "before": self._before[name, chosen], "now": self._score(name, occluded, chosen)}
+        now = self._score(name, occluded, everything, thing)
+        return {**answer, "before": self._before[name, thing], "now": now}
 
-    def _score(self, name: str, image: Tensor, chosen: int) -> float | None:
-        thing = self.objects[chosen]
+    def _score(self, name: str, image: Tensor, found: Detections, thing: Thing) -> float | None:
+        """Of an object in an image, where `found` was found; None where the detector does not know its class."""
+        detector = self.detectors[name]
         label = self._labels(thing).get(name)
         if label is None:
             return None
-        return float(asked(self.detectors[name], ScoresBoxes).score_boxes([image], [thing.tensor[None]])[0][0, label])
+        if scores_boxes(detector):
+            return object_scores(detector, [image], thing.tensor, label)[0]
+        return best_match(found, thing.tensor, label)
 
     def _hidden(self, chosen: int | None, covered: Tensor) -> tuple[float | None, str | None]:
         if chosen is None:

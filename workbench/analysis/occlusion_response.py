@@ -5,9 +5,10 @@ position. It is the occlusion sensitivity of Zeiler & Fergus (Visualizing and Un
 Networks, ECCV 2014, section "Occlusion Sensitivity") made for detectors. Where we depart: they record the
 probability of the true class of a whole image classified by a network; here it is the probability that the
 detector's head gives to the object's class for the object's own box, so that neither a proposal that drifts
-away nor another object of the class can change it. Their occluder is a grey square; ours is any texture of
-`workbench.data.drawing.occluders` at any size. It may reach over the border of the image, so the map has a value for
-every part of the image.
+away nor another object of the class can change it. Of a detector that cannot score boxes, the detection that
+matches the object is followed instead (see `analysis.following`), and the response says so. Their occluder is a
+grey square; ours is any texture of `workbench.data.drawing.occluders` at any size. It may reach over the border of
+the image, so the map has a value for every part of the image.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from workbench.analysis.following import object_scores, scores_boxes
 from workbench.data.drawing.occluders import paste
-from workbench.detectors.base import Detector, ScoresBoxes, asked
 from workbench.detectors.load import DetectorLike, as_detector
 from workbench.errors import DataError
 from workbench.types import Target
@@ -37,6 +38,7 @@ class OcclusionResponse:
     baseline: float  #: the same score without an occluder
     box: Tensor  #: [4] float32, xyxy pixels of the object
     label: int  #: in 1..K
+    followed: bool = False  #: scores are those of the detection that matches the object, as boxes cannot be scored
 
     @property
     def done(self) -> float:
@@ -101,19 +103,19 @@ def response_steps(
     height, width = (occluder_size, occluder_size) if isinstance(occluder_size, int) else occluder_size
     size = (height, width)
     _check(image, size, stride, label, len(detector.classes))
-    box = torch.as_tensor(box, dtype=torch.float32).reshape(1, 4).cpu()
+    box, followed = torch.as_tensor(box, dtype=torch.float32).reshape(4).cpu(), not scores_boxes(detector)
     positions = grid_positions(image.shape[1], image.shape[2], size, stride)
-    baseline = _scores(detector, [image], box, label)[0]
+    baseline = object_scores(detector, [image], box, label)[0]
     scores = torch.full(positions.shape[:2], torch.nan)
     centres = (positions[..., :2] + positions[..., 2:]).flatten(0, 1) / 2
-    order = (centres - (box[0, :2] + box[0, 2:]) / 2).square().sum(1).argsort(stable=True)
+    order = (centres - (box[:2] + box[2:]) / 2).square().sum(1).argsort(stable=True)
     if coarse_first:
         order = order[_level(*positions.shape[:2]).flatten()[order].argsort(stable=True)]
     for chunk in order.split(batch_size):
         places = positions.flatten(0, 1)[chunk]
         occluded = [paste(image, place, texture, outline=outline, generator=generator)[0] for place in places]
-        scores.view(-1)[chunk] = torch.tensor(_scores(detector, occluded, box, label))
-        yield OcclusionResponse(scores.clone(), positions, stride, baseline, box[0], label)
+        scores.view(-1)[chunk] = torch.tensor(object_scores(detector, occluded, box, label))
+        yield OcclusionResponse(scores.clone(), positions, stride, baseline, box, label, followed)
 
 
 def occlusion_response(
@@ -197,12 +199,6 @@ def _level(rows: int, columns: int) -> Tensor:
 
 def _share(part: Tensor, whole: Tensor | int) -> float:
     return float(part) / max(1.0, float(whole))
-
-
-def _scores(detector: Detector, images: list[Tensor], box: Tensor, label: int) -> list[float]:
-    return [
-        float(scores[0, label]) for scores in asked(detector, ScoresBoxes).score_boxes(images, [box] * len(images))
-    ]
 
 
 def _check(image: Tensor, size: tuple[int, int], stride: int, label: int, num_classes: int) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
@@ -17,7 +16,11 @@ from torch import Tensor
 from workbench.detectors.base import Detector, Detects, ScoresBoxes
 from workbench.detectors.build import build_detector
 from workbench.detectors.layers.branches import branch_prefixes
+from workbench.detectors.layers.pretrained import read_weights
 from workbench.detectors.locate import locate
+from workbench.detectors.reading.own_file import digest_of, in_order
+from workbench.detectors.reading.run_checkpoint import is_checkpoint, read_checkpoint
+from workbench.detectors.reading.torchvision_weights import described
 from workbench.detectors.wrap import is_model, wrap
 from workbench.errors import DataError, WeightsError
 from workbench.files import whole_file
@@ -37,6 +40,7 @@ DetectorLike: TypeAlias = Detector | HasDetector | Detects | str | Path  #: for 
 FORMAT = "occlusion-workbench-detector-1"
 STATED = {"format", "config", "classes", "about", "digest"}  #: keys of what a file states of itself
 LFS = b"version https://git-lfs"  #: how the stand-in of a file begins that Git LFS has not fetched
+TORCH = (".pt", ".pth", ".bin", ".ckpt")  #: endings of state dicts
 
 
 def save_detector(detector: Detector, path: str | Path, *, half: bool = False, about: dict | None = None) -> Path:
@@ -53,7 +57,8 @@ def save_detector(detector: Detector, path: str | Path, *, half: bool = False, a
         The path.
 
     Raises:
-        WeightsError: a weight is not finite, or with `half` too large for 16 bits.
+        WeightsError: a weight is not finite, or with `half` too large for 16 bits; or nothing says how the detector
+            is built, as with ensembles and those of others.
 
     Example:
         >>> path = save_detector(wb.load_detector("dfv/digits-c"), "copy.safetensors", half=True)
@@ -61,6 +66,9 @@ def save_detector(detector: Detector, path: str | Path, *, half: bool = False, a
         ('0', '1', '2')
     """
     path = Path(path)
+    if "kind" not in detector.config:
+        what = f"a {type(detector).__name__} cannot be saved, as no configuration says how to build it"
+        raise WeightsError(f"{what}; save the detectors that it is made of, or the code that makes it")
     state = {}
     for name, value in detector.state_dict().items():
         if name.startswith("hardener."):
@@ -75,30 +83,11 @@ def save_detector(detector: Detector, path: str | Path, *, half: bool = False, a
         "classes": json.dumps(list(detector.classes)),
         "about": json.dumps(detector.about if about is None else about),
     }
-    metadata["digest"] = _digest(state, metadata)
+    metadata["digest"] = digest_of(state, metadata)
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as file:
-        file.write(_in_order(save(state, metadata)))
+        file.write(in_order(save(state, metadata)))
     return path
-
-
-def _digest(state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
-    """A checksum of the weights, as they are stored, and of what the file states of itself."""
-    stated = {key: value for key, value in metadata.items() if key != "digest"}
-    digest = hashlib.blake2b(json.dumps(stated, sort_keys=True).encode(), digest_size=16)
-    for name, value in sorted(state.items()):
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        digest.update(value.contiguous().view(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()
-
-
-def _in_order(content: bytes) -> bytes:
-    """The same .safetensors file with the keys of its header in order: the library's order is another each time."""
-    length = int.from_bytes(content[:8], "little")
-    header = json.loads(content[8 : 8 + length])
-    ordered = json.dumps(header | {"__metadata__": dict(sorted(header["__metadata__"].items()))}).encode()
-    ordered += b" " * (-len(ordered) % 8)  # tensors begin at a multiple of 8
-    return len(ordered).to_bytes(8, "little") + ordered + content[8 + length :]
 
 
 def not_finite(state: Mapping[str, Any]) -> str | None:
@@ -110,14 +99,19 @@ def not_finite(state: Mapping[str, Any]) -> str | None:
     return next((name for name, finite in zip(floats, good, strict=True) if not finite), None)
 
 
-def load_detector(name: str | Path, device: str | torch.device = "cpu") -> Detector:
+def load_detector(
+    name: str | Path, device: str | torch.device = "cpu", *, classes: Sequence[str] | None = None
+) -> Detector:
     """A detector ready to use, by shipped name ("digit-scenes/faster-rcnn"), file or run folder.
 
-    For a `Run`, use `run.detector()`.
+    For a `Run`, use `run.detector()`. Nothing in a file is executed.
 
     Args:
-        name: shipped name, file that `save_detector` wrote, or folder of a run that is done.
+        name: shipped name, file that `save_detector` wrote, folder of a run that is done, or one of its checkpoints
+            (`checkpoints/step-*.pt`). Also a state dict of torchvision's Faster or Mask R-CNN or RetinaNet with a
+            ResNet and a pyramid (.pth), as published or from a training of your own.
         device: where to put it.
+        classes: names of labels 1..K, for a state dict of other than COCO's classes.
 
     Returns:
         The detector, in evaluation mode and without its hardener.
@@ -134,28 +128,14 @@ def load_detector(name: str | Path, device: str | torch.device = "cpu") -> Detec
         ['0', '0', '5', '6']
     """
     path = locate(name)
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as reason:
-        raise WeightsError(f"{path} is not a readable .safetensors file ({reason}). {_what_to_do(path)}") from reason
-    if metadata.get("format") != FORMAT:
-        raise WeightsError(
-            f"{path} holds weights but not a detector's configuration; load it into a detector that you built "
-            "with detector.load_state_dict(safetensors.torch.load_file(path))"
-        )
-    stated = metadata.get("digest", now := _digest(state, metadata))  # files of earlier versions have none
-    if stated != now or not metadata.keys() <= STATED:
-        raise WeightsError(f"{path} is damaged: it does not hold what was saved. Copy it again, or save it anew")
-    config, classes, about = _described(metadata, path)
-    detector = build_detector(config, classes, pretrained=False)
+    state, config, names, about = _content(path, classes)
+    detector = build_detector(config, names, pretrained=False)
     detector.about = about
     state = {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
     try:
         detector.load_state_dict(state)
     except RuntimeError as reason:
-        raise WeightsError(f"{path} does not fit its own configuration: {reason}") from reason
+        raise WeightsError(f"{path} does not fit {_misfit(detector, state) or reason}") from reason
     if bad := not_finite(detector.state_dict()):
         raise WeightsError(
             f"{path}: values in {bad} are not finite; the training that made it has diverged. Use an earlier "
@@ -164,19 +144,59 @@ def load_detector(name: str | Path, device: str | torch.device = "cpu") -> Detec
     return detector.to(device).eval()
 
 
-def _what_to_do(path: Path) -> str:
-    """With a file that is not one of ours."""
-    if path.suffix == ".pt" and path.parent.name == "checkpoints":
-        return f"It is a checkpoint: Run.open({str(path.parent.parent)!r}).detector(step) gives its detector."
-    advice = (
-        "A state dict from elsewhere goes into a detector that you built: "
-        "detector.load_state_dict(torch.load(path, weights_only=True)); one of a backbone is named in a recipe by "
-        "detector.backbone.weights."
-    )
+def _content(path: Path, classes: Sequence[str] | None) -> tuple[dict[str, Any], dict, list[str], dict]:
+    """Weights, configuration, classes and what else a file states of itself.
+
+    Raises:
+        WeightsError: it is none that can be read.
+    """
     with suppress(OSError), open(path, "rb") as file:
         if file.read(len(LFS)) == LFS:
-            return f"It is only a pointer of Git LFS: `git lfs pull` fetches the file. {advice}"
-    return advice
+            raise WeightsError(f"{path} is only a pointer of Git LFS: `git lfs pull` fetches the file")
+    if path.suffix == ".onnx":
+        raise WeightsError(f"{path} is an ONNX model: wb.wrap(path, classes=..., prepare=..., decode=...) takes it")
+    if is_checkpoint(path):
+        config, names, weights = read_checkpoint(path)
+        _check_no_classes(classes, path)
+        return weights, config, names, {}
+    if path.suffix in TORCH:
+        weights = read_weights(path)
+        return weights, *described(weights, classes, str(path)), {}
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as reason:
+        what = f"{path} is not a readable .safetensors file ({reason})"
+        raise WeightsError(f"{what}. State dicts end in {', '.join(TORCH)}, ONNX models in .onnx") from reason
+    if metadata.get("format") != FORMAT:
+        return state, *described(state, classes, str(path)), {}
+    stated = metadata.get("digest", now := digest_of(state, metadata))  # files of earlier versions have none
+    if stated != now or not metadata.keys() <= STATED:
+        raise WeightsError(f"{path} is damaged: it does not hold what was saved. Copy it again, or save it anew")
+    _check_no_classes(classes, path)
+    return state, *_described(metadata, path)
+
+
+def _check_no_classes(classes: Sequence[str] | None, path: Path) -> None:
+    if classes is not None:
+        raise WeightsError(f"{path} says the names of its classes itself; leave classes out (relabel gives others)")
+
+
+def _misfit(detector: Detector, state: Mapping[str, Any]) -> str:
+    """What of a state dict a detector does not have, or has in another shape; empty if that is not the matter."""
+    own = detector.state_dict()
+    found = {
+        "missing": [key for key in own if key not in state and not key.endswith("num_batches_tracked")],
+        "unknown": [key for key in state if key not in own],
+        "of another shape": [
+            f"{key} {tuple(state[key].shape)} for {tuple(value.shape)}"
+            for key, value in own.items()
+            if key in state and state[key].shape != value.shape
+        ],
+    }
+    parts = [f"{len(keys)} {what}, first {keys[0]}" for what, keys in found.items() if keys]
+    return f"a {detector.kind} of {len(detector.classes)} classes: {'; '.join(parts)}" if parts else ""
 
 
 def _described(metadata: dict[str, str], path: Path) -> tuple[dict, list[str], dict]:

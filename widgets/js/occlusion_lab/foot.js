@@ -24,12 +24,14 @@ export class Foot {
     this.live = make("span", "ol-live", "", { "aria-live": "polite" });
     const line = make("div", "wb-line");
     line.append(this.hiddenText, meter, this.time);
-    const help = make("div", "wb-note", `Drag the occluder or its white handles; click an object to choose it. ${KEYS}`);
-    help.append(make("div", "", TWO_SCORES));
+    const help = make("div", "wb-note", `Drag the occluder or its white handles; click an object or a detection to choose it. ${KEYS}`);
+    this.twoScores = make("div", "", TWO_SCORES);
+    help.append(this.twoScores);
     this.element.append(line, this.error, help, this.live);
   }
 
-  show({ hidden, hidden_of: of, hidden_by_scene: scene }) {
+  show({ hidden, hidden_of: of, hidden_by_scene: scene, detectors }) {
+    this.twoScores.hidden = Object.values(detectors).every(({ followed }) => followed); // then there is one score
     const [all, first] = [hidden ?? 0, scene ?? 0].map((share) => Math.round(100 * share)); // so that the parts make up the sum
     const parts = scene === null ? `${all} % by you` : `${first} % by the scene + ${all - first} % by you = ${all} %`;
     this.hiddenText.textContent = hidden === null ? "No object to hide" : `Hidden: ${parts} of ${WHOSE[of] ?? "the object's box"}`;

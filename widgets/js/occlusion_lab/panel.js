@@ -6,6 +6,9 @@ import { gradient } from "./response_map.js";
 
 const HISTORY = 60; // answers in a sparkline
 
+const FOLLOWED = "This detector cannot score a box, so its best detection of this class with an overlap of half or more "
+  + "(IoU 0.5) is followed; 0 where none is left.";
+
 const percent = (share) => `${Math.round(100 * share)} %`;
 export const length = (share) => `${(100 * share).toFixed(1)}%`; // for style sheets
 const height = (score) => 23 - 22 * score; // in the sparkline, from above
@@ -61,7 +64,7 @@ export class Panel {
 
   // Show an answer about `thing`, the chosen object or null; `anew`: it is another one than before.
   show(result, thing, anew) {
-    const { before, now, found } = result.detectors[this.name];
+    const { before, now, found, followed } = result.detectors[this.name];
     if (anew) this.history = [];
     if (now !== null) this.history = [...this.history, now].slice(-HISTORY);
     const seen = found !== null && found >= result.min_score;
@@ -72,17 +75,20 @@ export class Panel {
     for (const element of [this.scoreText, this.what, this.foundText]) element.replaceChildren();
     if (!thing) this.scoreText.append("no object chosen");
     else if (now === null) this.scoreText.append(`does not know the class “${thing.name}”`);
-    else this.showScore(before, now, found, seen, thing);
+    else this.showScore(before, now, found, seen, thing, followed);
   }
 
-  showScore(before, now, found, seen, thing) {
+  // followed: the scores are those of detections that match, since the detector cannot score a box.
+  showScore(before, now, found, seen, thing, followed) {
     const change = before > 0 ? (now - before) / before : 0;
     const [first, second] = [before.toFixed(2), now.toFixed(2)];
     const word = first === second ? "" : `${change < 0 ? "▼" : "▲"} ${percent(Math.abs(change))}`;
     const whose = thing.source === null ? "the true box" : thing.source === OWN ? "your box" : "the chosen box";
-    this.what.append("Score of ", make("strong", "", `“${thing.name}”`), ` at ${whose}, without → with your occluder`);
-    this.foundText.textContent = found === null ? "Its own detections: none matches the object"
-      : `Its own best detection of the object: ${found.toFixed(2)}${seen ? "" : ", too low to be drawn"}`;
+    this.what.append(followed ? "Best detection of " : "Score of ", make("strong", "", `“${thing.name}”`),
+      ` ${followed ? "that matches" : "at"} ${whose}, without → with your occluder`);
+    this.foundText.textContent = followed ? FOLLOWED
+      : found === null ? "Its own detections: none matches the object"
+        : `Its own best detection of the object: ${found.toFixed(2)}${seen ? "" : ", too low to be drawn"}`;
     this.scoreText.append(make("span", "ol-number", `${first} → `),
       make("strong", "ol-number", second), make("span", `ol-change ${change < 0 ? "ol-fell" : "ol-rose"}`, ` ${word}`));
     this.bar.style.width = length(now);

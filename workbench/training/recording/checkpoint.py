@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-import zipfile
 from collections.abc import Collection
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from workbench.errors import RunError
+from workbench.files import MARK, is_as_written
 from workbench.training.recording.disk import DiskError, disk_error, keep_reserve, open_to_read, write_atomically
 
 if TYPE_CHECKING:  # at run time late: following a run needs no torch
@@ -27,7 +27,6 @@ if TYPE_CHECKING:  # at run time late: following a run needs no torch
 
 log = logging.getLogger("workbench.training")
 VERSION = 2  #: 1 had no checksum, and the hardener's extra state apart from the detector's
-MARK = b"\nsha256:"  #: before the checksum, 64 hex digits at the end of the file
 ENDINGS = ("error.json", "stop.json", "exit.json")
 OF_A_RUN = ("metrics.jsonl", "done.json", "result.json", "result-source.json", "detector.safetensors", "recipe.yaml")
 
@@ -96,7 +95,8 @@ def load_checkpoint(path: Path, *, device: torch.device | str = "cpu") -> dict[s
     import torch
 
     try:
-        checked = _is_as_written(path)
+        with open_to_read(path) as file:
+            checked = is_as_written(file)
         if checked is False:
             raise ValueError("it is damaged: its checksum is another")
         state = torch.load(path, map_location=device, weights_only=True)
@@ -109,22 +109,6 @@ def load_checkpoint(path: Path, *, device: torch.device | str = "cpu") -> dict[s
     except Exception as error:  # the parsers below raise errors of many kinds for damaged bytes
         said = error.strerror if isinstance(error, OSError) else error
         raise RunError(f"checkpoint {path} cannot be read: {said or type(error).__name__}") from error
-
-
-def _is_as_written(path: Path) -> bool | None:
-    """Whether a file's bytes have the checksum at its end; None: there is none, and those of the archive hold."""
-    with open_to_read(path) as file:
-        size = file.seek(0, io.SEEK_END) - len(MARK) - 64
-        file.seek(max(0, size))
-        mark, stated = file.read(len(MARK)), file.read()
-        if size < 0 or mark != MARK:
-            return None if zipfile.ZipFile(file).testzip() is None else False
-        file.seek(0)
-        digest = hashlib.sha256()
-        while size > 0 and (part := file.read(min(size, 1 << 20))):
-            digest.update(part)
-            size -= len(part)
-    return digest.hexdigest().encode() == stated
 
 
 def _of_version_1(state: dict[str, Any]) -> dict[str, Any]:

@@ -288,6 +288,7 @@ class Training:
         state = {
             "step": self.step, "stage": self._stage_of(self.step), "classes": list(self.data.classes),
             "fingerprint": self.recipe.fingerprint(), "seconds": time.monotonic() - self.began,
+            "config": self.detector.config,
             "detector": self.detector.state_dict(), "ema": None if self.ema is None else self.ema.saveable(),
             "optimizer": optimizer.state_dict(), "meters": meters,
         }  # fmt: skip
