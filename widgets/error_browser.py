@@ -22,7 +22,7 @@ from workbench.data import Dataset
 from workbench.detectors.base import Detector
 from workbench.detectors.load import DetectorLike
 from workbench.errors import DataError
-from workbench.evaluation import Result
+from workbench.evaluation import Result, as_result
 from workbench.evaluation.diagnosis import (
     ERROR_KINDS,
     SAME,
@@ -31,6 +31,7 @@ from workbench.evaluation.diagnosis import (
     missed_only_in,
     only_in,
 )
+from workbench.evaluation.evaluate import is_results_file
 from workbench.figures.diagnosis import HiddenBy, false_positives_grid, missed_grid
 
 VIEWS = ("false positives", "missed objects")
@@ -43,11 +44,13 @@ class ErrorBrowser(Explorer):
     """Pictures of the errors of one or several detectors on `data`, eight on a page.
 
     Args:
-        results: a `Result`, or a dict of name → result, all on `data`.
+        results: a `Result`, or a dict of name → result, all on `data`. Also their files, files of COCO results, and
+            detectors of any kind, `Run`s and paths, which are evaluated first.
         data: the images that the results are about.
         similar: groups of similar classes, as for `Result.diagnosis`.
         detectors: those that were evaluated, or some of them, by the results' names (or the one): where they have an
-            occlusion branch, what they find to hide objects can be hatched. Results do not hold it.
+            occlusion branch, what they find to hide objects can be hatched. Results do not hold it; those that are
+            given as detectors need not be named again.
         state: any of the traitlets.
 
     Traitlets, to be set from Python or with the controls: `detector` (name), `view` (one of `VIEWS`), `unlike` (name
@@ -79,7 +82,7 @@ class ErrorBrowser(Explorer):
 
     def __init__(
         self,
-        results: Result | Mapping[str, Result],
+        results: Result | DetectorLike | Mapping[str, Result | DetectorLike],
         data: Dataset,
         *,
         similar: Iterable[Collection[str]] | None = None,
@@ -89,16 +92,14 @@ class ErrorBrowser(Explorer):
         similar = None if similar is None else list(similar)
         self.data = data
         given = named(results, "result")
-        for result in given.values():
-            if not isinstance(result, Result):
-                raise DataError(f"expected what evaluate(detector, data) gives, got a {type(result).__name__}")
-        self.diagnoses = {name: result.diagnosis(similar) for name, result in given.items()}
+        live = {name: Source(one).detector() for name, one in given.items() if not _is_result(one)}
+        self.diagnoses = {
+            name: as_result(live.get(name, one), data).diagnosis(similar) for name, one in given.items()
+        }
         first = next(iter(self.diagnoses.values()))
         for one in self.diagnoses.values():
             check_same_objects(first, one)
-        if first.objects.num_images != len(data):
-            raise DataError(f"the results are about {first.objects.num_images} images; {data.name} has {len(data)}")
-        self._asked = self._with_branch(detectors)
+        self._asked = self._with_branch(live or None if detectors is None else detectors)
         self.table = pd.DataFrame()
         super().__init__()
         self.detector = next(iter(self.diagnoses))
@@ -218,6 +219,11 @@ class ErrorBrowser(Explorer):
         if self.unlike in self.diagnoses and self.view == VIEWS[0]:
             legend += f" {html.escape(self.unlike)} has no box of that class there (IoU {SAME:g})."
         return f"<div>{what} <span style='opacity:0.75'>{legend}</span></div>"
+
+
+def _is_result(thing: object) -> bool:
+    """Whether it is a result or a file of one, and no detector."""
+    return isinstance(thing, Result) or is_results_file(thing)
 
 
 def _choice(browser: ErrorBrowser, name: str, text: str, options: Iterable[Any]) -> ipywidgets.Dropdown:

@@ -55,8 +55,8 @@ class OcclusionLab(HasState, Whole, anywidget.AnyWidget):
 
     A change that fails leaves everything as it was. `box` (xyxy pixels of the occluder), `texture`, `outline`,
     `chosen` (position in `objects`, or None) and `min_score` are traitlets, to be set from Python or in the browser;
-    `result` (see `OcclusionProbe.answer`), `scores` and `hidden` follow. Of a detector that cannot score boxes, as most
-    of others (`wb.wrap`), the best detection that matches the object is followed, which its panel says. `region()`
+    `result` (see `OcclusionProbe.answer`), `scores` and `hidden` follow. Of a detector that cannot score boxes (most
+    of those of `wb.wrap`), the best detection that matches the object is followed, which its panel says. `region()`
     makes an object of a region of your own, `response_map()` gives the maps that the button draws. What the occlusion
     branch of a detector finds to hide its detections is hatched.
 

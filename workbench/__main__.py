@@ -12,6 +12,7 @@ import argparse
 import json
 import math
 import os
+import re
 import signal
 import sys
 import threading
@@ -22,13 +23,14 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import DataError, RecipeError, RunError, WorkbenchError
 from workbench.files import check_writable
-from workbench.plugins import load_plug_ins
+from workbench.plugins import load_plug_ins, value_in
 
 if TYPE_CHECKING:
     from workbench.training import Recipe, Run
 
 
 DETECTS = "Find objects in images; one JSON line per image. Fast R-CNN gets proposals by selective search."
+NAMED = "shipped name, run folder, file of weights, or FILE.py[:NAME] that makes one (NAME: detector)"
 TRUST = "load the plug-ins that the run's folder names, though somebody else wrote it or they have changed"
 PROPOSALS = "of Fast R-CNN: kind=selective-search, kind=detector or kind=file; once more for each option, as name=..."
 
@@ -207,9 +209,12 @@ def _add_evaluate(verbs: Any) -> None:
     parser.add_argument(
         "detector",
         metavar="DETECTOR",
-        help="shipped name, run folder, .safetensors file or COCO results (.json)",
+        help=f"{NAMED}, or COCO results (.json)",
     )
     _add_data(parser, split="test", required=True)
+    parser.add_argument(
+        "--classes", action="append", default=[], metavar="ITS=DATA", help="a class that the data call otherwise"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps ... (default: auto)")
     parser.add_argument("--iou-type", default="bbox", choices=["bbox", "segm", "segm-amodal"], help="boxes or masks")
     parser.add_argument("--save", metavar="FILE", help="write the whole result as JSON")
@@ -221,14 +226,14 @@ def evaluate(options: argparse.Namespace) -> int:
         check_writable(options.save, DataError)
     results = options.detector.endswith(".json")
     named = options.detector if results else _named_detector(options.detector)
-    data = _data(options)
+    data, renamed = _data(options), _renamed(options.classes)
 
     from workbench.detectors import as_detector
     from workbench.evaluation import evaluate
     from workbench.training.processes.world import choose_device
 
     detector = named if results else as_detector(named).to(choose_device(options.device))
-    result = evaluate(detector, data, iou_type=options.iou_type)
+    result = evaluate(detector, data, classes=renamed, iou_type=options.iou_type)
     print(result)
     print(result.table().to_string(float_format="{:.3f}".format, na_rep="–"))
     if options.save:
@@ -236,9 +241,18 @@ def evaluate(options: argparse.Namespace) -> int:
     return 0
 
 
+def _renamed(settings: list[str]) -> dict[str, str]:
+    """ITS=DATA as a dict; names are taken as they are, also "no" and "1"."""
+    pairs = [setting.partition("=") for setting in settings]
+    for own, equals, other in pairs:
+        if not (own and equals and other):
+            raise DataError(f"--classes: expected ITS=DATA, such as tv=tvmonitor, got {own + equals + other!r}")
+    return {own: other for own, _, other in pairs}
+
+
 def _add_detect(verbs: Any) -> None:
     parser = _verb(verbs, "detect", detect, DETECTS)
-    parser.add_argument("detector", metavar="DETECTOR", help="shipped name, run folder or .safetensors file")
+    parser.add_argument("detector", metavar="DETECTOR", help=NAMED)
     parser.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="files such as JPEG or PNG")
     parser.add_argument("--score", type=float, default=0.5, help="the least score to report (default: 0.5)")
     parser.add_argument("--out", metavar="FOLDER", type=Path, help="also draw the boxes into pictures there")
@@ -283,7 +297,9 @@ def detect(options: argparse.Namespace) -> int:
 
 
 def _named_detector(name: str) -> Any:
-    """The file or the run that a name means; looked at before torch is imported."""
+    """The file or the run that a name means, looked at before torch is imported; or what a Python file makes."""
+    if made := re.fullmatch(r"(.+\.py)(?::(\w+))?", name):
+        return value_in(made[1], made[2] or "detector")
     from workbench.detectors.locate import locate
     from workbench.training.run import Run
 

@@ -14,8 +14,9 @@ import sys
 from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-from workbench.errors import RecipeError
+from workbench.errors import RecipeError, did_you_mean
 from workbench.files import user_path
 from workbench.registry import all_or_none, forget
 
@@ -92,6 +93,29 @@ def is_source(name: str, file: str) -> bool:
         first += f".{part}"
         found = found and PathFinder.find_spec(first, found.submodule_search_locations or [])
     return found is not None and os.path.realpath(found.origin or "") == os.path.realpath(file)
+
+
+def value_in(file: str | Path, name: str) -> Any:
+    """The value that a variable has after a Python file was executed, which is not kept as a plug-in.
+
+    Args:
+        file: a .py file of the user's own.
+        name: of the variable.
+
+    Raises:
+        RecipeError: there is no such file or variable, or the file fails.
+    """
+    path = user_path(file, RecipeError)
+    if not path.is_file():
+        raise RecipeError(f"there is no file {path}")
+    try:
+        module = _execute(path.resolve())
+    except Exception as error:  # whatever the user's code raises
+        raise RecipeError(f"{path} fails ({type(error).__name__}: {error})") from error
+    if not hasattr(module, name):
+        known = [one for one in vars(module) if not one.startswith("_")]
+        raise RecipeError(f"{path} has no {name!r}{did_you_mean(name, known)}; say which by {path}:NAME")
+    return getattr(module, name)
 
 
 def source_hash(path: Path) -> str:

@@ -122,7 +122,7 @@ def test_one_result_alone_and_state(browser):
 
 def test_what_does_not_fit(browser):
     one = result([(*CAT, 1.0, 0.9)])
-    with pytest.raises(DataError, match="about 12 images; toy has 3"):
+    with pytest.raises(DataError, match=r"\(12 images, 2 classes\) came with toy test \(3 images"):
         ErrorBrowser(one, Toy(3))
     with pytest.raises(DataError, match="no result to explore"):
         ErrorBrowser({}, Toy())

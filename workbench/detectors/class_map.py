@@ -126,6 +126,11 @@ class Relabelled(Detector):
         return [self.map.columns(one) for one in asked(self.detector, ScoresBoxes).score_boxes(images, boxes)]
 
     def _read(self, found: Detections) -> Detections:
+        outside = (found.labels < 1) | (found.labels > len(self.map.ours))
+        if outside.any():
+            label, number = int(found.labels[outside][0]), len(self.map.ours)
+            what = f"{type(self.detector).__name__} gave the label {label}, which is outside 1..{number}, its classes"
+            raise DataError(f"{what}; 0 is the background: add 1 if its labels count from 0")
         labels = self._labels.to(found.labels.device)[found.labels]
         kept = labels > 0
         self.dropped.update(self.map.ours[label - 1] for label in found.labels[~kept].tolist())

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torchvision.ops import batched_nms
 
 from workbench.detectors.base import Detector, Detects, ScoresBoxes, asked
+from workbench.detectors.class_map import few, relabel
 from workbench.detectors.load import DetectorLike, as_detector
 from workbench.errors import DataError
 from workbench.types import Detections, Proposals
@@ -22,9 +23,10 @@ from workbench.types import Detections, Proposals
 class Ensemble(Detector):
     """Detectors that detect together; it cannot be trained or saved.
 
-    Masks, and extras of one shape, stay where all members give them.
+    Masks, and extras of one shape, stay where all members give them; `score_boxes` is there where all have it.
 
     Args:
+        detectors: the members, with the same classes; in another order, the first one's counts.
         nms_iou: of two detections of one class that overlap by more, the lower goes.
         max_detections: kept per image.
 
@@ -48,12 +50,15 @@ class Ensemble(Detector):
         members = [as_detector(one) for one in detectors]
         self.classes = tuple(members[0].classes)
         for place, detector in enumerate(members):
-            if tuple(detector.classes) != self.classes:
+            if set(detector.classes) != set(self.classes):
                 raise DataError(
-                    f"detector {place} of the ensemble knows the classes {', '.join(detector.classes)}, detector 0 "
-                    f"knows {', '.join(self.classes)}; all must have the same ones in the same order"
+                    f"detector {place} of the ensemble knows the classes {few(detector.classes)}, detector 0 knows "
+                    f"{few(self.classes)}; all must have the same ones: relabel(detector, classes, {{name: other}})"
                 )
+            members[place] = relabel(detector, self.classes)
         self.members = nn.ModuleList(members)
+        if all(isinstance(one, ScoresBoxes) for one in members):  # so that only those have it that can
+            self.score_boxes = self._score_boxes
         self.needs_proposals = any(detector.needs_proposals for detector in members)
         self.nms_iou, self.max_detections = nms_iou, max_detections
 
@@ -73,7 +78,12 @@ class Ensemble(Detector):
             found.append(one.detect(images, proposals) if member.needs_proposals else one.detect(images))
         return [self._merge(parts) for parts in zip(*found, strict=True)]
 
-    def score_boxes(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> list[Tensor]:
+    @property
+    def notes(self) -> Sequence[str]:
+        """Those of its members."""
+        return tuple(note for member in self.members for note in member.notes)
+
+    def _score_boxes(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> list[Tensor]:
         """Class probabilities [N, K+1] of given boxes [N, 4] of each image: the members' mean."""
         scores = [asked(member, ScoresBoxes).score_boxes(images, boxes) for member in self.members]
         return [torch.stack(parts).mean(dim=0) for parts in zip(*scores, strict=True)]

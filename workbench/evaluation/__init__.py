@@ -6,17 +6,19 @@ from workbench.evaluation.evaluate import evaluate, evaluate_detections
 from workbench.evaluation.face_files import read_face_results, write_fddb_results, write_wider_results
 from workbench.evaluation.false_positives import recall_at_false_positives
 from workbench.evaluation.fddb import evaluate_fddb
-from workbench.evaluation.load import load_result
+from workbench.evaluation.load import as_result, load_result
 from workbench.evaluation.mafa import evaluate_mafa
 from workbench.evaluation.occlusion_map import evaluate_occlusion_maps
 from workbench.evaluation.proposal_recall import proposal_recall
 from workbench.evaluation.result import Result, difference
+from workbench.evaluation.side_by_side import side_by_side
 from workbench.evaluation.wider_face import evaluate_wider_face
 
 __all__ = [
     "ImageResult",
     "Result",
     "accuracy_difference",
+    "as_result",
     "difference",
     "difference_by_class",
     "evaluate",
@@ -29,6 +31,7 @@ __all__ = [
     "proposal_recall",
     "read_face_results",
     "recall_at_false_positives",
+    "side_by_side",
     "write_fddb_results",
     "write_wider_results",
 ]

@@ -1,16 +1,21 @@
-"""Results of all kinds from their files."""
+"""Results of all kinds from their files, and the result that is meant by whatever can be evaluated."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
+from workbench.data import Dataset
 from workbench.data.reading.paths import read_json
+from workbench.errors import DataError
 from workbench.evaluation.classification import FORMAT as OF_IMAGES
 from workbench.evaluation.classification import ImageResult
+from workbench.evaluation.evaluate import evaluate, is_results_file
 from workbench.evaluation.proposal_recall import FORMAT as OF_PROPOSALS
 from workbench.evaluation.proposal_recall import ProposalRecall
 from workbench.evaluation.result import Result
+from workbench.files import user_path
 
 
 def load_result(path: str | os.PathLike[str]) -> Result | ImageResult | ProposalRecall:
@@ -30,3 +35,36 @@ def load_result(path: str | os.PathLike[str]) -> Result | ImageResult | Proposal
     if form == OF_IMAGES:
         return ImageResult.load(path)
     return ProposalRecall.load(path) if form == OF_PROPOSALS else Result.load(path)
+
+
+def as_result(thing: Any, data: Dataset, *, progress: bool = True) -> Result:
+    """The result that is meant: all that takes results of objects can take detectors through this function.
+
+    Args:
+        thing: a `Result`, a .json file of one that was saved or of detections in COCO's format, or what `evaluate`
+            takes as a detector: that is then evaluated.
+        data: what it is about.
+        progress: show a bar.
+
+    Raises:
+        DataError: it is none of these, or about other data; or its result is not one of objects.
+
+    Example:
+        >>> data = wb.load_data("digit-scenes", split="test", length=2)
+        >>> result = as_result("digit-scenes/faster-rcnn", data, progress=False)
+        >>> as_result(result, data) is result
+        True
+    """
+    result = thing
+    if is_results_file(thing) and isinstance(read_json(user_path(thing, DataError)), dict):
+        result = load_result(user_path(thing, DataError))
+    elif not isinstance(thing, Result):
+        result = evaluate(thing, data, progress=progress)
+    if not isinstance(result, Result):
+        raise DataError(f"a {type(result).__name__} is no result of objects; give a detector of objects")
+    if result.num_images != len(data) or result.classes != tuple(data.classes):
+        what = f"a result on {result.data} {result.split} ({result.num_images} images, {len(result.classes)} classes)"
+        raise DataError(
+            f"{what} came with {data.name} {data.split} ({len(data)} images, {len(data.classes)} classes)"
+        )
+    return result

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _OVERLAP = 0.5  # IoU from which a detection answers an object
 _SAMPLE = 200  # images looked at for mix-ups: enough to see one, cheap on any data set
 _FEW = 10  # fewer objects than this prove nothing
+_LOW, _MANY = 0.1, 100  # so many detections, and none that scores lower: a threshold
+_USUAL = 0.05  # threshold where AP is measured
 
 
 def check_detections(
@@ -102,6 +104,11 @@ def suspicions(objects: Objects, found: Found, num_classes: int) -> list[str]:
         return ["The detector found nothing on any image. Is its score threshold too high, or is it untrained?"]
     notes = _box_notes(objects, found) or _label_notes(objects, found, num_classes)
     low, high = float(found.scores.min()), float(found.scores.max())
+    if low > _LOW and len(found) >= _MANY:
+        notes.append(
+            f"No detection scores below {low:.2g}. If a threshold leaves out less likely ones, it lowers AP: "
+            f"{_USUAL:g} is usual where AP is measured."
+        )
     if low < 0 or high > 1:
         notes.append(f"Scores run from {low:.3g} to {high:.3g}, not within 0..1: figures at a threshold mean little.")
     return notes
@@ -117,6 +124,7 @@ def _box_notes(objects: Objects, found: Found) -> list[str]:
         "as centre x, centre y, width, height; convert them to x1, y1, x2, y2": _from_centre(found.boxes),
         "as y1, x1, y2, x2; swap x and y": found.boxes[:, [1, 0, 3, 2]],
         "as fractions of the image size; multiply them by width and height": _from_fractions(objects, found),
+        "with width and height exchanged; a target size is (height, width)": _from_exchanged(objects, found),
     }
     sample = _Sample(objects, found)
     hits = sample.hits(found.boxes)
@@ -197,3 +205,9 @@ def _from_centre(boxes: np.ndarray) -> np.ndarray:
 def _from_fractions(objects: Objects, found: Found) -> np.ndarray:
     height, width = objects.sizes[found.images].T
     return found.boxes * np.stack([width, height, width, height], axis=1)
+
+
+def _from_exchanged(objects: Objects, found: Found) -> np.ndarray:
+    """Fractions that were multiplied by (height, width) in place of (width, height)."""
+    height, width = objects.sizes[found.images].T
+    return found.boxes * np.stack([width / height, height / width] * 2, axis=1)

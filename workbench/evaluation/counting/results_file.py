@@ -42,7 +42,8 @@ class ResultsFile:
         self._labels = data.category_labels
         content = read_json(path)
         if not isinstance(content, list):
-            raise DataError(f"{path}: a list of results was expected, but it holds a {type(content).__name__}")
+            what = f"{path}: a list of results was expected, but it holds a {type(content).__name__}"
+            raise DataError(f"{what}; one that Result.save wrote is read by workbench.evaluation.load_result")
         self._rows: dict[int, list[_ROW]] = {}
         for number, entry in enumerate(content):
             index, row = self._checked(entry, f"{path}: entry {number}")
