@@ -296,6 +296,54 @@ def test_detect_prints_json_and_draws(weights, tmp_path, capsys):
     assert Image.open(out / "photo-1.png").size[0] > 60
 
 
+OWN = """
+import workbench as wb
+
+def find(images):
+    return [{"boxes": [[0, 0, 50, 40]], "labels": [1], "scores": [0.9]} for _ in images]
+
+detector = wb.wrap(find, classes=["nought", "one"])
+other = 3
+"""
+
+
+def test_a_file_of_ones_own_may_make_the_detector(tmp_path, capsys):
+    """Its variable `detector`, or the one that is named; classes of other names are mapped."""
+    (tmp_path / "own.py").write_text(OWN)
+    Image.fromarray(np.zeros((40, 50, 3), np.uint8)).save(tmp_path / "photo.png")
+    assert main(["detect", str(tmp_path / "own.py"), str(tmp_path / "photo.png")]) == 0
+    line = json.loads(capsys.readouterr().out)
+    assert line["objects"] == [{"label": "one", "score": 0.9, "box": [0, 0, 50, 40]}]
+    data = ["--data", "digit-scenes", "--limit", "2", "--device", "cpu"]
+    named, renamed = f"{tmp_path / 'own.py'}:detector", ["--classes", "one=1", "--classes", "nought=0"]
+    assert main(["evaluate", named, *data, *renamed, "--save", str(tmp_path / "r.json")]) == 0
+    assert "The detector lacks" in capsys.readouterr().out
+    assert Result.load(tmp_path / "r.json").found.labels.tolist() == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("file", "more", "message"),
+    [
+        ("own.py", [], "none is the same. Say which are: classes="),
+        ("own.py:detecter", [], "has no 'detecter'; did you mean 'detector'"),
+        ("own.py:other", [], "a int is no detector"),
+        ("own.py:find", [], "wb.wrap(it, classes=[...]) makes one"),
+        ("none.py", [], "there is no file"),
+        ("broken.py", [], "fails (ZeroDivisionError: division by zero)"),
+        ("own.py", ["--classes", "one"], "--classes: expected ITS=DATA, such as tv=tvmonitor, got 'one'"),
+        ("own.py", ["--classes", "two=1"], "the detector has no 'two'"),
+    ],
+)
+def test_what_a_file_of_ones_own_lacks_is_one_message(file, more, message, tmp_path, capsys):
+    (tmp_path / "own.py").write_text(OWN)
+    (tmp_path / "broken.py").write_text("1 / 0")
+    arguments = ["evaluate", str(tmp_path / file), "--data", "digit-scenes", "--limit", "1", "--device", "cpu", *more]
+    assert main(arguments) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("workbench: ")
+    assert message in said
+
+
 def test_fast_rcnn_gets_its_proposals(tmp_path, capsys, monkeypatch):
     """To be evaluated as asked for, of a shipped detector; to detect by selective search."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

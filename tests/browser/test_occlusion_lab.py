@@ -249,6 +249,65 @@ def test_a_region_of_ones_own_on_a_photo_without_detections(lab_page):
     )
 
 
+WRAPPED = """
+import workbench as wb
+
+faint = BrightDetector(classes, [boxes[0], [70, 4, 90, 16]], [1, 2])
+
+
+def find(images):  # a detector of others: boxes, labels and scores, and nothing else
+    found = faint.detect([torch.from_numpy(image).permute(2, 0, 1) for image in images])
+    return [(each.boxes, each.labels - 1, each.scores) for each in found]
+
+
+others = wb.wrap(find, classes)
+"""
+
+
+def test_a_detector_of_others_on_a_photo_without_target(lab_page):
+    """Its detections are followed, which the panel says; a faint one that is drawn can be clicked and then hidden."""
+    show = (
+        "lab = OcclusionLab({'of others': others, 'ours': one}, image, texture='brick', box=[100, 76, 120, 90])\nlab"
+    )
+    lab = lab_page([SETUP + WRAPPED, show], files={"bright_detector.py": FAKE})
+    page, hand = lab.page, Hand(lab.page)
+    page.locator(".ol-badge").first.wait_for()
+    what, note = page.locator(".ol-what"), page.locator(".ol-found-text")
+    assert (
+        what.first.inner_text()
+        == "Best detection of “square” that matches the chosen box, without → with your occluder"
+    )
+    assert what.nth(1).inner_text().startswith("Score of “square” at the chosen box")
+    assert "cannot score a box, so its best detection" in note.first.inner_text()
+    assert page.get_by_text("Two scores:").is_visible()
+    assert page.get_by_label("Object").locator("option").count() == 2
+    slider = page.get_by_label("Draw detections from score")
+    slider.fill("0.3")
+    settled(page)
+    hand.click(80, 10)  # a detection of 90 / 255, which is no object yet
+    settled(page)
+    assert page.get_by_label("Object").locator("option").count() == 3
+    assert "0.35 → 0.35" in numbers(page)[0]
+    hand.drag((110, 83), (80, 8))  # the occluder over it
+    settled(page)
+    assert lab.python("print(lab.objects[lab.chosen]['source'], round(lab.hidden, 2) > 0.5)") == "of others True"
+    for theme in ("light", "dark"):
+        lab.theme(theme)
+        colours = page.locator(".ol-found-text").first.evaluate(
+            "el => [getComputedStyle(el).color, getComputedStyle(el.closest('.occlusion-lab')).backgroundColor]"
+        )
+        assert contrast(*colours) > 4.5
+        lab.screenshot(f"occlusion-lab-of-others-{theme}", ".occlusion-lab")
+    page.get_by_role("button", name="Draw a region").click()
+    hand.drag((2, 70), (20, 90))
+    page.get_by_text("finds nothing in this region, and cannot score a box").wait_for()
+    settled(page)
+    lab.screenshot("occlusion-lab-of-others-region", ".occlusion-lab")
+    page.set_viewport_size({"width": 560, "height": 1500})
+    page.evaluate(TWO_FRAMES)
+    lab.screenshot("occlusion-lab-of-others-narrow")
+
+
 def test_slow_detectors_never_fall_behind(lab_page):
     """Sixty moves while each answer takes 0.1 s: few are asked, and the last is the last position."""
     slow = SETUP.replace("[1, 2])\ntwo", "[1, 2], seconds=0.1)\ntwo")

@@ -75,6 +75,35 @@ def test_classes_without_a_common_name_are_refused(scene, in_memory):
     assert detector.batches == []
 
 
+def test_classes_are_compared_by_name(in_memory, oracle, target, found):
+    """The detector counts them the other way round; what it finds of a class that is not here is left out."""
+    data = in_memory([target([(*BOX, 1), (50, 20, 90, 60, 2)])], ("one", "two"))
+    answer = found([(*BOX, 2, 0.9), (50, 20, 90, 60, 1, 0.8), (0, 0, 9, 9, 3, 0.7)])
+    detector = oracle([answer])
+    detector.classes = ("two", "one", "three")
+    result = evaluate(detector, data, progress=False)
+    assert result.summary["AP"] == pytest.approx(1)
+    assert result.classes == ("one", "two")
+    assert result.warnings == ["1 detections of classes that the data do not have were left out: three."]
+    with pytest.raises(DataError, match="it has losses only on data with the same classes in the same order"):
+        evaluate(detector, data, losses=True, progress=False)
+
+
+def test_a_map_names_classes_that_are_called_otherwise(in_memory, oracle, target, found):
+    data = in_memory([target([(*BOX, 1), (50, 20, 90, 60, 2)])], ("tvmonitor", "two"))
+    detector = oracle([found([(*BOX, 1, 0.9), (50, 20, 90, 60, 2, 0.8)])])
+    detector.classes = ("tv", "two")
+    without = evaluate(detector, data, progress=False)
+    assert without.summary["AP"] == pytest.approx(0.5)
+    assert "lacks 1 classes of the data: tvmonitor (1). Their 1 objects count as missed" in without.warnings[0]
+    result = evaluate(detector, data, classes={"tv": "tvmonitor"}, progress=False)
+    assert result.summary["AP"] == pytest.approx(1)
+    assert result.warnings == []
+    with pytest.raises(DataError, match=r"the detector has no 'telly' \(known: tv, two\)"):
+        evaluate(detector, data, classes={"telly": "tvmonitor"}, progress=False)
+    assert evaluate(detector, data, classes={"tv": "tvmonitor"}, progress=False, device="cpu").summary["AP50"] == 1
+
+
 def test_an_empty_data_set_and_an_unknown_comparison_are_refused(scene, in_memory, oracle):
     detector, data = scene
     with pytest.raises(DataError, match="toy test has no images"):

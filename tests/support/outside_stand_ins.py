@@ -73,7 +73,7 @@ class Instances:
 
 @of("detectron2.engine.defaults")
 class DefaultPredictor:
-    """Finds a box of class 1, surer of red pictures, and a faint one of class 0; called with one array, blue first."""
+    """Finds a box of class 1, surer of red pictures, and a faint one of class 0; called with an array, blue first."""
 
     def __init__(self, threshold=0.5, masks=True):
         self.cfg = SimpleNamespace(MODEL=SimpleNamespace(MASK_ON=masks), INPUT=SimpleNamespace(FORMAT="RGB"))

@@ -12,6 +12,7 @@ from PIL import Image
 from small_detectors import FASTER_RCNN
 
 from widgets.error_browser import PAGE, ErrorBrowser
+from workbench import wrap
 from workbench.data.dataset import Dataset
 from workbench.detectors import build_detector
 from workbench.errors import DataError
@@ -118,6 +119,24 @@ def test_one_result_alone_and_state(browser):
     assert alone.page == 1
     assert alone.view == "missed objects"
     assert repr(alone) == "ErrorBrowser(detector; 12 images)"
+
+
+def finds_cats(images):
+    """A detector of others that sees a cat in every place."""
+    return [{"boxes": [CAT, DOG, NOWHERE], "labels": [0, 0, 0], "scores": [0.95, 0.9, 0.8]} for _ in images]
+
+
+def test_detectors_and_files_of_results_are_taken_as_results(browser, tmp_path):
+    """A detector of others, and the result of the first one as both kinds of file: all show the same errors."""
+    first = result([(*CAT, 1.0, 0.95), (*DOG, 1.0, 0.9), (*NOWHERE, 1.0, 0.8)])
+    given = {"live": wrap(finds_cats, CLASSES), "saved": first.save(tmp_path / "result.json")}
+    other = ErrorBrowser(given | {"coco": str(first.save_coco(tmp_path / "coco.json"))}, Toy(), similar=[CLASSES])
+    assert list(other.diagnoses) == ["live", "saved", "coco"]
+    for name in other.diagnoses:
+        other.detector = name
+        assert other.table["kind"].tolist() == browser.table["kind"].tolist()
+    with pytest.raises(DataError, match=r"wb\.wrap\(it"):
+        ErrorBrowser(finds_cats, Toy())
 
 
 def test_what_does_not_fit(browser):

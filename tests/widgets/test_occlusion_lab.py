@@ -11,6 +11,7 @@ from bright_detector import BrightDetector
 from PIL import Image
 
 from widgets.occlusion_lab import OcclusionLab
+from workbench import wrap
 from workbench.analysis import occlusion_probe
 from workbench.detectors import build_detector
 from workbench.errors import DataError
@@ -294,6 +295,91 @@ def test_a_region_of_your_own(detector, white):
     with pytest.raises(DataError, match="no detector knows the class 'cat'"):
         lab.region([40, 0, 60, 20], "cat")
     assert lab.objects[0]["box"] == (40, 0, 60, 20)
+
+
+def follower(boxes=BOXES, gain=1.0):
+    """A detector of others that scores each box by its brightness, and cannot score boxes that are given."""
+    bright = BrightDetector(CLASSES, boxes, list(range(1, len(boxes) + 1)), gain=gain)
+
+    def find(images):
+        found = bright.detect([torch.from_numpy(image).permute(2, 0, 1) for image in images])
+        return [(one.boxes, one.labels - 1, one.scores) for one in found]
+
+    return wrap(find, CLASSES), bright
+
+
+def test_of_a_detector_that_cannot_score_boxes_the_detection_is_followed(white, target):
+    """A quarter of the first object is grey, then all of it; both ways of scoring agree, and ask once."""
+    detector, bright = follower()
+    lab = OcclusionLab({"followed": detector, "scored": bright}, white, target, texture="grey")
+    answers = lab.result["detectors"]
+    assert [answers[name]["followed"] for name in ("followed", "scored")] == [True, False]
+    assert lab.scores["followed"] == pytest.approx(lab.scores["scored"])
+    calls = bright.calls
+    lab.box = [8, 8, 24, 24]
+    assert lab.scores["followed"] == pytest.approx((1, GREY))
+    assert bright.calls == calls + 2, "one question to each"
+    maps = lab.response_map("coarse")
+    torch.testing.assert_close(maps["followed"].scores, maps["scored"].scores)
+    assert maps["followed"].followed
+
+
+def test_an_object_that_nothing_matches_any_more_has_no_score(white, target):
+    detector, bright = follower()
+    lab = OcclusionLab(detector, white, target)
+    bright.boxes, bright.labels = bright.boxes[1:], bright.labels[1:]
+    lab.box = [0, 0, 8, 8]
+    assert lab.scores["detector"] == pytest.approx((1, 0))
+    assert lab.result["detectors"]["detector"]["found"] is None
+
+
+def test_any_detection_that_is_drawn_can_be_chosen(white):
+    """Two sure ones are objects at once; a faint one becomes an object when it is clicked, and only once."""
+    faint = [0, 30, 20, 47]
+    image = white.clone()
+    image[:, 30:47, 0:20] = 77  # a score of 0.3
+    detector, _ = follower([*BOXES[:1], faint])
+    lab = OcclusionLab(detector, image, texture="grey", box=[60, 44, 64, 48])
+    assert [thing["name"] for thing in lab.objects] == [CLASSES[0]]
+    lab.min_score = 0.2
+    wire = Wire(lab)
+    region = {"box": [0.0, 30.0, 20.0, 47.3], "name": CLASSES[1], "source": "detector"}
+    for _ in range(2):
+        ((answer, _),) = wire.say(kind="change", seq=1, state={"region": region})
+        assert [(thing["name"], thing["source"]) for thing in answer["objects"]][1:] == [(CLASSES[1], "detector")]
+        assert lab.chosen == 1
+        assert lab.scores["detector"] == pytest.approx((77 / 255, 77 / 255))
+    lab.region([30, 0, 40, 10], CLASSES[0])
+    lab.region([30, 0, 44, 10], CLASSES[1])
+    assert [thing["source"] for thing in lab.objects] == ["detector", "detector", "you"]
+    lab.chosen = 1
+    assert lab.scores["detector"][0] == pytest.approx(77 / 255)
+    for wrong, message in (({"source": "nobody"}, "no detector 'nobody'"), ({"name": "cat"}, "no detector knows"),
+                           ({"box": [70, 0, 80, 9]}, "is no box")):  # fmt: skip
+        ((error, _),) = wire.say(kind="change", seq=2, state={"region": region | wrong})
+        assert message in error["text"]
+
+
+def test_a_region_looks_like_what_is_found_there(white):
+    detector, _ = follower()
+    lab = OcclusionLab(detector, white)
+    lab.region([38, 14, 50, 26])
+    assert lab.objects[-1]["name"] == CLASSES[1]
+    with pytest.raises(DataError, match=r"detector finds nothing in this region, and cannot score a box; say its cl"):
+        lab.region([0, 40, 6, 47])
+    lab.region([0, 40, 6, 47], CLASSES[0])
+    assert lab.scores["detector"] == (0, 0)
+
+
+def test_maps_of_other_objects_are_kept_when_one_is_drawn(white, target):
+    lab = OcclusionLab(follower()[0], white, target, texture="grey", box=[0, 0, 8, 8])
+    kept = lab.response_map("coarse")
+    lab.region([30, 0, 44, 10], CLASSES[1])
+    lab.response_map("coarse")
+    lab.region([30, 0, 40, 10], CLASSES[1])
+    assert len(lab._maps) == 1, "that of the region before is of another region"
+    lab.chosen = 0
+    assert lab.response_map("coarse") is kept
 
 
 def test_without_a_sure_detection_the_best_can_be_chosen(white):

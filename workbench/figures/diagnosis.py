@@ -169,8 +169,8 @@ def _grid(
     figure, panels = image_axes(rows, columns, (PANEL, PANEL), side, titles=2 * rows)
     found, objects = diagnosis.found, diagnosis.objects
     for axes, (row, title, detection, known) in zip(panels.flat, cards, strict=False):
-        ours = None if detection < 0 else torch.from_numpy(found.boxes[detection]).float()
-        theirs = None if known < 0 else torch.from_numpy(objects.boxes[known]).float()
+        ours = None if detection < 0 else torch.tensor(found.boxes[detection]).float()
+        theirs = None if known < 0 else torch.tensor(objects.boxes[known]).float()
         whole = data.image(int(row["image"]))
         image, corner, scale = _cut_out(whole, ours, theirs)
         show_image(axes, image)

@@ -98,6 +98,24 @@ def test_a_mix_up_of_boxes_is_named(boxes, message, in_memory, target, found):
     assert re.search(message, warning)
 
 
+def test_width_and_height_that_are_exchanged_are_named(in_memory, target, found):
+    """Images of 100 × 200; boxes were fractions, and x was multiplied by the height, y by the width."""
+    targets, answers = grid_scene(target, found)
+    swapped = change(answers, lambda b: b * torch.tensor([0.5, 2.0, 0.5, 2.0]))
+    result = evaluate_detections(swapped, in_memory(targets, "abc", (100, 200)))
+    (warning,) = result.warnings
+    assert "12 when they are read with width and height exchanged; a target size is (height, width)" in warning
+
+
+def test_a_threshold_that_lowers_ap_is_named(in_memory, target, found):
+    """Of many detections none scores lower than 0.3; with one that does, there is no threshold there."""
+    rows = [(*BOX, 1, 0.3 + i / 400) for i in range(60)]
+    data = in_memory([target([(*BOX, 1)])] * 2)
+    (warning,) = evaluate_detections([found(rows)] * 2, data).warnings
+    assert "No detection scores below 0.3. If a threshold leaves out less likely ones, it lowers AP: 0.05" in warning
+    assert evaluate_detections([found([*rows, (*BOX, 1, 0.02)])] * 2, data).warnings == []
+
+
 @pytest.mark.parametrize(
     ("labels", "message"),
     [

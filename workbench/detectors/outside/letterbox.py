@@ -23,6 +23,7 @@ class Letterbox:
         divisor: values 0..255 are divided by it; 1 leaves them.
 
     Example:
+        >>> import numpy as np
         >>> box = Letterbox(64, place="corner", divisor=1)
         >>> image = np.full((30, 40, 3), 200, np.uint8)
         >>> given = box.prepare(image)

@@ -31,6 +31,7 @@ class YOLOX:
         max_detections: kept per image.
 
     Example:
+        >>> import numpy as np
         >>> yolox = YOLOX(64)
         >>> rows = np.zeros((1, 64 + 16 + 4, 5 + 2), np.float32)
         >>> rows[0, 9] = [0.5, 0.5, np.log(2), np.log(3), 0.9, 0.1, 0.8]  # of the cell in row 1, column 1
