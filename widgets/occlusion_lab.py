@@ -123,7 +123,7 @@ class OcclusionLab(HasState, Whole, anywidget.AnyWidget):
             name: the class whose score is asked for; None: what the first detector takes it for.
 
         Raises:
-            DataError: no box within the image, a class that no detector knows, or none where nothing is found.
+            DataError: no box within the image, or a class that no detector knows.
         """
         with self._all_or_nothing():
             self._draw({"box": box, "name": name})

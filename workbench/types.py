@@ -20,6 +20,7 @@ from workbench.rle import RLE, decode_masks, encode_masks, flip
 CHUNK_BYTES = 2**26  #: of the largest tensor that a search over many variants of features makes at once
 CLASS_SCORES = "class_scores"  #: in `Detections.extras`: scores of all classes [N, K+1], background first
 MASK_BYTES = 2**28  #: of masks that `Proposals.decode_masks` makes at once
+OBJECTNESS = "objectness"  #: in `Detections.extras`: whether there is anything at all [N], 0..1
 
 
 class Target(TypedDict, total=False):

@@ -300,7 +300,9 @@ def test_a_detector_of_others_on_a_photo_without_target(lab_page):
         lab.screenshot(f"occlusion-lab-of-others-{theme}", ".occlusion-lab")
     page.get_by_role("button", name="Draw a region").click()
     hand.drag((2, 70), (20, 90))
-    page.get_by_text("finds nothing in this region, and cannot score a box").wait_for()
+    settled(page)
+    assert "0.00 → 0.00" in numbers(page)[0], "nothing is found there"
+    page.get_by_label("Class of the region").select_option("square")
     settled(page)
     lab.screenshot("occlusion-lab-of-others-region", ".occlusion-lab")
     page.set_viewport_size({"width": 560, "height": 1500})

@@ -145,11 +145,12 @@ def test_detections_come_best_first_and_masks_must_have_the_size_of_the_image():
 
 def test_scores_of_all_classes_stand_for_labels_and_scores():
     every = np.array([[0.1, 0.6, 0.3], [0.7, 0.1, 0.2]])
-    detector = wrap(lambda images: [{"boxes": BOXES, "class_scores": every}], CLASSES, background="last")
-    (found,) = detector.detect([DATA.image(0)])
+    answer = {"boxes": BOXES, "class_scores": every, "objectness": [0.3, 0.4]}
+    (found,) = wrap(lambda images: [answer], CLASSES, background="last").detect([DATA.image(0)])
     assert found.labels.tolist() == [1, 2]
     assert found.scores.tolist() == pytest.approx([0.7, 0.6])
     torch.testing.assert_close(found.extras["class_scores"][0], torch.tensor([0.2, 0.7, 0.1]))
+    assert found.extras["objectness"].tolist() == pytest.approx([0.4, 0.3]), "in the order of the detections"
     with pytest.raises(DataError, match="background is 'middle'; expected 'first' or 'last'"):
         wrap(find, CLASSES, background="middle")
 

@@ -365,10 +365,13 @@ def test_a_region_looks_like_what_is_found_there(white):
     lab = OcclusionLab(detector, white)
     lab.region([38, 14, 50, 26])
     assert lab.objects[-1]["name"] == CLASSES[1]
-    with pytest.raises(DataError, match=r"detector finds nothing in this region, and cannot score a box; say its cl"):
-        lab.region([0, 40, 6, 47])
-    lab.region([0, 40, 6, 47], CLASSES[0])
+    lab.region([0, 40, 6, 47])
+    assert lab.objects[-1]["name"] == CLASSES[0], "where nothing is found, what is surest in the picture"
     assert lab.scores["detector"] == (0, 0)
+    nothing = OcclusionLab(wrap(lambda images: [[] for _ in images], CLASSES), white)
+    assert nothing.objects == []
+    nothing.region([0, 40, 6, 47])
+    assert nothing.objects[-1]["name"] == CLASSES[0]
 
 
 def test_maps_of_other_objects_are_kept_when_one_is_drawn(white, target):

@@ -106,10 +106,11 @@ class OcclusionProbe:
         """Make an object of a region [4] (xyxy pixels) in place of the one that was drawn before; its position.
 
         Args:
-            name: its class; None: what the first detector takes it for, other than background.
+            name: its class; None: what the first detector takes it for, other than background. Where it cannot score
+                boxes: what it finds most there, or else what it is surest of in the image.
 
         Raises:
-            DataError: no box within the image, a class that no detector knows, or none where nothing is found.
+            DataError: no box within the image, or a class that no detector knows.
         """
         corners = self._within(box)
         if name is not None:
@@ -155,16 +156,15 @@ class OcclusionProbe:
             raise DataError(f"no detector knows the class {name!r}; they know {', '.join(self.names)}")
 
     def _looks_like(self, corners: tuple[float, ...]) -> str:
-        """The class that the first detector gives to a region: its box's, or that of what it finds most there."""
+        """The class that the first detector gives to a region; see `draw`."""
         (first_name, first), box = next(iter(self.detectors.items())), torch.tensor([corners])
         if isinstance(first, ScoresBoxes):
             return first.classes[int(first.score_boxes([self.image], [box])[0][0, 1:].argmax())]
         found = self._clean[first_name]
-        overlaps = box_iou(box, found.boxes.cpu())[0]
-        if not len(found) or not float(overlaps.max()):
-            what = f"{first_name} finds nothing in this region, and cannot score a box"
-            raise DataError(f"{what}; say its class: region(box, name), or as in the browser")
-        return first.classes[int(found.labels[overlaps.argmax()]) - 1]
+        if not len(found):
+            return first.classes[0]
+        nearest = int(box_iou(box, found.boxes.cpu())[0].argmax())  # of those that overlap equally, the surest
+        return first.classes[int(found.labels[nearest]) - 1]
 
     def answer(self, occluder: PlacedOccluder, chosen: int | None) -> tuple[dict[str, Any], Tensor]:
         """What every detector says, as plain values for JSON but for masks, and the occluded image uint8 [3, H, W].

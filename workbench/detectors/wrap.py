@@ -31,7 +31,7 @@ from workbench.detectors.outside.torchvision_models import Torchvision
 from workbench.detectors.outside.ultralytics_models import Ultralytics
 from workbench.errors import DataError
 from workbench.options import check_options
-from workbench.types import CLASS_SCORES, Detections, Proposals
+from workbench.types import CLASS_SCORES, OBJECTNESS, Detections, Proposals
 
 #: The first that recognises a thing has it; those that say of themselves what they are come first.
 MODELS: tuple[type[Family], ...] = (Onnx, Torchvision, HuggingFace, Ultralytics, Detectron2, Maite)
@@ -41,8 +41,8 @@ FAMILIES: tuple[type[Family], ...] = (*MODELS, Function)
 class Wrapped(Detector):
     """A detector of others, made by `wrap`; it can be neither trained nor saved.
 
-    Detections have what the detector gives: masks, and in `extras["class_scores"]` the scores of all classes
-    [N, K+1], background first. `score_boxes` is there where the detector can score boxes that are given.
+    Detections have what the detector gives: masks, and in `extras` the "class_scores" [N, K+1], background first, and
+    the "objectness" [N]. `score_boxes` is there where the detector can score boxes that are given.
 
     Args:
         family: the detector and how it is asked.
@@ -107,7 +107,8 @@ class Wrapped(Detector):
         if answer.masks is not None and answer.masks.shape[1:] != (height, width):
             what = f"masks are {list(answer.masks.shape[1:])} pixels for an image of {[height, width]}"
             raise DataError(f"{self.family.name}: {what}; give them in the size of the image")
-        extras = {} if every is None else {CLASS_SCORES: every}
+        extras = {CLASS_SCORES: every, OBJECTNESS: answer.objectness}
+        extras = {name: rows for name, rows in extras.items() if rows is not None}
         found = Detections(boxes, labels, scores, answer.masks, extras)[labels > 0]
         return found[found.scores.argsort(descending=True, stable=True)].to(self.device)
 
@@ -134,7 +135,8 @@ def wrap(
     These are taken, each with its own options:
 
     - a function of a list of images uint8 [H, W, 3] (or a module, which gets float tensors [3, H, W]) that gives for
-      each image a dict, tuple or object with boxes, labels and scores, maybe masks and class_scores (of all classes):
+      each image a dict, tuple or object with boxes, labels and scores, maybe masks, class_scores (those of all
+      classes) and objectness:
       `images`, `bgr`, `one_by_one`, `boxes`, `relative`, `masks`, `score_boxes`, see `Function`;
     - a detection model of torchvision: `score_threshold`;
     - an object detection model of Hugging Face with its `processor`, or its pipeline: `score_threshold`;

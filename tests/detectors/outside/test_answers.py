@@ -131,6 +131,7 @@ def test_nothing_found_is_nothing(given):
         ({**TORCH, "labels": [1.5, 2]}, "1.5 is among the labels; expected whole numbers or names"),
         ({**TORCH, "masks": MASKS[:1]}, r"masks have the shape \[1, 8, 9\]; expected \[2, H, W\]"),
         ({**TORCH, "class_scores": torch.ones(3, 4)}, r"class_scores of another shape; expected \[2, C\]"),
+        ({**TORCH, "objectness": [0.5]}, r"2 boxes came with objectness of the shape \[1\]; expected \[2\]"),
         ({**TORCH, "boxes": [1, 2, 3, 4]}, r"boxes have the shape \[4\]; expected \[N, 4\]"),
         ({**TORCH, "boxes": [["a", "b", "c", "d"]]}, "boxes are a list that is no array of numbers"),
         ((BOXES, LABELS), "the answer is a tuple of 2"),

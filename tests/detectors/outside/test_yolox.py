@@ -26,6 +26,7 @@ def test_cells_and_strides():
     assert found["labels"].tolist() == [0]
     assert found["scores"].tolist() == pytest.approx([0.4])
     assert found["class_scores"].tolist() == [pytest.approx([0.4, 0, 0])]
+    assert found["objectness"].tolist() == pytest.approx([0.8])
 
 
 def test_one_cell_may_give_two_classes_and_of_one_class_the_best_box_stays():

@@ -7,7 +7,7 @@ import { gradient } from "./response_map.js";
 const HISTORY = 60; // answers in a sparkline
 
 const FOLLOWED = "This detector cannot score a box, so its best detection of this class with an overlap of half or more "
-  + "(IoU 0.5) is followed; 0 where none is left.";
+  + "(IoU 0.5) is followed; 0 where there is none.";
 
 const percent = (share) => `${Math.round(100 * share)} %`;
 export const length = (share) => `${(100 * share).toFixed(1)}%`; // for style sheets

@@ -25,6 +25,7 @@ LABELS = ("labels", "pred_classes", "class_id", "cls", "classes")
 SCORES = ("scores", "conf", "confidence")
 MASKS = ("masks", "pred_masks", "mask")
 ALL_SCORES = ("class_scores",)
+OBJECTNESS = ("objectness",)
 INSIDE = ("instances", "pred_instances")  #: where detectron2 and mmdetection have all of it
 PIXELS = ("tensor", "data")  #: where objects of theirs have their numbers
 FORMS = "a dict with boxes, labels and scores, a tuple of them, or rows x1, y1, x2, y2, score, label"
@@ -39,6 +40,7 @@ class Answer:
     scores: Tensor | None  #: [N] float32
     masks: Tensor | None = None  #: [N, H, W] bool
     class_scores: Tensor | None = None  #: [N, C] float32
+    objectness: Tensor | None = None  #: [N] float32
 
 
 def read_answer(given: Any, where: str) -> Answer:
@@ -84,7 +86,14 @@ def _of_parts(given: Any, where: str) -> Answer:
     if within is not None:  # ultralytics has labels and scores there, too
         parts = {"labels": _part(boxes, LABELS), "scores": _part(boxes, SCORES)}
         boxes = within
-    return _checked(boxes, **parts, masks=_part(given, MASKS), every=_part(given, ALL_SCORES), where=where)
+    answer = _checked(boxes, **parts, masks=_part(given, MASKS), every=_part(given, ALL_SCORES), where=where)
+    objectness = _part(given, OBJECTNESS)
+    if objectness is not None and len(answer.boxes):
+        answer.objectness = _numbers(objectness, "objectness", where).float()
+        if answer.objectness.shape != (len(answer.boxes),):
+            what = f"{len(answer.boxes)} boxes came with objectness of the shape {list(answer.objectness.shape)}"
+            raise DataError(f"{where}: {what}; expected [{len(answer.boxes)}]")
+    return answer
 
 
 def _of_sequence(given: Sequence[Any], where: str) -> Answer:

@@ -77,4 +77,5 @@ class YOLOX:
         boxes = box_convert(torch.cat([centres, sides], dim=1)[cells], "cxcywh", "xyxy")
         kept = batched_nms(boxes, scores, labels, self.nms_iou)[: self.max_detections]
         found = {"labels": labels[kept], "scores": scores[kept], "class_scores": every[cells[kept]]}
+        found["objectness"] = rows[cells[kept], 4]
         return {"boxes": self.box.restore(boxes[kept], image), **found}
