@@ -104,13 +104,16 @@ def is_as_written(file: IO[bytes]) -> bool | None:
     """Whether a file's bytes have the checksum at its end; None: there is none, and those of the archive hold.
 
     Raises:
-        BadZipFile: it has no checksum and is no archive.
+        ValueError: it has no checksum and is no archive.
     """
     size = file.seek(0, io.SEEK_END) - len(MARK) - 64
     file.seek(max(0, size))
     mark, stated = file.read(len(MARK)), file.read()
     if size < 0 or mark != MARK:
-        return None if zipfile.ZipFile(file).testzip() is None else False
+        try:
+            return None if zipfile.ZipFile(file).testzip() is None else False
+        except zipfile.BadZipFile as error:
+            raise ValueError("it is no archive, as torch.save writes it") from error
     file.seek(0)
     digest = hashlib.sha256()
     while size > 0 and (part := file.read(min(size, 1 << 20))):
