@@ -27,8 +27,8 @@ class Letterbox:
         >>> box = Letterbox(64, place="corner", divisor=1)
         >>> image = np.full((30, 40, 3), 200, np.uint8)
         >>> given = box.prepare(image)
-        >>> given.shape, given[0, 0, 47, 63], given[0, 0, 48, 63]  # 48 rows of the image, then grey
-        ((1, 3, 64, 64), 200.0, 114.0)
+        >>> given.shape, given[0, 0, 47:49, 63].tolist()  # 48 rows of the image, then grey
+        ((1, 3, 64, 64), [200.0, 114.0])
         >>> box.restore(torch.tensor([[0.0, 0, 64, 48]]), image).tolist()
         [[0.0, 0.0, 40.0, 30.0]]
     """

@@ -34,7 +34,7 @@ class YOLOX:
         >>> import numpy as np
         >>> yolox = YOLOX(64)
         >>> rows = np.zeros((1, 64 + 16 + 4, 5 + 2), np.float32)
-        >>> rows[0, 9] = [0.5, 0.5, np.log(2), np.log(3), 0.9, 0.1, 0.8]  # of the cell in row 1, column 1
+        >>> rows[0, 9] = [0.5, 0.5, np.log(2), np.log(3), 0.9, 0.0, 0.8]  # of the cell in row 1, column 1
         >>> found = yolox.decode([rows], np.zeros((64, 64, 3), np.uint8))
         >>> found["boxes"].tolist(), found["labels"].tolist(), round(float(found["scores"][0]), 2)
         ([[4.0, 0.0, 20.0, 24.0]], [1], 0.72)
