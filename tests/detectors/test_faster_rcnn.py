@@ -105,6 +105,9 @@ def test_score_boxes_is_the_head_on_those_boxes(pair, batch):
     torch.testing.assert_close(torch.cat(scores).sum(1), torch.ones(3))
     logits = ours.head_score()(ours.roi_features(images, boxes))
     torch.testing.assert_close(logits.softmax(1), torch.cat(scores))
+    given = torch.cat(ours.box_logits(images, boxes))
+    torch.testing.assert_close(given, logits)
+    assert given.requires_grad  # unlike the scores
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -217,6 +217,9 @@ def test_scores_of_boxes_are_those_of_the_detections_there():
     same = (overlap >= 0.5) & (found.labels == found.labels[0])
     assert own[0].item() == pytest.approx(found.scores[same].max().item())
     torch.testing.assert_close(scores[:, 0], 1 - scores[:, 1:].amax(dim=1))
+    logits = detector.box_logits([image], [found.boxes[:5]])[0]
+    torch.testing.assert_close(torch.sigmoid(logits), scores)
+    assert logits.requires_grad  # unlike the scores
 
 
 def test_a_box_that_nothing_reaches_is_scored_by_what_is_nearest():

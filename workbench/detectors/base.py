@@ -189,6 +189,18 @@ class ScoresBoxes(Protocol):
 
 
 @runtime_checkable
+class HasBoxLogits(Protocol):
+    """A detector whose scores of given boxes can be led back to what is inside its network, by gradients."""
+
+    def box_logits(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> list[Tensor]:
+        """Class logits [N, K+1] of given boxes [N, 4] of each image, in the order of labels, with their graph.
+
+        They are what `score_boxes` makes its probabilities of, in whatever mode the detector is.
+        """
+        ...
+
+
+@runtime_checkable
 class HasHead(Protocol):
     """A detector with a head that adversaries can play against."""
 
@@ -271,6 +283,7 @@ LACKS = {
     Learns: "has no losses",
     Detects: "gives no detections",
     ScoresBoxes: "cannot score given boxes",
+    HasBoxLogits: "gives no logits of boxes with gradients",
     HasRoIs: "has no pooled features of boxes",
     HasAnchors: "has no anchors",
     HasLevels: "has no anchors on maps",

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.transform import resize_boxes
 
@@ -109,8 +110,12 @@ class RCNN(HoldsBranches[ImageBranch], SeesMaps, Detector, ABC):
     def score_boxes(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> list[Tensor]:
         """Class probabilities [N, K+1] of given boxes [N, 4] of each image."""
         with evaluating(self):
-            features, scaled = self._features_and_boxes(images, boxes)
-            return self.roi_heads.probabilities(features, scaled)
+            return [F.softmax(logits, dim=1) for logits in self.box_logits(images, boxes)]
+
+    def box_logits(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> list[Tensor]:
+        """Class logits [N, K+1] of the RoIs at given boxes [N, 4] of each image, with their graph."""
+        features, scaled = self._features_and_boxes(images, boxes)
+        return self.roi_heads.logits(features, scaled)
 
     def roi_features(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> Tensor:
         """Pooled features [R, C, h, w] of given boxes of all images, in order."""

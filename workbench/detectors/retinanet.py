@@ -22,7 +22,7 @@ from torchvision.ops import clip_boxes_to_image
 from workbench.detectors.base import Detector, evaluating
 from workbench.detectors.branches.build import Branches, add_branches
 from workbench.detectors.layers.branches import HoldsBranches, ImageBranch
-from workbench.detectors.layers.dense_anchors import AnchorScores, Assignment, Selection, assign, best_scores
+from workbench.detectors.layers.dense_anchors import AnchorScores, Assignment, Selection, assign, best_logits
 from workbench.detectors.layers.inputs import check_batch, is_empty
 from workbench.detectors.layers.matching import overlaps
 from workbench.detectors.layers.proposing import SeesAnchors
@@ -251,17 +251,23 @@ class RetinaNet(HoldsBranches[ImageBranch], SeesAnchors, Detector):
         a detection of that class at that place would score. Classes are independent of each other here; the first
         column, background, is 1 minus the highest of them, and rows do not sum to 1.
         """
-        check_batch(images, boxes=boxes)
         with evaluating(self):
-            batch = self.prepare(images)
-            logits, deltas, anchors = self._predict(batch, self.maps(batch))
-            logits, deltas, anchors = torch.cat(logits, 1), torch.cat(deltas, 1).float(), torch.cat(anchors)
-            out = []
-            for row, (image, size) in enumerate(zip(images, batch.image_sizes, strict=True)):
-                predicted = clip_boxes_to_image(CODER.decode_single(deltas[row], anchors), size)
-                predicted = resize_boxes(predicted, size, image.shape[-2:])
-                wanted = boxes[row].as_subclass(Tensor).to(self.device).float().reshape(-1, 4)
-                out.append(best_scores(logits[row, :, self.first_class :].float(), overlaps(wanted, predicted)))
+            classes = [torch.sigmoid(logits[:, 1:]) for logits in self.box_logits(images, boxes)]
+        return [torch.cat([1 - one.amax(dim=1, keepdim=True), one], dim=1) for one in classes]
+
+    def box_logits(self, images: Sequence[Tensor], boxes: Sequence[Tensor]) -> list[Tensor]:
+        """Logits [N, K+1] whose sigmoids are the scores of `score_boxes`, with their graph: of the best anchors."""
+        check_batch(images, boxes=boxes)
+        batch = self.prepare(images)
+        logits, deltas, anchors = self._predict(batch, self.maps(batch))
+        logits, deltas, anchors = torch.cat(logits, 1), torch.cat(deltas, 1).detach().float(), torch.cat(anchors)
+        out = []
+        for row, (image, size) in enumerate(zip(images, batch.image_sizes, strict=True)):
+            predicted = clip_boxes_to_image(CODER.decode_single(deltas[row], anchors), size)
+            predicted = resize_boxes(predicted, size, image.shape[-2:])
+            wanted = boxes[row].as_subclass(Tensor).to(self.device).float().reshape(-1, 4)
+            best = best_logits(logits[row, :, self.first_class :].float(), overlaps(wanted, predicted))
+            out.append(torch.cat([-best.amax(dim=1, keepdim=True), best], dim=1))
         return out
 
     def anchor_scores(self, images: Sequence[Tensor], targets: Sequence[Target]) -> list[AnchorScores]:

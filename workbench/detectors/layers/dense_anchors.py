@@ -16,7 +16,7 @@ from torchvision.ops import batched_nms, clip_boxes_to_image
 from workbench.detectors.layers.matching import match_anchors
 from workbench.types import Detections
 
-MATCHING = 0.5  #: IoU from which a prediction answers for a box in `best_scores`
+MATCHING = 0.5  #: IoU from which a prediction answers for a box in `best_logits`
 
 
 class AnchorScores(NamedTuple):
@@ -115,16 +115,12 @@ class Selection:
         return math.log(self.score_threshold / (1 - self.score_threshold))
 
 
-def best_scores(logits: Tensor, iou: Tensor) -> Tensor:
-    """Probability of each class at N boxes, [N, K+1], from the predictions there; see `RetinaNet.score_boxes`.
+def best_logits(logits: Tensor, iou: Tensor) -> Tensor:
+    """Logit of each class at N boxes, [N, K], from the predictions there; see `RetinaNet.score_boxes`.
 
     Args:
         logits: [A, K], of the predictions.
         iou: [N, A], how much they overlap the boxes.
     """
-    best = torch.full((len(iou), logits.shape[1]), -torch.inf, device=logits.device)
-    for row, overlap in enumerate(iou):
-        answering = torch.where(overlap >= min(MATCHING, float(overlap.max())))[0]
-        best[row] = logits[answering].amax(dim=0)
-    classes = torch.sigmoid(best)
-    return torch.cat([1 - classes.amax(dim=1, keepdim=True), classes], dim=1)
+    best = [logits[torch.where(overlap >= min(MATCHING, float(overlap.max())))[0]].amax(dim=0) for overlap in iou]
+    return torch.stack(best) if best else logits.new_zeros(0, logits.shape[1])

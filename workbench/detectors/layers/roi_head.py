@@ -225,10 +225,9 @@ class RoIHead(HoldsBranches[RoIBranch], nn.Module):
             found.owners.append(index[drawn])
         return found
 
-    def probabilities(self, features: list[Tensor], boxes: list[Tensor]) -> list[Tensor]:
-        """Class probabilities [N, K+1] of the boxes [N, 4] of each image."""
-        logits = self(self.pool(features, boxes))
-        return list(F.softmax(logits.float(), dim=1).split([len(box) for box in boxes]))
+    def logits(self, features: list[Tensor], boxes: list[Tensor]) -> list[Tensor]:
+        """Class logits [N, K+1] float32 of the boxes [N, 4] of each image."""
+        return list(self(self.pool(features, boxes)).float().split([len(box) for box in boxes]))
 
     def detect(
         self, features: list[Tensor], proposals: list[Tensor], sizes: list[tuple[int, int]]
