@@ -1,0 +1,1 @@
+"""What maps of saliency are made of: random masks, layers that are listened to, and orders of pixels."""
