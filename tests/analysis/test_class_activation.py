@@ -41,7 +41,7 @@ def levels():
 
 
 def test_by_hand(levels):
-    """g A: 4 - 6, -2 + 1, -2 + 0 and 0 + 0 of the fine cells, 6 of the coarse one; LayerCAM takes positive g alone."""
+    """g A: 4 - 6, -2 + 1, -2 + 0 and 0 + 0 of fine cells, 6 of the coarse one; LayerCAM takes positive g alone."""
     hires, layer = (
         class_activation(levels, IMAGE, WHOLE, method=name, layers=["body"], scores=levels.scores)[0]
         for name in ("hires-cam", "layer-cam")
@@ -80,7 +80,7 @@ class Net(nn.Module):
 
 @pytest.mark.parametrize("layer", ["one", "two"])
 def test_hires_cam_is_complete_where_what_follows_is_linear(layer):
-    """The sum over all cells is the score, but for the biases behind the layer; ReLU and convolution are linear pieces."""
+    """The sum over all cells is the score, as there is no bias behind the layer; ReLU is made of linear pieces."""
     net = Net()
     nn.init.zeros_(net.two.bias)
     found = Detections(WHOLE.boxes.repeat(2, 1), torch.tensor([1, 2]), torch.ones(2))
@@ -148,7 +148,7 @@ def two_digits():
 @pytest.mark.parametrize(("name", "layer"), [("faster-rcnn", "backbone"), ("faster-rcnn", "backbone.body"),
                                              ("retinanet", "backbone.body")])  # fmt: skip
 def test_the_map_follows_the_target(two_digits, name, layer, method):
-    """Each of the objects, of three classes, has more of its own map than anybody else has, and than chance gives it."""
+    """Each of the objects, of three classes, has more of its own map than any other has, and than by chance."""
     detector = load_detector(f"digit-scenes/{name}")
     found = detector.detect([two_digits])[0].above(0.7)
     assert len(found.labels.unique()) >= 3
@@ -237,6 +237,6 @@ def test_what_has_no_layers():
         def detect(self, images):
             return [WHOLE for _ in images]
 
-    with pytest.raises(DataError, match="a Outside is no torch module.*d_rise explains any detector"):
+    with pytest.raises(DataError, match=r"a Outside is no torch module.*d_rise explains any detector"):
         class_activation(Outside(), IMAGE, WHOLE)
     assert class_activation(Net(), IMAGE, WHOLE[:0]) == []

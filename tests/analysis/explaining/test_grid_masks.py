@@ -18,7 +18,7 @@ def some(masks: GridMasks, count: int) -> torch.Tensor:
 
 
 def test_one_mask_by_hand():
-    """One row of two cells, 1 and 0, over 4 × 8 pixels: enlarged to 12 columns they fall from 1 to 0 over 6 of them."""
+    """One row of two cells, 1 and 0, over 4 × 8 pixels: enlarged to 12 columns they fall over 6 of them."""
     masks = GridMasks((4, 8), (1, 2), 0.5, 0)
     assert masks.cell == (4, 4)
     cells, shifts = torch.tensor([[[1, 0]]] * 2), torch.tensor([[0, 0], [3, 2]])
