@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from small_detectors import FASTER_RCNN, RETINANET
@@ -11,8 +13,10 @@ from torchvision.models.detection import ssdlite320_mobilenet_v3_large
 from torchvision.ops import box_iou
 
 from workbench.analysis.class_activation import METHODS, class_activation, enlarged
+from workbench.analysis.explain import methods_of
 from workbench.data import load_data
-from workbench.detectors import build_detector, load_detector
+from workbench.detectors import Detector, build_detector, load_detector
+from workbench.detectors.base import evaluating
 from workbench.errors import DataError
 from workbench.types import Detections
 
@@ -240,3 +244,38 @@ def test_what_has_no_layers():
     with pytest.raises(DataError, match=r"a Outside is no torch module.*d_rise explains any detector"):
         class_activation(Outside(), IMAGE, WHOLE)
     assert class_activation(Net(), IMAGE, WHOLE[:0]) == []
+
+
+class Around(Detector):
+    """As `wb.wrap` puts a detector around a module of torchvision: its labels are other numbers."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.module, self.classes = module, ("three", "two", "one")
+        self.family = SimpleNamespace(ask=self.ask)
+
+    def ask(self, images, device):
+        return self.module([image.float() / 255 for image in images])
+
+    def detect(self, images):
+        with evaluating(self):
+            found = [Detections(one["boxes"], 4 - one["labels"], one["scores"]) for one in self.ask(images, "cpu")]
+        return found
+
+
+def test_a_detector_that_wraps_a_module(ssd):
+    """The same maps as of the module itself, though it counts its classes otherwise."""
+    image = torch.randint(0, 256, (3, 90, 120), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    found = found_by(ssd, image)[:2]
+    renamed = Detections(found.boxes + 0.25, 4 - found.labels, found.scores)
+    maps = class_activation(Around(ssd), image, renamed, layers=["backbone"])
+    itself = class_activation(ssd, image, found, layers=["backbone"])
+    for one, other in zip(maps, itself, strict=True):
+        assert one.settings["target"] == pytest.approx(other.settings["target"])
+        torch.testing.assert_close(one.map, other.map)
+    empty = Around(ssd)
+    empty.module = None
+    assert methods_of(Around(ssd)) == ("layer-cam", "hires-cam", "d-rise")
+    assert methods_of(empty) == ("d-rise",)
+    with pytest.raises(DataError, match="a Around is no torch module"):
+        class_activation(empty, image, renamed)

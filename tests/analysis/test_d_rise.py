@@ -55,10 +55,13 @@ def test_similarity_by_hand():
 
 
 def test_similarity_by_vectors_and_objectness():
-    """Vectors (3, 4) and (4, 3) have a cosine of 24 / 25; a target without a vector is sure of its class: 4 / 5."""
-    vectors = {CLASS_SCORES: [[0.3, 0.4]]}
+    """Vectors (3, 4) and (4, 3) have a cosine of 24 / 25; a target without a vector is sure of its class: 4 / 5.
+
+    The first column is background.
+    """
+    vectors = {CLASS_SCORES: [[0.0, 0.3, 0.4]]}
     target = found([[0, 0, 4, 4]], [1], [0.4], **vectors)
-    other = found([[0, 0, 4, 4]], [1], [0.5], **{CLASS_SCORES: [[0.4, 0.3]]})
+    other = found([[0, 0, 4, 4]], [1], [0.5], **{CLASS_SCORES: [[0.0, 0.4, 0.3]]})
     assert similarity(target, other).tolist() == pytest.approx([24 / 25])
     sure = found([[0, 0, 4, 4]], [1], [0.4])
     assert similarity(sure, other).tolist() == pytest.approx([4 / 5])

@@ -11,9 +11,9 @@ channel does not:
 
 **The score is that of one detection**, not of the image: for our detectors the logit of its class in
 `detector.box_logits` at its own box, that is of the RoI there, or, of dense detectors, of the best anchor whose
-prediction overlaps it. For torchvision's detectors it is the score of the detection of that class that overlaps it
-most. A map that were the same for any target would explain nothing: `tests/analysis/test_class_activation.py` holds
-that it follows.
+prediction overlaps it. For torchvision's detectors, and those that `wb.wrap` puts around a torch module, it is the
+score of the detection of that class that overlaps it most. A map that were the same for any target would explain
+nothing: `tests/analysis/test_class_activation.py` holds that it follows.
 
 **Several maps**: those that one layer gives (the levels of a pyramid) lie beside each other in the network, each adds
 a part of its own to the score's first-order change, and they are summed, per pixel of the image (a value of a coarse
@@ -29,8 +29,8 @@ positive of a product, and the maps of a pyramid have both signs.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -50,7 +50,31 @@ METHODS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "hires-cam": lambda maps, gradients: (gradients * maps).sum(dim=0),
 }
 LAYERS = ("backbone",)  #: unless said otherwise: the maps that the heads of our and of torchvision's detectors see
-SAME = 0.5  #: IoU from which a detection of torchvision's is the one that is asked about
+BODY = ("backbone.body",)  #: the maps that a pyramid is built from
+SAME = 0.5  #: IoU from which a detection is the one that is asked about
+
+
+class Asked(Protocol):
+    """How a wrapped detector is asked."""
+
+    def ask(self, images: Sequence[Tensor], device: torch.device) -> Sequence[Any]:
+        """What the wrapped one answers for each image; with gradients where they are on."""
+        ...
+
+
+@runtime_checkable
+class Wraps(Protocol):
+    """A detector of others around a torch module, as `wb.wrap` makes them."""
+
+    module: nn.Module | None
+    family: Asked
+
+
+def has_layers(detector: object) -> bool:
+    """Whether a detector can be asked without more being said: it is ours, or wraps a module with `LAYERS`."""
+    if isinstance(detector, Wraps):
+        return detector.module is not None and set(LAYERS) <= {name for name, _ in detector.module.named_children()}
+    return isinstance(detector, HasBoxLogits)
 
 
 def class_activation(
@@ -65,12 +89,13 @@ def class_activation(
     """What each detection rests on, by gradients in the maps of a network; see the module.
 
     Args:
-        detector: one of ours, one of torchvision's, or with `scores` any module.
+        detector: one of ours, one of torchvision's, one that wraps a torch module, or with `scores` any module.
         image: uint8 [3, H, W].
         detections: what to explain: of this detector, or boxes and labels of your own.
         method: one of `METHODS`.
-        layers: names of modules in it, as `named_modules()` has them: of our detectors "backbone" are the maps that
-            the heads see (P_k of a pyramid), and "backbone.body" those that a pyramid is built from (C_k).
+        layers: names of modules in it (in the wrapped one), as `named_modules()` has them: of our detectors
+            "backbone" are the maps that the heads see (P_k of a pyramid), and "backbone.body" those that a pyramid is
+            built from (C_k).
         scores: runs the module on the image and gives the score of each detection, [N], with its graph; for modules
             whose output we cannot know. Their maps must cover the image as a whole.
 
@@ -96,6 +121,8 @@ def class_activation(
     if not len(targets):
         return []
     asked = scores or _scores_of(module, image, targets)
+    if isinstance(module, Wraps) and module.module is not None:
+        module = module.module
     with differentiable(module), recorded(module, layers) as seen:
         given = asked()
         per_score = _gradients(given, seen, layers, len(targets))
@@ -186,33 +213,61 @@ def _scores_of(module: Any, image: Tensor, targets: Detections) -> Callable[[], 
             return found.gather(1, labels.to(found.device)[:, None])[:, 0]
 
         return logits
-    if not isinstance(module, nn.Module):
-        what = f"a {type(module).__name__} is no torch module, so there are no layers to look into"
+    name = type(module).__name__
+    if not isinstance(module, nn.Module) or (isinstance(module, Wraps) and module.module is None):
+        what = f"a {name} is no torch module, so there are no layers to look into"
         raise DataError(f"{what}; d_rise explains any detector from the outside")
+    if isinstance(module, Wraps):
+        own = _its_own(module, image, targets)
+        return lambda: _same_scores(module.family.ask([image], module.device), own, name)
 
     def detected() -> Tensor:
         device = next(module.parameters()).device
-        output = module([image.as_subclass(Tensor).to(device).float() / 255])
-        return _matching(output, boxes.to(device), labels.to(device), type(module).__name__)
+        found = _answer(module([image.as_subclass(Tensor).to(device).float() / 255]), name)
+        rows = _matching(boxes.to(device), labels.to(device), found["boxes"], found["labels"], name)
+        return found["scores"][rows]
 
     return detected
 
 
-def _matching(output: Any, boxes: Tensor, labels: Tensor, name: str) -> Tensor:
-    """Scores [N] of the detections of torchvision's output that are those of the boxes [N, 4] and labels [N].
+def _its_own(detector: Any, image: Tensor, targets: Detections) -> Detections:
+    """The detections of a detector that wraps a module that the targets are, with its own boxes and scores."""
+    found = detector.detect([image])[0].to("cpu")
+    return found[_matching(targets.boxes, targets.labels, found.boxes, found.labels, type(detector).__name__)]
+
+
+def _same_scores(output: Any, own: Detections, name: str) -> Tensor:
+    """The scores [N] of `own` as the wrapped module gave them, with their graph; its labels may be other numbers."""
+    found = _answer(output, name)
+    boxes, scores = found["boxes"].detach().float().cpu(), found["scores"].detach().float().cpu()
+    off = (own.boxes[:, None] - boxes).abs().amax(dim=2) + (own.scores[:, None] - scores).abs()
+    return found["scores"][off.argmin(dim=1).to(found["scores"].device)]
+
+
+def _answer(output: Any, name: str) -> Mapping[str, Tensor]:
+    """Boxes, labels and scores of the one image that a module was asked about.
 
     Raises:
-        DataError: the output has another form, or one of them is not among its detections.
+        DataError: they are not there.
     """
     keys = {"boxes", "labels", "scores"}
-    if not (isinstance(output, list) and len(output) == 1 and isinstance(output[0], dict) and keys <= set(output[0])):
+    one = output[0] if isinstance(output, list) and len(output) == 1 else None
+    if not (isinstance(one, Mapping) and keys <= set(one) and all(isinstance(one[key], Tensor) for key in keys)):
         what = f"{name} gives no list of boxes, labels and scores as torchvision's detectors do"
         raise DataError(f"{what}; give scores, a function that runs it and gives those of the detections")
-    found = output[0]
-    overlap = box_iou(boxes, found["boxes"].detach()) * (labels[:, None] == found["labels"])
-    if not overlap.shape[1] or float(overlap.amax(dim=1).min()) < SAME:
-        counts = dict(Counter(found["labels"].tolist()).most_common(5))
-        missing = 0 if not overlap.shape[1] else int(overlap.amax(dim=1).argmin())
+    return one
+
+
+def _matching(boxes: Tensor, labels: Tensor, found: Tensor, found_labels: Tensor, name: str) -> Tensor:
+    """Which of the found boxes [M, 4] each box [N, 4] is, by class and IoU: [N].
+
+    Raises:
+        DataError: one of them is not among those that are found.
+    """
+    overlap = box_iou(boxes, found.detach().float()) * (labels[:, None] == found_labels)
+    best = overlap.amax(dim=1) if len(found) else overlap.new_zeros(len(boxes))
+    if bool((best < SAME).any()):
+        missing, counts = int(best.argmin()), dict(Counter(found_labels.tolist()).most_common(5))
         what = f"detection {missing} (label {int(labels[missing])}, box {boxes[missing].tolist()})"
         raise DataError(f"{name} does not find {what} in this image; it finds labels {counts} (label: how often)")
-    return found["scores"][overlap.argmax(dim=1)]
+    return overlap.argmax(dim=1)

@@ -16,9 +16,10 @@ is barely found would count as much as the clean one. `settings["similarity"]` s
 vector, such as a true object, is certain of its class, as in the paper.
 
 Where we depart: the paper compares with all proposals, here it is what `detect` gives, after its threshold and its
-suppression of doubles. Of the weighted mean the same mean with all weights equal is taken off, so that 0 says "not
-needed" and what is below "in the way", and each pixel's mean is over the masks in which it is seen and not over p N
-masks: the expectation is the same up to a constant, and the noise of few masks is less (see `docs/results.md`).
+suppression of doubles, and the vectors have background as well, where a detector is unsure. Of the weighted mean the
+same mean with all weights equal is taken off, so that 0 says "not needed" and what is below "in the way", and each
+pixel's mean is over the masks in which it is seen and not over p N masks: the expectation is the same up to a
+constant, and the noise of few masks is less (see `docs/results.md`).
 
 It is slow (a pass of the detector for each mask) and its cells are coarse: it says which part counts, not which
 stroke.
@@ -229,7 +230,7 @@ def _same_class(targets: Detections, found: Detections) -> Tensor:
         return (targets.labels[:, None] == found.labels).float()
     scores = found.extras[CLASS_SCORES].float()
     own = targets.extras.get(CLASS_SCORES)
-    own = F.one_hot(targets.labels - 1, scores.shape[1]) if own is None else own
+    own = F.one_hot(targets.labels, scores.shape[1]) if own is None else own
     return F.normalize(own.float(), dim=1) @ F.normalize(scores, dim=1).t()
 
 

@@ -27,7 +27,7 @@ from workbench.analysis.d_rise import METHOD as D_RISE
 from workbench.analysis.d_rise import d_rise
 from workbench.analysis.explaining.looking import finder
 from workbench.analysis.saliency import Saliency, check_asked
-from workbench.detectors.base import Detects, HasBoxLogits, HasRoIs
+from workbench.detectors.base import Detects, HasRoIs
 from workbench.detectors.load import DetectorLike, as_detector
 from workbench.errors import DataError, did_you_mean
 from workbench.types import Detections
@@ -44,7 +44,7 @@ def methods_of(detector: object) -> tuple[str, ...]:
         >>> methods_of(wb.load_detector("digit-scenes/retinanet"))
         ('layer-cam', 'hires-cam', 'd-rise')
     """
-    able: tuple[str, ...] = tuple(activation.METHODS) if isinstance(detector, HasBoxLogits) else ()
+    able: tuple[str, ...] = tuple(activation.METHODS) if activation.has_layers(detector) else ()
     able += (ATTENTION,) if isinstance(detector, HasRoIs) else ()
     return able + ((D_RISE,) if isinstance(detector, Detects) else ())
 

@@ -65,17 +65,19 @@ def saliency_figure(
 
 def saliency_of_objects(
     image: Tensor,
-    rows: Mapping[str, Sequence[Saliency]],
+    rows: Mapping[str, Sequence[Saliency | None]],
     classes: Sequence[str] | None = None,
     *,
+    titles: Sequence[str] | None = None,
     side: float = 1.6,
 ) -> Figure:
-    """The maps of the same detections (columns) by several methods or detectors (rows).
+    """The maps of the same detections (columns) by several methods or detectors (rows), or over checkpoints.
 
     Args:
         image: [3, H, W].
-        rows: name → a map of each detection.
+        rows: name → a map of each detection, or of each checkpoint; None leaves a place empty.
         classes: names of labels 1..K.
+        titles: of the columns; None: the class of each detection.
         side: inches of the longer side of a picture.
 
     Raises:
@@ -88,10 +90,11 @@ def saliency_of_objects(
     figure, axes = image_axes(len(rows), columns, image.shape[-2:], side, titles=1.6 * len(rows))
     figure.set_size_inches(figure.get_figwidth() + 1.0, figure.get_figheight())
     for line, (name, row) in zip(axes, rows.items(), strict=True):
-        for one, saliency in zip(line, row, strict=True):
-            _draw(one, image, saliency)
-            text = f"{class_name(saliency.label, classes)}: {_in_box(saliency)}"
-            one.set_title(text, fontsize=7.5, parse_math=False)
+        for column, (one, saliency) in enumerate(zip(line, row, strict=True)):
+            if saliency is not None:
+                _draw(one, image, saliency)
+                what = titles[column] if titles else class_name(saliency.label, classes)
+                one.set_title(f"{what}: {_in_box(saliency)} in the box", fontsize=7.5, parse_math=False)
         where = {"ha": "right", "va": "center", "transform": line[0].transAxes}
         line[0].text(-0.06, 0.5, _wrapped(name), fontsize=8.5, weight="bold", parse_math=False, **where)
     return figure
