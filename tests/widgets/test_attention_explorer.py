@@ -7,12 +7,16 @@ import numpy as np
 import pytest
 import torch
 import traitlets
+from bright_detector import BrightDetector
 from colour_detector import ColourDetector
+from small_detectors import RETINANET
 from widget_pictures import pixels
 
 from widgets import AttentionExplorer
 from widgets.parts.sources import LAST
+from workbench.analysis.explain import explain
 from workbench.data.dataset import Dataset, make_target
+from workbench.detectors import build_detector
 from workbench.errors import DataError, RunError
 from workbench.training import Run
 
@@ -293,3 +297,123 @@ def test_runs_of_the_same_name_are_told_apart():
     assert explorer.step == LAST
     explorer.comparison.selected_index = 0
     assert pixels(explorer.compared).shape[0] > 400  # a row for each run
+
+
+# ---- methods beside attention --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def dense():
+    torch.manual_seed(0)
+    return build_detector(RETINANET, ("red", "green")).eval()
+
+
+def hidden(explorer, name):
+    return control(explorer, name).layout.display == "none"
+
+
+def test_a_dense_detector_is_asked_by_its_maps(dense):
+    explorer = AttentionExplorer(dense, Pictures())
+    assert control(explorer, "method").options == ("layer-cam", "hires-cam", "d-rise")
+    assert (explorer.method, explorer.saliency.method, explorer.saliency.label) == ("layer-cam", "layer-cam", 1)
+    assert explorer.saliency.box.tolist() == RIGHT
+    assert [level.stride for level in explorer.saliency.levels] == pytest.approx([8, 16, 32, 64], rel=0.6)
+    assert [hidden(explorer, name) for name in ("layer", "masks", "inversion", "threshold")] == [
+        False,
+        True,
+        True,
+        True,
+    ]
+    assert explorer._panel.children == (explorer.view,)
+    assert pixels(explorer.view.over).std() > 10
+    assert "speaks for <b>red</b>" in explorer._facts.value
+    first = explorer.saliency.map
+    explorer.label = 2
+    assert explorer.saliency.label == 2
+    assert not torch.equal(explorer.saliency.map, first)
+    explorer.show(layer="body", method="hires-cam")
+    assert [level.name for level in explorer.saliency.levels] == [
+        "backbone.body.0",
+        "backbone.body.1",
+        "backbone.body.2",
+    ]
+    explorer.chosen = 0
+    assert explorer.saliency.box.tolist() == LEFT
+    with pytest.raises(traitlets.TraitError, match="this detector can be asked by"):
+        explorer.method = "attention"
+    assert explorer.method == "hires-cam"
+
+
+def test_background_has_no_map(dense):
+    explorer = AttentionExplorer(dense, Pictures())
+    control(explorer, "label").value = 0
+    assert "background is none" in explorer.error
+    assert explorer.label == 1
+    explorer.label = 2
+    assert explorer.error == ""
+
+
+def test_methods_of_a_head_and_back(explorer, detector):
+    looks = detector.looks
+    assert control(explorer, "method").options == ("attention", "d-rise")
+    explorer.show(method="d-rise", masks=200)
+    assert explorer.saliency.settings["masks"] == 200
+    assert (hidden(explorer, "masks"), hidden(explorer, "layer"), hidden(explorer, "drop_cells")) == (
+        False,
+        True,
+        True,
+    )
+    assert detector.looks == looks
+    assert "After 200 masks, by IoU" in explorer._facts.value or "Nothing in the image" in explorer._facts.value
+    explorer.comparison.selected_index = 0
+    explorer.method = "attention"
+    assert explorer.error == ""
+    assert not hidden(explorer, "drop_cells")
+    assert explorer.on_patch in explorer._panel.children
+    assert "The head says" in explorer._facts.value
+    assert pixels(explorer.compared).std() > 20
+
+
+def test_the_method_follows_the_detector(dense, detector):
+    explorer = AttentionExplorer({"heads": detector, "dense": dense}, Pictures())
+    assert explorer.method == "attention"
+    explorer.detector = "dense"
+    assert explorer.method == "layer-cam"
+    explorer.detector = "heads"  # which has neither maps nor layers
+    assert explorer.method == "attention"
+    explorer.show(detector="dense", method="hires-cam")
+    explorer.comparison.selected_index = 0
+    assert pixels(explorer.compared).std() > 10  # of the dense one alone
+
+
+def test_objects_and_checkpoints_by_maps(dense, monkeypatch):
+    """All objects of an image cost D-RISE as much as one, and the comparison has a limit of masks."""
+    explorer = AttentionExplorer({"one": dense, "two": dense}, Pictures(), method="d-rise", masks=200)
+    monkeypatch.setattr("widgets.attention_explorer.COMPARED", 16)
+    seen = []
+    monkeypatch.setattr(
+        "widgets.attention_explorer.explain",
+        lambda *args, **options: seen.append(options) or explain(*args, **options),
+    )
+    explorer.comparison.selected_index = 0
+    assert seen == [{"method": "d-rise", "masks": 16}] * 2  # once for each detector, for both objects
+    assert pixels(explorer.compared).std() > 10
+
+    class Dense(FakeRun):
+        def detector(self, checkpoint=None, *, hardener=False):
+            return dense
+
+    run = AttentionExplorer(Dense([100, 200]), Pictures())
+    run.comparison.selected_index = 0
+    assert pixels(run.compared).shape[1] > pixels(run.compared).shape[0]  # two checkpoints in a row
+
+
+def test_what_only_detects_is_asked_from_the_outside():
+    explorer = AttentionExplorer(BrightDetector(("red", "green"), [LEFT, RIGHT], [2, 1]), Pictures(), masks=200)
+    assert control(explorer, "method").options == ("d-rise",)
+    assert explorer.saliency.settings["masks"] == 200
+    explorer.view.judged.selected_index = 0
+    assert explorer.view.found.measure == "score"
+    explorer.picker.drawn = [2.0, 2.0, 30.0, 30.0]
+    assert explorer.saliency.box.tolist() == [2, 2, 30, 30]
+    assert explorer.error == ""
