@@ -22,6 +22,7 @@ from PIL import Image
 from torch import Tensor
 
 from widgets.parts.javascript import script, style
+from widgets.parts.lab_saliency import ASKED, ExplainsObject
 from widgets.parts.objects import largest
 from widgets.parts.panel import Whole
 from widgets.parts.pictures import as_image, encode, encode_pixels
@@ -42,7 +43,7 @@ GRIDS = {"coarse": 12, "medium": 20, "fine": 32}  # cells of a response map alon
 _SCORES = (255 * SCORES).round().astype(int).tolist()  # red, green, blue, opacity
 
 
-class OcclusionLab(HasState, Whole, anywidget.AnyWidget):
+class OcclusionLab(ExplainsObject, HasState, Whole, anywidget.AnyWidget):
     """Drag, resize and re-texture an occluder over an image; every detector answers at once.
 
     Args:
@@ -57,8 +58,9 @@ class OcclusionLab(HasState, Whole, anywidget.AnyWidget):
     `chosen` (position in `objects`, or None) and `min_score` are traitlets, to be set from Python or in the browser;
     `result` (see `OcclusionProbe.answer`), `scores` and `hidden` follow. Of a detector that cannot score boxes (most
     of those of `wb.wrap`), the best detection that matches the object is followed, which its panel says. `region()`
-    makes an object of a region of your own, `response_map()` gives the maps that the button draws. What the occlusion
-    branch of a detector finds to hide its detections is hatched.
+    makes an object of a region of your own, `response_map()` gives the maps that the button draws, and `saliency()`
+    and `judge_saliency()` what the score rests on now. What the occlusion branch of a detector finds to hide its
+    detections is hatched.
 
     Example:
         >>> image, target = wb.load_data("digit-scenes", split="test")[7]
@@ -109,6 +111,7 @@ class OcclusionLab(HasState, Whole, anywidget.AnyWidget):
         """Put another picture under the occluder; `state` may set the traitlets that the user can set."""
         self._check_names(state)
         self.stop_map()
+        self.stop_saliency()
         with self._all_or_nothing():
             self._take(as_image(image), target)
             self._apply({"box": self._first_box(), **state})
@@ -279,6 +282,8 @@ class OcclusionLab(HasState, Whole, anywidget.AnyWidget):
                 self._start_map(content["grid"])
             elif content["kind"] == "stop-map":
                 self.stop_map()
+            elif content["kind"] in ASKED:
+                self._on_saliency(content)
         except Exception as error:  # whatever a detector raises, the browser's request must be freed
             self._send_error(error, seq)
 
@@ -301,6 +306,7 @@ class OcclusionLab(HasState, Whole, anywidget.AnyWidget):
     def _send_setup(self) -> None:
         height, width = self.image.shape[-2:]
         choices = {"textures": FILLS, "outlines": OUTLINES, "grids": list(GRIDS), "smallest": SMALLEST}
+        choices["methods"] = self._saliency_methods()
         colours = {name: colour(place) for place, name in enumerate(self._probe.names, start=1)}
         content = {"width": width, "height": height, "detectors": list(self.detectors), "colours": colours, **choices}
         self.send({"kind": "setup", **content}, [encode(self.image)])

@@ -11,6 +11,7 @@ import { cursorOf, handleAt, moved, placed, resized } from "./occlusion_lab/occl
 import { Mapping } from "./occlusion_lab/mapping.js";
 import { paintScene } from "./occlusion_lab/painting.js";
 import { Panel } from "./occlusion_lab/panel.js";
+import { Explaining } from "./occlusion_lab/saliency.js";
 import { Tools } from "./occlusion_lab/tools.js";
 
 const LARGEST = 720; // CSS pixels, side of a panel
@@ -22,6 +23,7 @@ class View {
     this.el = el;
     this.setup = this.result = this.grab = null;
     this.mapping = new Mapping(this);
+    this.explaining = new Explaining(this);
     this.received = 0; // answers
     this.objects = []; // that can be chosen
     this.roundTrips = el.roundTrips = []; // milliseconds: [from question to answer, in the detectors]
@@ -57,6 +59,7 @@ class View {
       this.setup = message;
       this.result = this.frame = null;
       this.mapping.forget();
+      this.explaining.forget();
       this.build();
       this.clean = await bitmap(buffers[0]);
     } else if (!this.setup) {
@@ -68,11 +71,19 @@ class View {
       this.free(message.seq);
     } else if (message.kind === "map") {
       this.mapping.take(message, buffers);
+    } else if (message.kind === "saliency") {
+      await this.explaining.take(message, buffers);
+    } else if (message.kind === "saliency-failed") {
+      this.foot.showError(message.text);
+      this.explaining.failed();
+    } else if (message.kind === "saliency-areas") {
+      this.explaining.takeAreas(message);
     } else if (message.kind === "error") {
       this.foot.showError(message.text);
       this.free(message.seq);
       if (!this.grab && !this.questions.waiting) this.goBack();
       this.mapping.failed();
+      this.explaining.unlock();
     }
   }
 
@@ -95,7 +106,8 @@ class View {
   // layers: pictures of what hides objects, of the detectors that find it.
   take({ result, objects, layers: names }, frame, layers) {
     const anew = JSON.stringify(this.result?.object) !== JSON.stringify(result.object);
-    if (anew && this.result?.chosen === result.chosen) this.mapping.forget(); // a region was drawn anew
+    const redrawn = anew && this.result?.chosen === result.chosen; // a region was drawn anew
+    if (redrawn) this.mapping.forget();
     this.result = result;
     this.objects = objects;
     this.frame = frame;
@@ -108,6 +120,9 @@ class View {
     this.foot.showError("");
     this.foot.speak(Object.fromEntries(this.panels.map(({ name }) => [name, result.detectors[name].now])));
     this.mapping.follow();
+    this.explaining.possible(this.thing);
+    if (redrawn) this.explaining.renew();
+    else this.explaining.follow();
     this.showMapTools();
     this.paint();
   }
@@ -119,6 +134,9 @@ class View {
   build() {
     this.tools = new Tools(this.setup, this);
     this.panels = this.setup.detectors.map((name) => this.listening(new Panel(name, KEYS)));
+    this.tools.element.append(this.explaining.element);
+    this.explaining.offer(this.setup.methods);
+    this.panels.forEach((panel) => this.explaining.addLine(panel));
     this.foot = new Foot();
     const row = make("div", "ol-panels");
     row.append(...this.panels.map((panel) => panel.element));

@@ -5,14 +5,15 @@ import { HALO, paintHatched, paintPicture, strokeBox } from "../shared/canvas.js
 import { paintTags } from "../shared/tags.js";
 import { outlinePath, paintOccluder, withHandles } from "./occluder.js";
 
-// view: its `scale`, `clean` and `frame` (pictures without and with the occluder of `result`), `mapping`, `result`,
+// view: its `scale`, `clean` and `frame` (pictures without and with the occluder of `result`), `mapping`, `explaining`, `result`,
 // `layers` (detector → what it finds to hide objects), `objects`, `thing`, `box` (where the occluder is now), `drawn` (a
 // region while it is drawn) and `setup`.
 // truth, hatching: checkboxes, whether all objects are outlined and what hides objects is hatched.
 export function paintScene({ name, canvas, size }, view, { truth, hatching }) {
   const { scale, result, setup } = view;
-  const mapped = view.mapping.fits && view.mapping.maps.has(name);
-  const context = paintPicture(canvas, mapped ? view.clean : view.frame, size, scale);
+  const explained = view.explaining.picture(name);
+  const mapped = !explained && view.mapping.fits && view.mapping.maps.has(name);
+  const context = paintPicture(canvas, explained ?? (mapped ? view.clean : view.frame), size, scale);
   if (mapped) paintMap(context, name, view, size);
   if (hatching.checked && view.layers.has(name)) paintHatched(context, view.layers.get(name), size);
   if (truth.checked) for (const thing of view.objects) strokeBox(context, thing.box, scale, "#ffffffcc", 1, [3, 3]);
