@@ -228,9 +228,9 @@ def _same_class(targets: Detections, found: Detections) -> Tensor:
     """Agreement of the classes of targets [N] and detections [M], [N, M] in 0..1."""
     if CLASS_SCORES not in found.extras:
         return (targets.labels[:, None] == found.labels).float()
-    scores = found.extras[CLASS_SCORES].float()
+    scores = found.extras[CLASS_SCORES][:, 1:].float()  # without background
     own = targets.extras.get(CLASS_SCORES)
-    own = F.one_hot(targets.labels, scores.shape[1]) if own is None else own
+    own = F.one_hot(targets.labels - 1, scores.shape[1]) if own is None else own[:, 1:]
     return F.normalize(own.float(), dim=1) @ F.normalize(scores, dim=1).t()
 
 
