@@ -56,7 +56,7 @@ def test_maps_are_drawn_where_they_are_high_and_nowhere_else(image, saliency):
     assert (pixels[2, 2] != pixels[6, 6]).any()
     assert np.ptp(pixels[6, 6]) <= 1  # grey
     assert (pixels[10, 14] == pixels[6, 6]).all()  # what speaks against it is not drawn
-    assert left.get_title() == "map\n$one$ 0.90\n100% of it in the box, 33% by chance"
+    assert left.get_title() == "map\n$one$: 0.90\n100% of it in the box, 33% by chance"
     assert right.get_title() == "$other\n$one$\n100% of it in the box, 33% by chance"
     assert len(left.patches) == 1
     with_curves = saliency_figure(image, {"map": saliency}, curves={"map": curves()})
@@ -66,7 +66,7 @@ def test_maps_are_drawn_where_they_are_high_and_nowhere_else(image, saliency):
 def test_a_map_that_grows_and_one_of_nothing(image, saliency):
     empty = replace(saliency, map=torch.zeros(12, 16), done=0.25)
     title = saliency_figure(image, {"": empty}).axes[0].get_title()
-    assert title == "\nlabel 1 0.90 (25% of the masks)\nnone of it in the box, 33% by chance"
+    assert title == "\nlabel 1: 0.90 (25% of the masks)\nnone of it in the box, 33% by chance"
 
 
 def test_large_images_are_shrunk(saliency):
@@ -80,8 +80,8 @@ def test_levels_have_one_scale(image, saliency):
     figure = saliency_levels_figure(image, saliency)
     _, fine, coarse, _ = figure.axes
     assert [one.get_title() for one in (fine, coarse)] == [
-        "fine, cells of 8 px\n25% of the map",
-        "coarse, cells of 16 px\n75% of the map",
+        "fine\ncells of 8 px: 25%",
+        "coarse\ncells of 16 px: 75%",
     ]
     red = [shown(one)[..., 0].astype(int) - shown(one)[..., 2] for one in (fine, coarse)]
     assert red[0][2, 2] == red[0][7, 7] > 20 > abs(red[0][2, 12])  # crisp cells

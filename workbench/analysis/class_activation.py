@@ -69,6 +69,11 @@ class Wraps(Protocol):
     module: nn.Module | None
     family: Asked
 
+    @property
+    def device(self) -> torch.device:
+        """Where the module is."""
+        ...
+
 
 def has_layers(detector: object) -> bool:
     """Whether a detector can be asked without more being said: it is ours, or wraps a module with `LAYERS`."""

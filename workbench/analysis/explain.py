@@ -90,7 +90,8 @@ def explain(
 
 def _found(detector: Any, image: Tensor) -> Detections:
     """What the detector finds."""
-    if not isinstance(detector, Detects):
+    detects = isinstance(detector, Detects)
+    if not detects:
         what = f"a {type(detector).__name__} has no detect(images)"
         raise DataError(f"{what}; say which detections to explain")
     return finder(detector, image)([image])[0].above(FOUND)

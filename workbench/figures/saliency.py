@@ -51,8 +51,8 @@ def saliency_figure(
         DataError: no maps, or one of another size than the image.
     """
     _check(image, maps)
-    figure, axes = image_axes(1, len(maps), image.shape[-2:], side, titles=3.3 if curves else 2.7)
-    figure.set_size_inches(figure.get_figwidth() + 0.5, figure.get_figheight())
+    figure, axes = image_axes(1, len(maps), image.shape[-2:], side, titles=2.7 if curves else 2.1)
+    figure.set_size_inches(figure.get_figwidth() + 0.9, figure.get_figheight())
     for one, (name, saliency) in zip(axes[0], maps.items(), strict=True):
         _draw(one, image, saliency)
         lines = [_short(name, 30), about(saliency, classes)]
@@ -115,8 +115,8 @@ def saliency_levels_figure(image: Tensor, saliency: Saliency, *, side: float = 2
     """
     if not saliency.levels:
         raise DataError(f"a map by {saliency.method} has no levels; choose a method that looks into the network")
-    figure, axes = image_axes(1, 1 + len(saliency.levels), image.shape[-2:], side, titles=1.9)
-    figure.set_size_inches(figure.get_figwidth() + 0.5, figure.get_figheight())
+    figure, axes = image_axes(1, 1 + len(saliency.levels), image.shape[-2:], side, titles=1.5)
+    figure.set_size_inches(figure.get_figwidth() + 0.9, figure.get_figheight())
     _draw(axes[0, 0], image, saliency)
     axes[0, 0].set_title("all levels together\n", fontsize=8.5)
     finest = min(level.stride for level in saliency.levels)
@@ -125,7 +125,7 @@ def saliency_levels_figure(image: Tensor, saliency: Saliency, *, side: float = 2
     for one, level, values in zip(axes[0, 1:], saliency.levels, density, strict=True):
         show_image(one, _over(image, _cells(values, level, image), max(top, 1e-12), crisp=True))
         draw_box(one, saliency.box, colour=SKY)
-        text = f"{_short(level.name, 20)}, cells of {level.stride:.3g} px\n{level.share:.0%} of the map"
+        text = f"{_short(level.name, 20)}\ncells of {level.stride:.3g} px: {level.share:.0%}"
         one.set_title(text, fontsize=8.5, parse_math=False)
     _bar(figure, axes[0], "speaks for the detection")
     return figure
@@ -188,7 +188,7 @@ def saliency_summary_figure(summary: pd.DataFrame) -> Figure:
 
 def about(saliency: Saliency, classes: Sequence[str] | None = None) -> str:
     """What a map is of and where it lies, in two lines at most."""
-    score = "" if np.isnan(saliency.score) else f" {saliency.score:.2f}"
+    score = "" if np.isnan(saliency.score) else f": {saliency.score:.2f}"
     name = class_name(saliency.label, classes)
     growing = "" if saliency.done >= 1 else f" ({saliency.done:.0%} of the masks)"
     return f"{name}{score}{growing}\n{_in_box(saliency)} of it in the box, {saliency.chance():.0%} by chance"
