@@ -219,8 +219,8 @@ def _scores_of(module: Any, image: Tensor, targets: Detections) -> Callable[[], 
 
         return logits
     name = type(module).__name__
-    if not isinstance(module, nn.Module) or (isinstance(module, Wraps) and module.module is None):
-        what = f"a {name} is no torch module, so there are no layers to look into"
+    if not isinstance(module, nn.Module) or next(module.parameters(), None) is None:
+        what = f"{module!r} is no torch module, so there are no layers to look into"
         raise DataError(f"{what}; d_rise explains any detector from the outside")
     if isinstance(module, Wraps):
         own = _its_own(module, image, targets)
