@@ -16,9 +16,9 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from workbench.data.face_images import FaceImages
+from workbench.data.listed_images import ListedImages
 from workbench.data.reading.face_lists import read_face_list
-from workbench.data.reading.face_table import MOST, FaceTable, joined
+from workbench.data.reading.listed_table import MOST, ListedTable, joined
 from workbench.data.reading.paths import DataRoot, read_text
 from workbench.data.reading.picture_folder import PictureFolder, first_place
 from workbench.data.reading.problems import Problem
@@ -31,7 +31,7 @@ Fold = Annotated[int, Field(ge=1, le=10)]
 
 
 @DATASETS.register("fddb")
-class Fddb(FaceImages):
+class Fddb(ListedImages):
     """Faces of FDDB.
 
     Args:
@@ -80,7 +80,7 @@ def ellipse_boxes(ellipses: np.ndarray) -> np.ndarray:
     return np.stack([x - half_width, y - half_height, x + half_width, y + half_height], axis=1)
 
 
-def _fold(root: DataRoot, folder: Path, number: int) -> FaceTable:
+def _fold(root: DataRoot, folder: Path, number: int) -> ListedTable:
     """The images of a fold."""
     file, names = (root.followed(folder / f"FDDB-fold-{number:02d}{end}.txt") for end in ("-ellipseList", ""))
     listed = read_face_list(file, COLUMNS)
@@ -91,12 +91,14 @@ def _fold(root: DataRoot, folder: Path, number: int) -> FaceTable:
     ellipses[wrong] = 0
     swapped = ellipses[:, 0] < ellipses[:, 1]
     ellipses[swapped] = ellipses[swapped][:, [1, 0, 2, 3, 4]] + [0, 0, np.pi / 2, 0, 0]
-    table = FaceTable(
+    table = ListedTable(
         listed.names, listed.wheres, listed.starts, ellipse_boxes(ellipses),
         {"ellipses": ellipses.astype(np.float32)}, {"fold": np.full(len(listed.names), number)}, problems,
     )  # fmt: skip
     for row, what in zip(np.flatnonzero(wrong).tolist(), whats, strict=True):
-        problems.append(Problem("error", table.face(row), what, f"Radii are above 0, and no number above {MOST:g}."))
+        problems.append(
+            Problem("error", table.object(row), what, f"Radii are above 0, and no number above {MOST:g}.")
+        )
     problems += _unlisted(names, set(listed.names))
     return table.checked(reported=np.isnan(ellipses).any(axis=1) | wrong)
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from os import PathLike
 
-from workbench.data.face_images import FaceImages
+from workbench.data.listed_images import ListedImages
 from workbench.data.reading.mafa_labels import read_mafa
 from workbench.data.reading.paths import DataRoot
 from workbench.data.reading.picture_folder import PictureFolder, first_place
@@ -30,7 +30,7 @@ SPLITS = ("train", "test")
 
 
 @DATASETS.register("mafa")
-class Mafa(FaceImages):
+class Mafa(ListedImages):
     """Faces of MAFA.
 
     Args:

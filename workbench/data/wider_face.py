@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from workbench.data.face_images import FaceImages
+from workbench.data.listed_images import ListedImages
 from workbench.data.reading.face_lists import read_face_list
-from workbench.data.reading.face_table import FaceTable, from_xywh, whole_numbers
+from workbench.data.reading.listed_table import ListedTable, from_xywh, whole_numbers
 from workbench.data.reading.paths import DataRoot, read_text
 from workbench.data.reading.picture_folder import PictureFolder, first_place
 from workbench.data.reading.wider_mat import LEVELS, names_of, read_level, read_wider_mat
@@ -32,7 +32,7 @@ INVALID = 7
 
 
 @DATASETS.register("wider-face")
-class WiderFace(FaceImages):
+class WiderFace(ListedImages):
     """Faces of WIDER FACE.
 
     Args:
@@ -69,7 +69,7 @@ def _place(root: DataRoot, split: str, *names: str) -> Path | None:
     return first_place(root, [folder + name for name in names for folder in folders])
 
 
-def _faces(root: DataRoot, split: str) -> FaceTable:
+def _faces(root: DataRoot, split: str) -> ListedTable:
     """All faces of a split, with their attributes and the levels that are there."""
     names = (f"wider_face_{split}_bbx_gt.txt", f"wider_face_{split}.mat")
     file = _place(root, split, *names)
@@ -85,11 +85,11 @@ def _faces(root: DataRoot, split: str) -> FaceTable:
             columns[level], more = read_level(known, listed.names, listed.starts)
             problems += more
     boxes = from_xywh(rows[:, :4])
-    table = FaceTable(listed.names, listed.wheres, listed.starts, boxes, columns, problems=problems)
+    table = ListedTable(listed.names, listed.wheres, listed.starts, boxes, columns, problems=problems)
     return table.checked(reported=np.isnan(rows).any(axis=1) if file.suffix != ".mat" else None)
 
 
-def _names(root: DataRoot) -> FaceTable:
+def _names(root: DataRoot) -> ListedTable:
     """The images of the test split, of whose faces nothing is public."""
     file = _place(root, "test", "wider_face_test_filelist.txt", "wider_face_test.mat")
     if file is None:
@@ -101,4 +101,4 @@ def _names(root: DataRoot) -> FaceTable:
         lines = [(number, line.strip()) for number, line in enumerate(read_text(file).split("\n"), start=1)]
         names = [line for _, line in lines if line]
         wheres = [f"{file}: line {number}" for number, line in lines if line]
-    return FaceTable(names, wheres, np.zeros(len(names) + 1, np.int64), np.zeros((0, 4)))
+    return ListedTable(names, wheres, np.zeros(len(names) + 1, np.int64), np.zeros((0, 4)))

@@ -26,10 +26,10 @@ import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
 from workbench.data import Dataset
+from workbench.evaluation.benchmark_result import BenchmarkResult, FoundObjects, Gathered, gather
 from workbench.evaluation.counting.bootstrap import mean_over_classes
 from workbench.evaluation.counting.regions import box_spans, ellipse_spans, inscribed, span_iou
 from workbench.evaluation.counting.roc import Steps
-from workbench.evaluation.face_result import FaceResult, Faces, FoundFaces, gather_faces
 from workbench.options import Number
 from workbench.registry import BENCHMARKS
 
@@ -38,10 +38,10 @@ ENOUGH = 0.5  #: IoU above which a match is right
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class FddbResult(FaceResult):
+class FddbResult(BenchmarkResult):
     """ROC curves of one detector on FDDB. Figures are recalls at `limit` false positives."""
 
-    faces: Faces
+    gathered: Gathered
     how: str  #: how it was computed, in words
     limit: int  #: false positives in all images together
     steps: dict[str, Steps]  #: by `SCORES`
@@ -55,12 +55,12 @@ class FddbResult(FaceResult):
 
     def counts(self) -> dict[str, int]:
         """All faces behind each figure."""
-        return dict.fromkeys(self.summary, len(self.faces.objects))
+        return dict.fromkeys(self.summary, len(self.gathered.objects))
 
     @cached_property
     def by_fold(self) -> pd.DataFrame:
         """One row per fold: number of faces n, and both recalls at its share of the false positives."""
-        once = np.ones((1, self.faces.num_images))
+        once = np.ones((1, self.gathered.num_images))
         recalls = {kind: self._fold_recalls(kind, once)[:, 0] for kind in SCORES}
         counts = self.steps["discrete"].counts
         n = [int(counts[self.folds == fold].sum()) for fold in self._numbers]
@@ -85,7 +85,7 @@ class FddbResult(FaceResult):
 
 @BENCHMARKS.register("fddb")
 def evaluate_fddb(
-    found: FoundFaces, data: Dataset, *, false_positives: Number = 1000, ellipses: bool = False, exact: bool = False
+    found: FoundObjects, data: Dataset, *, false_positives: Number = 1000, ellipses: bool = False, exact: bool = False
 ) -> FddbResult:
     """Discrete and continuous ROC on data of FDDB.
 
@@ -113,7 +113,7 @@ def evaluate_fddb(
         >>> summary["discrete@1000"], round(summary["continuous@1000"], 2)  # found; a box is no ellipse
         (1.0, 0.79)
     """
-    faces = gather_faces(found, data, ("ellipses", "fold"), "fddb")
+    faces = gather(found, data, ("ellipses", "fold"), "fddb")
     shapes = _shapes(found, faces) if ellipses else None
     what = "boxes" if shapes is None else "ellipses"
     pixels = "unrounded" if exact else "of whole pixels as in the original program"
@@ -125,14 +125,14 @@ def evaluate_fddb(
     return FddbResult(faces, how, false_positives, steps, faces.columns["fold"])
 
 
-def _shapes(found: FoundFaces, faces: Faces) -> np.ndarray:
+def _shapes(found: FoundObjects, faces: Gathered) -> np.ndarray:
     """The ellipse [D, 5] of each detection: its own, or the one that touches the sides of its box."""
     if isinstance(found, Sequence) and all("ellipses" in one.extras for one in found):
         return np.concatenate([np.zeros((0, 5)), *(one.extras["ellipses"].double().cpu().numpy() for one in found)])
     return inscribed(faces.found.boxes)
 
 
-def _all_steps(faces: Faces, shapes: np.ndarray | None, *, exact: bool) -> dict[str, Steps]:
+def _all_steps(faces: Gathered, shapes: np.ndarray | None, *, exact: bool) -> dict[str, Steps]:
     """The steps of all images by kind of score."""
     objects, found, number = faces.objects, faces.found, faces.num_images
     theirs, ours = (np.searchsorted(table.images, np.arange(number + 1)) for table in (objects, found))

@@ -23,10 +23,10 @@ import pandas as pd
 
 from workbench.data import Dataset
 from workbench.errors import DataError
+from workbench.evaluation.benchmark_result import BenchmarkResult, FoundObjects, Gathered, gather
 from workbench.evaluation.counting.bootstrap import best_beyond
 from workbench.evaluation.counting.matching import IGNORED, RIGHT
 from workbench.evaluation.counting.tables import Found
-from workbench.evaluation.face_result import FaceResult, Faces, FoundFaces, gather_faces
 from workbench.evaluation.voc import VocMatches, match_voc, voc_ap
 from workbench.options import Overlap
 from workbench.registry import BENCHMARKS
@@ -43,10 +43,10 @@ _YEAR = 2012  # of VOC's rules: the area under the curve
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class MafaResult(FaceResult):
+class MafaResult(BenchmarkResult):
     """Precision and recall of one detector on MAFA. Figures are average precisions."""
 
-    faces: Faces
+    gathered: Gathered
     how: str  #: how it was computed, in words
     matches: dict[tuple[str, float], VocMatches]  #: by choice of faces and least IoU
 
@@ -74,12 +74,12 @@ class MafaResult(FaceResult):
         with np.errstate(invalid="ignore"):
             recall = right / matches.counts.sum()
         columns = {"recall": recall, "precision": precision, "envelope": best_beyond(precision)}
-        return pd.DataFrame({"score": self.faces.found.scores[matches.order[kept]], **columns})
+        return pd.DataFrame({"score": self.gathered.found.scores[matches.order[kept]], **columns})
 
 
 @BENCHMARKS.register("mafa")
 def evaluate_mafa(
-    found: FoundFaces,
+    found: FoundObjects,
     data: Dataset,
     *,
     ious: Sequence[Overlap] = (0.5, 0.45),
@@ -113,7 +113,7 @@ def evaluate_mafa(
     """
     if not ious:
         raise DataError("ious is empty; give at least one number above 0 and up to 1")
-    faces = gather_faces(found, data, ("face_type",), "mafa")
+    faces = gather(found, data, ("face_type",), "mafa")
     others = set(np.unique(faces.columns["face_type"]).tolist()) - {MASKED, UNMASKED, IGNORE}
     if others:
         known = "1 masked, 2 unmasked, 3 ignored"
@@ -145,7 +145,9 @@ def inside(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     return boxes.clip(0, sizes[:, [1, 0, 1, 0]])
 
 
-def _match(faces: Faces, found: Found, wanted: tuple[int, ...], neither: tuple[int, ...], iou: float) -> VocMatches:
+def _match(
+    faces: Gathered, found: Found, wanted: tuple[int, ...], neither: tuple[int, ...], iou: float
+) -> VocMatches:
     kinds, objects = faces.columns["face_type"], faces.objects
     there = np.isin(kinds, wanted + neither)
     columns = {name: getattr(objects, name)[there] for name in ("images", "labels", "boxes", "area", "occlusion")}

@@ -18,9 +18,9 @@ import numpy as np
 import pandas as pd
 
 from workbench.data import Dataset
+from workbench.evaluation.benchmark_result import BenchmarkResult, FoundObjects, Gathered, gather
 from workbench.evaluation.counting.bootstrap import best_beyond
 from workbench.evaluation.counting.tables import box_iou
-from workbench.evaluation.face_result import FaceResult, Faces, FoundFaces, gather_faces
 from workbench.registry import BENCHMARKS
 
 SETS = ("easy", "medium", "hard")
@@ -30,10 +30,10 @@ _LAST = np.array([0, 0, 1, 1])  # the last pixel of a box is inside
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class WiderFaceResult(FaceResult):
+class WiderFaceResult(BenchmarkResult):
     """Precision and recall of one detector on WIDER FACE. Figures are average precisions."""
 
-    faces: Faces
+    gathered: Gathered
     how: str  #: how it was computed, in words
     score_range: tuple[float, float]  #: the detector's scores that are stretched to 0 and 1
     bins: np.ndarray  #: [D] int64, the first of the thresholds that each detection reaches
@@ -52,7 +52,7 @@ class WiderFaceResult(FaceResult):
     def frame(self) -> pd.DataFrame:
         """One row for each set and threshold: faces (the set), score (the detector's own), recall and precision."""
         low, high = self.score_range
-        once, parts = np.ones((1, self.faces.num_images), np.float32), []
+        once, parts = np.ones((1, self.gathered.num_images), np.float32), []
         for name in SETS:
             recall, precision = (values[:, 0] for values in self._curves(name, once))
             columns = {"score": low + THRESHOLDS * (high - low), "recall": recall, "precision": precision}
@@ -67,13 +67,13 @@ class WiderFaceResult(FaceResult):
 
     def _added(self, chosen: np.ndarray) -> np.ndarray:
         """[I, T] float32: how many of the chosen detections each image adds at each threshold."""
-        table = np.zeros((self.faces.num_images, len(THRESHOLDS)), np.float32)
-        np.add.at(table, (self.faces.found.images[chosen], self.bins[chosen]), 1)
+        table = np.zeros((self.gathered.num_images, len(THRESHOLDS)), np.float32)
+        np.add.at(table, (self.gathered.found.images[chosen], self.bins[chosen]), 1)
         return table
 
 
 @BENCHMARKS.register("wider-face")
-def evaluate_wider_face(found: FoundFaces, data: Dataset) -> WiderFaceResult:
+def evaluate_wider_face(found: FoundObjects, data: Dataset) -> WiderFaceResult:
     """AP of easy, medium and hard faces on data of WIDER FACE.
 
     Args:
@@ -97,7 +97,7 @@ def evaluate_wider_face(found: FoundFaces, data: Dataset) -> WiderFaceResult:
         >>> result.counts(), result.summary["AP_easy"] > result.summary["AP_hard"]
         ({'AP_easy': 1, 'AP_medium': 6, 'AP_hard': 10}, True)
     """
-    faces = gather_faces(found, data, SETS, "wider-face")
+    faces = gather(found, data, SETS, "wider-face")
     scores, images, number = faces.found.scores, faces.objects.images, faces.num_images
     low, high = (float(scores.min()), float(scores.max())) if len(scores) else (0.0, 1.0)
     stretched = (scores - low) / (high - low) if high > low else np.ones(len(scores))
@@ -107,7 +107,7 @@ def evaluate_wider_face(found: FoundFaces, data: Dataset) -> WiderFaceResult:
     inside = {name: faces.columns[name].astype(bool) for name in SETS}
     wanted = {name: np.append(member, False)[asked] for name, member in inside.items()}  # -1: the False at the end
     return WiderFaceResult(
-        faces=faces,
+        gathered=faces,
         how=f"WIDER FACE: boxes, IoU ≥ {ENOUGH:g} with 1 added to sides, 1000 thresholds, at the scale of the images",
         score_range=(low, high),
         bins=np.searchsorted(-THRESHOLDS, -stretched),
@@ -117,7 +117,7 @@ def evaluate_wider_face(found: FoundFaces, data: Dataset) -> WiderFaceResult:
     )
 
 
-def _asked(faces: Faces) -> np.ndarray:
+def _asked(faces: Gathered) -> np.ndarray:
     """The face [D] that each detection overlaps most, the first of several; -1 where that is too little."""
     objects, found = faces.objects, faces.found
     theirs, ours = (np.searchsorted(table.images, np.arange(faces.num_images + 1)) for table in (objects, found))

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from workbench.errors import DataError
-from workbench.evaluation.face_result import FaceResult
+from workbench.evaluation.benchmark_result import BenchmarkResult
 from workbench.evaluation.fddb import SCORES, FddbResult
 from workbench.evaluation.mafa import CHOICES, MafaResult
 from workbench.evaluation.wider_face import ENOUGH, SETS, WiderFaceResult
@@ -22,7 +22,7 @@ Rocs = FddbResult | Mapping[str, FddbResult]
 PrecisionRecall = MafaResult | WiderFaceResult
 Curves = PrecisionRecall | Mapping[str, PrecisionRecall]
 _LEGEND = {"edgecolor": "none", "framealpha": 0.8, "fancybox": False}  # curves may be anywhere
-One = TypeVar("One", bound=FaceResult)
+One = TypeVar("One", bound=BenchmarkResult)
 
 
 def fddb_roc(results: Rocs, *, most: int | None = None) -> Figure:
@@ -111,15 +111,15 @@ def _by_kind(result: PrecisionRecall, least: float) -> dict[str, tuple[pd.DataFr
 
 
 def _named(results: One | Mapping[str, One]) -> dict[str, One]:
-    named = {"": results} if isinstance(results, FaceResult) else dict(results)
+    named = {"": results} if isinstance(results, BenchmarkResult) else dict(results)
     if not named:
         raise DataError("No results to show; give one, or a mapping from names to results.")
     return named
 
 
-def _say(figure: Figure, named: Mapping[str, FaceResult]) -> None:
+def _say(figure: Figure, named: Mapping[str, BenchmarkResult]) -> None:
     """What the figure is about, as its heading; where results differ in how they were computed, of each."""
-    abouts = dict.fromkeys(result.faces.about for result in named.values())
+    abouts = dict.fromkeys(result.gathered.about for result in named.values())
     hows = dict.fromkeys(result.how for result in named.values())
     lines = list(hows) if len(hows) == 1 else [f"{name}: {result.how}" for name, result in named.items()]
     figure.suptitle(plain("\n".join([*abouts, *lines])), fontsize="x-small", color="0.3", wrap=True)

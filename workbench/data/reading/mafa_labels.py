@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from workbench.data.reading.face_table import MOST, FaceTable, from_xywh, whole_numbers
+from workbench.data.reading.listed_table import MOST, ListedTable, from_xywh, whole_numbers
 from workbench.data.reading.mat_files import mat_content
 from workbench.data.reading.paths import read_text
 from workbench.data.reading.problems import Problem
@@ -31,7 +31,7 @@ _FIX = "Correct the row, or take it out."
 Row = tuple[str, str, np.ndarray | str]  #: name of the image, place in the file, KEPT numbers or what is wrong
 
 
-def read_mafa(file: Path) -> FaceTable:
+def read_mafa(file: Path) -> ListedTable:
     """The faces of a file: `face_type`, `boxes_occluder`, `occluder_type`, `occlusion_degree` and `difficult`.
 
     Rows of one image need not follow each other.
@@ -60,7 +60,7 @@ def read_mafa(file: Path) -> FaceTable:
 
 def _table(
     names: list[str], wheres: list[str], starts: np.ndarray, rows: np.ndarray, problems: list[Problem]
-) -> FaceTable:
+) -> ListedTable:
     types = np.where(rows[:, 4] == -1, MASKED, whole_numbers(rows[:, 4]))
     columns = {
         "face_type": types,
@@ -69,11 +69,11 @@ def _table(
         "occlusion_degree": whole_numbers(rows[:, 10]),
         "difficult": types == IGNORED,
     }
-    table = FaceTable(names, wheres, starts, from_xywh(rows[:, :4]), columns, problems=problems)
+    table = ListedTable(names, wheres, starts, from_xywh(rows[:, :4]), columns, problems=problems)
     wrong = ~np.isin(types, (MASKED, UNMASKED, IGNORED))
     for row in np.flatnonzero(wrong).tolist():
         what = f"its type is {rows[row, 4]:g}, expected 1 (masked), 2 (unmasked) or 3 (ignored)"
-        problems.append(Problem("error", table.face(row), what, _FIX))
+        problems.append(Problem("error", table.object(row), what, _FIX))
     return table.checked(reported=wrong)
 
 

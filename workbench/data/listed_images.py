@@ -1,4 +1,4 @@
-"""Photographs of faces, as face data sets list them: one class, and no sizes of images in the annotations.
+"""Photographs with objects of one class, as lists of faces and people have them: without the sizes of the images.
 
 So a list is read without a look at the pictures, and a picture is measured when its size is first asked for. The
 tools that made these lists do not turn pictures by their EXIF orientation; neither does this.
@@ -15,8 +15,8 @@ from torchvision import tv_tensors
 
 from workbench.data.dataset import Dataset, make_target
 from workbench.data.reading.boxes import SLACK, XYWH, format_problems, too_thin, xywh
-from workbench.data.reading.face_table import FaceTable, spans
 from workbench.data.reading.images import read_header, read_image
+from workbench.data.reading.listed_table import ListedTable, spans
 from workbench.data.reading.picture_folder import PictureFolder
 from workbench.data.reading.problems import Problem, raise_first
 from workbench.errors import DataError
@@ -25,22 +25,24 @@ from workbench.types import Target
 SAMPLE = 40  #: images that are measured at once, to see whether boxes are in another format
 
 
-class FaceImages(Dataset):
-    """Images with faces; a subclass reads the table.
+class ListedImages(Dataset):
+    """Images with objects of one class; a subclass reads the table.
 
-    Boxes are clipped to the image, and faces outside of it left out; the occlusion is unknown (NaN); `area` is that
-    of the box. `difficult`, a column of the table if it has one, marks faces that are neither learned nor counted.
+    Boxes are clipped to the image, and objects outside of it left out; `area` is that of the box. `difficult` and
+    `iscrowd`, columns of the table if it has them, mark objects that are neither learned nor counted; `occlusion` is
+    unknown (NaN) without a column of it.
 
     Args:
         pictures: where the images of the table lie.
-        table: all of its keys go into the targets.
+        table: all of its keys go into the targets; its `noun` is the class.
         strict: raise DataError at the first error; False leaves out what is wrong and keeps the errors in `problems`.
     """
 
     clips: ClassVar[bool] = True  #: whether a box that reaches out of its image is worth a word
+    keeps_full: ClassVar[bool] = False  #: whether targets have `boxes_full`, the boxes before they are clipped
 
-    def __init__(self, name: str, split: str, pictures: PictureFolder, table: FaceTable, *, strict: bool):
-        self.name, self.split, self.classes = name, split, ("face",)
+    def __init__(self, name: str, split: str, pictures: PictureFolder, table: ListedTable, *, strict: bool):
+        self.name, self.split, self.classes = name, split, (table.noun,)
         self._pictures = pictures
         found, missing = _found(pictures, table)
         self._table = table.where_images(list(found))
@@ -85,17 +87,19 @@ class FaceImages(Dataset):
         boxes, kept = self._clipped(index, size)
         rows = self._spans[index].start + np.flatnonzero(kept)
         more = {key: torch.from_numpy(column[rows]) for key, column in self._table.columns.items()}
-        difficult = more.pop("difficult", None)
+        flags = {key: more.pop(key, None) for key in ("difficult", "iscrowd", "occlusion")}
         for key in [key for key in more if key.startswith("boxes")]:
             within = clipped(more[key].numpy(), size)
             more[key] = torch.from_numpy(np.where(too_thin(within)[:, None], 0, within))
+        if self.keeps_full:
+            more["boxes_full"] = torch.from_numpy(self._table.boxes[rows])
         return make_target(
             image_id=index + 1,
             size=size,
             boxes=torch.from_numpy(boxes[kept]),
             labels=torch.ones(len(rows), dtype=torch.int64),
             area=torch.from_numpy(xywh(boxes[kept])[:, 2:].prod(axis=1)),
-            difficult=difficult,
+            **flags,
             more=more | {key: int(column[index]) for key, column in self._table.of_images.items()},
         )
 
@@ -106,7 +110,7 @@ class FaceImages(Dataset):
         outside = np.abs(raw - boxes).max(axis=1, initial=0)
         problems = []
         for row in np.flatnonzero(~kept | (self.clips & (outside > SLACK))).tolist():
-            where = self._table.face(self._spans[index].start + row)
+            where = self._table.object(self._spans[index].start + row)
             box = " ".join(f"{value:g}" for value in xywh(raw[[row]])[0])
             if kept[row]:
                 what = f"box {box} (x, y, width, height) reaches {outside[row]:g} px outside its image"
@@ -143,7 +147,7 @@ def clipped(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return boxes.clip(0, np.array([size[1], size[0], size[1], size[0]], boxes.dtype))
 
 
-def _found(pictures: PictureFolder, table: FaceTable) -> tuple[dict[int, str], list[Problem]]:
+def _found(pictures: PictureFolder, table: ListedTable) -> tuple[dict[int, str], list[Problem]]:
     """The file of each image of the table that has one, and errors about those that have none.
 
     Raises:
