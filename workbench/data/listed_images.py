@@ -15,7 +15,7 @@ from torchvision import tv_tensors
 
 from workbench.data.dataset import Dataset, make_target
 from workbench.data.reading.boxes import SLACK, XYWH, format_problems, too_thin, xywh
-from workbench.data.reading.images import read_header, read_image
+from workbench.data.reading.images import read_image, stored_size
 from workbench.data.reading.listed_table import ListedTable, spans
 from workbench.data.reading.picture_folder import PictureFolder
 from workbench.data.reading.problems import Problem, raise_first
@@ -30,7 +30,7 @@ class ListedImages(Dataset):
 
     Boxes are clipped to the image, and objects outside of it left out; `area` is that of the box. `difficult` and
     `iscrowd`, columns of the table if it has them, mark objects that are neither learned nor counted; `occlusion` is
-    unknown (NaN) without a column of it.
+    unknown (NaN) without a column of it. Further columns of boxes are clipped, too, except `boxes_full`.
 
     Args:
         pictures: where the images of the table lie.
@@ -39,7 +39,6 @@ class ListedImages(Dataset):
     """
 
     clips: ClassVar[bool] = True  #: whether a box that reaches out of its image is worth a word
-    keeps_full: ClassVar[bool] = False  #: whether targets have `boxes_full`, the boxes before they are clipped
 
     def __init__(self, name: str, split: str, pictures: PictureFolder, table: ListedTable, *, strict: bool):
         self.name, self.split, self.classes = name, split, (table.noun,)
@@ -74,7 +73,7 @@ class ListedImages(Dataset):
         """
         index = self._position(index)
         if not self._sizes[index].any():
-            self._sizes[index] = read_header(self.path(index)).stored_size
+            self._sizes[index] = stored_size(self.path(index))
         height, width = self._sizes[index].tolist()
         return height, width
 
@@ -88,11 +87,9 @@ class ListedImages(Dataset):
         rows = self._spans[index].start + np.flatnonzero(kept)
         more = {key: torch.from_numpy(column[rows]) for key, column in self._table.columns.items()}
         flags = {key: more.pop(key, None) for key in ("difficult", "iscrowd", "occlusion")}
-        for key in [key for key in more if key.startswith("boxes")]:
+        for key in [key for key in more if key.startswith("boxes") and key != "boxes_full"]:
             within = clipped(more[key].numpy(), size)
             more[key] = torch.from_numpy(np.where(too_thin(within)[:, None], 0, within))
-        if self.keeps_full:
-            more["boxes_full"] = torch.from_numpy(self._table.boxes[rows])
         return make_target(
             image_id=index + 1,
             size=size,

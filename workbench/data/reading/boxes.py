@@ -58,6 +58,19 @@ def xywh(boxes: np.ndarray) -> np.ndarray:
     return np.concatenate([boxes[:, :2], (boxes[:, 2:] - boxes[:, :2]).clip(min=0)], axis=1)
 
 
+def hidden_share(full: np.ndarray, visible: np.ndarray, *, known: np.ndarray) -> np.ndarray:
+    """1 - area of the visible box / area of the full one [N] float32 in 0..1; NaN where it is not `known` [N].
+
+    Args:
+        full, visible: [N, 4] xyxy, not clipped to the image, as both data sets that have them measure it.
+        known: [N] bool.
+    """
+    area, seen = ((boxes[:, 2:] - boxes[:, :2]).clip(min=0).prod(axis=1) for boxes in (full, visible))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = 1 - np.minimum(seen / area, 1)
+    return np.where(known & (area > 0), share, np.nan).astype(np.float32)
+
+
 def format_problems(boxes: np.ndarray, sizes: np.ndarray, where: str, what: str, meant: str) -> list[Problem]:
     """An error about boxes that are in another format than theirs, in truth.
 

@@ -143,9 +143,25 @@ def is_picture(path: Path) -> bool:
         return False
 
 
+def stored_size(path: str | PathLike[str]) -> tuple[int, int]:
+    """Height and width of the pixels as they are stored; of most formats, the first bytes of the file are read only.
+
+    Raises:
+        DataError: the file is missing, or is no picture.
+    """
+    with open_picture(path, header_only=True) as picture:
+        if picture.format != "TIFF":  # which Pillow turns by itself
+            return picture.height, picture.width
+    return read_header(path).stored_size
+
+
 @contextmanager
-def open_picture(path: str | PathLike[str]) -> Iterator[Image.Image]:
+def open_picture(path: str | PathLike[str], *, header_only: bool = False) -> Iterator[Image.Image]:
     """A picture whose pixels are decoded when they are first asked for, within the block.
+
+    Args:
+        path: of the picture.
+        header_only: no pixels will be asked for, so the file is not read to its end.
 
     Raises:
         DataError: the file is missing, no regular file, too large, of another format, or broken; also what goes wrong
@@ -157,8 +173,8 @@ def open_picture(path: str | PathLike[str]) -> Iterator[Image.Image]:
     try:
         if path.exists() and not path.is_file():  # a pipe would never end
             raise DataError(f"{path}: this is a folder or a device, not a picture")
-        content = path.read_bytes()
-        with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
+        source = path.open("rb") if header_only else io.BytesIO(path.read_bytes())
+        with source, Image.open(source, formats=FORMATS) as picture:
             pixels = picture.height * picture.width
             if pixels > MOST_PIXELS:
                 raise DataError(_too_large(path, f"{picture.height} × {picture.width}"))

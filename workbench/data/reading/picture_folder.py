@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from workbench.data.reading.images import ENDINGS
@@ -18,10 +18,11 @@ class PictureFolder:
     Args:
         root: of the data; links stay within it.
         path: the folder.
+        parts: folders in it which names are looked for in, one after the other; "" is the folder itself.
     """
 
-    def __init__(self, root: DataRoot, path: Path):
-        self.root, self.path = root, path
+    def __init__(self, root: DataRoot, path: Path, parts: Sequence[str] = ("",)):
+        self.root, self.path, self.parts = root, path, tuple(parts)
         self._known: dict[str, dict[str, str]] = {}
 
     def find(self, name: str) -> str | None:
@@ -34,6 +35,12 @@ class PictureFolder:
             DataError: the name leads out.
         """
         self.root.check(self.path, name)
+        found = next(filter(None, (self._find(f"{part}/{name}" if part else name) for part in self.parts)), None)
+        if found not in (None, name):
+            self.root.check(self.path, found)
+        return found
+
+    def _find(self, name: str) -> str | None:
         folder, _, last = name.replace("\\", "/").rpartition("/")
         if folder not in self._known:
             self._known[folder] = self._files(folder)
@@ -42,12 +49,7 @@ class PictureFolder:
         found = next(
             (known[one] for one in (last, plain, *(plain + ending for ending in ENDINGS)) if one in known), None
         )
-        if found is None:
-            return None
-        found = f"{folder}/{found}" if folder else found
-        if found != name:
-            self.root.check(self.path, found)
-        return found
+        return found if found is None or not folder else f"{folder}/{found}"
 
     def file(self, name: str) -> Path:
         """The path of a file that `find` has found."""
