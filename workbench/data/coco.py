@@ -73,8 +73,8 @@ class Coco(Dataset):
         strict: bool = True,
         follow_links: bool = False,
     ):
-        self.name, self.split = "coco", split
-        self.root = DataRoot(root, "coco", follow_links=follow_links)
+        self.name, self.split = type(self).kind, split
+        self.root = DataRoot(root, self.name, follow_links=follow_links)
         self.folder = self.root.inside(self.root.path, split if images is None else images)
         self.file = self.root.inside(self.root.path, f"annotations/instances_{split}.json")
         if not self.file.exists():

@@ -72,7 +72,7 @@ def evaluate(
             "segm-amodal" with all of their pixels. Data and detector must then have such masks. Small, medium and
             large go by the visible area. With "bbox" the summary also has `mask_AP`, `mask_AP50` and `mask_AP75`
             where the detector gives masks and the data have what it learned (of proposals `mask_AR100` and so on),
-            VOC's `mAP` on data of VOC, and the figures of a face benchmark on its data.
+            VOC's `mAP` on data of VOC, and the figures of a benchmark on its data.
         generator: drawn from for the losses (which RoIs are sampled); None takes a fresh one of seed 0, so that two
             evaluations of one detector agree.
 
@@ -248,7 +248,9 @@ class _Tables:
             by_voc = voc_ap(match_voc(objects, found, len(data.classes)), data.voc_year)
             summary["mAP"] = float(bootstrap.mean_over_classes(by_voc)[0])
         if data.benchmark is not None:
-            summary |= BENCHMARKS[data.benchmark](found, data).summary
+            seen = self if shapes is None or shapes.key != MASKS["segm"] else shapes
+            answers = replace(found, masks=joined(seen.found).masks)
+            summary |= BENCHMARKS[data.benchmark](answers, data).summary
         if shapes is not None:
             summary |= shapes.of_masks()
         return Result(
