@@ -38,7 +38,8 @@ class Target(TypedDict, total=False):
     difficult: Tensor  #: [N] bool, PASCAL VOC's flag
     area: Tensor  #: [N] float32, pixels of the mask where known, else of the box
     occlusion: Tensor  #: [N] float32 in 0..1, the hidden fraction of the object's pixels; NaN if unknown
-    boxes_visible: Tensor  #: [N, 4] float32, xyxy pixels around the visible part
+    boxes_visible: Tensor  #: [N, 4] float32, xyxy pixels around the visible part; without area where unknown
+    boxes_full: Tensor  #: [N, 4] float32, xyxy pixels of the whole object, where `boxes` are clipped to the image
     masks_amodal: Tensor  #: [N, H, W] bool, all pixels of the object, hidden ones too
     mask_occluder: Tensor  #: [H, W] bool, where something hides an object: another object does as well
     proposals: Proposals  #: where a Fast R-CNN looks
@@ -52,6 +53,12 @@ class Target(TypedDict, total=False):
     hard: Tensor
     ellipses: Tensor  #: [N, 5] float32: radii (the longer first), angle in radians, centre x and y; see `fddb`
     fold: int  #: in 1..10, of FDDB
+    boxes_head: Tensor  #: [N, 4] float32, xyxy pixels around the head, without area where unknown; of CrowdHuman
+    person_type: Tensor  #: [N] int64, of CityPersons: 1 a pedestrian; see `citypersons`
+    occluded: Tensor  #: [N] bool, listed in Occluded COCO; `separated` in Separated COCO
+    separated: Tensor
+    foreground_level: int  #: in 0..3, how much of the object is hidden, of OccludedPASCAL3D+; of all else likewise
+    background_level: int
 
 
 def learnable(target: Target) -> Tensor:

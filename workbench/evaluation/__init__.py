@@ -1,13 +1,17 @@
 """Score detectors: COCO's figures, AP by class and by occlusion, intervals and paired differences."""
 
 from workbench.evaluation.by_class import difference_by_class
+from workbench.evaluation.citypersons import evaluate_citypersons
 from workbench.evaluation.classification import ImageResult, accuracy_difference
+from workbench.evaluation.crowdhuman import evaluate_crowdhuman
 from workbench.evaluation.evaluate import evaluate, evaluate_detections
 from workbench.evaluation.face_files import read_face_results, write_fddb_results, write_wider_results
 from workbench.evaluation.false_positives import recall_at_false_positives
 from workbench.evaluation.fddb import evaluate_fddb
 from workbench.evaluation.load import as_result, load_result
 from workbench.evaluation.mafa import evaluate_mafa
+from workbench.evaluation.occluded_coco import evaluate_occluded_coco
+from workbench.evaluation.occluded_pascal3d import evaluate_occluded_pascal3d
 from workbench.evaluation.occlusion_map import evaluate_occlusion_maps
 from workbench.evaluation.proposal_recall import proposal_recall
 from workbench.evaluation.result import Result, difference
@@ -22,9 +26,13 @@ __all__ = [
     "difference",
     "difference_by_class",
     "evaluate",
+    "evaluate_citypersons",
+    "evaluate_crowdhuman",
     "evaluate_detections",
     "evaluate_fddb",
     "evaluate_mafa",
+    "evaluate_occluded_coco",
+    "evaluate_occluded_pascal3d",
     "evaluate_occlusion_maps",
     "evaluate_wider_face",
     "load_result",

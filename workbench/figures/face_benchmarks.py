@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeVar
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from workbench.errors import DataError
-from workbench.evaluation.benchmark_result import BenchmarkResult
 from workbench.evaluation.fddb import SCORES, FddbResult
 from workbench.evaluation.mafa import CHOICES, MafaResult
 from workbench.evaluation.wider_face import ENOUGH, SETS, WiderFaceResult
+from workbench.figures.drawing.benchmarks import LEGEND, dress, named, say
 from workbench.figures.drawing.canvas import new_figure, plain
 from workbench.figures.drawing.colours import INK, ON_WHITE, cycle
 
 Rocs = FddbResult | Mapping[str, FddbResult]
 PrecisionRecall = MafaResult | WiderFaceResult
 Curves = PrecisionRecall | Mapping[str, PrecisionRecall]
-_LEGEND = {"edgecolor": "none", "framealpha": 0.8, "fancybox": False}  # curves may be anywhere
-One = TypeVar("One", bound=BenchmarkResult)
 
 
 def fddb_roc(results: Rocs, *, most: int | None = None) -> Figure:
@@ -35,12 +31,12 @@ def fddb_roc(results: Rocs, *, most: int | None = None) -> Figure:
     Raises:
         DataError: no results.
     """
-    named = _named(results)
-    limit = max(result.limit for result in named.values())
+    chosen = named(results)
+    limit = max(result.limit for result in chosen.values())
     most = 2 * max(limit, 1) if most is None else most
     figure, panels = new_figure(1, 2, (9.0, 3.8), sharey=True)
     for axes, kind in zip(panels[0], SCORES, strict=True):
-        for index, (name, result) in enumerate(named.items()):
+        for index, (name, result) in enumerate(chosen.items()):
             curve = result.frame()
             value = result.summary[f"{kind}@{result.limit}"]
             label = " ".join(part for part in (name, f"{value:.1%} at {result.limit}") if part)
@@ -49,10 +45,10 @@ def fddb_roc(results: Rocs, *, most: int | None = None) -> Figure:
             axes.step(wrong, recall, linewidth=1.6, **style)
         axes.axvline(limit, color=INK, linewidth=1, linestyle=":")
         axes.set(xlabel="false positives", xlim=(0, most), ylim=(0, 1.02), title=f"{kind} score")
-        _dress(axes)
-        axes.legend(loc="lower right", **_LEGEND)
+        dress(axes)
+        axes.legend(loc="lower right", **LEGEND)
     panels[0, 0].set_ylabel("true positive rate")
-    _say(figure, named)
+    say(figure, chosen)
     return figure
 
 
@@ -66,13 +62,13 @@ def face_precision_recall(results: Curves, *, iou: float | None = None) -> Figur
     Raises:
         DataError: no results, results of different benchmarks, or another IoU.
     """
-    named: dict[str, PrecisionRecall] = _named(results)
-    least = _least(next(iter(named.values())), iou)
-    curves = {name: _by_kind(result, _least(result, least)) for name, result in named.items()}
+    chosen: dict[str, PrecisionRecall] = named(results)
+    least = _least(next(iter(chosen.values())), iou)
+    curves = {name: _by_kind(result, _least(result, least)) for name, result in chosen.items()}
     kinds = list(next(iter(curves.values())))
     if any(list(one) != kinds for one in curves.values()):
-        raise DataError(f"The results {', '.join(named)} are about different kinds of faces; show them one by one.")
-    number = 1 if len(named) == 1 else len(kinds)
+        raise DataError(f"The results {', '.join(chosen)} are about different kinds of faces; show them one by one.")
+    number = 1 if len(chosen) == 1 else len(kinds)
     figure, panels = new_figure(1, number, (4.8 if number == 1 else 3.4 * number, 4.2), sharey=True)
     for index, (name, by_kind) in enumerate(curves.items()):
         for place, (kind, (curve, area)) in enumerate(by_kind.items()):
@@ -83,10 +79,10 @@ def face_precision_recall(results: Curves, *, iou: float | None = None) -> Figur
             axes.set_title(f"IoU ≥ {least:g}" if number == 1 else f"{kind}, IoU ≥ {least:g}")
     for axes in panels[0]:
         axes.set(xlabel="recall", xlim=(0, 1), ylim=(0, 1.02))
-        _dress(axes)
-        axes.legend(loc="best", **_LEGEND)
+        dress(axes)
+        axes.legend(loc="best", **LEGEND)
     panels[0, 0].set_ylabel("precision")
-    _say(figure, named)
+    say(figure, chosen)
     return figure
 
 
@@ -108,24 +104,3 @@ def _by_kind(result: PrecisionRecall, least: float) -> dict[str, tuple[pd.DataFr
         kind.replace("_", " "): (curves[curves["faces"] == kind], result.summary[f"AP_{kind}@{least:g}"])
         for kind in CHOICES
     }
-
-
-def _named(results: One | Mapping[str, One]) -> dict[str, One]:
-    named = {"": results} if isinstance(results, BenchmarkResult) else dict(results)
-    if not named:
-        raise DataError("No results to show; give one, or a mapping from names to results.")
-    return named
-
-
-def _say(figure: Figure, named: Mapping[str, BenchmarkResult]) -> None:
-    """What the figure is about, as its heading; where results differ in how they were computed, of each."""
-    abouts = dict.fromkeys(result.gathered.about for result in named.values())
-    hows = dict.fromkeys(result.how for result in named.values())
-    lines = list(hows) if len(hows) == 1 else [f"{name}: {result.how}" for name, result in named.items()]
-    figure.suptitle(plain("\n".join([*abouts, *lines])), fontsize="x-small", color="0.3", wrap=True)
-
-
-def _dress(axes: Axes) -> None:
-    axes.grid(color="0.9")
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)

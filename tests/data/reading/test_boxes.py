@@ -14,6 +14,7 @@ from workbench.data.reading.boxes import (
     YXYX,
     clip,
     finite_box,
+    hidden_share,
     likely_format,
     too_thin,
 )
@@ -99,3 +100,13 @@ def test_few_boxes_say_nothing() -> None:
 def test_one_box_within_a_pixel_is_in_fractions() -> None:
     assert likely_format(np.array([[0.2, 0.1, 0.5, 0.5]]), np.array([[120, 160]]), XYWH) == FRACTIONS
     assert likely_format(np.array([[0.2, 0.1, 0.5, 0.5]]), np.array([[8, 8]]), XYWH) is None
+
+
+def test_the_hidden_share_of_a_box_by_hand() -> None:
+    """Half is seen; all, and more than all, is; nothing is; the full box is none, or not known."""
+    full = np.array([[0.0, 0, 10, 20], [0, 0, 10, 20], [0, 0, 10, 20], [5, 5, 5, 9], [0, 0, 1, 1]])
+    visible = np.array([[0.0, 0, 10, 10], [-5, 0, 10, 20], [3, 3, 3, 9], [0, 0, 1, 1], [0, 0, 1, 1]])
+    share = hidden_share(full, visible, known=np.array([True, True, True, True, False]))
+    assert share.dtype == np.float32
+    assert share[:3].tolist() == [0.5, 0, 1]
+    assert np.isnan(share[3:]).all()

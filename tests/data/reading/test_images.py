@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from workbench.data.reading import images as files
-from workbench.data.reading.images import image_size, read_header, read_image, read_sized
+from workbench.data.reading.images import image_size, read_header, read_image, read_sized, stored_size
 from workbench.data.reading.picture_problems import picture_problems
 from workbench.errors import DataError
 
@@ -84,6 +84,7 @@ def test_pictures_are_upright(tmp_path: Path, orientation: int, ending: str) -> 
     header = read_header(path)
     assert header.orientation == orientation
     assert header.stored_size == ((12, 16) if orientation >= 5 else (16, 12))
+    assert stored_size(path) == header.stored_size
 
 
 @pytest.mark.parametrize("orientation", [2, 3, 4, 5, 6, 7, 8])
@@ -211,3 +212,18 @@ for file in map(Path, sys.argv[1:]):
 """
     done = subprocess.run([sys.executable, "-c", code, *map(str, files)], capture_output=True, text=True)
     assert done.returncode == 0, f"{done.stdout[-10:]}: {done.stderr[-2000:]}"
+
+
+def test_for_its_size_the_end_of_a_picture_is_not_needed(tmp_path: Path) -> None:
+    """Such a picture is one that cannot be decoded, which is said when it is."""
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 256, (200, 300, 3), dtype=np.uint8)).save(tmp_path / "x.png")
+    content = (tmp_path / "x.png").read_bytes()
+    (tmp_path / "x.png").write_bytes(content[:1000])
+    assert stored_size(tmp_path / "x.png") == (200, 300)
+    with pytest.raises(DataError, match=r"x\.png: this image cannot be read"):
+        read_image(tmp_path / "x.png")
+    for name, words in (("gone.png", "does not exist"), ("text.png", "cannot be read"), ("", "a folder or a device")):
+        (tmp_path / "text.png").write_text("no picture")
+        with pytest.raises(DataError, match=words):
+            stored_size(tmp_path / name)

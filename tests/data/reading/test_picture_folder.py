@@ -44,6 +44,26 @@ def test_names(folder: PictureFolder, name: str, found: str | None) -> None:
         assert folder.file(found).is_file()
 
 
+def test_names_are_looked_for_in_several_folders(folder: PictureFolder, tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    for name in ("b/pig.jpg", "b/dog.jpg"):
+        (tmp_path / name).touch()
+    several = PictureFolder(folder.root, tmp_path, ("a", "b"))
+    assert [several.find(name) for name in ("pig", "dog.jpg", "top")] == ["a/pig.jpg", "b/dog.jpg", None]
+    with pytest.raises(DataError, match="leads out"):
+        several.find("../top.png")
+
+
+def test_links_in_several_folders_stay_within_the_root(
+    folder: PictureFolder, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "x.jpg").touch()
+    (tmp_path / "a" / "x.jpg").symlink_to(outside / "x.jpg")
+    with pytest.raises(DataError, match=r"leads out of .* by a link"):
+        PictureFolder(folder.root, tmp_path, ("b", "a")).find("x.jpg")
+
+
 @pytest.mark.parametrize("name", ["../x.jpg", "/etc/hostname", "a/../../x", "C:\\x.jpg", ""])
 def test_names_cannot_leave(folder: PictureFolder, name: str) -> None:
     with pytest.raises(DataError, match=r"leads out|is no file name"):
