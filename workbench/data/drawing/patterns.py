@@ -131,10 +131,10 @@ def fitted(occluder: Occluder, count: int) -> Patch:
     height, width = occluder.rgba.shape[:2]
     scale = math.sqrt(max(1, count) / occluder.area)
     rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
-    colour, alpha = _resized(occluder, rows, columns)
+    colour, alpha = resized(occluder, rows, columns)
     while int((alpha > 0).sum()) < count:  # rounding made it too small
         rows, columns = rows + 1, columns + 1
-        colour, alpha = _resized(occluder, rows, columns)
+        colour, alpha = resized(occluder, rows, columns)
     chosen = np.argsort(-alpha.ravel(), kind="stable")[: max(1, count)]
     mask = np.zeros(alpha.size, bool)
     mask[chosen] = True
@@ -142,12 +142,19 @@ def fitted(occluder: Occluder, count: int) -> Patch:
     return Patch(pixels, torch.from_numpy(mask.reshape(alpha.shape)))
 
 
-def _resized(occluder: Occluder, rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
-    """Colours uint8 [rows, columns, 3] and alpha float32 [rows, columns]; what is transparent lends no colour."""
+def resized(
+    occluder: Occluder, rows: int, columns: int, box: tuple[float, float, float, float] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Colours uint8 [rows, columns, 3] and alpha float32 [rows, columns]; what is transparent lends no colour.
+
+    Args:
+        box: the part of the occluder that is shown, xyxy in its pixels; None: all of it.
+    """
     alpha = occluder.rgba[..., 3].astype(np.float32) / 255
     planes = [occluder.rgba[..., channel] * alpha for channel in range(3)] + [alpha]
     small = [
-        np.asarray(Image.fromarray(plane).resize((columns, rows), Image.Resampling.BILINEAR)) for plane in planes
+        np.asarray(Image.fromarray(plane).resize((columns, rows), Image.Resampling.BILINEAR, box=box))
+        for plane in planes
     ]
     alpha = small[3]
     colour = np.stack(small[:3], axis=-1) / np.maximum(alpha, 1e-6)[..., None]
