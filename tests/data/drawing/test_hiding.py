@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from workbench.data.drawing.cut_outs import Occluder, shipped
 from workbench.data.drawing.diffuse import DIFFUSE
-from workbench.data.drawing.hiding import KINDS, PLACES, hidden_count, hide, lay, object_pixels
+from workbench.data.drawing.hiding import KINDS, PLACES, hidden_count, hide, hide_each, lay, object_pixels
 from workbench.errors import DataError
 
 SIDES = {"top": (0, 0), "bottom": (0, 1), "left": (1, 0), "right": (1, 1)}  # axis of the image, and which end
@@ -135,6 +135,17 @@ def test_the_hidden_share_is_exact_for_every_kind_and_place(kind, place, fractio
     again = hide(pixels, fraction, occluder, place, rng=rng(seed), keep=keep)
     assert np.array_equal(again.cover, laid.cover)
     assert np.array_equal(again.pixels, laid.pixels)
+
+
+@pytest.mark.parametrize("kind", [*KINDS, shipped("coin")], ids=str)
+def test_several_shares_at_once_are_those_one_by_one(kind) -> None:
+    pixels, shares = block((50, 60), 7, 9, 51, 42), (0.1, 0.5, 0.9)
+    for at_once, share in zip(hide_each(pixels, shares, kind, "random", rng=rng(5)), shares, strict=True):
+        alone = hide(pixels, share, kind, "random", rng=rng(5))
+        assert at_once.hidden == alone.hidden
+        assert at_once.window == alone.window
+        assert np.array_equal(at_once.cover, alone.cover)
+        assert np.array_equal(at_once.pixels, alone.pixels)
 
 
 @pytest.mark.parametrize("kind", KINDS)

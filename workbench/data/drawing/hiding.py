@@ -19,17 +19,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 import numpy as np
 import torch
-from scipy import ndimage
 from torch import Tensor
 
 from workbench.data.drawing.cut_outs import Occluder
 from workbench.data.drawing.diffuse import DIFFUSE
+from workbench.data.drawing.fitting import fit
 from workbench.data.drawing.occluders import FILLS, fill
-from workbench.data.drawing.patterns import resized
 from workbench.data.drawing.pixels import TEXTURES
 from workbench.errors import DataError, did_you_mean
 
@@ -39,8 +37,6 @@ PLACES = ("random", *POINTS)
 SOLID = (*FILLS, "texture")  #: "texture": one of the photographed ones
 KINDS = (*SOLID, *DIFFUSE)  #: beside these, any `Occluder`
 MARGIN = 0.1  #: by how much of the object's width and height a solid or diffuse occluder reaches beyond it
-
-_PROBED = 4096  # pixels of the object by which the size of a cut-out is found, before it is counted exactly
 
 Place = str | tuple[float, float]
 
@@ -125,24 +121,43 @@ def hide(
     Raises:
         DataError: an unknown kind or place, an object without pixels, or with too few that may be covered.
     """
+    return hide_each(pixels, [fraction], kind, place, rng=rng, keep=keep, margin=margin)[0]
+
+
+def hide_each(
+    pixels: np.ndarray,
+    fractions: Sequence[float],
+    kind: str | Occluder = "grey",
+    place: Place = "random",
+    *,
+    rng: np.random.Generator,
+    keep: np.ndarray | None = None,
+    margin: float = MARGIN,
+) -> list[Laid]:
+    """One occluder that hides each of several fractions of an object; the arguments are those of `hide`.
+
+    For each it is what `hide` gives with the same state of the generator, at the cost of little more than one.
+    """
     whole = int(pixels.sum())
-    count = hidden_count(whole, fraction)
     if not whole:
         raise DataError("an object without a pixel in the image cannot be hidden; leave it out")
     free = pixels if keep is None else pixels & ~keep
-    if count > (room := int(free.sum())):
-        raise DataError(f"{count} of an object's {whole} pixels are to be hidden, and {room} may be covered")
-    point = _point(place, rng)
-    box = _tight(pixels)
+    counts, room = [hidden_count(whole, fraction) for fraction in fractions], int(free.sum())
+    if max(counts, default=0) > room:
+        raise DataError(f"{max(counts)} of an object's {whole} pixels are to be hidden, and {room} may be covered")
+    point, box = _point(place, rng), _tight(pixels)
     if isinstance(kind, Occluder):
-        top, left, order, colours = _cut_out(free, box, kind, point, max(1, count))
+        drawn = [fit(free, box, kind, point, max(1, count)) for count in counts]
     else:
-        top, left, order, colours = _drawn(kind, place, point, box, pixels.shape, margin, rng)
-    window = slice(top, top + order.shape[0]), slice(left, left + order.shape[1])
-    cover = _first(order, pixels[window], free[window], count)
-    if keep is not None:
-        cover &= ~keep[window]
-    return Laid(top, left, colours, cover, count)
+        drawn = [_drawn(kind, place, point, box, pixels.shape, margin, rng)] * len(counts)
+    laid = []
+    for count, (top, left, order, colours) in zip(counts, drawn, strict=True):
+        window = slice(top, top + order.shape[0]), slice(left, left + order.shape[1])
+        cover = _first(order, pixels[window], free[window], count)
+        if keep is not None:
+            cover &= ~keep[window]
+        laid.append(Laid(top, left, colours, cover, count))
+    return laid
 
 
 def lay(image: Tensor, laid: Laid | Iterable[Laid]) -> Tensor:
@@ -221,73 +236,3 @@ def _solid_order(x: np.ndarray, y: np.ndarray, place: Place, point: tuple[float,
         across, down = fields[place]
         return np.zeros((len(y), len(x)), np.float32) + across + down
     return np.maximum(np.abs(x - point[0])[None], np.abs(y - point[1])[:, None])
-
-
-def _cut_out(
-    free: np.ndarray, box: tuple[int, int, int, int], occluder: Occluder, point: tuple[float, float], count: int
-) -> tuple[int, int, np.ndarray, np.ndarray]:
-    """A cut-out with its thickest part on a point of an object's box, just large enough to cover `count` free pixels.
-
-    The order in which it covers pixels is that of their depth in it, so that what is too much is taken from its rim.
-    """
-    depth, middle = _depth(occluder)
-    anchor = np.array((box[1] + point[1] * (box[3] - box[1]), box[0] + point[0] * (box[2] - box[0])))  # y, x
-    scale = _scale(np.argwhere(free) + 0.5 - anchor, depth, middle, count)
-    while True:
-        corner = anchor - middle * scale  # of the whole occluder, pixels of the image
-        first = np.ceil(corner - 0.5).astype(int).clip(0, free.shape)
-        end = np.ceil(corner + np.multiply(depth.shape, scale) - 0.5).astype(int).clip(0, free.shape)
-        rows, columns = (
-            (np.arange(*ends) + 0.5 - start) / scale for *ends, start in zip(first, end, corner, strict=True)
-        )
-        shown = _between(depth, rows - 0.5, columns - 0.5)
-        if int(((shown > 0) & free[first[0] : end[0], first[1] : end[1]]).sum()) >= count:
-            break
-        scale *= 1.02
-    part = [(edge - start) / scale for edge, start in zip((*first, *end), (*corner, *corner), strict=True)]
-    y1, x1, y2, x2 = np.clip(part, 0, (*depth.shape, *depth.shape))
-    colours, _ = resized(occluder, len(rows), len(columns), (x1, y1, x2, y2))
-    return int(first[0]), int(first[1]), np.where(shown > 0, -shown, np.inf), colours
-
-
-@lru_cache(maxsize=256)
-def _depth(occluder: Occluder) -> tuple[np.ndarray, np.ndarray]:
-    """How far inside a cut-out each of its pixels is [h, w], below 0 outside, and its deepest point (y, x)."""
-    solid = occluder.rgba[..., 3] >= 128
-    depth = ndimage.distance_transform_edt(np.pad(solid, 1))[1:-1, 1:-1].astype(np.float32) - 0.5
-    deepest = np.unravel_index(depth.argmax(), depth.shape)
-    return depth, np.array(deepest) + 0.5
-
-
-def _scale(offsets: np.ndarray, depth: np.ndarray, middle: np.ndarray, count: int) -> float:
-    """About the least scale at which a cut-out covers `count` of the object's pixels.
-
-    Args:
-        offsets: [P, 2] from the point where its deepest one (`middle`) lies to the pixels, y and x.
-    """
-    share = count / len(offsets)
-    probed = offsets[:: math.ceil(len(offsets) / _PROBED)]
-
-    def covers(scale: float) -> bool:
-        place = np.floor(probed / scale + middle).astype(int)
-        inside = ((place >= 0) & (place < depth.shape)).all(1)
-        return bool((depth[tuple(place[inside].T)] > 0).sum() >= share * len(probed))
-
-    high = math.sqrt(count / max(1, int((depth > 0).sum())))
-    low = high / 2
-    while not covers(high):
-        low, high = high, 2 * high
-    for _ in range(10):
-        tried = (low + high) / 2
-        low, high = (low, tried) if covers(tried) else (tried, high)
-    return high
-
-
-def _between(values: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """`values` at whole and broken rows and columns, those beyond the edge as at the edge, [rows, columns]."""
-    for axis, places in enumerate((rows, columns)):
-        low = np.floor(places).astype(int)
-        part = (places - low).astype(np.float32).reshape(-1, *[1] * (1 - axis))
-        ends = (values.take(index.clip(0, values.shape[axis] - 1), axis) for index in (low, low + 1))
-        values = next(ends) * (1 - part) + next(ends) * part
-    return values
