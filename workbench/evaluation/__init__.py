@@ -1,5 +1,7 @@
 """Score detectors: COCO's figures, AP by class and by occlusion, intervals and paired differences."""
 
+from workbench.evaluation.audit import audit
+from workbench.evaluation.audit_report import AuditReport
 from workbench.evaluation.by_class import difference_by_class
 from workbench.evaluation.citypersons import evaluate_citypersons
 from workbench.evaluation.classification import ImageResult, accuracy_difference
@@ -19,10 +21,12 @@ from workbench.evaluation.side_by_side import side_by_side
 from workbench.evaluation.wider_face import evaluate_wider_face
 
 __all__ = [
+    "AuditReport",
     "ImageResult",
     "Result",
     "accuracy_difference",
     "as_result",
+    "audit",
     "difference",
     "difference_by_class",
     "evaluate",

@@ -55,7 +55,7 @@ def average_precision(matches: Matches, weights: np.ndarray | None = None) -> np
             for a in range(subsets):
                 total = chunk @ counts[a, :, k]
                 for t in range(len(THRESHOLDS)):
-                    result[start : start + step, a, k, t] = _ap(status[a, t], weight, so_far, total)
+                    result[start : start + step, a, k, t] = area(status[a, t], weight, so_far, total)
     return result
 
 
@@ -92,8 +92,8 @@ def interval(point: float, samples: np.ndarray) -> tuple[float, float]:
     return float(2 * point - high), float(2 * point - low)
 
 
-def _ap(status: np.ndarray, weight: np.ndarray, so_far: np.ndarray, total: np.ndarray) -> np.ndarray:
-    """AP [B] of one class and threshold.
+def area(status: np.ndarray, weight: np.ndarray, so_far: np.ndarray, total: np.ndarray) -> np.ndarray:
+    """AP [B] of one class and threshold: the area under precision against recall.
 
     Args:
         status: [M], of each matched detection.

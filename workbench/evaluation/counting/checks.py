@@ -58,6 +58,21 @@ def check_detections(
             raise DataError(f"Detections of image {index} ({data.where(index)}): {problem}")
 
 
+def check_values(found: Detections, num_classes: int, where: str) -> None:
+    """Refuse the detections of one image, whatever data they are about, that cannot be scored.
+
+    Args:
+        num_classes: K of the detector.
+        where: which image, for the message.
+
+    Raises:
+        DataError: says what was expected.
+    """
+    problem = _shape_problem(found) or _value_problem(found, num_classes)
+    if problem is not None:
+        raise DataError(f"Detections of {where}: {problem}")
+
+
 def _shape_problem(found: Detections) -> str | None:
     boxes, labels, scores = found.boxes, found.labels, found.scores
     if boxes.ndim != 2 or boxes.shape[1] != 4:

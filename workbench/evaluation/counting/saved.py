@@ -33,7 +33,9 @@ class Column(NamedTuple):
 
     kinds: str  #: numpy's letters of its type: whole numbers "iu", floats "f", "b"
     shape: str  #: a letter or a digit for each side; equal letters of one file are equal numbers
-    within: str = ""  #: "I": an index of an image; "K": a label, 1..K; "R": a rank, 0..R
+    within: str = (
+        ""  #: "K": a label, 1..K; "R": a rank, 0..R; another letter: an index of so many, such as "I" images
+    )
 
 
 IMAGE, LABEL = Column("iu", "N", "I"), Column("iu", "N", "K")
@@ -144,10 +146,11 @@ def packed(table: Any) -> dict[str, Any] | None:
     """A table as JSON has it: its arrays compressed, masks left out."""
     if table is None:
         return None
-    return {item.name: _packed(getattr(table, item.name)) for item in fields(table) if item.name != "masks"}
+    return {item.name: packed_array(getattr(table, item.name)) for item in fields(table) if item.name != "masks"}
 
 
-def _packed(value: Any) -> Any:
+def packed_array(value: Any) -> Any:
+    """An array as JSON has it, compressed; anything else as it is."""
     if not isinstance(value, np.ndarray):
         return value
     value = value.astype(value.dtype.newbyteorder("<"))
@@ -172,7 +175,7 @@ def unpacked(content: Mapping[str, Any], num_classes: int) -> dict[str, Any]:
             found[name] = None
             continue
         sides = {"I": number, "K": num_classes, "A": len(SUBSETS), "T": len(THRESHOLDS)}
-        arrays = _columns(name, table, columns, sides)
+        arrays = columns_of(name, table, columns, sides)
         counts = {"num_images": number, "num_classes": num_classes}
         own = {item.name for item in fields(kind)}
         found[name] = kind(**arrays, **{key: value for key, value in counts.items() if key in own})
@@ -191,13 +194,18 @@ def unpacked_reached(table: Mapping[str, Any], num_groups: int, most: int) -> Re
     if not isinstance(number, int) or number < 0:
         raise ValueError(f"proposals of {number!r} images")
     sides = {"I": number, "G": num_groups, "T": len(THRESHOLDS), "R": most}
-    return Reached(number, **_columns("reached", table, REACHED, sides))
+    return Reached(number, **columns_of("reached", table, REACHED, sides))
 
 
-def _columns(
+def columns_of(
     name: str, table: Mapping[str, Any], columns: Mapping[str, Column], sides: dict[str, int]
 ) -> dict[str, np.ndarray]:
-    """The arrays of a table called `name`; `sides` as in `_column`."""
+    """The arrays of a table called `name`, as `packed` made them; raises as `unpacked` does.
+
+    Args:
+        columns: what they must be.
+        sides: the lengths that letters stand for; those that arrays are the first to say are added.
+    """
     return {key: _column(f"{name}.{key}", table[key], column, sides) for key, column in columns.items()}
 
 
@@ -215,7 +223,7 @@ def _column(place: str, value: Mapping[str, Any], column: Column, sides: dict[st
     if len(data) != size:
         raise ValueError(f"{place} has not the {size} bytes of its shape {shape}")
     array = np.frombuffer(data, dtype=dtype).reshape(shape)
-    low, more = {"": (0, 0), "I": (0, -1), "K": (1, 0), "R": (0, 0)}[column.within]
+    low, more = {"K": (1, 0), "R": (0, 0)}.get(column.within, (0, -1))
     high = sides.get(column.within, 0) + more
     if column.within and array.size and not low <= array.min() <= array.max() <= high:
         raise ValueError(f"{place} has values from {array.min()} to {array.max()}; expected {low} to {high}")

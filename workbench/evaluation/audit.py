@@ -1,0 +1,225 @@
+"""How robust a detector is: real images under occluders and corruptions, one seed, one table.
+
+Occluders are laid over all objects of an image at once so that exactly a fraction of each is hidden, each leaving the
+pixels of the other objects free; objects that share too many pixels take turns (`auditing/objects.py`). So a detector
+sees an image once for each condition, whatever the number of its objects, and AP is counted as usual.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from workbench.data import Dataset
+from workbench.data.drawing.cut_outs import Occluder
+from workbench.detectors.base import Detects, asked
+from workbench.detectors.load import DetectorLike, as_detector
+from workbench.errors import DataError
+from workbench.evaluation.audit_report import AuditReport
+from workbench.evaluation.auditing.conditions import make_conditions, make_kinds
+from workbench.evaluation.auditing.examining import Examiner, Limits
+from workbench.evaluation.auditing.gathering import ImagePart
+from workbench.evaluation.auditing.objects import REASONS
+from workbench.evaluation.auditing.occluding import Occluding, cut_outs_of
+from workbench.evaluation.auditing.parts import Parts, data_mark, mark_of
+from workbench.evaluation.auditing.pictures import first_lost_pictures
+from workbench.evaluation.auditing.tables import Answers, Audited, Outcomes, joined
+from workbench.evaluation.counting.matching import THRESHOLDS
+from workbench.evaluation.evaluate import is_results_file
+from workbench.options import Count, Factor, Number, Overlap, Share, check_value
+from workbench.progress import Bar
+
+FRACTIONS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+OCCLUDERS = ("grey", "texture", "cut-outs", "leaves")
+EVERYWHERE = ("random", "centre", "top", "bottom", "left", "right")
+CORRUPTED = ("gaussian-noise", "defocus-blur", "contrast", "jpeg")
+
+
+def audit(
+    detector: DetectorLike | Mapping[str, DetectorLike],
+    data: Dataset,
+    *,
+    kinds: Sequence[str | Path | Occluder] = OCCLUDERS,
+    fractions: Sequence[float] = FRACTIONS,
+    places: Sequence[str] = EVERYWHERE,
+    search: Sequence[float] = (0.5,),
+    budget: Count = 9,
+    corruptions: Sequence[str] = CORRUPTED,
+    severities: Sequence[int] = (1, 2, 3, 4, 5),
+    score: Share | None = None,
+    iou: Overlap = 0.5,
+    nms_iou: Overlap = 0.5,
+    least_size: Factor = 16,
+    most_hidden: Share = 0.2,
+    batch_size: Count = 8,
+    device: torch.device | str | None = None,
+    folder: str | PathLike[str] | None = None,
+    seed: Number = 0,
+    progress: bool = True,
+) -> AuditReport:
+    """Find out what a detector loses when objects are hidden, and images noisy, blurred, faded or compressed.
+
+    As it stands each image is shown 94 times: clean, under 4 kinds of occluders at random places and the first kind
+    at 5 more with 7 fractions each, 10 times for the worst place, and under 4 corruptions in 5 severities. Every
+    detector is shown the same images.
+
+    Args:
+        detector: what `evaluate` takes, or several by the names to show. `detect(images)` and `classes` are enough.
+        data: images with boxes. Classes are compared by name; objects of one that a detector does not know are set
+            aside, and detections of classes that the data do not know are left out.
+        kinds: of occluders: "grey", "noise", "brick", "grass", "gravel", "texture" (one of these three), "fence",
+            "leaves", "cut-outs" (other objects of the data, of classes that the image has none of; without masks the
+            shipped ones), shipped cut-outs such as "cup", PNG files with alpha, folders of them, `Occluder`s.
+        fractions: of an object's pixels that are hidden, above 0 and below 1.
+        places: of `hiding.PLACES`. The first kind lies at each of them, the others at the first place. Fences and
+            leaves lie all over an object.
+        search: fractions for which the worst place of the first kind is searched for each object and detector.
+        budget: how many places the search tries: the centre, the sides, the corners, then random ones.
+        corruptions: of `CORRUPTIONS`, those of COCO-C.
+        severities: of them, 1 to 5.
+        score: from which a detection counts; None: for each detector the one of its best F1 on the clean images.
+        iou: from which on an object is found, one of 0.50, 0.55 … 0.95.
+        nms_iou: of the detectors' non-maximum suppression, by which objects are counted as lost to it.
+        least_size: pixels; objects with smaller boxes (the root of their area) are set aside.
+        most_hidden: objects of which more is known to be hidden before are set aside.
+        batch_size: images at a time.
+        device: where to run; None leaves detectors where they are. They are moved back afterwards.
+        folder: where what was found out on each image is kept as soon as it is done. An audit that was stopped goes
+            on from there when it is asked for again.
+        seed: of all that is drawn.
+        progress: show a bar.
+
+    Raises:
+        DataError: names the argument, file or image that is wrong.
+        WorkbenchError: something gives no detections.
+
+    Example:
+        >>> data = wb.load_data("digit-scenes", split="test", length=3)
+        >>> few = {"kinds": ("grey",), "fractions": (0.3, 0.6), "places": ("random",), "search": ()}
+        >>> report = wb.audit("digit-scenes/faster-rcnn", data, **few, corruptions=(), progress=False)
+        >>> recall = report.recall().set_index("hidden")["recall"]
+        >>> bool(recall[0.6] < recall[0.0])
+        True
+    """
+    shares = {"score": score, "iou": iou, "nms_iou": nms_iou, "most_hidden": most_hidden}
+    settings = shares | {"least_size": least_size, "budget": budget, "seed": seed}
+    for name, value in (settings | {"batch_size": batch_size}).items():
+        check_value(name, audit, name, value, error=DataError)
+    limits = Limits(least_size, most_hidden, _threshold(iou), nms_iou, budget, batch_size)
+    chosen = make_kinds(kinds)
+    conditions = make_conditions(chosen, fractions, places, search, corruptions, severities)
+    if data.task != "detection" or not len(data):
+        raise DataError(f"{data.name} {data.split} has no images with boxes to audit a detector on")
+    detectors = _named(detector)
+    cut_outs = cut_outs_of(data, seed) if any(kind.from_data for kind in chosen) else []
+    occluding = Occluding(chosen, cut_outs, data.classes, seed)
+    examiner = Examiner(detectors, data, conditions, occluding, limits)
+    with ExitStack() as moved:
+        for one in detectors.values():
+            _move(one, device, moved)
+        parts = _parts(examiner, folder, settings, [kind.name for kind in chosen], progress=progress)
+    report = _report(examiner, parts, settings)
+    return replace(report, pictures=first_lost_pictures(report, examiner))
+
+
+def _named(given: DetectorLike | Mapping[str, DetectorLike]) -> dict[str, Detects]:
+    """Detectors by the names to show."""
+    things = dict(given) if isinstance(given, Mapping) else {_name(given): given}
+    if not things:
+        raise DataError("no detector to audit; give one, or several as {name: detector}")
+    detectors = {}
+    for name, thing in things.items():
+        if is_results_file(thing):
+            raise DataError(f"{thing}: a file of results cannot look at occluded images; give the detector itself")
+        detectors[str(name)] = asked(as_detector(thing), Detects)
+    return detectors
+
+
+def _name(thing: object) -> str:
+    if isinstance(thing, str | Path):
+        return str(thing)
+    known = (getattr(thing, key, None) for key in ("name", "kind"))  # a run has a name, our detectors a kind
+    return next((one for one in known if isinstance(one, str) and one), type(thing).__name__)
+
+
+def _threshold(iou: float) -> int:
+    """The number of the IoU threshold."""
+    nearest = int(np.abs(THRESHOLDS - iou).argmin())
+    if abs(THRESHOLDS[nearest] - iou) > 1e-6:
+        raise DataError(f"iou is {iou!r}; expected one of {', '.join(f'{one:.2f}' for one in THRESHOLDS)}")
+    return nearest
+
+
+def _move(detector: object, device: torch.device | str | None, moved: ExitStack) -> None:
+    """Put a detector that is a module on a device until `moved` is closed."""
+    home = next(detector.parameters(), None) if isinstance(detector, nn.Module) else None
+    if device is not None and isinstance(detector, nn.Module) and home is not None:
+        moved.callback(detector.to, home.device)
+        detector.to(device)
+
+
+def _parts(
+    examiner: Examiner,
+    folder: str | PathLike[str] | None,
+    settings: Mapping[str, float | None],
+    kinds: Sequence[str],
+    *,
+    progress: bool,
+) -> list[ImagePart]:
+    """What is found out on each image, done now or read from the folder."""
+    detectors, data = examiner.detectors, examiner.data
+    sides = {"I": len(data), "K": len(data.classes), "E": len(detectors), "C": len(examiner.conditions)}
+    plan = {
+        "detectors": {name: mark_of(one) for name, one in detectors.items()},
+        "data": data_mark(data),
+        "conditions": [list(vars(one).values()) for one in examiner.conditions],
+        "kinds": list(kinds),
+        "settings": {name: value for name, value in settings.items() if name != "score"},  # that is asked afterwards
+    }
+    kept = Parts(folder, plan, sides)
+    parts = []
+    for index in Bar(range(len(data)), desc=f"audit {data.name}", unit="image", disable=not progress):
+        part = kept.read(index)
+        if part is None:
+            part = examiner.examine(index)
+            kept.write(index, part)
+        parts.append(part)
+    return parts
+
+
+def _report(examiner: Examiner, parts: Sequence[ImagePart], settings: Mapping[str, float | None]) -> AuditReport:
+    """All parts together."""
+    data = examiner.data
+    first = np.cumsum([0, *(len(part.audited) for part in parts)])
+    audited = joined(Audited, [part.audited for part in parts])
+    if not len(audited):
+        raise DataError(
+            f"{data.name} {data.split}: none of the objects can be audited ("
+            + ", ".join(f"{n} {why}" for why, n in zip(REASONS, sum(part.set_aside for part in parts), strict=True))
+            + "); lower least_size or raise most_hidden"
+        )
+    shifted = [
+        replace(part.outcomes, object=part.outcomes.object + start.astype(np.int32))
+        for part, start in zip(parts, first, strict=False)
+    ]
+    aside = np.sum([part.set_aside for part in parts], axis=0)
+    return AuditReport(
+        data=data.name,
+        split=data.split,
+        classes=tuple(data.classes),
+        detectors=tuple(examiner.detectors),
+        conditions=tuple(examiner.conditions),
+        num_images=len(data),
+        settings=dict(settings),
+        set_aside=dict(zip(REASONS, aside.tolist(), strict=True)),
+        audited=audited,
+        outcomes=joined(Outcomes, shifted),
+        answers=joined(Answers, [part.answers for part in parts]),
+    )
