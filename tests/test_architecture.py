@@ -37,6 +37,10 @@ ALLOWED = {
 }
 
 
+#: A result that shows itself, when asked to: figures are made of results, so it reaches up for them, late.
+SHOWS = {"evaluation/audit_report.py": {"workbench.figures.audit", "workbench.figures.audit_page"}}
+
+
 def imported(path: Path) -> set[str]:
     """Full names of all modules that a file imports, wherever in it."""
     names = set()
@@ -59,8 +63,9 @@ def test_rooms_import_only_what_they_may(path):
     here = room(path)
     if here in ("__init__", "__main__"):
         return
+    shows = SHOWS.get(path.relative_to(ROOT / "workbench").as_posix(), set())
     for name in imported(path):
-        if name.startswith("workbench."):
+        if name.startswith("workbench.") and not any(f"{name}.".startswith(f"{one}.") for one in shows):
             there = name.split(".")[1]
             assert there == here or there in ALLOWED[here], f"{here} may not import {name}"
 

@@ -20,7 +20,7 @@ from PIL import Image
 
 from workbench.__main__ import build_parser, main
 from workbench.detectors import build_detector, save_detector
-from workbench.evaluation import Result, load_result
+from workbench.evaluation import AuditReport, Result, load_result
 from workbench.training import Recipe, Run
 from workbench.training.processes import detached
 from workbench.training.recipe_listing import listing
@@ -62,7 +62,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_the_module_offers_the_verbs_of_the_library():
     shown = subprocess.run([sys.executable, "-m", "workbench", "--help"], capture_output=True, text=True, check=True)
-    for verb in ("train", "evaluate", "detect", "compare", "runs", "recipes", "doctor"):
+    for verb in ("train", "evaluate", "audit", "detect", "compare", "runs", "recipes", "doctor"):
         assert f"\n    {verb} " in shown.stdout
 
 
@@ -261,6 +261,27 @@ def test_evaluate_prints_and_saves_every_figure(weights, tmp_path, capsys):
     assert result.num_images == 2
     for name in result.summary:
         assert f"{name} " in printed
+
+
+def test_audit_prints_the_summary_and_writes_page_and_report(weights, tmp_path, capsys):
+    page, file = tmp_path / "audit.html", tmp_path / "audit.json"
+    few = ["--kinds", "grey", "--places", "random", "--fractions", "0.5", "--search", "--corruptions"]
+    arguments = ["audit", weights, "digit-scenes/faster-rcnn", "--data", "digit-scenes", "--limit", "1", *few]
+    arguments += ["--device", "cpu", "--folder", str(tmp_path / "parts")]
+    assert main([*arguments, "--save", str(page), "--save", str(file)]) == 0
+    said = capsys.readouterr().out
+    assert "recall_50" in said
+    assert "exact to the pixel" in said
+    report = AuditReport.load(file)
+    assert report.detectors == (weights, "digit-scenes/faster-rcnn")
+    assert [one.name for one in report.conditions] == ["clean", "grey 50 % random"]
+    assert page.read_text().startswith("<!doctype html>")
+    assert len(list((tmp_path / "parts").glob("image-*.json"))) == 1
+    assert main([*arguments, "--fractions", "0.6"]) == 2, "another audit cannot go on in that folder"
+    assert "parts of another audit" in capsys.readouterr().err
+    assert main([*arguments, "--save", str(tmp_path / "audit.csv")]) == 2
+    assert main(["audit", weights, *arguments[1:]]) == 2
+    assert "named twice" in capsys.readouterr().err
 
 
 def test_evaluate_prints_the_recall_of_what_only_proposes(tmp_path, capsys):

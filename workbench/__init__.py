@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING
 from workbench.lazy import on_demand
 
 if TYPE_CHECKING:
+    from workbench.analysis.explain import explain
     from workbench.data import load_data
     from workbench.data.reading.images import read_image
     from workbench.detectors import load_detector
     from workbench.detectors.wrap import wrap
-    from workbench.evaluation import evaluate
+    from workbench.evaluation import audit, evaluate
     from workbench.plugins import plug_in
     from workbench.proposals import with_proposals
     from workbench.training import Recipe, Run, compare, doctor, launch
 
 __all__ = [
-    "Recipe", "Run", "compare", "doctor", "evaluate", "launch", "load_data", "load_detector", "plug_in",
-    "read_image", "with_proposals", "wrap",
+    "Recipe", "Run", "audit", "compare", "doctor", "evaluate", "explain", "launch", "load_data", "load_detector",
+    "plug_in", "read_image", "with_proposals", "wrap",
 ]  # fmt: skip
 
 __getattr__, __dir__ = on_demand(
@@ -33,6 +34,8 @@ __getattr__, __dir__ = on_demand(
         "plug_in": "workbench.plugins",
         "read_image": "workbench.data.reading.images",
         "with_proposals": "workbench.proposals",
+        "explain": "workbench.analysis.explain",
+        "audit": "workbench.evaluation",
         "evaluate": "workbench.evaluation",
         "Recipe": "workbench.training",
         "Run": "workbench.training",

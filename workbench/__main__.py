@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from workbench.training import Recipe, Run
 
 
+AUDITS = "Hide objects, corrupt images, and say what detectors lose by it; they are compared on the same images."
 DETECTS = "Find objects in images; one JSON line per image. Fast R-CNN gets proposals by selective search."
 NAMED = "shipped name, run folder, file of weights, or FILE.py[:NAME] that makes one (NAME: detector)"
 TRUST = "load the plug-ins that the run's folder names, though somebody else wrote it or they have changed"
@@ -80,7 +81,8 @@ def build_parser() -> argparse.ArgumentParser:
     """All verbs and their options."""
     parser = argparse.ArgumentParser(prog="workbench", description="Detectors that survive occlusion.")
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
-    for add in (_add_train, _add_evaluate, _add_detect, _add_compare, _add_runs, _add_recipes, _add_doctor):
+    verbs_first = (_add_train, _add_evaluate, _add_audit, _add_detect, _add_compare)
+    for add in (*verbs_first, _add_runs, _add_recipes, _add_doctor):
         add(verbs)
     return parser
 
@@ -248,6 +250,53 @@ def _renamed(settings: list[str]) -> dict[str, str]:
         if not (own and equals and other):
             raise DataError(f"--classes: expected ITS=DATA, such as tv=tvmonitor, got {own + equals + other!r}")
     return {own: other for own, _, other in pairs}
+
+
+def _add_audit(verbs: Any) -> None:
+    parser = _verb(verbs, "audit", audit, AUDITS)
+    what = "shipped name, run folder or .safetensors file; several are compared"
+    parser.add_argument("detectors", metavar="DETECTOR", nargs="+", help=what)
+    _add_data(parser, split="test", required=True)
+    texts = {
+        "kinds": "of occluders: grey, noise, texture, cut-outs, fence, leaves ..., PNG files or folders of them",
+        "places": "random, centre, top, bottom, left, right",
+        "corruptions": "such as gaussian-noise, defocus-blur, contrast, jpeg; a wrong name lists all",
+    }
+    for name, text in texts.items():
+        parser.add_argument(f"--{name}", nargs="*", metavar="NAME", help=text)
+    for name, text in {"fractions": "hidden, 0 to 1", "search": "fractions at the worst place"}.items():
+        parser.add_argument(f"--{name}", nargs="*", type=float, metavar="SHARE", help=text)
+    parser.add_argument("--severities", nargs="*", type=int, metavar="N", help="of corruptions, 1 to 5")
+    parser.add_argument("--score", type=float, help="from which detections count (default: that of the best F1)")
+    parser.add_argument("--seed", type=int, default=0, help="of all that is drawn (default: 0)")
+    parser.add_argument("--folder", help="keep each image's part there; the same command goes on after a stop")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps ... (default: auto)")
+    what = "write the report as .html or .json; may be given twice"
+    parser.add_argument("--save", action="append", default=[], metavar="FILE", help=what)
+
+
+def audit(options: argparse.Namespace) -> int:
+    """Print the summary and what is to be known about it."""
+    for path in options.save:
+        if Path(path).suffix not in (".html", ".json"):
+            raise DataError(f"{path}: a report is saved as .html or .json")
+        check_writable(path, DataError)
+    if len(set(options.detectors)) < len(options.detectors):
+        raise DataError("a detector is named twice; name each once")
+    named = {name: _named_detector(name) for name in options.detectors}
+    asked = ("kinds", "places", "corruptions", "fractions", "search", "severities")
+    chosen = {name: getattr(options, name) for name in asked if getattr(options, name) is not None}
+    data = _data(options)
+
+    from workbench.evaluation import audit
+    from workbench.training.processes.world import choose_device
+
+    chosen |= {"score": options.score, "seed": options.seed, "folder": options.folder}
+    report = audit(named, data, device=choose_device(options.device), **chosen)
+    print(report)
+    for path in options.save:
+        report.save(path)
+    return 0
 
 
 def _add_detect(verbs: Any) -> None:

@@ -78,9 +78,9 @@ def audit(
             "leaves", "cut-outs" (other objects of the data, of classes that the image has none of; without masks the
             shipped ones), shipped cut-outs such as "cup", PNG files with alpha, folders of them, `Occluder`s.
         fractions: of an object's pixels that are hidden, above 0 and below 1.
-        places: of `hiding.PLACES`. The first kind lies at each of them, the others at the first place. Fences and
-            leaves lie all over an object.
-        search: fractions for which the worst place of the first kind is searched for each object and detector.
+        places: of `hiding.PLACES`. The first kind that has a place lies at each of them, the others at the first one;
+            fences and leaves lie all over an object.
+        search: fractions for which the worst place of that first kind is searched for each object and detector.
         budget: how many places the search tries: the centre, the sides, the corners, then random ones.
         corruptions: of `CORRUPTIONS`, those of COCO-C.
         severities: of them, 1 to 5.

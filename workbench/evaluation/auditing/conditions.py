@@ -118,13 +118,13 @@ def make_conditions(
             raise DataError(f"severities: {severity!r}; expected some of {', '.join(map(str, SEVERITIES))}")
     for name, values in (("places", places), ("corruptions", corruptions), ("severities", severities)):
         _once(name, values)
-    if not kinds and (fractions or search):
-        fractions = search = ()
+    placed = next((kind.name for kind in kinds if kind.name not in DIFFUSE), None)
     conditions = [Condition(CLEAN)]
-    for number, kind in enumerate(kinds):
-        everywhere = places[:1] if number or kind.name in DIFFUSE else places
-        conditions += [Condition(kind.name, place, share) for place in everywhere for share in sorted(fractions)]
-    conditions += [Condition(kinds[0].name, WORST, share) for share in sorted(search)]
+    for kind in kinds:
+        where = places if kind.name == placed else places[:1]
+        conditions += [Condition(kind.name, place, share) for place in where for share in sorted(fractions)]
+    if placed is not None:
+        conditions += [Condition(placed, WORST, share) for share in sorted(search)]
     conditions += [Condition(kind, severity=level) for kind in corruptions for level in sorted(severities)]
     return tuple(conditions)
 

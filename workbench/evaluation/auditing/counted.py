@@ -150,10 +150,16 @@ class Counted:
         return tuple(dict.fromkeys(one.kind for one in self.conditions if one.hides))
 
     @cached_property
+    def placed(self) -> str:
+        """The kind that lies at several places; "" without any."""
+        several = (one.kind for one in self.conditions if one.hides and one.place != self.place)
+        return next(several, next(iter(self.kinds), ""))
+
+    @cached_property
     def places(self) -> tuple[str, ...]:
-        """At which the first kind lies, with "worst" where that was searched for."""
-        first = [one for one in self.conditions if one.hides and one.kind in self.kinds[:1]]
-        return tuple(dict.fromkeys(one.place for one in first))
+        """At which that kind lies, with "worst" where that was searched for."""
+        own = [one.place for one in self.conditions if one.hides and one.kind == self.placed]
+        return tuple(dict.fromkeys(own))
 
     @cached_property
     def fractions(self) -> tuple[float, ...]:

@@ -85,6 +85,9 @@ def _of_class(answers: Answers, rows: np.ndarray, total: np.ndarray, weights: np
 def best_threshold(answers: Answers, counts: np.ndarray, threshold: int) -> float:
     """The score from which on a detector's F1 is the highest, all classes together; 0.5 where it is never right.
 
+    It lies half-way between the lowest score that belongs to the best F1 and the next lower one (0 without one), so
+    that a detector whose clean scores are all high is not held to them.
+
     Args:
         answers: of one detector to the clean images.
         counts: [I, K] objects that can be found.
@@ -99,7 +102,9 @@ def best_threshold(answers: Answers, counts: np.ndarray, threshold: int) -> floa
     f1 = 2 * found / (found + failed + counts.sum())
     scores = answers.score[order]
     last = np.append(scores[1:] != scores[:-1], True)  # equal scores pass a threshold together
-    return float(scores[int(np.where(last, f1, -1).argmax())])
+    best = int(np.where(last, f1, -1).argmax())
+    lower = scores[best + 1] if best + 1 < len(scores) else 0.0
+    return float((scores[best] + lower) / 2)
 
 
 def reliability(answers: Answers, threshold: int, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

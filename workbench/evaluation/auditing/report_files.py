@@ -125,9 +125,8 @@ def notes(report: AuditReport) -> list[str]:
     if aside:
         notes.append(f"Objects set aside, neither found nor missed: {', '.join(aside)}.")
     if counted.kinds:
-        unknown = int(np.isnan(report.audited.occlusion).sum())
-        hidden = f"up to {settings['most_hidden']:.0%} hidden before" if unknown < len(report.audited) else ""
-        before = f" Objects may be {hidden}; what is hidden here comes on top." if hidden else ""
+        most, known = 100 * (settings["most_hidden"] or 0.0), not np.isnan(report.audited.occlusion).all()
+        before = f" Objects may be up to {most:g} % hidden before; what is hidden here comes on top." if known else ""
         notes.append(
             "Hidden is the share of an object's pixels under occluders, exact to the pixel: of its mask where that "
             f"is known, else of its box. All objects of an image are hidden at once.{before}"

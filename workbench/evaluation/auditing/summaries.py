@@ -48,7 +48,7 @@ def _groups(counted: Counted, classes: Sequence[str], by: str | None) -> list[tu
     if by == "kind":
         return [(kind, counted.curve(kind), None) for kind in counted.kinds]
     if by == "place":
-        return [(place, counted.curve(counted.kinds[0], place), None) for place in counted.places]
+        return [(place, counted.curve(counted.placed, place), None) for place in counted.places]
     if by == "class":
         labels = np.unique(counted.audited.label).tolist()
         return [(classes[label - 1], whole, counted.audited.label == label) for label in labels]
@@ -109,7 +109,7 @@ def halves_table(counted: Counted, detectors: Sequence[str], classes: Sequence[s
     ):
         if half not in counted.places or other not in counted.places:
             continue
-        first, second = (dict(counted.curve(counted.kinds[0], side)) for side in (half, other))
+        first, second = (dict(counted.curve(counted.placed, side)) for side in (half, other))
         for fraction in counted.fractions:
             pair = [counted.rows(number, curve[fraction], members) for curve in (first, second)]
             if len(pair[0]) and len(pair[1]):
@@ -221,7 +221,7 @@ def difference_table(counted: Counted, a: int, b: int) -> pd.DataFrame:
         add(_hidden(fraction), conditions)
     for place in counted.places:
         if place != counted.place:
-            for fraction, conditions in counted.curve(counted.kinds[0], place)[1:]:
+            for fraction, conditions in counted.curve(counted.placed, place)[1:]:
                 add(f"{_hidden(fraction)}, {place}", conditions)
     for kind in counted.corruptions:
         add(kind, [number for number, one in enumerate(counted.conditions) if one.kind == kind])
