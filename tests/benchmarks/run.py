@@ -27,6 +27,7 @@ import bench_ohem
 import bench_retinanet
 import bench_roi_align
 import bench_roi_pool
+import bench_saliency
 import bench_scenes
 from measure import Row, prepare, save, table
 
@@ -43,6 +44,7 @@ BENCHMARKS: dict[str, Callable[[bool], list[Row]]] = {
     "aofd": bench_aofd.run,
     "dfv": bench_dfv.run,
     "ohem": bench_ohem.run,
+    "saliency": bench_saliency.run,
     "scenes": bench_scenes.run,
     "annotations": bench_annotations.run,
 }
