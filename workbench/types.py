@@ -36,12 +36,14 @@ class Target(TypedDict, total=False):
     masks: Tensor  #: [N, H, W] bool, the visible pixels; without one where the mask of an object is unknown
     iscrowd: Tensor  #: [N] bool, a group of objects in one box: ignored in training and evaluation
     difficult: Tensor  #: [N] bool, PASCAL VOC's flag
+    ignored: Tensor  #: [N] bool, hidden too much to be learned: in training neither an object nor background
     area: Tensor  #: [N] float32, pixels of the mask where known, else of the box
     occlusion: Tensor  #: [N] float32 in 0..1, the hidden fraction of the object's pixels; NaN if unknown
     boxes_visible: Tensor  #: [N, 4] float32, xyxy pixels around the visible part; without area where unknown
     boxes_full: Tensor  #: [N, 4] float32, xyxy pixels of the whole object, where `boxes` are clipped to the image
     masks_amodal: Tensor  #: [N, H, W] bool, all pixels of the object, hidden ones too
     mask_occluder: Tensor  #: [H, W] bool, where something hides an object: another object does as well
+    mask_hidden: Tensor  #: [H, W] bool, what `augment.hide` laid over a training image
     proposals: Proposals  #: where a Fast R-CNN looks
     objectness: int  #: 1 if a patch shows an object in its centre at its scale, 0 if not; of patches, see `patches`
     label: int  #: in 1..K, the class of the whole image, which then is also the one object of `labels` and `boxes`
@@ -62,12 +64,12 @@ class Target(TypedDict, total=False):
 
 
 def learnable(target: Target) -> Tensor:
-    """[N] bool, on the device of the labels: which objects are neither crowd nor difficult.
+    """[N] bool, on the device of the labels: which objects are neither crowd, difficult nor ignored.
 
     Training learns from these; absent flags are False. `Objects.ignored` is the same for tables of evaluation.
     """
     keep = torch.ones(len(target["labels"]), dtype=torch.bool, device=target["labels"].device)
-    for flag in ("iscrowd", "difficult"):
+    for flag in ("iscrowd", "difficult", "ignored"):
         if flag in target:
             keep &= ~target[flag].to(keep.device).bool()
     return keep
@@ -175,6 +177,16 @@ class Proposals:
         left, top, right, bottom = self.boxes.unbind(dim=1)
         boxes = torch.stack([width - right, top, width - left, bottom], dim=1)
         return Proposals(boxes, self.scores, None if self.masks is None else [flip(code) for code in self.masks])
+
+    def resized(self, before: tuple[int, int], size: tuple[int, int]) -> Proposals:
+        """In an image of `size` (height, width) in place of one of `before`; without masks."""
+        down, across = (after / side for side, after in zip(before, size, strict=True))
+        return Proposals(self.boxes * self.boxes.new_tensor([across, down, across, down]), self.scores)
+
+    def moved(self, down: int, across: int, size: tuple[int, int]) -> Proposals:
+        """Moved by pixels into an image of `size` (height, width), what lies outside cut off; without masks."""
+        boxes = self.boxes + self.boxes.new_tensor([across, down, across, down])
+        return Proposals(boxes, self.scores).inside(size, smallest=1.0)
 
     def decode_masks(self) -> Tensor:
         """The masks as pixels, bool [P, H, W].

@@ -69,6 +69,7 @@ class Detector(nn.Module):
     task: ClassVar[str] = "detection"  #: or "classification", "reconstruction": what it learns from, how it is judged
     hardens: ClassVar[str | None] = None  #: what hardeners may act on: "maps" of RoIs, or "vectors"; None: nothing
     needs_start: ClassVar[bool] = False  #: whether it must start from a trained detector
+    learns_from_patches: ClassVar[bool] = False  #: whether `samples` are parts of images, each about one object
     proposes: ClassVar[bool] = False  #: whether `proposals` are its own, and not its detections
     grows: ClassVar[tuple[str, ...]] = ()  #: names of parts that the detector it starts from need not have
 

@@ -60,6 +60,7 @@ class DeepMask(Detector):
     """
 
     proposes = True
+    learns_from_patches = True
 
     def __init__(
         self,

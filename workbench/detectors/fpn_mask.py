@@ -173,7 +173,7 @@ class FPNMask(SeesMaps, Detector):
         maps = self.maps(batch)
         places = self.windows.places(maps)
         owners = self.windows.assign(maps, [target["boxes"] for target in truth])
-        within = places.within(batch.image_sizes)
+        within = places.within(batch.image_sizes) & ~self._unlearned(maps, truth, owners)
         image, place = sample_places(owners, within, self.num_samples, self.positive_fraction, generator)
         places, owner = places.take(place), owners[image, place]
         masks = [target[self.mask_key] for target in truth]
@@ -183,6 +183,13 @@ class FPNMask(SeesMaps, Detector):
         mask = F.binary_cross_entropy_with_logits(logits, goals, reduction="sum") / max(1, logits.numel())
         score = F.binary_cross_entropy_with_logits(scores, (owner >= 0).float())
         return Losses(score=score, mask=self.mask_weight * mask)
+
+    def _unlearned(self, maps: list[Tensor], truth: list[dict[str, Tensor]], owners: Tensor) -> Tensor:
+        """Places [B, P] bool of no object to learn, where an ignored one lies."""
+        if not any("boxes_ignored" in target for target in truth):
+            return torch.zeros_like(owners, dtype=torch.bool)
+        ignored = [target.get("boxes_ignored", target["boxes"][:0]) for target in truth]
+        return (owners < 0) & (self.windows.assign(maps, ignored) >= 0)
 
     def proposals(self, images: Sequence[Tensor], top: int) -> list[Proposals]:
         """The `top` of each image by score, with masks, in its own pixels; masks are predicted at these only."""

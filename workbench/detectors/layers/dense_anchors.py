@@ -13,7 +13,7 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import batched_nms, clip_boxes_to_image
 
-from workbench.detectors.layers.matching import match_anchors
+from workbench.detectors.layers.matching import match_anchors, not_background
 from workbench.types import Detections
 
 MATCHING = 0.5  #: IoU from which a prediction answers for a box in `best_logits`
@@ -50,6 +50,9 @@ def level_anchors(generator: AnchorGenerator, batch: ImageList, maps: Sequence[T
 def assign(anchors: Tensor, truth: list[dict[str, Tensor]], matcher: Matcher) -> Assignment:
     """Give each of the anchors [A, 4], which all images share, its object in every image."""
     index, state = match_anchors(anchors, [target["boxes"] for target in truth], matcher)
+    for row, target in zip(state, truth, strict=True):
+        if "boxes_ignored" in target:
+            row.masked_fill_((row == 0) & not_background(anchors, target["boxes_ignored"], matcher), -1)
     starts = torch.tensor([0, *(len(target["boxes"]) for target in truth)], device=anchors.device).cumsum(0)
     labels = torch.cat([*(target["labels"] for target in truth), starts.new_zeros(1)])  # never empty
     objects = index + starts[:-1, None]

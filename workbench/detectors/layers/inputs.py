@@ -98,7 +98,9 @@ def training_targets(
     branches: Iterable[Branch] = (),
     needed: Iterable[str] = (),
 ) -> list[dict[str, Tensor]]:
-    """Boxes and labels to learn from, on `device`; crowds and difficult objects are left out.
+    """Boxes and labels to learn from, on `device`; crowds, difficult and ignored objects are left out.
+
+    Where an image has objects that are `ignored`, their boxes [M, 4] are `boxes_ignored`: no background lies there.
 
     Args:
         num_classes: K.
@@ -121,11 +123,14 @@ def training_targets(
     numbers = [len(labels) for _, labels, _ in found]
     flags = torch.cat([each for *_, each in found]).cpu().split(numbers)  # the one wait for the device
     out = []
-    for index, (target, (boxes, labels, _), flag) in enumerate(zip(targets, found, flags, strict=True)):
+    for index, (target, (given, labels, _), flag) in enumerate(zip(targets, found, flags, strict=True)):
         rows = slice(None) if flag[:, 0].all() else flag[:, 0]
-        boxes, labels = boxes[rows], labels[rows]
+        boxes, labels = given[rows], labels[rows]
         _check_objects(boxes, labels, flag[rows], num_classes, target.get("image_id", index))
         out.append({"boxes": boxes, "labels": labels})
+        if "ignored" in target and bool(target["ignored"].any()):
+            unlearned = target["ignored"].to(device) & (given[:, 2:] > given[:, :2]).all(dim=1)
+            out[-1]["boxes_ignored"] = given[unlearned]
         for key, everywhere in wanted:
             if everywhere or key in target:
                 pixels = _pixels(target, key, images[index], index)

@@ -60,6 +60,11 @@ def match_boxes(
     return matched.clamp(min=0), state
 
 
+def not_background(boxes: Tensor, ignored: Tensor, matcher: Matcher) -> Tensor:
+    """[A] bool: boxes [A, 4] that would not be background if ignored objects [M, 4] were to be learned."""
+    return match_boxes(boxes, ignored, matcher)[1] != 0
+
+
 def match_anchors(anchors: Tensor, truths: list[Tensor], matcher: Matcher) -> tuple[Tensor, Tensor]:
     """`match_boxes` for several images with the same anchors at once, which is several times quicker.
 

@@ -21,7 +21,7 @@ from workbench.detectors.layers.box_heads import DropoutHead
 from workbench.detectors.layers.branches import HoldsBranches, RoIBranch, RoISamples
 from workbench.detectors.layers.head_score import TwoLayerScore
 from workbench.detectors.layers.jitter import build_jitter
-from workbench.detectors.layers.matching import balanced_sample, match_boxes
+from workbench.detectors.layers.matching import balanced_sample, match_boxes, not_background
 from workbench.detectors.layers.roi_pool import PyramidPool
 from workbench.detectors.layers.stages import begin_stage_of_parts
 from workbench.losses import build_mining
@@ -214,6 +214,8 @@ class RoIHead(HoldsBranches[RoIBranch], nn.Module):
             index, state = match_boxes(boxes, objects, self.matcher, self.background_from)
             label = target["labels"][index] * (state == 1) if len(objects) else state
             label = torch.where(state < 0, torch.full_like(label, -1), label)
+            if "boxes_ignored" in target:
+                label[(label == 0) & not_background(boxes, target["boxes_ignored"], self.matcher)] = -1
             if self.mining is None or not self.harden:
                 fraction = self.positive_fraction if self.stage_fraction is None else self.stage_fraction
                 drawn = balanced_sample(label, self.samples, fraction, generator)

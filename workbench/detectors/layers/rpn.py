@@ -12,7 +12,7 @@ from torchvision.models.detection.rpn import RPNHead, concat_box_prediction_laye
 from torchvision.ops import batched_nms
 
 from workbench.detectors.layers.dense_anchors import level_anchors
-from workbench.detectors.layers.matching import balanced_sample, match_anchors
+from workbench.detectors.layers.matching import balanced_sample, match_anchors, not_background
 from workbench.options import Count, Depth, Share
 from workbench.types import Proposals
 
@@ -132,6 +132,9 @@ class RegionProposalNetwork(nn.Module):
         index, state = match_anchors(anchors[0], [target["boxes"] for target in targets], self.matcher)
         start = 0
         for i, (anchor, target) in enumerate(zip(anchors, targets, strict=True)):
+            if "boxes_ignored" in target:
+                near = not_background(anchor, target["boxes_ignored"], self.matcher)
+                state[i].masked_fill_((state[i] == 0) & near, -1)
             drawn = balanced_sample(state[i], self.samples, self.positive_fraction, generator)
             sampled.append(drawn + start)
             states.append(state[i, drawn])

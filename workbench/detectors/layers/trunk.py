@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead, FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.image_list import ImageList
-from torchvision.models.detection.transform import GeneralizedRCNNTransform
+from torchvision.models.detection.transform import GeneralizedRCNNTransform, resize_boxes
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from workbench.detectors.layers.backbones import (
@@ -66,8 +66,11 @@ class Resize(GeneralizedRCNNTransform):
 
     def resize(self, image: Tensor, target: dict | None = None) -> tuple[Tensor, dict | None]:
         """The image and its target; torchvision itself resizes `masks` and no other key."""
+        before = image.shape[-2:]
         image, target = super().resize(image, target)
         size = image.shape[-2:]
+        if target is not None and "boxes_ignored" in target:
+            target["boxes_ignored"] = resize_boxes(target["boxes_ignored"], before, size)
         for key, value in (target or {}).items():
             if value.dtype == torch.uint8 and value.shape[-2:] != size:
                 pixels = F.interpolate(value.reshape(-1, 1, *value.shape[-2:]).float(), size)  # the nearest

@@ -105,6 +105,7 @@ def gather_objects(
     counts = [len(target["labels"]) for target in targets]
     boxes = _stack([_numpy(target["boxes"], np.float64).reshape(-1, 4) for target in targets], (0, 4))
     difficult = _column(targets, counts, "difficult", 0).astype(bool)
+    difficult |= _column(targets, counts, "ignored", 0).astype(bool)  # by a training image; no data set has it
     codes: list[RLE] | None = None
     if masks is not None:
         codes = [code for target in targets for code in encode_masks(target[masks])]
