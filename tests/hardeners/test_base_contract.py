@@ -19,6 +19,7 @@ from workbench.hardeners import (
     ASTN,
     Chain,
     DFVAugmentation,
+    DropBlock,
     HardDropout,
     InvertedAttention,
     RandomDropout,
@@ -57,6 +58,8 @@ HARDENERS = {
     "dropout": lambda: RandomDropout(share=1.0),
     "dropout block": lambda: RandomDropout(share=1.0, block=3),
     "hard dropout": HardDropout,
+    "drop block": DropBlock,
+    "drop block as it is": lambda: DropBlock(keep=0.7, normalise=False, per_channel=False),
     "asdn": ASDN,
     "asdn released": ASDN.released,
     "astn": lambda: ASTN(limit=60),  # 10 degrees hardly moves anything on 5 x 5 cells
@@ -72,7 +75,7 @@ HARDENERS |= {
     kind: registry.HARDENERS[kind] for kind in registry.HARDENERS.homes if registry.HARDENERS[kind] not in tried
 }
 
-WITHOUT_MASK = ("astn", "fusion", "dfv", "dfv by batch")  #: no mask says what they do
+WITHOUT_MASK = ("astn", "fusion", "dfv", "dfv by batch", "drop block")  #: a mask does not say all that they do
 ROTATING = ("astn", "fusion")
 
 
@@ -203,7 +206,8 @@ def test_the_generator_decides(trained, name):
 
 
 @pytest.mark.parametrize(
-    "name", ["ia 20 %", "ia released", "ia random", "dropout", "dropout block", "asdn", "fusion"]
+    "name",
+    ["ia 20 %", "ia released", "ia random", "dropout", "dropout block", "drop block as it is", "asdn", "fusion"],
 )
 def test_another_seed_gives_another_mask(trained, name):
     hardener = made(name)

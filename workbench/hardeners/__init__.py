@@ -6,6 +6,7 @@ from workbench.hardeners.asdn import ASDN
 from workbench.hardeners.astn import ASTN
 from workbench.hardeners.base import Chain, Decision, Hardener, MaskDecision
 from workbench.hardeners.dfv import DFVAugmentation
+from workbench.hardeners.drop_block import DropBlock
 from workbench.hardeners.hard_dropout import HardDropout
 from workbench.hardeners.inverted_attention import InvertedAttention
 from workbench.hardeners.mask_generator import MaskGenerator
@@ -19,6 +20,7 @@ __all__ = [
     "Chain",
     "DFVAugmentation",
     "Decision",
+    "DropBlock",
     "HardDropout",
     "Hardener",
     "InvertedAttention",

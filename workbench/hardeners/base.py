@@ -158,6 +158,9 @@ class Hardener(nn.Module):
         """Take up a stage of the training."""
         self.active = stage.harden
 
+    def begin_step(self, progress: float) -> None:
+        """Take up a step, of which there have been `progress` (0..1) of the training before."""
+
     def begin_epoch(self, differences: Callable[[], Tensor]) -> None:
         """Take up an epoch; called at the start of each epoch, and of each stage, that it is active in.
 
@@ -276,6 +279,11 @@ class Chain(Hardener):
         super().begin_stage(stage)
         for hardener in self.hardeners:
             hardener.begin_stage(stage)
+
+    def begin_step(self, progress: float) -> None:
+        """Passed on."""
+        for hardener in self.hardeners:
+            hardener.begin_step(progress)
 
     def begin_epoch(self, differences: Callable[[], Tensor]) -> None:
         """Passed on."""
