@@ -28,12 +28,13 @@ ALLOWED = {
     "data": BASE,
     "losses": BASE,
     "hardeners": BASE,
+    "hiders": BASE | {"data"},
     "detectors": BASE | {"data", "losses", "hardeners"},
     "proposals": BASE | {"data", "detectors"},
     "evaluation": BASE | {"data", "detectors", "proposals"},
     "analysis": BASE | {"data", "losses", "hardeners", "detectors", "proposals"},
-    "training": BASE | {"plugins", "data", "hardeners", "detectors", "proposals", "evaluation"},
-    "figures": BASE | {"data", "losses", "hardeners", "detectors", "evaluation", "analysis", "training"},
+    "training": BASE | {"plugins", "data", "hardeners", "hiders", "detectors", "proposals", "evaluation"},
+    "figures": BASE | {"data", "losses", "hardeners", "hiders", "detectors", "evaluation", "analysis", "training"},
 }
 
 
@@ -147,7 +148,17 @@ def test_kinds_are_listed_nowhere_but_in_the_registry():
 
 def test_no_code_asks_for_a_kind_by_its_name():
     """Such as `name == "mixed"`: what a kind can do stands on its class."""
-    sorts = ("DETECTORS", "HARDENERS", "DATASETS", "BENCHMARKS", "PROPOSALS", "LOSSES", "MINING", "ANCHOR_MINING")
+    sorts = (
+        "DETECTORS",
+        "HARDENERS",
+        "HIDERS",
+        "DATASETS",
+        "BENCHMARKS",
+        "PROPOSALS",
+        "LOSSES",
+        "MINING",
+        "ANCHOR_MINING",
+    )
     kinds = {kind for name in sorts for kind in getattr(registry, name).names()} - {"detector", "digits", "imagenet"}
     for path in [*(ROOT / "workbench").rglob("*.py"), *(ROOT / "widgets").rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text())):

@@ -66,7 +66,18 @@ OTHERS = [
 def test_rooms_are_found():
     """A room whose names are not looked at would need no examples."""
     assert {room.__name__.removeprefix("workbench.") for room, _ in PUBLIC} == {
-        *("workbench", "widgets", "data", "detectors", "evaluation", "hardeners", "losses", "proposals", "training")
+        *(
+            "workbench",
+            "widgets",
+            "data",
+            "detectors",
+            "evaluation",
+            "hardeners",
+            "hiders",
+            "losses",
+            "proposals",
+            "training",
+        )
     }
 
 

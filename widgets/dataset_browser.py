@@ -252,5 +252,5 @@ class DatasetBrowser(HasState, Whole, anywidget.AnyWidget):
 
 
 def _flags(target: dict[str, Any], row: int) -> str:
-    names = {"iscrowd": "crowd", "difficult": "difficult"}
+    names = {"iscrowd": "crowd", "difficult": "difficult", "ignored": "ignored"}
     return ", ".join(text for key, text in names.items() if key in target and bool(target[key][row]))

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from workbench.evaluation import audit, evaluate
     from workbench.plugins import plug_in
     from workbench.proposals import with_proposals
-    from workbench.training import Recipe, Run, compare, doctor, launch
+    from workbench.training import Recipe, Run, TrainingImages, compare, doctor, launch
 
 __all__ = [
-    "Recipe", "Run", "audit", "compare", "doctor", "evaluate", "explain", "launch", "load_data", "load_detector",
-    "plug_in", "read_image", "with_proposals", "wrap",
+    "Recipe", "Run", "TrainingImages", "audit", "compare", "doctor", "evaluate", "explain", "launch", "load_data",
+    "load_detector", "plug_in", "read_image", "with_proposals", "wrap",
 ]  # fmt: skip
 
 __getattr__, __dir__ = on_demand(
@@ -39,6 +39,7 @@ __getattr__, __dir__ = on_demand(
         "evaluate": "workbench.evaluation",
         "Recipe": "workbench.training",
         "Run": "workbench.training",
+        "TrainingImages": "workbench.training",
         "compare": "workbench.training",
         "doctor": "workbench.training",
         "launch": "workbench.training",

@@ -311,6 +311,7 @@ BRANCHES = Registry(
     "BRANCHES", "workbench.detectors.branches", place="detector.branches", arguments=("channels", "strides")
 )
 HARDENERS = Registry("HARDENERS", "workbench.hardeners", place="hardener")
+HIDERS = Registry("HIDERS", "workbench.hiders", place="augment.hide")
 DATASETS = Registry(
     "DATASETS", "workbench.data", place=None, arguments=("root", "split"), key="data set", error=DataError
 )

@@ -184,6 +184,13 @@ def test_replace_takes_dotted_keys_nested_values_and_sections():
         plain({"optimizer.speed": 1})
 
 
+def test_replace_leaves_what_it_is_given_alone():
+    backbone = {"name": "small", "blocks": 1}
+    changed = plain({"detector.backbone": backbone, "detector.backbone.blocks": 2})
+    assert changed.detector["backbone"]["blocks"] == 2
+    assert backbone["blocks"] == 1
+
+
 def test_replace_leaves_the_original_alone():
     recipe = plain()
     recipe.replace({"detector.backbone.name": "resnet18", "data.options.size": 96})

@@ -54,7 +54,7 @@ def draw_detections(axes: Axes, detections: Detections, classes: Sequence[str], 
 def draw_target(
     axes: Axes, target: Target, classes: Sequence[str], *, masks: bool = False, occlusion: bool = True
 ) -> None:
-    """Boxes with class names and what else is known of the objects.
+    """Boxes with class names and what else is known of the objects; those that training ignores are dashed.
 
     Args:
         classes: names of labels 1..K.
@@ -68,8 +68,9 @@ def draw_target(
         text = classes[label - 1]
         if occlusion and hidden is not None and float(hidden[index]) > 0:
             text += f", {float(hidden[index]):.0%} hidden"
-        draw_box(axes, target["boxes"][index], colour=colour(label))
-        texts.append(text)
+        ignored = "ignored" in target and bool(target["ignored"][index])
+        draw_box(axes, target["boxes"][index], colour=colour(label), dashed=ignored)
+        texts.append(f"{text}, ignored" if ignored else text)
     draw_tags(axes, target["boxes"], texts, [colour(label) for label in target["labels"].tolist()])
 
 

@@ -11,13 +11,15 @@ from workbench.training.run import Run
 if TYPE_CHECKING:
     from workbench.training.comparison import Comparison, t_interval
     from workbench.training.preflight import doctor
+    from workbench.training.training_images import TrainingImages
 
-__all__ = ["Comparison", "Recipe", "Run", "compare", "doctor", "launch", "t_interval"]
+__all__ = ["Comparison", "Recipe", "Run", "TrainingImages", "compare", "doctor", "launch", "t_interval"]
 
 __getattr__, __dir__ = on_demand(
     __name__,
     {
         "Comparison": "workbench.training.comparison",
+        "TrainingImages": "workbench.training.training_images",
         "doctor": "workbench.training.preflight",
         "t_interval": "workbench.training.comparison",
     },

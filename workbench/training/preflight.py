@@ -27,6 +27,7 @@ from workbench.errors import RecipeError, RunError, WorkbenchError
 from workbench.evaluation.proposal_recall import proposal_problems
 from workbench.hardeners import build_hardener
 from workbench.registry import HARDENERS
+from workbench.training.preflight_images import check_images
 from workbench.training.processes.world import choose_device, choose_precision, device_count
 from workbench.training.recipe import Recipe
 from workbench.training.recipe_sections import DataSpec, Stage
@@ -106,7 +107,7 @@ def check_recipe(recipe: Recipe) -> Report:
             problems.append(Problem("error", "data", "there are no images", "Check root and split."))
         return Report(subject, problems)
     detector, found = _build(recipe, data)
-    problems += [*found, *_length(recipe, data)]
+    problems += [*found, *_length(recipe, data), *check_images(recipe, detector, data)]
     if data.columns is not None:
         problems += [*check_labelled_images(data, limit=SAMPLE).problems, *_vectors(recipe)]
         problems += check_leaks(data, loaded["test"]) if "test" in loaded else []

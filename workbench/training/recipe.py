@@ -24,6 +24,7 @@ from workbench.errors import RecipeError, WorkbenchError, did_you_mean
 from workbench.files import whole_file
 from workbench.registry import DATASETS, DETECTORS, HARDENERS, PROPOSALS, Registry
 from workbench.training.recipe_files import assign, load_layers, recipe_layers, resolve, shipped_names
+from workbench.training.recipe_images import image_misfits
 from workbench.training.recipe_sections import (
     AugmentSpec,
     Count,
@@ -184,7 +185,7 @@ class Recipe(Section):
         """A changed copy: `replace({"optimizer.weight_decay": 0, "stages.0.steps": 100}, seed=1)`."""
         changed = deepcopy(self.to_dict())
         for key, value in {**(overrides or {}), **values}.items():
-            assign(changed, key, value.model_dump(mode="json") if isinstance(value, Section) else value)
+            assign(changed, key, value.model_dump(mode="json") if isinstance(value, Section) else deepcopy(value))
         return Recipe.from_dict(changed, source=f"{self.name} with changes")
 
     @property
@@ -277,9 +278,7 @@ def _detector_misfits(recipe: Recipe, kind: type[Detector]) -> Iterator[str]:
         known = spec is not None and spec.name in DATASETS
         if known and DATASETS.class_of(spec.name).task != learns_from:
             yield f"{key}.name: {_other_task(spec.name, kind)}"
-    for key in ("crop", "affine", "erase", "paste"):
-        if getattr(recipe.augment, key) is not None and kind.task == "detection":
-            yield f"augment.{key}: boxes would not follow; it is for detector.kind: classifier"
+    yield from image_misfits(recipe, kind)
     if kind.task == "classification" and recipe.data.name in DATASETS:
         yield from _pair_misfits(recipe, DATASETS.class_of(recipe.data.name))
     if recipe.data.options.get("occlusion") and recipe.data.split != "train":

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from workbench.options import Count, Fraction
 
 Positive = Annotated[float, Field(gt=0)]
 Chance = Annotated[float, Field(gt=0, le=1)]
+Byte = Annotated[int, Field(ge=0, le=255)]
+Turn = Annotated[float, Field(ge=-0.5, le=0.5)]
 
 
 class Section(BaseModel):
@@ -93,7 +95,7 @@ class Stage(Section):
     loss_factors: dict[str, Annotated[float, Field(ge=0)]] = Field(
         default_factory=dict, description="factors on losses by their names, as {occlusion: 0.01}"
     )
-    harden: bool = Field(default=True, description="False: hardener, roi.mining and roi.jitter sit this stage out")
+    harden: bool = Field(default=True, description="False: hardener, augment.hide, roi.mining and roi.jitter sit out")
 
 
 class AffineSpec(Section):
@@ -111,11 +113,67 @@ class CropSpec(Section):
     aspect: tuple[Positive, Positive] = Field(default=(3 / 4, 4 / 3), description="width over height")
 
 
+class ScaleJitterSpec(Section):
+    """Another scale: a random factor of the largest size that fits into `size` (Ghiasi et al. 2021)."""
+
+    size: tuple[Count, Count] = Field(description="height and width in pixels that a factor of 1 fills")
+    range: tuple[Positive, Positive] = Field(default=(0.1, 2.0), description="of the factor")
+
+
+class ShortestSizeSpec(Section):
+    """Another scale: the shorter side gets one of several sizes (torchvision's RandomShortestSize)."""
+
+    sizes: Annotated[list[Count], Field(min_length=1)] = Field(description="pixels, each drawn with equal chance")
+    longest: Count | None = Field(default=None, description="pixels that the longer side never exceeds")
+
+
+class FixedSizeSpec(Section):
+    """A part of this size, filled up where the image is smaller (torchvision's FixedSizeCrop)."""
+
+    size: tuple[Count, Count] = Field(description="height and width, pixels")
+    fill: tuple[Byte, Byte, Byte] = Field(default=(123, 117, 104), description="colour of what is filled up")
+
+
+class PhotometricSpec(Section):
+    """Other colours (Liu et al. 2016, SSD), as torchvision's RandomPhotometricDistort has them."""
+
+    brightness: tuple[Positive, Positive] = Field(default=(0.875, 1.125), description="range of the factor")
+    contrast: tuple[Positive, Positive] = Field(default=(0.5, 1.5), description="range of the factor")
+    saturation: tuple[Positive, Positive] = Field(default=(0.5, 1.5), description="range of the factor")
+    hue: tuple[Turn, Turn] = Field(default=(-0.05, 0.05), description="range of the shift, share of the circle")
+    chance: Chance = Field(default=0.5, description="of each of these, and of another order of the channels")
+
+
 class AugmentSpec(Section):
-    """Random changes of training images; all but `flip` are for classifiers, whose boxes need not follow."""
+    """Random changes of training images; colours are changed first, and what is hidden comes last.
+
+    `crop`, `affine`, `erase` and `paste` are for classifiers, whose boxes need not follow; `scale_jitter`,
+    `shortest_size` and `fixed_size` are for detectors; the others for both.
+    """
 
     flip: bool = Field(default=False, description="mirror every second image, left to right")
     crop: CropSpec | None = None
     affine: AffineSpec | None = None
     erase: Chance | None = Field(default=None, description="chance of random erasing (Zhong et al. 2020)")
     paste: Chance | None = Field(default=None, description="chance of a pattern of the pairs, pasted on the image")
+    scale_jitter: ScaleJitterSpec | None = None
+    shortest_size: ShortestSizeSpec | None = None
+    fixed_size: FixedSizeSpec | None = None
+    photometric: PhotometricSpec | None = None
+    hide: dict[str, Any] | list[dict[str, Any]] | None = Field(
+        default=None, description="what hides parts of the images, see `workbench.hiders`; several act in order"
+    )
+
+    @field_validator("hide", mode="after")
+    @classmethod
+    def _none_of_several(cls, hide: Any) -> Any:
+        return None if hide == [] else hide  # a recipe with a base leaves out what that hides
+
+    @field_validator("scale_jitter", "photometric", mode="after")
+    @classmethod
+    def _lower_first(cls, spec: Section | None) -> Section | None:
+        for name, ends in () if spec is None else spec:
+            if name != "size" and isinstance(ends, tuple) and ends[0] > ends[1]:
+                details = {"name": name, "ends": list(ends)}
+                raise PydanticCustomError("range", "{name} is {ends}; expected the lower value first", details)
+        return spec

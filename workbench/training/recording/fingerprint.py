@@ -18,6 +18,7 @@ TRAINING = (
     "data",
     "losses",
     "hardeners",
+    "hiders",
     "detectors",
     "proposals",
     "training",
@@ -25,7 +26,8 @@ TRAINING = (
 EVALUATION = ("types.py", "rle.py", "registry.py", "options.py", "data", "detectors", "proposals", "evaluation")
 #: Files of `training` that start, watch, list and compare runs: they do not change what comes out of one.
 NOT_DECISIVE = (
-    "__init__", "compare", "comparison", "launch", "preflight", "recipe_listing", "run", "scoring",
+    "__init__", "compare", "comparison", "launch", "preflight", "preflight_images",
+    "recipe_listing", "run", "scoring", "training_images",
     "processes/__init__", "processes/detached", "processes/group", "processes/lock", "processes/record",
     "processes/starting", "processes/worker",
     "recording/__init__", "recording/disk", "recording/fingerprint", "recording/keeping", "recording/notes",

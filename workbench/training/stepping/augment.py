@@ -1,5 +1,7 @@
 """Random changes of training images of one class: where the object lies, and what hides it in the image.
 
+Those of images with objects are in `scaling`, `colour` and the room `hiders`.
+
 Erasing is Zhong et al. 2020 with torchvision's values: a rectangle of 2-33 % of the image (their code: 2-40 %),
 aspect 0.3-3.3, filled with noise. Pasting puts one of the patterns of the pairs over the image: occlusion in image
 space by what DFV augmentation adds in feature space, its upper control. Moving and cropping are not stated in numbers
@@ -17,10 +19,10 @@ from workbench.data import Dataset
 from workbench.data.drawing.patterns import Pattern, paste_pattern
 from workbench.data.pairs import PairSet
 from workbench.errors import RunError
+from workbench.hiders.layers.rectangles import random_rectangle
 from workbench.training.recipe_sections import AffineSpec, AugmentSpec, CropSpec
 
 ERASED_AREA, ERASED_ASPECT = (0.02, 0.33), (0.3, 3.3)
-TRIES = 10  #: rectangles that do not fit are drawn again
 
 
 class ImageChanges:
@@ -77,14 +79,14 @@ def moved(image: Tensor, spec: AffineSpec, rng: np.random.Generator) -> Tensor:
 def cropped(image: Tensor, spec: CropSpec, rng: np.random.Generator, size: tuple[int, int]) -> Tensor:
     """A random part, resized to `size` (height, width)."""
     height, width = image.shape[-2:]
-    box = _rectangle(height, width, spec.area, spec.aspect, rng) or (0, 0, height, width)
+    box = random_rectangle(height, width, spec.area, spec.aspect, rng) or (0, 0, height, width)
     return V.resized_crop(image, *box, size=list(size), antialias=True)
 
 
 def erased(image: Tensor, rng: np.random.Generator) -> Tensor:
     """The image with a random rectangle of noise."""
     height, width = image.shape[-2:]
-    box = _rectangle(height, width, ERASED_AREA, ERASED_ASPECT, rng)
+    box = random_rectangle(height, width, ERASED_AREA, ERASED_ASPECT, rng)
     if box is None:
         return image
     top, left, rows, columns = box
@@ -92,20 +94,6 @@ def erased(image: Tensor, rng: np.random.Generator) -> Tensor:
     noise = rng.integers(0, 256, (image.shape[0], rows, columns), dtype=np.uint8)
     changed[:, top : top + rows, left : left + columns] = torch.from_numpy(noise)
     return changed
-
-
-def _rectangle(
-    height: int, width: int, area: tuple[float, float], aspect: tuple[float, float], rng: np.random.Generator
-) -> tuple[int, int, int, int] | None:
-    """Top, left, rows and columns of a random rectangle inside; None if none of `TRIES` fits."""
-    for _ in range(TRIES):
-        pixels = height * width * rng.uniform(*area)
-        ratio = np.exp(rng.uniform(*np.log(aspect)))
-        columns, rows = round((pixels * ratio) ** 0.5), round((pixels / ratio) ** 0.5)
-        if 0 < columns <= width and 0 < rows <= height:
-            top, left = rng.integers(0, height - rows + 1), rng.integers(0, width - columns + 1)
-            return int(top), int(left), rows, columns
-    return None
 
 
 def _patterns(pairs: PairSet | None) -> tuple[Pattern, ...]:

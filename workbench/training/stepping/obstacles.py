@@ -17,6 +17,7 @@ from workbench.detectors import Detector, evaluating
 from workbench.detectors.base import Learns, asked
 from workbench.detectors.layers.branches import all_branches
 from workbench.errors import RunError, WorkbenchError, did_you_mean
+from workbench.hiders import Hider
 from workbench.proposals.base import WithProposals
 
 DECODED = 20  #: images that are decoded
@@ -27,7 +28,12 @@ Loaded = Mapping[str, Dataset]  #: by the key of the recipe: "data", "validation
 
 
 def rehearse(
-    detector: Detector, loaded: Loaded, *, evaluate: Callable[[Dataset], object], factors: Collection[str] = ()
+    detector: Detector,
+    loaded: Loaded,
+    *,
+    evaluate: Callable[[Dataset], object],
+    factors: Collection[str] = (),
+    hiders: Sequence[Hider] = (),
 ) -> None:
     """Look at the data, and evaluate two images of those that are evaluated while or after the detector trains.
 
@@ -36,13 +42,14 @@ def rehearse(
         loaded: the data of the recipe.
         evaluate: what will be done with the data of "validation" and "test".
         factors: names of losses that stages have factors for.
+        hiders: what hides parts of the training images.
 
     Raises:
         RunError: something would stop the training or its evaluation.
     """
     found = [problem for problem in obstacles(detector, loaded) if problem.level == "error"]
     if not found:
-        found += unknown_losses(detector, loaded["data"], factors)
+        found += [*unknown_losses(detector, loaded["data"], factors), *hiding_obstacles(hiders, loaded["data"])]
         for key in ("validation", "test"):
             if key in loaded:
                 try:
@@ -135,6 +142,15 @@ def lacks_labels(detector: Detector, data: Dataset) -> list[Problem]:
             what = f"a {type(branch).__name__} learns from {keys}, which none of {len(seen)} images has"
             return [Problem("warning", "detector.branches", what, "It stays as it is; use data that have it.")]
     return []
+
+
+def hiding_obstacles(hiders: Sequence[Hider], data: Dataset) -> Iterator[Problem]:
+    """Why what hides parts of the training images cannot work on them."""
+    for hider in hiders:
+        for what in hider.obstacles(data):
+            yield Problem(
+                "error", "augment.hide", f"{hider.kind}: {what.rstrip('.')}", "Correct it, or leave it out."
+            )
 
 
 def unknown_losses(detector: Detector, data: Dataset, names: Collection[str]) -> Iterator[Problem]:

@@ -28,6 +28,7 @@ from workbench.errors import RunError
 from workbench.evaluation import ImageResult, Result, evaluate
 from workbench.evaluation.proposal_recall import ProposalRecall
 from workbench.hardeners import build_hardener
+from workbench.hiders import build_hiders
 from workbench.training.processes.lock import FolderLock
 from workbench.training.processes.world import (
     StopSignal,
@@ -61,6 +62,7 @@ from workbench.training.stepping.batches import (
     to_device,
 )
 from workbench.training.stepping.obstacles import other_classes, rehearse
+from workbench.training.stepping.placement import Placement
 from workbench.training.stepping.stages import Span, select_players, spans
 from workbench.types import Target
 
@@ -93,6 +95,10 @@ class Training:
         self.detector: Detector = detector.to(world.device)
         self.learns = {name for name, parameter in detector.named_parameters() if parameter.requires_grad}
         self.ema = None if recipe.ema is None else optimisation.RunningMean(detector, decay=recipe.ema)
+        self.hiders = build_hiders(recipe.augment.hide)
+        asking = [hider for hider in self.hiders if hider.needs_detector]
+        place = {"seed": recipe.seed, "rank": world.rank, "most": max(1, recipe.batch_size // world.size)}
+        self.placement = Placement(asking, self.detector, self.data, **place)
         self.meter, ends = Meter(), {span.last for span in self.spans}
         self.kept = Keeping(folder, keep=recipe.keep, ends=ends, active=world.first)
         self.step, self.seconds, self.optimizer_state = 0, 0.0, None
@@ -108,7 +114,13 @@ class Training:
         if self.world.first and stop.name is None:
             write_record(self.folder / "environment.json", describe_environment(self.world, self.precision))
             with self._autocast():
-                rehearse(self.detector, loaded, evaluate=self._evaluate, factors=self.recipe.loss_factors)
+                rehearse(
+                    self.detector,
+                    loaded,
+                    evaluate=self._evaluate,
+                    factors=self.recipe.loss_factors,
+                    hiders=self.hiders,
+                )
         part = (self.world.rank, self.world.size)
         for data in loaded.values():
             prepare_proposals(data, workers=self.recipe.workers, part=part, stop=stop)
@@ -173,6 +185,7 @@ class Training:
     ) -> bool:
         """One step of the optimiser; whether any process was asked to stop meanwhile."""
         self.lock.check()
+        images, targets = self._placed(images, targets)
         device, seed = self.world.device, derived_seed(self.recipe.seed, STEP, self.step, self.world.rank)
         torch.manual_seed(seed)
         generator = torch.Generator(device).manual_seed(seed)
@@ -196,8 +209,19 @@ class Training:
         if self.ema is not None:
             self.ema.update(self.detector)
         parts = {f"loss/{name}": value for name, value in values.items() if name != "total"}
-        self.meter.add({"loss": values["total"], **parts, "grad_norm": norm})
+        hiding = {f"hide/{name}": value for name, value in self.placement.health.items()} if self.stage.harden else {}
+        self.meter.add({"loss": values["total"], **parts, **hiding, "grad_norm": norm})
         return stopping
+
+    def _placed(self, images: list[Tensor], targets: list[Target]) -> tuple[list[Tensor], list[Target]]:
+        """The images of the step after the hiders that ask the detector; hardeners learn how far the training is."""
+        progress = self.step / self.recipe.steps
+        if self.detector.hardener is not None:
+            self.detector.hardener.begin_step(progress)
+        if not self.stage.harden or not self.placement.hiders:
+            return images, targets
+        with self._autocast():
+            return self.placement(images, targets, step=self.step, progress=progress)
 
     def _epoch(self, step: int) -> int:
         """The epoch that the first image of a step belongs to."""
@@ -218,13 +242,15 @@ class Training:
         return asked(self.detector, HasDifferences).differences(self.data.pairs)
 
     def _batches(self, last: int) -> DataLoader:
+        augment = self.recipe.augment
         return step_loader(
             self.stage_data,
             seed=self.recipe.seed,
-            augment=self.recipe.augment,
+            augment=augment if self.stage.harden else augment.model_copy(update={"hide": None}),
             batch_size=self.recipe.batch_size,
             first=self.step,
             last=last,
+            steps=self.recipe.steps,
             world=self.world,
             workers=self.recipe.workers,
         )

@@ -1,0 +1,1 @@
+"""What hiders are made of."""
