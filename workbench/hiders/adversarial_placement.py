@@ -65,7 +65,7 @@ class AdversarialPlacement(Hider):
         ...     def __call__(self, samples, rows):  # how much is hidden in the left half of the image
         ...         left = [target["mask_hidden"][:, :64].float().sum() for _, target in samples]
         ...         return torch.stack(left)[:, None]
-        >>> scene = Scene(np.random.default_rng(0), judge=LeftIsBad())
+        >>> scene = Scene.seeded(0, judge=LeftIsBad())
         >>> placement = AdversarialPlacement(chance=1.0, occluders="grey", fraction=(0.3, 0.3))
         >>> _, target = placement.hide(*data[7], scene)
         >>> [round(float(hidden), 2) for hidden in target["occlusion"]]

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import torch
@@ -57,13 +57,24 @@ class Judge(Protocol):
 
 @dataclass(frozen=True)
 class Scene:
-    """What a hider may look at beside the image itself."""
+    """What a hider may look at beside the image itself.
+
+    Example:
+        >>> scene = Scene.seeded(0, progress=0.5)
+        >>> int(scene.rng.integers(10)), scene.mean.tolist()
+        (8, [128, 128, 128])
+    """
 
     rng: np.random.Generator  #: the only source of chance
     progress: float = 1.0  #: share of the training that is done
     mean: Tensor = GREY  #: [3] uint8, mean colour of the training images, where the hider asks for it
     others: Sequence[Sample] = ()  #: the other images of the batch, as they were before this hider
     judge: Judge | None = None
+
+    @classmethod
+    def seeded(cls, seed: int, **more: Any) -> Scene:
+        """With the chance of a seed; `more` are the other fields by name."""
+        return cls(np.random.default_rng(seed), **more)
 
 
 class Hider:
@@ -84,9 +95,9 @@ class Hider:
         ...         hidden[: len(hidden) // 2] = True
         ...         return image.masked_fill(hidden, 0), self.still_true(target, hidden)
         >>> image, target = wb.load_data("digit-scenes", split="test")[7]
-        >>> changed, target = UpperHalf().hide(image, target, Scene(np.random.default_rng(0)))
-        >>> target["occlusion"]  # of the five digits one lies in the lower half, as visible as before
-        tensor([1.0000, 0.5172, 1.0000, 0.9978, 1.0000])
+        >>> changed, target = UpperHalf().hide(image, target, Scene.seeded(0))
+        >>> target["occlusion"]  # the fourth digit lies in the upper half, the fifth in the lower one
+        tensor([0.7276, 0.5889, 0.3555, 1.0000, 0.0000])
     """
 
     kind: ClassVar[str] = ""  #: its name in recipes

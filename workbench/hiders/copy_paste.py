@@ -64,10 +64,10 @@ class CopyPaste(Hider):
 
     Example:
         >>> (image, target), other = (wb.load_data("digit-scenes", split="test")[index] for index in (7, 8))
-        >>> scene = Scene(np.random.default_rng(0), others=[other])
-        >>> pasted, after = CopyPaste().hide(image, target, scene)
+        >>> scene = Scene.seeded(0, others=[other])
+        >>> pasted, after = CopyPaste(chance=1.0).hide(image, target, scene)
         >>> len(target["labels"]), len(after["labels"]), after["masks"].shape[0]
-        (5, 7, 7)
+        (5, 6, 6)
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("detection",)

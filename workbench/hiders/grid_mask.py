@@ -50,8 +50,8 @@ class GridMask(Hider):
     Example:
         >>> image, target = wb.load_data("digit-scenes", split="test")[7]
         >>> grid = GridMask(chance=1.0, cell=(0.25, 0.25), keep=0.5)
-        >>> grid.hide(image, target, Scene(np.random.default_rng(0)))[1]["mask_hidden"].float().mean()
-        Mask(0.2500)
+        >>> grid.hide(image, target, Scene.seeded(0))[1]["mask_hidden"].float().mean()
+        tensor(0.2500)
     """
 
     def __init__(

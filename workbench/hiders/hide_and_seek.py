@@ -43,9 +43,9 @@ class HideAndSeek(Hider):
     Example:
         >>> image, target = wb.load_data("digit-scenes", split="test")[7]
         >>> seek = HideAndSeek(chance=1.0, cells=(4,), share=0.3)
-        >>> hidden = seek.hide(image, target, Scene(np.random.default_rng(0)))[1]["mask_hidden"]
+        >>> hidden = seek.hide(image, target, Scene.seeded(0))[1]["mask_hidden"]
         >>> [[int(cell) for cell in row] for row in hidden[::32, ::32]]
-        [[0, 1, 1, 1], [0, 0, 0, 0], [0, 0, 0, 1], [0, 1, 0, 1]]
+        [[1, 1, 1, 0], [0, 0, 0, 0], [0, 0, 1, 0], [1, 0, 1, 0]]
     """
 
     def __init__(

@@ -47,7 +47,7 @@ class RandomErasing(Hider):
 
     Example:
         >>> image, target = wb.load_data("digit-scenes", split="test")[7]
-        >>> scene = Scene(np.random.default_rng(0))
+        >>> scene = Scene.seeded(0)
         >>> erased, target = RandomErasing(chance=1.0, where="objects", area=(0.2, 0.2)).hide(image, target, scene)
         >>> bool((target["occlusion"] > 0).all())
         True

@@ -42,7 +42,7 @@ class TrainingImages(View):
         >>> seen = TrainingImages(recipe, epoch=0)
         >>> image, target = seen[3]
         >>> [round(float(hidden), 2) for hidden in target["occlusion"]]
-        [0.0]
+        [0.25, 0.0, 0.0, 0.15, 0.0]
     """
 
     def __init__(
