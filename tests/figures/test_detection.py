@@ -1,6 +1,7 @@
 """Figures of images: what they contain, read from the artists, and that they can be rendered."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -133,6 +134,10 @@ def test_response_figure_lies_over_the_image(image):
     assert alpha[0] == pytest.approx(0.85)
     assert alpha[2] == 0  # nothing is coloured where the score does not fall
     rendered(figure)
+    followed = response_figure(image, {"other": replace(response, followed=True)}, CLASSES)
+    assert followed.axes[0].get_title().startswith("other (its matching detection)\nwithout occluder 0.95")
+    narrow = response_figure(image, {"plain": response}, CLASSES, side=1.5)
+    assert "\n" in narrow.get_suptitle()
     with pytest.raises(DataError, match="no response map"):
         response_figure(image, {})
 

@@ -385,3 +385,5 @@ def test_cores_are_shared_among_the_runs(recipes, monkeypatch):
 def test_one_recipe_is_no_list():
     with pytest.raises(RecipeError, match=r"compare takes a list of recipes, and 'digit-scenes/faster-rcnn' is one"):
         compare("digit-scenes/faster-rcnn", seeds=1)
+    with pytest.raises(RecipeError, match=r"compare trains recipes, and int is none; .*side_by_side compares"):
+        compare([3], seeds=1)

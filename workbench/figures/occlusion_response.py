@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,6 +19,7 @@ from workbench.figures.drawing.colours import SCORES, SKY, WHITE
 
 _SCALE = ListedColormap(SCORES, "response")
 OBJECT, OCCLUDER = SKY, WHITE
+LETTERS = 13  #: of the title an inch
 
 
 def response_figure(
@@ -50,12 +52,13 @@ def response_figure(
         lowest = float(np.nanmin(response.scores.numpy()))
         high, wide = (float(response.positions[0, 0, i + 2] - response.positions[0, 0, i]) for i in (1, 0))
         facts = f"without occluder {response.baseline:.2f}, lowest {lowest:.2f}"
-        title = f"{name}\n{facts}\nwith the occluder ({wide:.0f} × {high:.0f} px) at the dashed place"
+        whose = " (its matching detection)" if response.followed else ""  # else the score of the box itself
+        title = f"{name}{whose}\n{facts}\nwith the occluder ({wide:.0f} × {high:.0f} px) at the dashed place"
         one.set_title(title, fontsize=9, parse_math=False)
     thing = _name(next(iter(responses.values())), classes)
-    figure.suptitle(
-        f"What is left of the score of {thing} with the occluder centred there", fontsize=10, parse_math=False
-    )
+    text = f"What is left of the score of {thing} with the occluder centred there"
+    lines = fill(text, max(30, int(LETTERS * figure.get_figwidth())))
+    figure.suptitle(lines, fontsize=10, parse_math=False)
     bar = figure.colorbar(drawn, ax=list(axes[0]), fraction=0.035, pad=0.02)
     bar.set_label("share of the score without it", fontsize=8)
     bar.ax.tick_params(labelsize=8)

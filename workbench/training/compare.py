@@ -193,7 +193,12 @@ class _Job:
 
 
 def _load(recipes: Iterable[Recipe | str | Path], test: dict[str, Any] | None) -> list[Recipe]:
-    loaded = [recipe if isinstance(recipe, Recipe) else Recipe.load(recipe) for recipe in recipes]
+    given = list(recipes)
+    for one in given:
+        if not isinstance(one, Recipe | str | Path):
+            what = f"compare trains recipes, and {type(one).__name__} is none"
+            raise RecipeError(f"{what}; workbench.evaluation.side_by_side compares detectors and results")
+    loaded = [recipe if isinstance(recipe, Recipe) else Recipe.load(recipe) for recipe in given]
     loaded = [recipe if test is None else recipe.replace(test=test) for recipe in loaded]
     names = [recipe.name for recipe in loaded]
     for recipe in loaded:
