@@ -76,6 +76,7 @@ def test_parts_of_people(tmp_path: Path) -> None:
     visible = load_data("crowdhuman", "val", tmp_path, part="visible").target(0)
     assert visible["boxes"][0].tolist() == [0, 5, 15, 25]
     assert visible["occlusion"][0] == 0.5
+    assert load_data("crowdhuman", "val", tmp_path, part="visible").annotation_version == "of visible parts"
     head = load_data("crowdhuman", "val", tmp_path, part="head").target(0)
     assert head["boxes"].tolist() == [[2, 5, 8, 11], [31, 2, 35, 6], [50, 0, 60, 12]]  # one ignored head is nowhere
     assert head["iscrowd"].tolist() == [False, False, True]

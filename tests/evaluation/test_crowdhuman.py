@@ -116,12 +116,12 @@ def area(box):
 
 def test_evaluate_adds_the_figures_beside_cocos(people, found):
     data = people([[(*ONE, 0, False)], [(*TWO, 0, False)]])
-    data.benchmark, data.part = "crowdhuman", "visible"
+    data.benchmark = "crowdhuman"
     summary = evaluate_detections([found([(*ONE, 1, 0.9)]), found([])], data).summary
     assert summary["MR_all"] == 0.5
     assert summary["AP50"] == pytest.approx(0.5, abs=0.01)  # COCO's own is still there
     result = evaluate_crowdhuman([found([(*ONE, 1, 0.9)]), found([])], data)
-    assert "boxes of the visible body or part clipped" in result.note
+    assert "boxes clipped to the image, IoU and IoA > 0.5" in result.note
     table = result.table()
     assert table.loc["MR_all"].tolist() == pytest.approx([0.5, 0, 1, 2])
 

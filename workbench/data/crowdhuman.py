@@ -23,6 +23,7 @@ from workbench.errors import DataError
 from workbench.registry import DATASETS
 
 SPLITS = ("train", "val")
+VERSIONS: dict[Part, str] = {"full": "of full bodies", "visible": "of visible parts", "head": "of heads"}
 ARCHIVES = {"train": ("CrowdHuman_train01", "CrowdHuman_train02", "CrowdHuman_train03"), "val": ("CrowdHuman_val",)}
 
 
@@ -59,7 +60,7 @@ class CrowdHuman(ListedImages):
         file = first_place(place, [f"{folder}{name}" for folder in ("", "annotations/", "Annotations/", f"{split}/")])
         if file is None:
             raise DataError(f"{place.path}: this folder holds no {name}")
-        self.part = part
+        self.annotation_version = VERSIONS[part]
         pictures = PictureFolder(place, place.path, _folders(place, split))
         super().__init__("crowdhuman", split, pictures, read_crowdhuman(file, part), strict=strict)
 

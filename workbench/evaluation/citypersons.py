@@ -65,5 +65,5 @@ def evaluate_citypersons(found: FoundObjects, data: Dataset) -> MissRateResult:
     people = gather(found, data, ("boxes_full",), "citypersons", noun="pedestrian")
     boxes = people.columns["boxes_full"].astype(float), people.found.boxes
     curves = miss_curves(people, boxes, SUBSETS, RULES, stretch=STRETCH, most=MOST)
-    how = f"CityPersons: full boxes, IoU and IoA ≥ {RULES.least:g}, log-average miss rate over FPPI 0.01–1"
+    how = f"CityPersons: full boxes, IoU and IoA ≥ {RULES.least:g}, MR⁻² over FPPI 0.01–1"
     return MissRateResult(people, how, dict(SUBSETS), curves)

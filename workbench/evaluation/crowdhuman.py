@@ -78,11 +78,7 @@ def evaluate_crowdhuman(found: FoundObjects, data: Dataset) -> CrowdHumanResult:
     theirs = clipped(people.objects.boxes, people.objects.sizes[people.objects.images])
     ours = clipped(people.found.boxes, people.objects.sizes[people.found.images])
     curves = miss_curves(people, (theirs, ours), SUBSETS, RULES)
-    part = getattr(data, "part", "")
-    how = (
-        f"CrowdHuman: {f'boxes of the {part} body or part' if part else 'boxes'} clipped to the image, IoU and IoA > "
-        f"{RULES.least:g}, log-average miss rate over FPPI 0.01–1"
-    )
+    how = f"CrowdHuman: boxes clipped to the image, IoU and IoA > {RULES.least:g}, MR⁻² over FPPI 0.01–1"
     return CrowdHumanResult(people, how, dict(SUBSETS), curves, jaccard=_jaccard(people, theirs, ours))
 
 
