@@ -1,4 +1,4 @@
-"""D-RISE without its detector: masks in batches against one after the other, as the published code makes them."""
+"""D-RISE without its detector: masks in batches against one mask after the other, as published code makes them."""
 
 from __future__ import annotations
 

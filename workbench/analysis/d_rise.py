@@ -30,7 +30,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -50,24 +49,25 @@ METHOD = "d-rise"
 MASKS = 1000  #: unless said otherwise
 
 
-@dataclass(frozen=True)
 class _Weighted:
     """Sums over the masks so far, of N detections."""
 
-    masks: Tensor  #: [H, W] float64, sum of the masks
-    weighted: Tensor  #: [N, H, W] float64, sum of similarity × mask
-    similar: Tensor  #: [N] float64, sum of the similarities
+    def __init__(self, number: int, size: tuple[int, int]):
+        self.size, self.count = size, 0
+        self._sums = torch.zeros(number + 1, size[0] * size[1])  # of similarity × mask; the last row of masks alone
+        self._similar = torch.zeros(number, dtype=torch.float64)
 
     def add(self, masks: Tensor, similar: Tensor) -> None:
         """Take in masks [B, H, W] and similarities [B, N]."""
-        self.masks.add_(masks.sum(dim=0))
-        self.weighted.add_((similar.t() @ masks.flatten(1)).view(self.weighted.shape))
-        self.similar.add_(similar.double().sum(dim=0))
+        weights = torch.cat([similar, torch.ones(len(similar), 1)], dim=1)
+        self._sums.addmm_(weights.t(), masks.flatten(1))
+        self._similar += similar.double().sum(dim=0)
+        self.count += len(masks)
 
-    def maps(self, count: int) -> Tensor:
-        """[N, H, W] float32 after `count` masks: the mean similarity where a pixel is seen, less that of all."""
-        seen = self.weighted / self.masks.clamp(min=1e-9)
-        return (seen - (self.similar / count)[:, None, None]).float()
+    def maps(self) -> Tensor:
+        """[N, H, W] float32: the mean similarity where a pixel is seen, less that of all masks."""
+        seen = self._sums[:-1] / self._sums[-1].clamp(min=1e-6)
+        return (seen - (self._similar / self.count)[:, None]).float().view(-1, *self.size)
 
 
 def similarity(targets: Detections, found: Detections) -> Tensor:
@@ -186,38 +186,35 @@ class _Growing:
         self._drawn = self._masks.drawn()
         self._most, self._seconds, self._batch_size = masks, seconds, batch_size
         self._settings: dict[str, Any] = {"grid": self._cells, "keep": keep, "fill": fill, "seed": seed}
-        shape = (len(self._targets), height, width)
-        zeros = torch.zeros(shape, dtype=torch.float64), torch.zeros(shape[0], dtype=torch.float64)
-        self._sums = _Weighted(torch.zeros(height, width, dtype=torch.float64), *zeros)
-        self._start, self._count, self._spent = time.monotonic(), 0, 0.0
+        self._sums, self._buffer = _Weighted(len(self._targets), (height, width)), torch.empty(0)
+        self._start, self._spent = time.monotonic(), 0.0
 
     @property
     def done(self) -> float:
         """Share of the budget that is spent, 0..1: of masks or of time, whichever runs out first."""
-        of_masks = 0.0 if self._most is None else self._count / self._most
+        of_masks = 0.0 if self._most is None else self._sums.count / self._most
         of_time = 0.0 if self._seconds is None else self._spent / self._seconds
         return min(1.0, max(of_masks, of_time))
 
     def go_on(self) -> bool:
         """Look at one batch more, unless the budget is spent."""
-        if self._count and self.done >= 1:
+        if self._sums.count and self.done >= 1:
             return False
-        left = self._batch_size if self._most is None else min(self._batch_size, self._most - self._count)
-        masks = self._masks.batch(islice(self._drawn, left))
+        left = self._batch_size if self._most is None else min(self._batch_size, self._most - self._sums.count)
+        if len(self._buffer) < left:
+            self._buffer = torch.empty(left, *self._sums.size)
+        masks = self._masks.batch(islice(self._drawn, left), self._buffer)
         found = self._look(list(self._under(masks)))
         similar = torch.stack([similarity(self._targets, one) for one in found])
         self._settings["similarity"] = similarity_name(found[0])
         self._sums.add(masks, similar)
-        self._count += left
         self._spent = time.monotonic() - self._start
         return True
 
     def maps(self) -> list[Saliency]:
         """One for each detection."""
-        settings = {**self._settings, "masks": self._count}
-        rows = zip(
-            self._sums.maps(self._count), self._targets.boxes, self._targets.labels, self._targets.scores, strict=True
-        )
+        settings = {**self._settings, "masks": self._sums.count}
+        rows = zip(self._sums.maps(), self._targets.boxes, self._targets.labels, self._targets.scores, strict=True)
         return [
             Saliency(map_, METHOD, box, int(label), float(score), settings, done=self.done)
             for map_, box, label, score in rows

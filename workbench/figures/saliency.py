@@ -228,6 +228,7 @@ def _cells(values: Tensor, level: LevelMap, image: Tensor) -> Tensor:
 
 def _bar(figure: Figure, axes: Sequence[Axes], text: str) -> None:
     """The scale of the maps at the right."""
+    figure.set_layout_engine("compressed", w_pad=0.03, h_pad=0.03, wspace=0, hspace=0)
     bar = figure.colorbar(ScalarMappable(cmap=SCALE), ax=list(axes), fraction=0.03, pad=0.01, aspect=14)
     bar.set_ticks([0, 1], labels=["0", "high"])
     bar.set_label(text, fontsize=8)

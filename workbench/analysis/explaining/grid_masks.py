@@ -14,6 +14,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -52,18 +53,18 @@ class GridMasks:
             shifts = torch.stack([torch.randint(one, (BLOCK,), generator=generator) for one in self.cell], dim=1)
             yield from zip(cells, shifts, strict=True)
 
-    def batch(self, drawn: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
-        """Masks [B, H, W] float32 in 0..1 of some that were drawn."""
+    def batch(self, drawn: Iterable[tuple[Tensor, Tensor]], out: Tensor | None = None) -> Tensor:
+        """Masks [B, H, W] float32 in 0..1 of some that were drawn; written to the first rows of `out`, if given."""
         cells, shifts = (torch.stack(part) for part in zip(*drawn, strict=True))
-        return self.enlarged(cells, shifts)
+        return self.enlarged(cells, shifts, out)
 
-    def enlarged(self, cells: Tensor, shifts: Tensor) -> Tensor:
+    def enlarged(self, cells: Tensor, shifts: Tensor, out: Tensor | None = None) -> Tensor:
         """Masks [B, H, W] of cells [B, h, w] and shifts [B, 2] (down, across; whole pixels)."""
         down, across = (
             _axis(count, pixels)[at[:, None] + torch.arange(length)]  # [B, side, cells]
             for count, pixels, length, at in zip(self.cells, self.cell, self.size, shifts.unbind(1), strict=True)
         )
-        return down @ cells.float() @ across.transpose(1, 2)
+        return torch.bmm(down @ cells.float(), across.transpose(1, 2), out=None if out is None else out[: len(cells)])
 
 
 def _axis(cells: int, pixels: int) -> Tensor:
@@ -114,15 +115,19 @@ class Masking:
     """
 
     def __init__(self, image: Tensor, fill: str):
-        self._ground = ground(image, fill)
-        self._rest = image.as_subclass(Tensor).float() - self._ground  # what a mask of 1 adds to the ground
-        self._floats = torch.empty(0)
+        self._ground = ground(image, fill) if fill != "black" else None
+        pixels = image.as_subclass(Tensor).float()
+        self._rest = pixels if self._ground is None else pixels - self._ground  # what a mask of 1 adds to the ground
+        self._mixed, self._bytes = torch.empty_like(self._rest), torch.empty(0, *image.shape, dtype=torch.uint8)
 
     def __call__(self, masks: Tensor) -> Tensor:
         """The image under masks [B, H, W] (1: as it is, 0: ground), uint8 [B, 3, H, W]; the next overwrites it."""
-        shape = (len(masks), *self._rest.shape)
-        if self._floats.shape != shape:
-            self._floats, self._bytes = torch.empty(shape), torch.empty(shape, dtype=torch.uint8)
-        torch.mul(self._rest, masks[:, None], out=self._floats)
-        self._floats.add_(self._ground).round_()
-        return self._bytes.copy_(self._floats)
+        if len(self._bytes) < len(masks):
+            self._bytes = torch.empty(len(masks), *self._rest.shape, dtype=torch.uint8)
+        shown = self._bytes[: len(masks)]
+        for mask, one in zip(masks, shown, strict=True):  # one by one, so that it stays in the processor's cache
+            torch.mul(self._rest, mask, out=self._mixed)
+            if self._ground is not None:
+                self._mixed.add_(self._ground)
+            np.copyto(one.numpy(), self._mixed.round_().numpy(), casting="unsafe")  # quicker than torch's copy
+        return shown
