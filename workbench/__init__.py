@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from workbench.training import Recipe, Run, TrainingImages, compare, doctor, launch
 
 __all__ = [
-    "Recipe", "Run", "compare", "doctor", "evaluate", "explain", "launch", "load_data", "load_detector", "plug_in",
-    "read_image", "with_proposals",
+    "Recipe", "Run", "TrainingImages", "audit", "compare", "doctor", "evaluate", "explain", "launch", "load_data",
+    "load_detector", "plug_in", "read_image", "with_proposals", "wrap",
 ]  # fmt: skip
 
 __getattr__, __dir__ = on_demand(
@@ -37,7 +37,6 @@ __getattr__, __dir__ = on_demand(
         "explain": "workbench.analysis.explain",
         "audit": "workbench.evaluation",
         "evaluate": "workbench.evaluation",
-        "explain": "workbench.analysis.explain",
         "Recipe": "workbench.training",
         "Run": "workbench.training",
         "TrainingImages": "workbench.training",
