@@ -195,6 +195,13 @@ def test_only_classes_that_both_know_count() -> None:
     assert report.frame()["class"].unique().tolist() == ["dog"]
     assert report.set_aside["of a class that a detector does not know"] == 1
     assert report.average_precision()["AP"].tolist() == [1, 1], "birds count neither as right nor as wrong"
+    both = quick(detector, data, fractions=(0.5,), classes={"bird": "cat"})
+    assert both.frame()["class"].unique().tolist() == ["cat", "dog"]
+    assert both.average_precision()["AP"].tolist() == [1, 1]
+    with pytest.raises(DataError, match=r"no detector has 'bard'.*did you mean 'bird'"):
+        quick(detector, data, classes={"bard": "cat"})
+    with pytest.raises(DataError, match="'bird' is to be 'cow', which the data lack"):
+        quick(detector, data, classes={"bird": "cow"})
     detector.classes = ("bird", "fish")
     with pytest.raises(DataError, match="no class in common: the data have cat, dog, the detectors bird, fish"):
         quick(detector, data)
@@ -322,7 +329,7 @@ def test_wrong_detectors_are_refused(data) -> None:
         quick(object(), data)
 
     class Short(Seeing):
-        def detect(self, images):
+        def detect(self, images, proposals=None):
             return super().detect(images)[1:]
 
     with pytest.raises(DataError, match=r"gave \d answers to \d images; expected one for each"):

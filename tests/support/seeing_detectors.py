@@ -10,6 +10,7 @@ import torch
 
 from workbench.data import Dataset
 from workbench.data.dataset import make_target
+from workbench.detectors.base import Detector
 from workbench.types import Detections, Target
 
 Found = Callable[
@@ -70,18 +71,19 @@ class BrightObjects(Dataset):
         return target | {key: values[index] for key, values in self.more.items()}  # type: ignore[return-value]
 
 
-class Seeing:
+class Seeing(Detector):
     """Finds an object exactly as it is, with the score that a function of its visible pixels gives; 0: not at all.
 
     A pixel is visible where the image is as the clean one. Which image it is shown it finds by itself.
     """
 
     def __init__(self, data: BrightObjects, found: Found):
+        super().__init__()
         self.data, self.found, self.classes = data, found, data.classes
         self.clean = np.stack([data.image(index).numpy() for index in range(len(data))])
         self.shown = 0
 
-    def detect(self, images: Sequence[torch.Tensor]) -> list[Detections]:
+    def detect(self, images: Sequence[torch.Tensor], proposals: object = None) -> list[Detections]:
         return [self._one(image.numpy()) for image in images]
 
     def _one(self, image: np.ndarray) -> Detections:

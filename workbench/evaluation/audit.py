@@ -46,6 +46,7 @@ def audit(
     detector: DetectorLike | Mapping[str, DetectorLike],
     data: Dataset,
     *,
+    classes: Mapping[str, str] | None = None,
     kinds: Sequence[str | Path | Occluder] = OCCLUDERS,
     fractions: Sequence[float] = FRACTIONS,
     places: Sequence[str] = EVERYWHERE,
@@ -71,9 +72,10 @@ def audit(
     detector is shown the same images.
 
     Args:
-        detector: what `evaluate` takes, or several by the names to show. `detect(images)` and `classes` are enough.
+        detector: what `evaluate` takes, or several by the names to show.
         data: images with boxes. Classes are compared by name; objects of one that a detector does not know are set
             aside, and detections of classes that the data do not know are left out.
+        classes: which classes of detectors have another name in the data: their name → the data's.
         kinds: of occluders: "grey", "noise", "brick", "grass", "gravel", "texture" (one of these three), "fence",
             "leaves", "cut-outs" (other objects of the data, of classes that the image has none of; without masks the
             shipped ones), shipped cut-outs such as "cup", PNG files with alpha, folders of them, `Occluder`s.
@@ -120,7 +122,7 @@ def audit(
     detectors = _named(detector)
     cut_outs = cut_outs_of(data, seed) if any(kind.from_data for kind in chosen) else []
     occluding = Occluding(chosen, cut_outs, data.classes, seed)
-    examiner = Examiner(detectors, data, conditions, occluding, limits)
+    examiner = Examiner(detectors, data, conditions, occluding, limits, classes)
     with ExitStack() as moved:
         for one in detectors.values():
             _move(one, device, moved)
@@ -181,6 +183,7 @@ def _parts(
         "data": data_mark(data),
         "conditions": [list(vars(one).values()) for one in examiner.conditions],
         "kinds": list(kinds),
+        "classes": [labels.tolist() for labels in examiner.maps],
         "settings": {name: value for name, value in settings.items() if name != "score"},  # that is asked afterwards
     }
     kept = Parts(folder, plan, sides)

@@ -17,7 +17,7 @@ from workbench.errors import DataError
 from workbench.evaluation.auditing.conditions import WORST, Condition, tried_places
 from workbench.evaluation.auditing.gathering import Gathered, ImagePart
 from workbench.evaluation.auditing.matching import Matched, match_image
-from workbench.evaluation.auditing.objects import AuditedImage, audited_image, known_labels, label_map
+from workbench.evaluation.auditing.objects import AuditedImage, audited_image, known_labels, label_map, renamed
 from workbench.evaluation.auditing.occluding import Occluding, Shown
 from workbench.evaluation.counting.checks import check_values
 from workbench.types import Detections, Target
@@ -38,6 +38,14 @@ class Limits:
 class Examiner:
     """Shows images under all conditions to all detectors.
 
+    Args:
+        detectors: by the names to show.
+        data: images with their objects.
+        conditions: under which they are shown.
+        occluding: draws them.
+        limits: which objects are audited, and when one is found.
+        names: which classes of the detectors have another name in the data.
+
     Raises:
         DataError: there is no class that the data and all detectors know.
     """
@@ -49,10 +57,11 @@ class Examiner:
         conditions: Sequence[Condition],
         occluding: Occluding,
         limits: Limits,
+        names: Mapping[str, str] | None = None,
     ):
         self.detectors, self.data, self.conditions = detectors, data, conditions
         self.occluding, self.limits = occluding, limits
-        known = [tuple(one.classes) for one in self._objects()]
+        known = renamed([tuple(one.classes) for one in self._objects()], names, data.classes)
         self.known = known_labels(data.classes, *known)
         common = np.where(self.known, np.arange(len(self.known)), 0)
         self.maps = [common[label_map(one, data.classes)] for one in known]
@@ -61,7 +70,8 @@ class Examiner:
             theirs = ", ".join(sorted({name for one in known for name in one})[:8])
             raise DataError(
                 f"{data.name} {data.split} and the detectors know no class in common: the data have "
-                f"{', '.join(data.classes[:8])}, the detectors {theirs}. Classes are compared by name."
+                f"{', '.join(data.classes[:8])}, the detectors {theirs}. Say which are the same: "
+                "classes={their name: the data's name}"
             )
 
     def _objects(self) -> list[Any]:

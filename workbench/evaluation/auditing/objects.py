@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from torch import Tensor
 
 from workbench.data.drawing.hiding import hidden_count, object_pixels
+from workbench.errors import DataError, did_you_mean
 from workbench.evaluation.counting.tables import Objects, gather_objects
 from workbench.types import Target
 
@@ -138,6 +139,28 @@ def _shared(pixels: dict[int, np.ndarray], boxes: dict[int, tuple[int, int, int,
 def known_labels(classes: Sequence[str], *detectors: Sequence[str]) -> np.ndarray:
     """bool [K + 1]: which labels of the data all detectors know, by name; background is none."""
     return np.array([False, *(all(name in theirs for theirs in detectors) for name in classes)])
+
+
+def renamed(
+    detectors: Sequence[Sequence[str]], names: Mapping[str, str] | None, classes: Sequence[str]
+) -> list[tuple[str, ...]]:
+    """The classes of detectors under the names that the data have for them.
+
+    Args:
+        detectors: the classes of each.
+        names: the name of some of a detector's classes → that of the data.
+        classes: of the data.
+
+    Raises:
+        DataError: no detector has such a class, or the data do not.
+    """
+    for own, other in (names or {}).items():
+        all_of_them = sorted({name for theirs in detectors for name in theirs})
+        if own not in all_of_them:
+            raise DataError(f"classes: no detector has {own!r}{did_you_mean(own, all_of_them)}")
+        if other not in classes:
+            raise DataError(f"classes: {own!r} is to be {other!r}, which the data lack{did_you_mean(other, classes)}")
+    return [tuple((names or {}).get(name, name) for name in theirs) for theirs in detectors]
 
 
 def label_map(theirs: Sequence[str], ours: Sequence[str]) -> np.ndarray:
