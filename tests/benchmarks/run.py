@@ -20,6 +20,7 @@ import bench_aofd
 import bench_dfv
 import bench_faster_rcnn
 import bench_focal
+import bench_hiders
 import bench_inverted_attention
 import bench_mask_proposals
 import bench_mask_rcnn
@@ -42,6 +43,7 @@ BENCHMARKS: dict[str, Callable[[bool], list[Row]]] = {
     "inverted-attention": bench_inverted_attention.run,
     "adversary": bench_adversary.run,
     "aofd": bench_aofd.run,
+    "hiders": bench_hiders.run,
     "dfv": bench_dfv.run,
     "ohem": bench_ohem.run,
     "saliency": bench_saliency.run,
