@@ -387,9 +387,16 @@ def test_recipes_are_listed_by_folder_and_pattern(capsys):
     assert main(["recipes"]) == 0
     whole = capsys.readouterr().out
     assert all(f"  {name} " in whole for name in Recipe.shipped())
-    assert "\n\nmask-rcnn: 1\n  mask-rcnn/coco  Mask R-CNN (He et al. 2017) with ResNet-50-FPN on COCO" in whole
+    assert (
+        "\n\nmask-rcnn: 2\n  mask-rcnn/coco             Mask R-CNN (He et al. 2017) with ResNet-50-FPN on COCO"
+        in whole
+    )
     assert main(["recipes", "mask-rcnn"]) == 0
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["mask-rcnn:", "mask-rcnn/coco"]
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [
+        "mask-rcnn:",
+        "mask-rcnn/coco",
+        "mask-rcnn/coco+copy-paste",
+    ]
     assert main(["recipes", "*digits+gamma?"]) == 0
     listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
     assert listed == ["retinanet:", *(f"retinanet/digits+gamma{gamma}" for gamma in (0, 1, 5))]

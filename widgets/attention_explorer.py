@@ -156,7 +156,9 @@ class AttentionExplorer(RegionExplorer):
 
     def _draw(self) -> None:
         heads = self.method == ATTENTION
-        self._panel.children = self._of_attention if heads else (self.view,)
+        for part in self._of_attention:
+            part.layout.display = None if heads else "none"
+        self.view.layout.display = "none" if heads else None
         for name in INVERTING:
             self._controls[name].layout.display = None if heads else "none"
         self._controls["layer"].layout.display = None if self.method in ACTIVATION else "none"
@@ -269,8 +271,7 @@ class AttentionExplorer(RegionExplorer):
         looks, kept = (ipywidgets.HTML(text) for text in HEADINGS)
         self._of_attention = (looks, self.on_patch, kept, self.strategies)
         self.view = SaliencyView(self._guarded)
-        self._panel = ipywidgets.VBox(self._of_attention)
-        return [self._panel]
+        return [*self._of_attention, self.view]
 
     def _controls_of_options(self) -> dict[str, ipywidgets.Widget]:
         fraction = {"min": 0.0, "max": 1.0, "step": 0.01, "readout_format": ".0%", **WIDE}

@@ -1,4 +1,4 @@
-"""What a detection rests on, as a user meets it: in AttentionExplorer level by level and as it grows, and in the lab."""
+"""What a detection rests on, as a user meets it: in AttentionExplorer by levels and as it grows, and in the lab."""
 
 import pytest
 

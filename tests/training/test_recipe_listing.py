@@ -104,7 +104,7 @@ def test_origins_follow_the_layers():
 
 def test_names_are_chosen_by_folder_or_pattern():
     assert matching("*") == shipped_names()
-    assert matching("mask-rcnn") == ["mask-rcnn/coco"]
+    assert matching("mask-rcnn") == ["mask-rcnn/coco", "mask-rcnn/coco+copy-paste"]
     assert matching("fpn/digits") == ["fpn/digits"]
     assert matching("fpn/digits-c?") == ["fpn/digits-c3", "fpn/digits-c4"]
     assert matching("faster-rcnn") == matching("fpn/digit") == []

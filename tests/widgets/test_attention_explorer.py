@@ -324,7 +324,8 @@ def test_a_dense_detector_is_asked_by_its_maps(dense):
         True,
         True,
     ]
-    assert explorer._panel.children == (explorer.view,)
+    assert explorer.view.layout.display is None
+    assert explorer.on_patch.layout.display == "none"
     assert pixels(explorer.view.over).std() > 10
     assert "speaks for <b>red</b>" in explorer._facts.value
     first = explorer.saliency.map
@@ -369,7 +370,8 @@ def test_methods_of_a_head_and_back(explorer, detector):
     explorer.method = "attention"
     assert explorer.error == ""
     assert not hidden(explorer, "drop_cells")
-    assert explorer.on_patch in explorer._panel.children
+    assert explorer.on_patch.layout.display is None
+    assert explorer.view.layout.display == "none"
     assert "The head says" in explorer._facts.value
     assert pixels(explorer.compared).std() > 20
 

@@ -117,7 +117,7 @@ def class_activation(
         >>> found = detector.detect([image])[0].above(0.9)
         >>> best = class_activation(detector, image, found, method="hires-cam")[0]
         >>> best.points_at(), [round(level.stride) for level in best.levels]
-        (True, [4, 8, 16, 32, 64])
+        (True, [8, 16, 32, 64])
     """
     if method not in METHODS:
         raise DataError(f"method {method!r} does not exist; choose from {', '.join(METHODS)}")

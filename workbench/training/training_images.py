@@ -39,7 +39,7 @@ class TrainingImages(View):
 
     Example:
         >>> recipe = wb.Recipe.load("digit-scenes/faster-rcnn+paste")
-        >>> seen = TrainingImages(recipe, epoch=0)
+        >>> seen = wb.TrainingImages(recipe, epoch=0)
         >>> image, target = seen[3]
         >>> [round(float(hidden), 2) for hidden in target["occlusion"]]
         [0.25, 0.0, 0.0, 0.15, 0.0]
