@@ -10,12 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench import Recipe
-from workbench.registry import DATASETS, DETECTORS, HARDENERS
+from workbench.registry import DATASETS, DETECTORS, HARDENERS, HIDERS
 
 SHIPPED = {name: Recipe.load(name, trial=False).to_dict() for name in Recipe.shipped()}
 KEYS = tuple(
     sorted(
-        {key for kinds in (DATASETS, DETECTORS, HARDENERS) for kind in kinds.names() for key in kinds.options(kind)}
+        {
+            key
+            for kinds in (DATASETS, DETECTORS, HARDENERS, HIDERS)
+            for kind in kinds.names()
+            for key in kinds.options(kind)
+        }
     )
 )
 

@@ -159,6 +159,21 @@ def wait_once() -> None:
     assert [len(one["boxes"]) > 0 for one in truth] == [True] * 4 + [False, True]
 
 
+def ignore() -> None:
+    """Objects that are neither learned nor background, as they come from a loader."""
+
+    def act(device, config):
+        detector = built(config).to(device)
+        images, targets = samples(detector)
+        targets[0]["ignored"] = torch.arange(len(targets[0]["labels"])) == 0
+        images, targets = to_device(images, targets, torch.device(device))
+        losses = detector.losses(images, targets, torch.Generator().manual_seed(1))
+        return {name: value.detach() for name, value in losses.items()}
+
+    for config in (FASTER_RCNN, RETINANET, FPN_MASK):
+        both(partial(act, config=config))
+
+
 def harden(kind: str, train_: str) -> None:
     """A hardener in the detector that it fits, in each kind of stage."""
     acts_on = HARDENERS.class_of(kind).acts_on
@@ -219,13 +234,13 @@ def remember() -> None:
         assert len(frozen.backbone.cache) == 2
 
 
-def train_a_run(config: dict, hardener: object, stages: list[dict], data: dict) -> None:
+def train_a_run(config: dict, hardener: object, stages: list[dict], data: dict, augment: dict | None = None) -> None:
     """Whole runs, resumed once, on the device that `auto` finds."""
     assert choose_device("auto") == torch.device(NAME, 0)
     recipe = Recipe.from_dict(
         {
             "data": data, "validation": {**data, "split": "test", "every": 2, "limit": 2},
-            "detector": config, "hardener": hardener,
+            "detector": config, "hardener": hardener, "augment": augment or {},
             "stages": stages, "batch_size": 2, "lr_batch_size": 2, "device": "auto",
             "precision": "float32", "ema": 0.9, "checkpoint_every": 1, "log_every": 1,
         }
@@ -283,6 +298,17 @@ def analyse_vectors() -> None:
 
 SCENES = {"name": "digit-scenes", "split": "train", "options": {"length": 4, "size": 64}}
 DIGITS = {"name": "digits", "options": {"occlusion": {"pair_classes": 2, "pair_images": 2, "random_places": 1}}}
+#: Parts hidden of every image, and by asking the detector; an area of 80 % leaves objects that are ignored.
+HIDING = {
+    "photometric": {},
+    "scale_jitter": {"size": [64, 64], "range": [0.8, 1.2]},
+    "hide": [
+        {"kind": "copy-paste", "chance": 1.0},
+        {"kind": "random-erasing", "chance": 1.0, "area": [0.8, 0.8], "where": "objects"},
+        {"kind": "adversarial-placement", "chance": 1.0, "grid": 2},
+    ],
+}
+RPN = DETECTORS_TRIED["rpn"]
 FUSION = [{"kind": "asdn"}, {"kind": "astn", "blocks": 2}]
 CASES: dict[str, Callable[[], None]] = {
     **{f"detector {name}": partial(learn_and_look, config) for name, config in DETECTORS_TRIED.items()},
@@ -304,6 +330,13 @@ CASES: dict[str, Callable[[], None]] = {
         [{"steps": 1, "lr": 1e-3, "train": "hardener"}, {"steps": 1, "lr": 1e-3, "train": "both"}],
         SCENES,
     ),
+    "run with hidden parts": partial(
+        train_a_run, FASTER_RCNN, {"kind": "drop-block"}, [{"steps": 2, "lr": 1e-3}], SCENES, HIDING
+    ),
+    "run that asks losses": partial(
+        train_a_run, RPN, None, [{"steps": 1, "lr": 1e-3}], SCENES, {"hide": HIDING["hide"][2:]}
+    ),
+    "ignored objects": ignore,
     "run of a classifier": partial(train_a_run, CLASSIFIER, {"kind": "dfv"}, [{"steps": 2, "lr": 1e-3}], DIGITS),
     "analyses of regions": analyse_regions,
     "analyses of images": analyse_images,

@@ -10,6 +10,7 @@ import traitlets
 from PIL import Image
 
 from widgets.dataset_browser import DatasetBrowser
+from workbench import TrainingImages, load_data
 from workbench.data.dataset import Dataset, make_target
 from workbench.errors import DataError
 
@@ -203,3 +204,18 @@ def test_refuses_what_does_not_exist(data):
 def test_starts_where_it_is_asked_to(data):
     browser = DatasetBrowser(data, page_size=5, class_name="a", page=1, selected=3)
     assert (browser.shown, browser.selected) == ([8, 10, 11, 13, 14], 3)
+
+
+def test_training_images_with_what_is_hidden_and_ignored():
+    """As a training sees them: how much of each object is hidden, and what is not learned for it."""
+    scenes = load_data("digit-scenes", length=6)
+    images = TrainingImages("digit-scenes/faster-rcnn+hide-and-seek", data=scenes)
+    browser = DatasetBrowser(images, page_size=6)
+    assert browser.count_all()["images"] == 6
+    place = next(index for index in range(6) if bool(images.target(index).get("ignored", torch.zeros(1)).any()))
+    sent = listen(browser)
+    browser.selected = place
+    item = sent[-1][0]["item"]
+    target = images.target(place)
+    assert item["flags"] == ["ignored" if flag else "" for flag in target["ignored"].tolist()]
+    assert item["occlusion"] == pytest.approx([round(share, 3) for share in target["occlusion"].tolist()])

@@ -137,7 +137,7 @@ class AdversarialPlacement(Hider):
             allowed.append(not newly_ignored(target, after))
         if not any(allowed):
             return image, target
-        badness = scene.judge(samples, torch.tensor(list(tried))).double().cpu().numpy()  # [places, objects]
+        badness = scene.judge(samples, torch.tensor(list(tried))).float().cpu().numpy()  # [places, objects]
         badness = badness[allowed]
         self._placed += len(tried)
         self._worsened += float((badness.max(axis=0) - badness.mean(axis=0)).sum())
