@@ -200,10 +200,10 @@ def test_only_classes_that_both_know_count() -> None:
     assert both.average_precision()["AP"].tolist() == [1, 1]
     with pytest.raises(DataError, match=r"no detector has 'bard'.*did you mean 'bird'"):
         quick(detector, data, classes={"bard": "cat"})
-    with pytest.raises(DataError, match="'bird' is to be 'cow', which the data lack"):
+    with pytest.raises(DataError, match="'bird' is to be 'cow', which the data do not have"):
         quick(detector, data, classes={"bird": "cow"})
     detector.classes = ("bird", "fish")
-    with pytest.raises(DataError, match="no class in common: the data have cat, dog, the detectors bird, fish"):
+    with pytest.raises(DataError, match="knows the classes bird, fish, the data have cat, dog, and none is the same"):
         quick(detector, data)
 
 

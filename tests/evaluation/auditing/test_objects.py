@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.data.drawing.hiding import hidden_count, hide
-from workbench.evaluation.auditing.objects import known_labels, label_map, rounds_of
+from workbench.errors import DataError
+from workbench.evaluation.auditing.objects import labels_in_common, rounds_of
 
 
 def block(x1: int, y1: int, x2: int, y2: int, size: tuple[int, int] = (40, 40)) -> np.ndarray:
@@ -50,5 +52,13 @@ def test_every_object_of_a_round_can_be_hidden_with_the_others_left_free(boxes, 
 
 
 def test_classes_go_by_name() -> None:
-    assert known_labels(("a", "b", "c"), ("c", "a"), ("a", "b", "c")).tolist() == [False, True, False, True]
-    assert label_map(("c", "x", "a"), ("a", "b", "c")).tolist() == [0, 3, 0, 1]
+    theirs = [("c", "a"), ("a", "x", "b", "c")]
+    maps = labels_in_common(theirs, ("a", "b", "c"))
+    assert [one.tolist() for one in maps] == [[0, 3, 1], [0, 1, 0, 0, 3]]  # the first lacks b
+    named = labels_in_common([("c", "a", "bee"), theirs[1]], ("a", "b", "c"), {"bee": "b"})
+    assert [one.tolist() for one in named] == [[0, 3, 1, 2], [0, 1, 0, 2, 3]]
+
+
+def test_detectors_without_a_common_class_are_refused() -> None:
+    with pytest.raises(DataError, match="no class of the data is known to all detectors"):
+        labels_in_common([("a",), ("b",)], ("a", "b"))

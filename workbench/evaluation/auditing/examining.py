@@ -17,7 +17,7 @@ from workbench.errors import DataError
 from workbench.evaluation.auditing.conditions import WORST, Condition, tried_places
 from workbench.evaluation.auditing.gathering import Gathered, ImagePart
 from workbench.evaluation.auditing.matching import Matched, match_image
-from workbench.evaluation.auditing.objects import AuditedImage, audited_image, known_labels, label_map, renamed
+from workbench.evaluation.auditing.objects import AuditedImage, audited_image, labels_in_common
 from workbench.evaluation.auditing.occluding import Occluding, Shown
 from workbench.evaluation.counting.checks import check_values
 from workbench.types import Detections, Target
@@ -61,18 +61,9 @@ class Examiner:
     ):
         self.detectors, self.data, self.conditions = detectors, data, conditions
         self.occluding, self.limits = occluding, limits
-        known = renamed([tuple(one.classes) for one in self._objects()], names, data.classes)
-        self.known = known_labels(data.classes, *known)
-        common = np.where(self.known, np.arange(len(self.known)), 0)
-        self.maps = [common[label_map(one, data.classes)] for one in known]
+        self.maps = labels_in_common([tuple(one.classes) for one in self._objects()], data.classes, names)
+        self.known = np.isin(np.arange(len(data.classes) + 1), self.maps[0][self.maps[0] > 0])
         self.most = max((condition.fraction for condition in conditions), default=0.0)
-        if not self.known.any():
-            theirs = ", ".join(sorted({name for one in known for name in one})[:8])
-            raise DataError(
-                f"{data.name} {data.split} and the detectors know no class in common: the data have "
-                f"{', '.join(data.classes[:8])}, the detectors {theirs}. Say which are the same: "
-                "classes={their name: the data's name}"
-            )
 
     def _objects(self) -> list[Any]:
         """The detectors, with the attributes that every one has."""

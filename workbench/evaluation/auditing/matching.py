@@ -51,7 +51,7 @@ def match_image(
         found: with the detector's labels.
         audited: the image's objects.
         rows: of those that count.
-        labels: [K' + 1], of the data for those of the detector; see `label_map`.
+        labels: [K' + 1], of the data for those of the detector; see `labels_in_common`.
         threshold: number of the IoU threshold from which an object is found.
         nms_iou: from which overlap on a detection leaves no other of its class beside it.
         pasted: boxes [P, 4] of cut-outs that were laid.

@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from workbench.data.drawing.hiding import hidden_count, object_pixels
+from workbench.detectors.class_map import ClassMap
 from workbench.errors import DataError, did_you_mean
 from workbench.evaluation.counting.tables import Objects, gather_objects
 from workbench.types import Target
@@ -136,34 +137,28 @@ def _shared(pixels: dict[int, np.ndarray], boxes: dict[int, tuple[int, int, int,
     return int((pixels[one][window] & pixels[other][window]).sum())
 
 
-def known_labels(classes: Sequence[str], *detectors: Sequence[str]) -> np.ndarray:
-    """bool [K + 1]: which labels of the data all detectors know, by name; background is none."""
-    return np.array([False, *(all(name in theirs for theirs in detectors) for name in classes)])
-
-
-def renamed(
-    detectors: Sequence[Sequence[str]], names: Mapping[str, str] | None, classes: Sequence[str]
-) -> list[tuple[str, ...]]:
-    """The classes of detectors under the names that the data have for them.
+def labels_in_common(
+    detectors: Sequence[Sequence[str]], classes: Sequence[str], names: Mapping[str, str] | None = None
+) -> list[np.ndarray]:
+    """For each detector, the labels [K' + 1] of the data for its own; 0: one that the data or another detector lack.
 
     Args:
         detectors: the classes of each.
-        names: the name of some of a detector's classes → that of the data.
         classes: of the data.
+        names: the name of some of a detector's classes → that of the data.
 
     Raises:
-        DataError: no detector has such a class, or the data do not.
+        DataError: a name that no detector has, or the data do not; or there is no class that all know.
     """
-    for own, other in (names or {}).items():
-        all_of_them = sorted({name for theirs in detectors for name in theirs})
+    names = names or {}
+    all_of_them = sorted({name for theirs in detectors for name in theirs})
+    for own in names:
         if own not in all_of_them:
             raise DataError(f"classes: no detector has {own!r}{did_you_mean(own, all_of_them)}")
-        if other not in classes:
-            raise DataError(f"classes: {own!r} is to be {other!r}, which the data lack{did_you_mean(other, classes)}")
-    return [tuple((names or {}).get(name, name) for name in theirs) for theirs in detectors]
-
-
-def label_map(theirs: Sequence[str], ours: Sequence[str]) -> np.ndarray:
-    """[K' + 1] int: the label of the data for each of a detector, by the name of the class; 0: there is none."""
-    places = {name: label for label, name in enumerate(ours, start=1)}
-    return np.array([0, *(places.get(name, 0) for name in theirs)])
+    own_names = [{own: other for own, other in names.items() if own in theirs} for theirs in detectors]
+    maps = [ClassMap.between(theirs, classes, own) for theirs, own in zip(detectors, own_names, strict=True)]
+    lacking = {name for one in maps for name in one.lacking}
+    if len(lacking) == len(classes):
+        raise DataError("no class of the data is known to all detectors; audit them one by one")
+    known = np.array([False, *(name not in lacking for name in classes)])
+    return [np.where(known[list(one.labels)], one.labels, 0) for one in maps]
