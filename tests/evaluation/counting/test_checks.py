@@ -116,6 +116,17 @@ def test_a_threshold_that_lowers_ap_is_named(in_memory, target, found):
     assert evaluate_detections([found([*rows, (*BOX, 1, 0.02)])] * 2, data).warnings == []
 
 
+def test_a_shift_is_named_where_every_class_is_found_with_some_score(in_memory, target, found):
+    boxes = [(30 + i, 40 + i, 60 + i, 80 + i) for i in range(36)]
+    true = [i % 2 + 2 for i in range(36)]
+    shifted = [
+        found([(*box, label, 0.9 if label == own - 1 else 0.1) for label in (1, 2, 3)])
+        for box, own in zip(boxes, true, strict=True)
+    ]
+    data = in_memory([target([(*box, label)]) for box, label in zip(boxes, true, strict=True)], "abc")
+    assert any("if 1 is added to every label" in one for one in evaluate_detections(shifted, data).warnings)
+
+
 @pytest.mark.parametrize(
     ("labels", "message"),
     [

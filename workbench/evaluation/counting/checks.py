@@ -166,20 +166,19 @@ def _box_notes(objects: Objects, found: Found) -> list[str]:
 def _label_notes(objects: Objects, found: Found, num_classes: int) -> list[str]:
     """Labels that are shifted by one agree with the objects as soon as they are shifted back."""
     sample = _Sample(objects, found)
-    anyhow = sample.hits(found.boxes)
-    same = sample.hits(found.boxes, found.labels)
+    anyhow, same = sample.hits(found.boxes), sample.named(found.labels)
     for shift in (1, -1):
-        moved = sample.hits(found.boxes, found.labels + shift)
-        if moved > max(2 * same, anyhow / 2, _FEW):
+        moved = sample.named(found.labels + shift)
+        if moved > max(3 * same, 0.4 * anyhow, _FEW):
             return [
-                f"{same} of {sample.num_objects} objects are overlapped by a detection of their own class, but "
+                f"{same} of {sample.num_objects} objects are named by the best detection that overlaps them, but "
                 f"{moved} if {abs(shift)} is {'added to' if shift > 0 else 'taken from'} every label. "
                 f"Labels are 1..{num_classes} in the order of the data set's classes; 0 is the background."
             ]
     if num_classes > 1 and same == 0 and anyhow >= _FEW:
         return [
-            f"{anyhow} of {sample.num_objects} objects are overlapped by detections, none by one of its own "
-            "class. Does the detector number the classes as the data set does?"
+            f"{anyhow} of {sample.num_objects} objects are overlapped by detections, and the best of them names "
+            "none. Does the detector number the classes as the data set does?"
         ]
     return []
 
@@ -191,18 +190,26 @@ class _Sample:
         images = np.unique(objects.images)
         images = images[evenly_spaced(len(images), _SAMPLE)]
         self.pairs = [(np.flatnonzero(objects.images == i), np.flatnonzero(found.images == i)) for i in images]
-        self.objects = objects
+        self.objects, self.found = objects, found
         self.num_objects = sum(len(theirs) for theirs, _ in self.pairs)
 
-    def hits(self, boxes: np.ndarray, labels: np.ndarray | None = None) -> int:
-        """Objects overlapped by one of `boxes`, by one of their own class where `labels` are given."""
+    def hits(self, boxes: np.ndarray) -> int:
+        """Objects overlapped by one of `boxes`."""
+        overlaps = (self._overlaps(theirs, boxes[ours]) for theirs, ours in self.pairs)
+        return sum(int(overlap.any(axis=1).sum()) for overlap in overlaps)
+
+    def named(self, labels: np.ndarray) -> int:
+        """Objects whose class is the one in `labels` of the highest-scoring detection that overlaps them."""
         count = 0
         for theirs, ours in self.pairs:
-            overlap = box_iou(self.objects.boxes[theirs], boxes[ours]) >= _OVERLAP
-            if labels is not None:
-                overlap &= self.objects.labels[theirs][:, None] == labels[ours]
-            count += int(overlap.any(axis=1).sum())
+            if len(ours):
+                overlap = self._overlaps(theirs, self.found.boxes[ours])
+                best = ours[np.where(overlap, self.found.scores[ours], -np.inf).argmax(axis=1)]
+                count += int((overlap.any(axis=1) & (self.objects.labels[theirs] == labels[best])).sum())
         return count
+
+    def _overlaps(self, theirs: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+        return box_iou(self.objects.boxes[theirs], boxes) >= _OVERLAP
 
 
 def _from_xywh(boxes: np.ndarray) -> np.ndarray:
