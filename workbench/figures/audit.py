@@ -83,7 +83,7 @@ def recall_by_size(report: AuditReport) -> Figure:
 def needed_halves(report: AuditReport) -> Figure:
     """How much more is lost with the top hidden than with the bottom, and with the left than with the right."""
     table = report.halves()
-    figure, panels = _panels(report, 3.0)
+    figure, panels = _panels(report, 3.0, sharey=True)
     for axes, (name, own) in zip(panels, _split(table, "detector"), strict=False):
         for i, (half, rows) in enumerate(_split(own, "half")):
             other = rows["other"].iloc[0]
@@ -91,7 +91,7 @@ def needed_halves(report: AuditReport) -> Figure:
             _curve(axes, shifted, "difference", i, f"{half} rather than {other}", band=False)
         axes.axhline(0, color=INK, linewidth=1)
         axes.set(xlabel="hidden from one side", ylabel="recall that is lost more")
-        axes.xaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+        axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
         _title(axes, name, report)
         _ground(axes)
     _one_legend(figure, panels[0])
@@ -138,7 +138,7 @@ def fates_by_hidden(report: AuditReport) -> Figure:
         axes.set(
             xlabel="% of each object hidden", ylabel="share of objects", ylim=(0, 1), xlim=(-0.6, len(table) - 0.4)
         )
-        axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
         _title(axes, name, report)
         axes.spines[["top", "right"]].set_visible(False)
     _one_legend(figure, panels[0], columns=3)
@@ -227,7 +227,7 @@ def _curve(axes: Axes, table: pd.DataFrame, value: str, i: int, name: str, *, ba
 def _shares(axes: Axes, x: str, y: str, top: float | None = 1.02) -> None:
     axes.set(xlabel=x, ylabel=y)
     axes.set_ylim(0, top)
-    axes.xaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
     _ground(axes)
 
 

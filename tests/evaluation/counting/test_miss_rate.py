@@ -146,3 +146,22 @@ def trapezoids(events: list[tuple[float, int]], total: int) -> float:
         return np.nan
     points = [(hit / total, hit / (place + 1)) for place, hit in enumerate(hits.tolist())]
     return sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in pairwise(points))
+
+
+@pytest.mark.parametrize("reaching", [True, False])
+def test_weightings_are_counted_like_images_that_stand_so_often(reaching: bool):
+    """Most need only the first false positives; the one of a single image without any needs all detections."""
+    rng = np.random.default_rng(0)
+    images, number = 40, 1200
+    right = rng.random(number) < np.linspace(0.99, 0.05, number)
+    where = rng.integers(1, images, number)
+    where[-60:], right[-60:] = 0, False  # the false positives of image 0 come last
+    curve = MissCurve(np.sort(rng.random(number))[::-1], where, right, rng.integers(1, 9, images), reaching)
+    weights = np.stack([np.bincount(rng.integers(0, images, images), minlength=images) for _ in range(20)])
+    weights = np.concatenate([weights, np.eye(images, dtype=int)[:2]])
+    for weight, rates in zip(weights, curve.miss_rates(weights), strict=True):
+        often = weight[curve.images]
+        rows = np.repeat(np.arange(number), often)
+        counts = np.repeat(curve.counts, weight)
+        alone = MissCurve(curve.scores[rows], np.zeros(len(rows), int), right[rows], counts, reaching)
+        assert np.allclose(rates, alone.miss_rates()[0])

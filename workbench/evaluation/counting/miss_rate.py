@@ -114,17 +114,25 @@ class MissCurve:
         if weights is None:
             weights = np.ones((1, len(self.counts)))
         images, found = weights.sum(axis=1), np.zeros((len(weights), len(FPPI)))
-        for row, right, wrong in self._cumulated(weights):
+        short = int(np.searchsorted((~self.right).cumsum(), 1.5 * len(self.counts), side="right")) + 1
+        for row, right, wrong in self._cumulated(weights, short):
+            if wrong[-1] <= FPPI[-1] * images[row] and short < len(self.right):  # a rare weighting needs more of them
+                _, right, wrong = next(self._cumulated(weights[row : row + 1], len(self.right)))
             found[row] = self._at(wrong / images[row], right)
         with np.errstate(invalid="ignore", divide="ignore"):
             return 1 - found / (weights @ self.counts.astype(float))[:, None]
 
-    def _cumulated(self, weights: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-        """For each weighting of the images, its row and the right and wrong detections up to each [D]."""
-        step = max(1, _CHUNK // max(1, len(self.images)))
-        for start in range(0, len(weights) if len(self.images) else 0, step):
-            weight = weights[start : start + step, self.images].astype(float)  # [b, D]
-            right, wrong = ((weight * part).cumsum(axis=1) for part in (self.right, ~self.right))
+    def _cumulated(self, weights: np.ndarray, first: int) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """For each weighting of the images, its row and the right and wrong ones up to each of the `first` detections.
+
+        With the first detections that have one and a half times as many wrong ones as there are images, nearly every
+        weighting of a bootstrap gets beyond the last FPPI, which is 1.
+        """
+        images, hits = self.images[:first], self.right[:first]
+        step = max(1, _CHUNK // max(1, len(images)))
+        for start in range(0, len(weights) if len(images) else 0, step):
+            weight = weights[start : start + step, images].astype(float)  # [b, D]
+            right, wrong = ((weight * part).cumsum(axis=1) for part in (hits, ~hits))
             yield from zip(range(start, start + step), right, wrong, strict=False)
 
     def _at(self, fppi: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -146,7 +154,7 @@ class MissCurve:
         if weights is None:
             weights = np.ones((1, len(self.counts)))
         total, area = weights @ self.counts.astype(float), np.zeros(len(weights))
-        for row, right, wrong in self._cumulated(weights):
+        for row, right, wrong in self._cumulated(weights, len(self.right)):
             so_far = right + wrong
             precision = right / np.maximum(so_far, LEAST)
             means = (precision[1:] + precision[:-1]) / 2 * (so_far[:-1] > 0)
