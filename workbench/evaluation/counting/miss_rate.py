@@ -123,7 +123,7 @@ class MissCurve:
             return 1 - found / (weights @ self.counts.astype(float))[:, None]
 
     def _cumulated(self, weights: np.ndarray, first: int) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-        """For each weighting of the images, its row and the right and wrong ones up to each of the `first` detections.
+        """For each weighting of the images, its row and the right and wrong ones up to each of the first detections.
 
         With the first detections that have one and a half times as many wrong ones as there are images, nearly every
         weighting of a bootstrap gets beyond the last FPPI, which is 1.
