@@ -164,8 +164,9 @@ class LabPage:
             pytest.fail("a cell of the notebook raised:\n" + "\n".join(raised))
 
     def changes(self, action: Callable[[], object], pictures: str = "img.widget-image", place: int = 0) -> None:
-        """Do it, and wait until the picture at a place among those of a selector is another one."""
-        picture = f"document.querySelectorAll({json.dumps(pictures)})[{place}]"
+        """Do it, and wait until the picture at a place among those of a selector that are shown is another one."""
+        shown = f"[...document.querySelectorAll({json.dumps(pictures)})].filter((one) => one.offsetHeight)"
+        picture = f"{shown}[{place}]"
         before = self.page.evaluate(f"() => {picture}.src")
         action()
         self.page.wait_for_function(f"was => {picture}.src !== was && {picture}.complete", arg=before)

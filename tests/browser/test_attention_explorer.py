@@ -21,6 +21,7 @@ target = {"boxes": boxes, "labels": torch.tensor([2, 1]), "occlusion": torch.ten
 classes = ("red", "<b onclick='x'>green</b>")
 pair = {"plain": ColourDetector(classes), "<i>hardened</i>": ColourDetector(classes, gain=2)}
 """
+SHOWN = "[...document.querySelectorAll('img.widget-image')].filter((one) => one.offsetHeight)"
 SHOW = "explorer = AttentionExplorer(pair, image, target)\nexplorer"
 
 
@@ -103,7 +104,7 @@ def test_keyboard_class_and_names(lab):
     changed(page, before)
     page.get_by_label("Detector").select_option(index=1)
     page.get_by_text("All objects of this image").click()
-    page.wait_for_function("() => document.querySelectorAll('img.widget-image')[2]?.naturalWidth > 300")
+    page.wait_for_function(f"() => {SHOWN}[2]?.naturalWidth > 300")
     assert page.locator(".jp-OutputArea-output [onclick]").count() == 0  # names are shown, not obeyed
     printed = lab.python("print(explorer.detector, explorer.label, explorer.chosen)")
     assert printed == "<i>hardened</i> 2 1"

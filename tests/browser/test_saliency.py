@@ -14,6 +14,7 @@ scene = wb.load_data("digit-scenes", split="test")[7]
 dense = wb.load_detector("digit-scenes/retinanet")
 heads = wb.load_detector("digit-scenes/faster-rcnn")
 """
+SHOWN = "[...document.querySelectorAll('img.widget-image')].filter((one) => one.offsetHeight)"
 PICTURES = """() => [...document.querySelectorAll('img.widget-image')]
     .filter(one => one.complete && one.naturalWidth > 50).length"""
 
@@ -29,7 +30,7 @@ def test_a_dense_detector_by_level_as_it_grows_and_judged(lab_page):
     lab.screenshot("saliency-explorer-light")
     lab.changes(lambda: page.get_by_label("Maps of").select_option("body"))
     page.get_by_text("Deletion and insertion").click()
-    page.wait_for_function("() => document.querySelectorAll('img.widget-image')[2]?.naturalWidth > 300")
+    page.wait_for_function(f"() => {SHOWN}[2]?.naturalWidth > 300")
     lab.wait_idle()
     lab.theme("dark")
     lab.screenshot("saliency-explorer-dark")

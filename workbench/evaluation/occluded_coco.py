@@ -106,6 +106,7 @@ def evaluate_occluded_coco(
     by_masks = objects.found.masks is not None
     rows = [row for image in range(objects.num_images) for row in _of_image(image, objects, data, keys, iou)]
     listed = pd.DataFrame(rows, columns=["list", "image", "label", "score"])
+    listed = listed.astype({"image": np.int64, "label": np.int64, "score": float})  # also where there are no rows
     what = "masks" if by_masks else "boxes (published figures compare masks)"
     how = f"Occluded COCO: recall of {what}, IoU ≥ {iou:g}, detections of score ≥ {score:g}"
     return OccludedCocoResult(objects, how, "" if by_masks else "box_", iou, score, listed)
