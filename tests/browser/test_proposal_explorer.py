@@ -49,3 +49,12 @@ def test_choose_drag_and_follow_a_mask_down(lab_page):
     page.locator(".region-picker").scroll_into_view_if_needed()
     lab.screenshot("proposal-explorer-dark")
     assert lab.python("print(explorer.detector, explorer.chosen, repr(explorer.error))") == "sharp None ''"
+
+    lab.reload()
+    page.wait_for_function(f"() => {SHOWN} >= 5")
+    page.set_viewport_size({"width": 800, "height": 1600})
+    lab.changes(lambda: page.get_by_label("Proposer").select_option("<i>RPN</i>"), place=2)
+    page.locator(".region-picker").scroll_into_view_if_needed()
+    lab.screenshot("proposal-explorer-narrow")
+    wide = "one => one.scrollWidth - one.clientWidth"
+    assert page.locator(".jp-OutputArea-child").last.evaluate(wide) <= 1, "nothing is cut off or has to be scrolled to"
