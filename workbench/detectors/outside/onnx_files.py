@@ -112,6 +112,7 @@ def open_session(path: str | Path) -> Any:
     if not path.is_file():
         raise WeightsError(f"there is no file {path}")
     options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads leave the cores free
     options.intra_op_num_threads = torch.get_num_threads()
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
