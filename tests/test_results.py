@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 from pathlib import Path
+from unittest.mock import Mock, create_autospec
 
 import numpy as np
 import pytest
@@ -136,6 +137,16 @@ def compared(monkeypatch, tmp_path) -> list:
     monkeypatch.setattr(workbench, "compare", compare, raising=False)
     monkeypatch.setattr(workbench, "launch", lambda recipe, folder: Finished(), raising=False)
     monkeypatch.setattr(Comparison, "save", Asked.save)
+    load_data = workbench.load_data
+    photographs = Mock(classes=("person",))
+    monkeypatch.setattr(
+        workbench,
+        "load_data",
+        lambda name, **options: photographs if "root" in options else load_data(name, **options),
+        raising=False,
+    )
+    for costly in ("wrap", "evaluate", "audit"):
+        monkeypatch.setattr(workbench, costly, create_autospec(getattr(workbench, costly)), raising=False)
     return jobs
 
 
