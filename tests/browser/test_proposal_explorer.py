@@ -57,4 +57,6 @@ def test_choose_drag_and_follow_a_mask_down(lab_page):
     page.locator(".region-picker").scroll_into_view_if_needed()
     lab.screenshot("proposal-explorer-narrow")
     wide = "one => one.scrollWidth - one.clientWidth"
-    assert page.locator(".jp-OutputArea-child").last.evaluate(wide) <= 1, "nothing is cut off or has to be scrolled to"
+    assert page.locator(".jp-OutputArea-child").last.evaluate(wide) <= 1, (
+        "nothing is cut off or has to be scrolled to"
+    )

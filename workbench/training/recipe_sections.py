@@ -41,6 +41,7 @@ class DataSpec(Section):
     root: str | None = Field(default=None, description="folder of the data, for data that live on disk")
     options: dict[str, Any] = Field(default_factory=dict, description="further arguments of `load_data`")
     proposals: dict[str, Any] | None = Field(default=None, description="arguments of `with_proposals`")
+    limit: Count | None = Field(default=None, description="only the first images")
 
 
 class TestSpec(DataSpec):
@@ -49,7 +50,6 @@ class TestSpec(DataSpec):
     __test__ = False  # pytest takes every Test* for a test
 
     split: str = "test"
-    limit: Count | None = Field(default=None, description="only the first images")
 
 
 class ValidationSpec(DataSpec):
@@ -57,7 +57,6 @@ class ValidationSpec(DataSpec):
 
     split: str = "val"
     every: Count | None = Field(default=None, description="steps; None: at the end only")
-    limit: Count | None = Field(default=None, description="only the first images")
 
 
 class OptimizerSpec(Section):

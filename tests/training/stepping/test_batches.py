@@ -81,3 +81,11 @@ def test_fast_rcnn_learns_on_the_shipped_detectors_proposals(tmp_path):
     assert train(fast_rcnn(**{"stages.0.steps": 12}), tmp_path / "run")
     metrics = wb.Run.open(tmp_path / "run").metrics()
     assert metrics["loss"].iloc[-3:].mean() < metrics["loss"].iloc[:3].mean() - 0.3
+
+
+def test_a_limit_takes_the_first_images_of_any_part_of_a_recipe():
+    recipe = wb.Recipe.load("digit-scenes/faster-rcnn").replace({"data.limit": 3, "test.limit": 2})
+    data, test = batches.load_spec(recipe.data), batches.load_spec(recipe.test)
+    assert (len(data), len(test)) == (3, 2)
+    whole = wb.load_data("digit-scenes")
+    assert [int(data.target(i)["image_id"]) for i in range(3)] == [int(whole.target(i)["image_id"]) for i in range(3)]

@@ -55,8 +55,7 @@ def load_spec(spec: DataSpec) -> Dataset:
     """The data that a part of a recipe names."""
     data = load_data(spec.name, split=spec.split, root=spec.root, **spec.options)
     data = data if spec.proposals is None else with_proposals(data, **spec.proposals)
-    limit = getattr(spec, "limit", None)
-    return data if limit is None else data.subset(range(min(limit, len(data))))
+    return data if spec.limit is None else data.subset(range(min(spec.limit, len(data))))
 
 
 def prepare_proposals(data: Dataset, *, workers: int, part: tuple[int, int], stop: StopSignal) -> None:
