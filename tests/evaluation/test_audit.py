@@ -323,7 +323,7 @@ def test_wrong_arguments_are_named(data, options, message) -> None:
 def test_wrong_detectors_are_refused(data) -> None:
     with pytest.raises(DataError, match="cannot look at occluded images"):
         quick("theirs.json", data)
-    with pytest.raises(DataError, match="no detector to audit"):
+    with pytest.raises(DataError, match="no detector; give one"):
         quick({}, data)
     with pytest.raises(DataError, match="is no detector"):
         quick(object(), data)

@@ -16,6 +16,8 @@ from workbench.evaluation.occluded_coco import evaluate_occluded_coco
 from workbench.evaluation.occluded_pascal3d import evaluate_occluded_pascal3d
 from workbench.evaluation.occlusion_map import evaluate_occlusion_maps
 from workbench.evaluation.proposal_recall import proposal_recall
+from workbench.evaluation.region_report import RegionReport
+from workbench.evaluation.regions import score_regions
 from workbench.evaluation.result import Result, difference
 from workbench.evaluation.side_by_side import side_by_side
 from workbench.evaluation.wider_face import evaluate_wider_face
@@ -23,6 +25,7 @@ from workbench.evaluation.wider_face import evaluate_wider_face
 __all__ = [
     "AuditReport",
     "ImageResult",
+    "RegionReport",
     "Result",
     "accuracy_difference",
     "as_result",
@@ -43,6 +46,7 @@ __all__ = [
     "proposal_recall",
     "read_face_results",
     "recall_at_false_positives",
+    "score_regions",
     "side_by_side",
     "write_fddb_results",
     "write_wider_results",

@@ -15,14 +15,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
 from workbench.data import Dataset
 from workbench.data.drawing.cut_outs import Occluder
-from workbench.detectors.base import Detects, asked
-from workbench.detectors.load import DetectorLike, as_detector
+from workbench.detectors.base import Detects
+from workbench.detectors.load import DetectorLike
 from workbench.errors import DataError
 from workbench.evaluation.audit_report import AuditReport
+from workbench.evaluation.auditing.asking import move, named
 from workbench.evaluation.auditing.conditions import make_conditions, make_kinds
 from workbench.evaluation.auditing.examining import Examiner, Limits
 from workbench.evaluation.auditing.gathering import ImagePart
@@ -32,7 +32,6 @@ from workbench.evaluation.auditing.parts import Parts, data_mark, mark_of
 from workbench.evaluation.auditing.pictures import first_lost_pictures
 from workbench.evaluation.auditing.tables import Answers, Audited, Outcomes, joined
 from workbench.evaluation.counting.matching import THRESHOLDS
-from workbench.evaluation.evaluate import is_results_file
 from workbench.options import Count, Factor, Number, Overlap, Share, check_value
 from workbench.progress import Bar
 
@@ -119,36 +118,16 @@ def audit(
     conditions = make_conditions(chosen, fractions, places, search, corruptions, severities)
     if data.task != "detection" or not len(data):
         raise DataError(f"{data.name} {data.split} has no images with boxes to audit a detector on")
-    detectors = _named(detector)
+    detectors = named(detector, Detects)
     cut_outs = cut_outs_of(data, seed) if any(kind.from_data for kind in chosen) else []
     occluding = Occluding(chosen, cut_outs, data.classes, seed)
     examiner = Examiner(detectors, data, conditions, occluding, limits, classes)
     with ExitStack() as moved:
         for one in detectors.values():
-            _move(one, device, moved)
+            move(one, device, moved)
         parts = _parts(examiner, folder, settings, [kind.name for kind in chosen], progress=progress)
     report = _report(examiner, parts, settings)
     return replace(report, pictures=first_lost_pictures(report, examiner))
-
-
-def _named(given: DetectorLike | Mapping[str, DetectorLike]) -> dict[str, Detects]:
-    """Detectors by the names to show."""
-    things = dict(given) if isinstance(given, Mapping) else {_name(given): given}
-    if not things:
-        raise DataError("no detector to audit; give one, or several as {name: detector}")
-    detectors = {}
-    for name, thing in things.items():
-        if is_results_file(thing):
-            raise DataError(f"{thing}: a file of results cannot look at occluded images; give the detector itself")
-        detectors[str(name)] = asked(as_detector(thing), Detects)
-    return detectors
-
-
-def _name(thing: object) -> str:
-    if isinstance(thing, str | Path):
-        return str(thing)
-    known = (getattr(thing, key, None) for key in ("name", "kind"))  # a run has a name, our detectors a kind
-    return next((one for one in known if isinstance(one, str) and one), type(thing).__name__)
 
 
 def _threshold(iou: float) -> int:
@@ -157,14 +136,6 @@ def _threshold(iou: float) -> int:
     if abs(THRESHOLDS[nearest] - iou) > 1e-6:
         raise DataError(f"iou is {iou!r}; expected one of {', '.join(f'{one:.2f}' for one in THRESHOLDS)}")
     return nearest
-
-
-def _move(detector: object, device: torch.device | str | None, moved: ExitStack) -> None:
-    """Put a detector that is a module on a device until `moved` is closed."""
-    home = next(detector.parameters(), None) if isinstance(detector, nn.Module) else None
-    if device is not None and isinstance(detector, nn.Module) and home is not None:
-        moved.callback(detector.to, home.device)
-        detector.to(device)
 
 
 def _parts(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,79 @@ class Condition:
         if self.hides:
             return f"{self.kind} {100 * self.fraction:g} % {self.place}"
         return f"{self.kind} {self.severity}" if self.severity else self.kind
+
+
+class Asked:
+    """The conditions that were asked for, by what readers of tables go by.
+
+    Args:
+        conditions: by number, the clean images first.
+    """
+
+    def __init__(self, conditions: Sequence[Condition]):
+        self.conditions = conditions
+
+    def number_of(self, condition: Condition) -> int:
+        """The place of a condition; -1 if it was not asked for."""
+        return self.conditions.index(condition) if condition in self.conditions else -1
+
+    def numbers(
+        self, *, kind: str | None = None, place: str | None = None, fraction: float | None = None
+    ) -> list[int]:
+        """Conditions under occluders of a kind, at a place, of a fraction; None: any."""
+        return [
+            number
+            for number, one in enumerate(self.conditions)
+            if one.hides
+            and kind in (None, one.kind)
+            and place in (None, one.place)
+            and fraction in (None, one.fraction)
+        ]
+
+    @cached_property
+    def place(self) -> str:
+        """The place at which all kinds of occluders lie; "" without any."""
+        return next((one.place for one in self.conditions if one.hides and one.place != WORST), "")
+
+    @cached_property
+    def kinds(self) -> tuple[str, ...]:
+        """Of occluders."""
+        return tuple(dict.fromkeys(one.kind for one in self.conditions if one.hides))
+
+    @cached_property
+    def placed(self) -> str:
+        """The kind that lies at several places; "" without any."""
+        several = (one.kind for one in self.conditions if one.hides and one.place != self.place)
+        return next(several, next(iter(self.kinds), ""))
+
+    @cached_property
+    def places(self) -> tuple[str, ...]:
+        """At which that kind lies, with "worst" where that was searched for."""
+        own = [one.place for one in self.conditions if one.hides and one.kind == self.placed]
+        return tuple(dict.fromkeys(own))
+
+    @cached_property
+    def fractions(self) -> tuple[float, ...]:
+        """At which all kinds lie, rising."""
+        return tuple(sorted({one.fraction for one in self.conditions if one.place == self.place and one.hides}))
+
+    @cached_property
+    def corruptions(self) -> tuple[str, ...]:
+        """Kinds of corruptions."""
+        return tuple(dict.fromkeys(one.kind for one in self.conditions if one.severity))
+
+    def curve(self, kind: str | None = None, place: str | None = None) -> list[tuple[float, list[int]]]:
+        """Conditions by hidden fraction, the clean images first.
+
+        Args:
+            kind: of occluder; None: all kinds together, where they all lie.
+            place: None: where all kinds lie.
+        """
+        place = self.place if place is None else place
+        points = [(0.0, [0])]
+        fractions = sorted({one.fraction for one in self.conditions if one.hides})
+        points += [(one, self.numbers(kind=kind, place=place, fraction=one)) for one in fractions]
+        return [(fraction, numbers) for fraction, numbers in points if numbers]
 
 
 @dataclass(frozen=True, eq=False)

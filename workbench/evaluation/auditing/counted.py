@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from workbench.evaluation.auditing import counting
-from workbench.evaluation.auditing.conditions import CLEAN, WORST, Condition
+from workbench.evaluation.auditing.conditions import CLEAN, Asked, Condition
 from workbench.evaluation.auditing.tables import Answers, Audited, Outcomes
 from workbench.evaluation.counting.bootstrap import resample_images
 
@@ -18,7 +18,7 @@ RESAMPLES, AP_RESAMPLES = 1000, 200  #: of the bootstrap, of recall and of AP
 SIZES = {"small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, np.inf)}  #: COCO's, by area
 
 
-class Counted:
+class Counted(Asked):
     """Counts by detector, condition and group of objects, with samples of the bootstrap.
 
     Args:
@@ -46,7 +46,8 @@ class Counted:
         threshold: int,
         score: float | None,
     ):
-        self.audited, self.outcomes, self.answers, self.conditions = audited, outcomes, answers, conditions
+        super().__init__(conditions)
+        self.audited, self.outcomes, self.answers = audited, outcomes, answers
         self.num_images, self.num_classes, self.num_detectors = num_images, num_classes, num_detectors
         self.threshold, self.score = threshold, score
         self._ap: dict[tuple[int, int], np.ndarray] = {}
@@ -99,11 +100,11 @@ class Counted:
     @cached_property
     def _rows(self) -> dict[tuple[int, int], np.ndarray]:
         """Rows of the outcomes by detector and condition."""
-        return _grouped(self.outcomes.detector, self.outcomes.condition)
+        return grouped(self.outcomes.detector, self.outcomes.condition)
 
     @cached_property
     def _answers(self) -> dict[tuple[int, int], np.ndarray]:
-        return _grouped(self.answers.detector, self.answers.condition)
+        return grouped(self.answers.detector, self.answers.condition)
 
     def rows(self, detector: int, conditions: Iterable[int], members: np.ndarray | None = None) -> np.ndarray:
         """Rows of the outcomes of a detector under conditions.
@@ -121,68 +122,6 @@ class Counted:
         """The detections of a detector under a condition."""
         rows = self._answers.get((detector, condition), np.zeros(0, int))
         return Answers(**{name: value[rows] for name, value in vars(self.answers).items()})
-
-    def number_of(self, condition: Condition) -> int:
-        """The place of a condition; -1 if it was not asked for."""
-        return self.conditions.index(condition) if condition in self.conditions else -1
-
-    def numbers(
-        self, *, kind: str | None = None, place: str | None = None, fraction: float | None = None
-    ) -> list[int]:
-        """Conditions under occluders of a kind, at a place, of a fraction; None: any."""
-        return [
-            number
-            for number, one in enumerate(self.conditions)
-            if one.hides
-            and kind in (None, one.kind)
-            and place in (None, one.place)
-            and fraction in (None, one.fraction)
-        ]
-
-    @cached_property
-    def place(self) -> str:
-        """The place at which all kinds of occluders lie; "" without any."""
-        return next((one.place for one in self.conditions if one.hides and one.place != WORST), "")
-
-    @cached_property
-    def kinds(self) -> tuple[str, ...]:
-        """Of occluders."""
-        return tuple(dict.fromkeys(one.kind for one in self.conditions if one.hides))
-
-    @cached_property
-    def placed(self) -> str:
-        """The kind that lies at several places; "" without any."""
-        several = (one.kind for one in self.conditions if one.hides and one.place != self.place)
-        return next(several, next(iter(self.kinds), ""))
-
-    @cached_property
-    def places(self) -> tuple[str, ...]:
-        """At which that kind lies, with "worst" where that was searched for."""
-        own = [one.place for one in self.conditions if one.hides and one.kind == self.placed]
-        return tuple(dict.fromkeys(own))
-
-    @cached_property
-    def fractions(self) -> tuple[float, ...]:
-        """At which all kinds lie, rising."""
-        return tuple(sorted({one.fraction for one in self.conditions if one.place == self.place and one.hides}))
-
-    @cached_property
-    def corruptions(self) -> tuple[str, ...]:
-        """Kinds of corruptions."""
-        return tuple(dict.fromkeys(one.kind for one in self.conditions if one.severity))
-
-    def curve(self, kind: str | None = None, place: str | None = None) -> list[tuple[float, list[int]]]:
-        """Conditions by hidden fraction, the clean images first.
-
-        Args:
-            kind: of occluder; None: all kinds together, where they all lie.
-            place: None: where all kinds lie.
-        """
-        place = self.place if place is None else place
-        points = [(0.0, [0])]
-        fractions = sorted({one.fraction for one in self.conditions if one.hides})
-        points += [(one, self.numbers(kind=kind, place=place, fraction=one)) for one in fractions]
-        return [(fraction, numbers) for fraction, numbers in points if numbers]
 
     def recall(self, rows: np.ndarray) -> np.ndarray:
         """The share [1 + B] of rows of outcomes that are found; the first is the value, the others its samples."""
@@ -212,7 +151,7 @@ class Counted:
         return self.number_of(Condition(CLEAN))
 
 
-def _grouped(first: np.ndarray, second: np.ndarray) -> dict[tuple[int, int], np.ndarray]:
+def grouped(first: np.ndarray, second: np.ndarray) -> dict[tuple[int, int], np.ndarray]:
     """Rows by pairs of small numbers."""
     if not len(first):
         return {}

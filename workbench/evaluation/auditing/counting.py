@@ -33,6 +33,20 @@ def shares(images: np.ndarray, good: np.ndarray, weights: np.ndarray) -> np.ndar
         return (weights @ hits) / (weights @ total)
 
 
+def means(images: np.ndarray, values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The mean [B] of values [M], for image weights [B, I]; NaN where there are none. `shares` is that of 0 and 1.
+
+    Args:
+        images: [M] of each, index.
+        values: [M] numbers or bool.
+        weights: [B, I].
+    """
+    number = weights.shape[1]
+    total, sums = np.bincount(images, minlength=number), np.bincount(images, values, minlength=number)
+    with np.errstate(invalid="ignore"):
+        return (weights @ sums) / (weights @ total)
+
+
 def spans(values: np.ndarray, samples: np.ndarray) -> np.ndarray:
     """Low and high [..., 2] of shares [...] and their samples [B, ...], within 0 and 1."""
     return np.clip(differences(values, samples), 0.0, 1.0)

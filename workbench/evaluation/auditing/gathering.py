@@ -39,10 +39,10 @@ class Gathered:
         places = [self.place[row] for row in shown.rows]
         hidden = [shown.hidden[row] for row in shown.rows]
         both = {"detector": detector, "condition": shown.condition}
-        self.outcomes.append(_even(len(places), both) | {"object": places, "hidden": hidden} | matched.outcomes)
+        self.outcomes.append(even(len(places), both) | {"object": places, "hidden": hidden} | matched.outcomes)
         more = both | {"image": self.audited.index, "share": shown.share}
         columns = {"label": matched.labels, "score": matched.scores, "right": matched.right, "spared": matched.spared}
-        self.answers.append(_even(len(matched.labels), more) | columns)
+        self.answers.append(even(len(matched.labels), more) | columns)
         if shown.condition == 0:
             self.clean[detector] = self.answers[-1]
 
@@ -51,26 +51,37 @@ class Gathered:
         first = self.clean[detector]
         for condition in conditions:
             number = len(first["label"])
-            self.answers.append(first | _even(number, {"detector": detector, "condition": condition}))
+            self.answers.append(first | even(number, {"detector": detector, "condition": condition}))
 
     def part(self) -> ImagePart:
         """All of them."""
-        objects, rows = self.audited.objects, self.audited.audited
-        counts = [int(self.audited.pixels[row].sum()) for row in rows.tolist()]
-        known = {
-            "image": np.full(len(rows), self.audited.index), "image_id": np.full(len(rows), self.audited.image_id),
-            "row": rows, "label": objects.labels[rows], "box": objects.boxes[rows].reshape(-1, 4),
-            "area": objects.area[rows], "pixels": counts, "occlusion": objects.occlusion[rows],
-        }  # fmt: skip
         return ImagePart(
-            audited=_typed(Audited, [known]),
-            outcomes=_typed(Outcomes, self.outcomes),
-            answers=_typed(Answers, self.answers),
-            set_aside=np.bincount(self.audited.set_aside, minlength=len(REASONS) + 1)[1:],
+            audited=audited_table(self.audited),
+            outcomes=typed(Outcomes, self.outcomes),
+            answers=typed(Answers, self.answers),
+            set_aside=set_aside(self.audited),
         )
 
 
-def _even(number: int, values: Mapping[str, float]) -> dict[str, Any]:
+def audited_table(audited: AuditedImage) -> Audited:
+    """The objects of one image that are audited."""
+    objects, rows = audited.objects, audited.audited
+    counts = [int(audited.pixels[row].sum()) for row in rows.tolist()]
+    known = {
+        "image": np.full(len(rows), audited.index), "image_id": np.full(len(rows), audited.image_id),
+        "row": rows, "label": objects.labels[rows], "box": objects.boxes[rows].reshape(-1, 4),
+        "area": objects.area[rows], "pixels": counts, "occlusion": objects.occlusion[rows],
+    }  # fmt: skip
+    return typed(Audited, [known])
+
+
+def set_aside(audited: AuditedImage) -> np.ndarray:
+    """How many of its objects are not audited [R], for each of `REASONS`."""
+    return np.bincount(audited.set_aside, minlength=len(REASONS) + 1)[1:]
+
+
+def even(number: int, values: Mapping[str, float]) -> dict[str, Any]:
+    """Columns of `number` equal values."""
     return {name: np.full(number, value) for name, value in values.items()}
 
 
@@ -82,7 +93,7 @@ _TYPES: dict[str, type] = {
 }  # all others are float32
 
 
-def _typed(kind: Any, parts: Sequence[Mapping[str, Any]]) -> Any:
+def typed(kind: Any, parts: Sequence[Mapping[str, Any]]) -> Any:
     """A table from columns of its parts, in the types that it keeps."""
     columns: dict[str, Any] = {}
     for item in fields(kind):

@@ -116,13 +116,13 @@ def halves_table(counted: Counted, detectors: Sequence[str], classes: Sequence[s
                 group = {"class": name} if by_class else {}
                 sides = {"half": half, "other": other, "hidden": fraction, "n": len(pair[0])}
                 without = [counted.recall(one) for one in pair]
-                figures = _difference(without[0], without[1], ("without", "without_other"))
+                figures = difference(without[0], without[1], ("without", "without_other"))
                 rows.append({"detector": detector, **group, **sides, **figures})
     columns = ["detector", *(["class"] if by_class else []), "half", "other", "hidden", "n"]
     return pd.DataFrame(rows, columns=[*columns, "without", "without_other", "difference", "low", "high"])
 
 
-def _difference(a: np.ndarray, b: np.ndarray, names: tuple[str, str] = ("a", "b")) -> dict[str, float]:
+def difference(a: np.ndarray, b: np.ndarray, names: tuple[str, str] = ("a", "b")) -> dict[str, float]:
     """b - a of values with their samples [1 + B], and its interval."""
     gain = b - a
     low, high = counting.differences(gain[0], gain[1:])
@@ -215,24 +215,25 @@ def difference_table(counted: Counted, a: int, b: int) -> pd.DataFrame:
 
     def add(name: str, conditions: Sequence[int]) -> None:
         recall = [counted.recall(counted.rows(number, conditions)) for number in (a, b)]
-        rows[f"recall, {name}"] = _difference(recall[0], recall[1])
+        rows[f"recall, {name}"] = difference(recall[0], recall[1])
 
     for fraction, conditions in counted.curve():
-        add(_hidden(fraction), conditions)
+        add(hidden_text(fraction), conditions)
     for place in counted.places:
         if place != counted.place:
             for fraction, conditions in counted.curve(counted.placed, place)[1:]:
-                add(f"{_hidden(fraction)}, {place}", conditions)
+                add(f"{hidden_text(fraction)}, {place}", conditions)
     for kind in counted.corruptions:
         add(kind, [number for number, one in enumerate(counted.conditions) if one.kind == kind])
     for fraction, conditions in counted.curve():
         ap = [counted.mean_ap(number, conditions).mean(axis=1) for number in (a, b)]
-        rows[f"AP, {_hidden(fraction)}"] = _difference(ap[0], ap[1])
+        rows[f"AP, {hidden_text(fraction)}"] = difference(ap[0], ap[1])
     columns = ["a", "b", "difference", "low", "high"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("figure")
 
 
-def _hidden(fraction: float) -> str:
+def hidden_text(fraction: float) -> str:
+    """Such as "30 % hidden"."""
     return f"{100 * fraction:g} % hidden" if fraction else "clean"
 
 

@@ -1,6 +1,6 @@
 """What an audit knows, as tables of arrays: the objects, what became of each, and the detections.
 
-Shape letters: N objects, M objects under conditions, D detections.
+Shape letters: N objects, M objects under conditions, D detections, R regions.
 """
 
 from __future__ import annotations
@@ -93,7 +93,47 @@ class Answers:
         return (bits >> threshold & 1).astype(bool)
 
 
-Table = TypeVar("Table", Audited, Outcomes, Answers)
+@dataclass(frozen=True)
+class Looks:
+    """What a detector says of the true box of an object under a condition."""
+
+    detector: np.ndarray  #: [M] int16
+    condition: np.ndarray  #: [M] int16
+    object: np.ndarray  #: [M] int32, row of `Audited`
+    hidden: np.ndarray  #: [M] int32, pixels of it under occluders
+    label: np.ndarray  #: [M] int16, the most probable class, of the data, background left out
+    p_class: np.ndarray  #: [M] float32, probability of its own class
+    p_object: np.ndarray  #: [M] float32, probability that it is no background
+
+    COLUMNS: ClassVar[dict[str, Column]] = {
+        "detector": Column("iu", "M", "E"), "condition": Column("iu", "M", "C"), "object": Column("iu", "M", "O"),
+        "hidden": Column("iu", "M"), "label": Column("iu", "M", "K"), "p_class": Column("f", "M"),
+        "p_object": Column("f", "M"),
+    }  # fmt: skip
+
+    def __len__(self) -> int:
+        return len(self.detector)
+
+
+@dataclass(frozen=True)
+class Regions:
+    """Regions of the clean images, and what the E detectors say of them."""
+
+    image: np.ndarray  #: [R] int32, index in the data set
+    box: np.ndarray  #: [R, 4] float32, xyxy pixels
+    iou: np.ndarray  #: [R] float32, with the nearest object
+    p_object: np.ndarray  #: [R, E] float32, probability that it is no background
+
+    COLUMNS: ClassVar[dict[str, Column]] = {
+        "image": Column("iu", "R", "I"), "box": Column("f", "R4"), "iou": Column("f", "R"),
+        "p_object": Column("f", "RE"),
+    }  # fmt: skip
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+
+Table = TypeVar("Table", Audited, Outcomes, Answers, Looks, Regions)
 
 
 def joined(kind: type[Table], parts: Sequence[Table]) -> Table:
