@@ -31,6 +31,8 @@ METRICS = (
     "accuracy_clean", "accuracy_20_centre", "accuracy_20_random", "accuracy_10_centre", "accuracy_10_random",
     "accuracy_occluded", "mse_clean", "mse_occluded",
 )  # fmt: skip
+#: How further ones begin: recall by what an audit hides, accuracy at true boxes; not those by kind of occluder.
+OCCLUDED = ("audit_recall_", "regions_accuracy_")
 #: The same of proposals, shown where there are none of those: detections have another AR100.
 OF_PROPOSALS = ("AR100", "AR100_unoccluded", "AR100_occluded", "AUC", "mask_AR100", "mask_AUC")
 ABOUT_A_RUN = ("recipe", "seed", "status", "reused", "seconds", "folder", "error")
@@ -113,7 +115,8 @@ class Comparison:
 
         Args:
             metrics: names; by default AP, AP on unoccluded and on occluded objects, and AP50, where known; of
-                classifiers the accuracies; of detectors that propose and no more AR100, by occlusion too, and AUC.
+                classifiers the accuracies; of detectors that propose and no more AR100, by occlusion too, and AUC;
+                and where the test asks for an audit or regions, recall and accuracy by how much is hidden.
 
         Returns:
             Indexed by (metric, recipe): n, mean, low, high; pairs, difference, difference_low, difference_high
@@ -255,7 +258,8 @@ class Comparison:
         known = self.metrics
         if metrics is None:
             there = [name for name in known if self.runs[name].notna().any()]
-            return [name for name in METRICS if name in there] or [name for name in OF_PROPOSALS if name in there]
+            own = [name for name in METRICS if name in there] or [name for name in OF_PROPOSALS if name in there]
+            return own + [name for name in there if name.startswith(OCCLUDED) and name.count("_") == 2]
         unknown = [name for name in metrics if name not in known]
         if unknown:
             raise RunError(f"there is no metric {unknown[0]!r}; known are {', '.join(known)}")

@@ -202,6 +202,9 @@ class Recipe(Section):
             for key in ("positive_fraction", "sources", "loss_factors"):  # likewise
                 if not stage[key]:
                     del stage[key]
+        for key in ("audit", "regions") if decisive["test"] else ():  # likewise
+            if decisive["test"][key] is None:
+                del decisive["test"][key]
         text = json.dumps(decisive, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -212,6 +215,7 @@ def _misfits(recipe: Recipe) -> Iterator[str]:
         yield f"batch_size: {recipe.batch_size} images cannot be divided over {recipe.processes} processes"
     for key in ("data", "validation", "test"):
         yield from _data_misfits(key, getattr(recipe, key))
+    yield from _test_misfits(recipe)
     yield from _source_misfits(recipe)
     name = recipe.detector.get("kind")
     if name in DETECTORS:
@@ -235,6 +239,24 @@ def _data_misfits(key: str, spec: DataSpec | None) -> Iterator[str]:
             PROPOSALS.check({"top": TOP} | spec.proposals, place=f"{key}.proposals")
     except WorkbenchError as error:
         yield str(error)
+
+
+def _test_misfits(recipe: Recipe) -> Iterator[str]:
+    """What audits and scored regions of the test would refuse."""
+    spec, name = recipe.test, recipe.detector.get("kind")
+    if spec is None or (spec.audit is None and spec.regions is None):
+        return
+    from workbench.detectors.base import Detects, ScoresBoxes  # late, as they import torch
+    from workbench.evaluation.occluded_figures import check_figures
+
+    kind = DETECTORS.class_of(name) if name in DETECTORS else None
+    for key, ability, what in (("audit", Detects, "no detections"), ("regions", ScoresBoxes, "no scores of boxes")):
+        if kind is not None and getattr(spec, key) is not None and not issubclass(kind, ability):
+            yield f"test.{key}: {kind.kind} gives {what}; leave it out"
+    try:
+        check_figures("test", spec.audit, spec.regions)
+    except WorkbenchError as error:
+        yield str(error) if str(error).startswith("test.") else f"test: {error}"
 
 
 def _source_misfits(recipe: Recipe) -> Iterator[str]:

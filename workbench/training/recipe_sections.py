@@ -50,6 +50,12 @@ class TestSpec(DataSpec):
     __test__ = False  # pytest takes every Test* for a test
 
     split: str = "test"
+    audit: dict[str, Any] | None = Field(
+        default=None, description="hide objects as well: options of `audit`, and `limit`; {}: as they stand"
+    )
+    regions: dict[str, Any] | None = Field(
+        default=None, description="score given boxes as well: options of `score_regions`, and `limit`"
+    )
 
 
 class ValidationSpec(DataSpec):

@@ -28,12 +28,12 @@ def is_scored(run: Run, test: TestSpec, code: str) -> bool:
 
 def score(run: Run, test: TestSpec) -> None:
     """Evaluate the final detector of a run on `test` and write its `result.json`."""
-    from workbench.evaluation import evaluate
     from workbench.training.processes.world import choose_device
     from workbench.training.stepping.batches import load_spec
+    from workbench.training.stepping.final_result import final_result
 
     device = choose_device(run.recipe.device)
-    result = evaluate(run.detector(), load_spec(test), device=device, progress=False)
+    result = final_result(run.detector(), load_spec(test), test, device=device)
     source = run.folder / SOURCE
     source.unlink(missing_ok=True)  # a kill between the two writes must not pair them wrongly
     result.save(run.folder / "result.json")

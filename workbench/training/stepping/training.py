@@ -61,6 +61,7 @@ from workbench.training.stepping.batches import (
     step_loader,
     to_device,
 )
+from workbench.training.stepping.final_result import final_result
 from workbench.training.stepping.obstacles import other_classes, rehearse
 from workbench.training.stepping.placement import Placement
 from workbench.training.stepping.stages import Span, select_players, spans
@@ -300,6 +301,11 @@ class Training:
                 self.detector, data, batch_size=batch, device=self.world.device, losses=losses, progress=False
             )
 
+    def _tested(self, data: Dataset) -> Result | ImageResult | ProposalRecall:
+        spec, batch = self.recipe.test, max(1, self.recipe.batch_size // self.world.size)
+        with self._mean_weights():
+            return final_result(self.detector, data, spec, batch_size=batch, device=self.world.device)
+
     def _mean_weights(self) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext() if self.ema is None else self.ema.in_place_of(self.detector)
 
@@ -364,7 +370,7 @@ class Training:
                 about = {"recipe": self.recipe.name, "seed": self.recipe.seed, "steps": self.step}
                 save_detector(self.detector, path, about=about)
             if self.test is not None:
-                evaluation = self._evaluate(self.test)
+                evaluation = self._tested(self.test)
                 self.lock.check()
                 path = evaluation.save(self.folder / "result.json")
                 result = records.without_nan(evaluation.summary)
