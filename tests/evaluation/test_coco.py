@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from workbench.data.reading.boxes import xywh
 from workbench.evaluation.coco import FIGURES, coco_figures
 from workbench.evaluation.counting.bootstrap import RECALLS, average_precision, mean_over_classes, precision_at_recall
-from workbench.evaluation.counting.matching import match_all
+from workbench.evaluation.counting.matching import ELSEWHERE, WRONG, match_all
 from workbench.evaluation.counting.tables import Found, Objects, gather_found, gather_objects
 from workbench.evaluation.occlusion import SUBSETS, members
 
@@ -77,22 +77,72 @@ def test_ours_and_both_libraries_agree(scenes):
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(SCENES)
-def test_every_level_of_occlusion_agrees_with_pycocotools(scenes):
+def test_every_strict_level_of_occlusion_agrees_with_pycocotools(scenes):
     truth, answers = tables(scenes)
     wanted = members(truth.occlusion, truth.ignored)
-    for subset, value in enumerate(ours(truth, answers)):
+    strict = average_precision(match_all(truth, answers, NUM_CLASSES).strict())[0].mean(axis=2)
+    for subset, value in enumerate(mean_over_classes(strict)):
         only = replace(truth, difficult=~wanted[subset] & ~truth.crowd)  # the others are ignored
         reference = coco_figures(only, answers, NUM_CLASSES, backend="pycocotools")["AP"]
         np.testing.assert_allclose(value, reference, rtol=0, atol=1e-9, err_msg=list(SUBSETS)[subset])
+
+
+def sorted_as_matches(answers: Found) -> Found:
+    """In the order of `Matches`, where no image has too many of a class."""
+    order = np.lexsort((-answers.scores, answers.labels))
+    return Found(**{name: getattr(answers, name)[order] for name in ("images", "labels", "boxes", "scores")})
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(SCENES)
+def test_a_level_of_occlusion_is_pycocotools_without_what_is_elsewhere(scenes):
+    truth, answers = tables(scenes)
+    matches, answers = match_all(truth, answers, NUM_CLASSES), sorted_as_matches(answers)
+    wanted = members(truth.occlusion, truth.ignored)
+    mine = mean_over_classes(np.moveaxis(average_precision(matches)[0], 1, -1))  # [A, T]
+    for subset in range(len(SUBSETS)):
+        only = replace(truth, difficult=~wanted[subset] & ~truth.crowd)
+        for threshold, name in ((0, "AP50"), (5, "AP75")):
+            kept = matches.status[subset, threshold] != ELSEWHERE
+            some = Found(**{key: value[kept] for key, value in vars(answers).items() if value is not None})
+            reference = coco_figures(only, some, NUM_CLASSES, backend="pycocotools")[name]
+            np.testing.assert_allclose(mine[subset, threshold], reference, rtol=0, atol=1e-9)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(SCENES)
+def test_a_wrong_detection_is_wrong_in_one_level_or_in_all(scenes):
+    truth, answers = tables(scenes)
+    matches = match_all(truth, answers, NUM_CLASSES)
+    levels, strict = matches.status[1:-1], matches.strict().status  # without all objects and "occluded"
+    wrong, aside = (levels == WRONG).sum(axis=0), (levels == ELSEWHERE).sum(axis=0)
+    assert set(np.unique(wrong[aside > 0])) <= {0, 1}, "none: of unknown occlusion, or right there"
+    assert (matches.status[0] != ELSEWHERE).all(), "all objects: nothing is elsewhere"
+    assert (strict == np.where(matches.status == ELSEWHERE, WRONG, matches.status)).all()
+    ours_now, before = average_precision(matches)[0], average_precision(matches.strict())[0]
+    np.testing.assert_array_equal(ours_now[0], before[0])
+    assert (np.nan_to_num(ours_now - before) >= -1e-12).all(), "fewer wrong ones, never a lower AP"
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(SCENES, st.sampled_from([0.0, 0.1, 0.3, 0.5, 0.75]))
+def test_where_all_objects_are_of_one_level_its_ap_is_that_of_all(scenes, hidden):
+    truth, answers = tables(scenes)
+    truth = replace(truth, occlusion=np.full(len(truth), hidden))
+    matches = match_all(truth, answers, NUM_CLASSES)
+    ap = average_precision(matches)[0]
+    level = int(np.flatnonzero(members(np.array([hidden]), np.array([False]))[1:-1, 0])[0]) + 1
+    np.testing.assert_array_equal(ap[level], ap[0])
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(SCENES)
 def test_the_curve_has_the_area_ap(scenes):
     matches = match_all(*tables(scenes), NUM_CLASSES)
-    curves = precision_at_recall(matches)
-    assert curves.shape[2] == len(RECALLS)
-    np.testing.assert_allclose(curves.mean(axis=2), average_precision(matches)[0, 0], rtol=0, atol=1e-12)
+    for subset in range(len(SUBSETS)):
+        curves = precision_at_recall(matches, subset)
+        assert curves.shape[2] == len(RECALLS)
+        np.testing.assert_allclose(curves.mean(axis=2), average_precision(matches)[0, subset], rtol=0, atol=1e-12)
 
 
 def test_a_larger_random_data_set_agrees():

@@ -88,6 +88,85 @@ def test_a_detection_of_another_level_is_ignored_not_wrong(in_memory, target, fo
     assert result.summary["AP_occluded"] == pytest.approx(1)
 
 
+def taken_for_another(target, found):
+    """Three images: a free cat that is found (0.5), a half hidden dog that is taken for a cat (0.9)."""
+    rows = [(10, 10, 30, 30, 1), (50, 50, 70, 70, 2)]
+    answers = [(10, 10, 30, 30, 1, 0.5), (50, 50, 70, 70, 1, 0.9)]
+    return [target(rows, occlusion=[0.0, 0.5])] * 3, [found(answers)] * 3
+
+
+def test_a_hidden_object_taken_for_another_class_costs_the_free_ones_nothing(in_memory, target, found):
+    targets, answers = taken_for_another(target, found)
+    result = evaluate_detections(answers, in_memory(targets))
+    assert result.summary["AP"] == pytest.approx(0.25), "cats: every right one after two wrong ones; dogs: none"
+    assert result.summary["AP_unoccluded"] == result.by_occlusion.loc["< 5 %", "AP"] == pytest.approx(1.0)
+    assert result.summary["AP_occluded"] == result.by_occlusion.loc["40–60 %", "AP"] == 0.0
+    strict = result.strict()
+    assert strict.summary["AP_unoccluded"] == strict.by_occlusion.loc["< 5 %", "AP"] == pytest.approx(0.5)
+    assert strict.summary["AP_occluded"] == 0.0
+    assert strict.table().loc["AP_unoccluded", "value"] == pytest.approx(0.5)
+    changed = {
+        name for name, value in result.summary.items() if strict.summary[name] != pytest.approx(value, nan_ok=True)
+    }
+    assert changed == {"AP_unoccluded"}, "nothing else changes"
+    assert strict.by_class.equals(result.by_class)
+    assert "count in every level" in strict.occlusion_note
+    assert result.occlusion_note is None
+    assert "count in every level" in repr(strict)
+    # The other way round, a wrong dog on the free cat costs the dogs of the other level nothing.
+    answers = [found([(10, 10, 30, 30, 2, 0.9), (50, 50, 70, 70, 2, 0.5)])] * 3
+    result = evaluate_detections(answers, in_memory(targets))
+    assert (result.summary["AP_occluded"], result.strict().summary["AP_occluded"]) == pytest.approx((1.0, 0.5))
+
+
+def test_differences_by_level_are_of_one_form(in_memory, target, found):
+    targets, answers = taken_for_another(target, found)
+    result = evaluate_detections(answers, in_memory(targets))
+    other = evaluate_detections([one.above(0.8) for one in answers], in_memory(targets))
+    assert difference(other, result).loc["AP_unoccluded", "difference"] == pytest.approx(1.0)
+    assert difference(other.strict(), result.strict()).loc["AP_unoccluded", "difference"] == pytest.approx(0.5)
+    assert difference(other.strict(), result.strict()).loc["AP"].equals(difference(other, result).loc["AP"])
+    with pytest.raises(DataError, match="differ in strict_levels"):
+        difference(other, result.strict())
+
+
+def as_before(result, path, *, boxes=True):
+    """A file of `result` as earlier versions wrote it: with strict levels, and at first without boxes."""
+    content = json.loads(result.strict().save(path).read_text())
+    del content["strict_levels"]
+    if not boxes:
+        content["objects"] = content["found"] = None
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_files_of_earlier_versions_are_read_as_they_would_be_now(mixed, tmp_path):
+    _, _, result = mixed
+    loaded = Result.load(as_before(result, tmp_path / "before.json"))
+    assert result.summary["AP_unoccluded"] > result.strict().summary["AP_unoccluded"]
+    assert loaded.summary == pytest.approx(result.summary, nan_ok=True)
+    assert loaded.by_occlusion.equals(result.by_occlusion)
+    assert not loaded.strict_levels
+    without = Result.load(as_before(result, tmp_path / "first.json", boxes=False))
+    assert without.strict_levels, "no boxes: it stays as it was, and says so"
+    assert without.by_occlusion.equals(result.strict().by_occlusion)
+    assert "count in every level" in without.occlusion_note
+    for one in (result, result.strict()):
+        again = Result.load(one.save(tmp_path / "now.json"))
+        assert again.strict_levels == one.strict_levels
+        assert again.summary == pytest.approx(one.summary, nan_ok=True)
+
+
+def test_a_file_of_masks_of_an_earlier_version_stays_strict(in_memory, target, found, tmp_path):
+    masks = torch.zeros(1, 100, 100, dtype=torch.bool)
+    masks[0, 10:30, 10:30] = True
+    answer = found([(10, 10, 30, 30, 1, 0.9)])
+    answer.masks = masks
+    data = in_memory([target([(10, 10, 30, 30, 1)], occlusion=[0.0], masks=masks)])
+    result = evaluate_detections([answer], data, iou_type="segm")
+    assert Result.load(as_before(result, tmp_path / "before.json")).strict_levels
+
+
 def test_unknown_occlusion_is_said_and_not_guessed(in_memory, target, found):
     targets, answers = column_scene(target, found, hidden=[float("nan")] * 5)
     result = evaluate_detections(answers, in_memory(targets))
@@ -158,7 +237,7 @@ def test_a_saved_result_is_the_same_result(mixed, tmp_path):
     assert difference(loaded, other).equals(difference(result, other))
     assert [entry.name for entry in path.parent.iterdir()] == ["result.json"]
     assert json.loads(path.read_text())["summary"]["AP"] == pytest.approx(result.summary["AP"])
-    assert path.stat().st_size < 20_000
+    assert path.stat().st_size < 22_000
 
 
 def test_what_is_not_a_result_is_refused_by_name(mixed, tmp_path):

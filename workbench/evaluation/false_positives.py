@@ -2,7 +2,7 @@
 
 The detections of all classes and images are taken in order of falling score until one more would make the false
 positives too many. Right, wrong and ignored are as in COCO (`counting/matching.py`): 100 detections per image and
-class, and for a level of occlusion objects of all other levels are ignored.
+class, and for a level of occlusion objects of all other levels are ignored; false positives are those of all levels.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import pandas as pd
 
 from workbench.errors import DataError
 from workbench.evaluation.counting import bootstrap
-from workbench.evaluation.counting.matching import RIGHT, THRESHOLDS, WRONG
+from workbench.evaluation.counting.matching import ELSEWHERE, RIGHT, THRESHOLDS, WRONG
 from workbench.evaluation.counting.roc import Steps
 from workbench.evaluation.occlusion import SUBSETS
 from workbench.evaluation.result import RESAMPLES, Result
@@ -49,7 +49,7 @@ def recall_at_false_positives(result: Result, number: int = 1000, *, threshold: 
     matches, counts, rows = result.matches, result.matches.counts().sum(axis=2), {}  # [A, I]
     for subset, name in enumerate(SUBSETS):
         status = matches.status[subset, nearest]
-        columns = (matches.scores, matches.images, status == RIGHT, status == WRONG)
+        columns = (matches.scores, matches.images, status == RIGHT, np.isin(status, (WRONG, ELSEWHERE)))
         steps = Steps.by_score(columns, counts[subset])
         recall = float(steps.recall_at(number)[0])
         low, high = np.clip(bootstrap.interval(recall, steps.recall_at(number, weights)), 0.0, 1.0)

@@ -1,6 +1,7 @@
 """Objects by how much of them is hidden.
 
-A subset is a range of occlusion; objects outside it are ignored, not missed, as outside COCO's area ranges.
+A subset is a range of occlusion; objects outside it are ignored, not missed, as outside COCO's area ranges; and what
+is wrong at one of them is not wrong of the subset (`counting/matching.py`).
 An object of unknown occlusion (NaN) belongs to the subset "all" only.
 """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -17,13 +17,14 @@ from workbench.data.export import result_entries
 from workbench.errors import DataError
 from workbench.evaluation import occlusion
 from workbench.evaluation.counting import bootstrap, saved
-from workbench.evaluation.counting.matching import THRESHOLDS, Matches
+from workbench.evaluation.counting.matching import THRESHOLDS, Matches, with_elsewhere
 from workbench.evaluation.counting.tables import RLE, Found, Objects
 from workbench.evaluation.diagnosis import Diagnosis, diagnose
 from workbench.evaluation.voc import VocMatches, match_voc, voc_ap
 from workbench.files import write_json
 
 RESAMPLES = 1000  #: bootstrap resamples behind every 95 % interval
+STRICT = "Wrong detections at objects of other levels count in every level of occlusion."
 _FORMAT = "occlusion-workbench result 1"
 _NAMES = list(occlusion.SUBSETS)
 _ALL, _OCCLUDED = _NAMES.index("all"), _NAMES.index("occluded")
@@ -56,6 +57,7 @@ class Result:
     occlusion_is_estimate: bool = False  #: the data set guesses occlusion from other objects' masks
     objects: Objects | None = None  #: without masks; None in results saved before VOC could be asked for
     found: Found | None = None  #: likewise
+    strict_levels: bool = False  #: AP by occlusion counts wrong detections at objects of other levels, see `strict`
     image_ids: list[int] | None = None  #: the data set's own, by index; None in results of earlier versions
     category_ids: list[int] | None = None  #: likewise, of the labels from 1 on
     masks: list[RLE] | None = field(default=None, repr=False, compare=False)  #: of `found`; `save` leaves them out
@@ -72,10 +74,12 @@ class Result:
 
     @property
     def occlusion_note(self) -> str | None:
-        """What to know about occlusion that is unknown or estimated; None if it is known exactly."""
-        return occlusion.note(
-            self.matches.object_occlusion, self.matches.object_ignored, estimate=self.occlusion_is_estimate
-        )
+        """What to know about AP by occlusion; None if occlusion is known exactly and levels are not strict."""
+        known, ignored = self.matches.object_occlusion, self.matches.object_ignored
+        note = occlusion.note(known, ignored, estimate=self.occlusion_is_estimate)
+        if self.strict_levels and not np.isnan(known[~ignored]).all():
+            return " ".join([note, STRICT] if note else [STRICT])
+        return note
 
     @cached_property
     def by_class(self) -> pd.DataFrame:
@@ -94,8 +98,9 @@ class Result:
     def by_occlusion(self) -> pd.DataFrame:
         """One row per level of occlusion: n objects, AP, and its interval (low, high).
 
-        Objects of other levels are ignored, not missed. AP is NaN where occlusion is unknown;
-        `.attrs["note"]` then says so.
+        Objects of other levels are ignored, not missed, and so is a wrong detection at one of them (that it overlaps
+        most, by IoU 0.1 or more, whatever its class): it counts in the level of that object alone. `strict` gives the
+        form in which it counts in every level. AP is NaN where occlusion is unknown; `.attrs["note"]` then says so.
         """
         counts = self.matches.counts().sum(axis=(1, 2))
         point = figures(bootstrap.average_precision(self.matches))
@@ -109,6 +114,16 @@ class Result:
         if self.occlusion_note:
             table.attrs["note"] = self.occlusion_note
         return table
+
+    def strict(self) -> Result:
+        """The same with AP by level of occlusion as COCO counts ranges of area: wrong is wrong in every level.
+
+        A hidden object that is taken for another class then lowers the AP of unoccluded ones, too, and the more the
+        more objects of a data set are hidden; figures of one detector on data with few and with many occluders cannot
+        be held against each other. Earlier versions counted so. All figures that are not by occlusion are the same.
+        """
+        matches = self.matches.strict()
+        return replace(self, strict_levels=True, matches=matches, summary=self.summary | _by_level(matches))
 
     def voc(self, year: int = 2007) -> pd.DataFrame:
         """VOC's AP (IoU 0.5) of each class and their mean; boxes are compared, never masks.
@@ -248,6 +263,13 @@ class Result:
         write_json(path, content)
         return path
 
+    def _of_an_earlier_version(self) -> Result:
+        """What was saved with strict levels as it would be now; as it was where the masks for that are lacking."""
+        if self.objects is None or self.found is None or self.iou_type != "bbox":
+            return replace(self, strict_levels=True)
+        matches = with_elsewhere(self.matches, self.objects, self.found)
+        return replace(self, matches=matches, summary=self.summary | _by_level(matches))
+
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Result:
         """Read what `save` wrote.
@@ -261,10 +283,18 @@ class Result:
     def _from_content(cls, content: dict[str, Any]) -> Result:
         said = saved.plain(saved.ResultSaid, {key: content[key] for key in content.keys() - saved.TABLES.keys()})
         result = cls(**said, **saved.unpacked(content, len(said["classes"])))
+        if "strict_levels" not in content:
+            result = result._of_an_earlier_version()
         for name, number in (("image_ids", result.num_images), ("category_ids", len(result.classes))):
             if len(said.get(name) or [0] * number) != number:
                 raise ValueError(f"{name} are {len(said[name])}; expected {number}")
         return result
+
+
+def _by_level(matches: Matches) -> dict[str, float]:
+    """The figures of a summary that are by level of occlusion."""
+    known = figures(bootstrap.average_precision(matches))
+    return {name: float(known[name][0]) for name in ("AP_unoccluded", "AP_occluded")}
 
 
 def figures(ap: np.ndarray) -> dict[str, np.ndarray]:
@@ -319,7 +349,7 @@ def _span(value: float, samples: np.ndarray) -> tuple[float, float]:
 
 def check_comparable(a: Result, b: Result) -> None:
     """Raise DataError unless both are about the same images and classes."""
-    for name in ("data", "split", "classes", "num_images", "fingerprint", "iou_type"):
+    for name in ("data", "split", "classes", "num_images", "fingerprint", "iou_type", "strict_levels"):
         if getattr(a, name) != getattr(b, name):
             sides = " and ".join(f"{r.data} {r.split} ({r.num_images} images, {r.iou_type})" for r in (a, b))
             raise DataError(

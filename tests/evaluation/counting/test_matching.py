@@ -1,9 +1,12 @@
 """Who found whom, worked by hand. Status is asked for two subsets: all objects, and one with some ignored."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
-from workbench.evaluation.counting.matching import IGNORED, RIGHT, WRONG, match, match_all
+from workbench.evaluation.counting.matching import ELSEWHERE, IGNORED, RIGHT, WRONG, match, match_all, with_elsewhere
 from workbench.evaluation.counting.tables import gather_found, gather_objects
 
 
@@ -92,3 +95,89 @@ def test_counts_by_level_of_occlusion(target, found):
     counts = match_all(objects, gather_found([found([]), found([])]), 2).counts()
     assert counts[:, 0, 0].tolist() == [7, 2, 1, 1, 1, 1, 3]  # all, five levels, occluded
     assert counts[:, 1].sum() == 0  # a crowd cannot be missed
+
+
+#: A free cat, a half hidden dog, and one of unknown occlusion; far from each other.
+OBJECTS = [(0, 0, 20, 20, 1), (40, 0, 60, 20, 2), (0, 60, 20, 80, 2)]
+KNOWN = [0.0, 0.5, float("nan")]
+ALL, FREE, HALF, OCCLUDED = 0, 1, 4, 6  # places in SUBSETS
+
+
+def levels(answers, target, found, *, threshold=0, objects=OBJECTS, **extra):
+    """Status of each detection among all objects, in the level of free ones and in that of half hidden ones."""
+    truth = gather_objects([target(objects, **{"occlusion": KNOWN} | extra)], [(100, 100)])
+    matches = match_all(truth, gather_found([found(answers)]), 2)
+    return [matches.status[subset, threshold].tolist() for subset in (ALL, FREE, HALF, OCCLUDED)]
+
+
+def test_what_is_wrong_at_an_object_is_wrong_in_its_level_alone(target, found):
+    cat_on_dog = [(40, 0, 60, 20, 1, 0.9)]
+    assert levels(cat_on_dog, target, found) == [[WRONG], [ELSEWHERE], [WRONG], [WRONG]]
+    dog_on_cat = [(0, 0, 20, 20, 2, 0.9)]
+    assert levels(dog_on_cat, target, found) == [[WRONG], [WRONG], [ELSEWHERE], [ELSEWHERE]]
+    on_the_unknown_one = [(0, 60, 20, 80, 1, 0.9)]
+    assert levels(on_the_unknown_one, target, found) == [[WRONG], [ELSEWHERE], [ELSEWHERE], [ELSEWHERE]]
+    on_nothing = [(70, 70, 90, 90, 1, 0.9)]
+    assert levels(on_nothing, target, found) == [[WRONG]] * 4
+
+
+def test_so_is_a_second_and_a_badly_placed_one(target, found):
+    twice = [(40, 0, 60, 20, 2, 0.9), (40, 0, 60, 20, 2, 0.8)]
+    assert levels(twice, target, found) == [[RIGHT, WRONG], [IGNORED, ELSEWHERE], [RIGHT, WRONG], [RIGHT, WRONG]]
+    # 4 of 20 columns of the dog: IoU 80 / (400 + 160 - 80) = 1/6, enough to be about it
+    near = [(36, 0, 44, 20, 2, 0.9)]
+    assert levels(near, target, found) == [[WRONG], [ELSEWHERE], [WRONG], [WRONG]]
+    # 2 of 20 columns: 40 / (400 + 160 - 40) = 1/13, too little
+    assert levels([(34, 0, 42, 20, 2, 0.9)], target, found) == [[WRONG]] * 4
+    # Right up to IoU 0.75, and from there on wrong of the dog and of nothing else.
+    loose = [(40, 0, 60, 15, 2, 0.9)]
+    assert levels(loose, target, found, threshold=5) == [[RIGHT], [IGNORED], [RIGHT], [RIGHT]]
+    assert levels(loose, target, found, threshold=6) == [[WRONG], [ELSEWHERE], [WRONG], [WRONG]]
+
+
+def test_between_two_objects_the_nearer_one_has_it(target, found):
+    side_by_side = [(0, 0, 20, 20, 1), (20, 0, 40, 20, 1), (0, 60, 20, 80, 2)]
+    for x, free, half in ((7, WRONG, ELSEWHERE), (13, ELSEWHERE, WRONG)):
+        status = levels([(x, 0, x + 20, 20, 2, 0.9)], target, found, objects=side_by_side)
+        assert status == [[WRONG], [free], [half], [half]], x
+
+
+def test_crowds_and_difficult_objects_take_nothing_away(target, found):
+    """They do not in AP of all objects: a cat in a crowd of dogs is wrong."""
+    cats = [(0, 0, 20, 20, 1, 0.9), (40, 0, 60, 20, 1, 0.8), (0, 60, 20, 80, 1, 0.7)]
+    for kind in ("iscrowd", "difficult"):
+        status = levels(cats, target, found, **{kind: [False, True, True]})
+        assert status[0] == status[1] == [RIGHT, WRONG, WRONG], kind
+
+
+def test_masks_say_which_object_is_nearer_where_masks_are_compared(target, found):
+    """The boxes of both objects are the same; a cat over the pixels of the dog is wrong of the dog."""
+    masks = np.zeros((2, 100, 100), bool)
+    masks[0, :20, :10], masks[1, :20, 10:20] = True, True
+    rows = [(0, 0, 20, 20, 1), (0, 0, 20, 20, 2)]
+    truth = gather_objects([target(rows, occlusion=[0.0, 0.5], masks=masks)], [(100, 100)], masks="masks")
+    answers = found([(0, 0, 20, 20, 1, 0.9)])
+    answers.masks = torch.from_numpy(masks[1:])
+    matches = match_all(truth, gather_found([answers], masks=True), 2)
+    assert matches.status[[ALL, FREE, HALF], 0, 0].tolist() == [WRONG, ELSEWHERE, WRONG]
+
+
+def test_strict_levels_and_back(target, found):
+    truth = gather_objects([target(OBJECTS, occlusion=KNOWN)], [(100, 100)])
+    rows = [(40, 0, 60, 20, 1, 0.9), (0, 0, 20, 20, 1, 0.8), (70, 70, 90, 90, 2, 0.3), (40, 0, 60, 16, 2, 0.2)]
+    answers = gather_found([found(rows)])
+    matches = match_all(truth, answers, 2)
+    strict = matches.strict()
+    assert (matches.status == ELSEWHERE).any()
+    assert not (strict.status == ELSEWHERE).any()
+    np.testing.assert_array_equal(with_elsewhere(strict, truth, answers).status, matches.status)
+    assert strict.strict().status.tolist() == strict.status.tolist()
+    with pytest.raises(ValueError, match="other detections"):
+        with_elsewhere(replace(strict, images=strict.images[:1]), truth, answers)
+
+
+def test_no_objects_and_no_detections(target, found):
+    for rows, answers in (([], [(0, 0, 9, 9, 1, 0.5)]), (OBJECTS, []), ([], [])):
+        known = KNOWN[: len(rows)]
+        status = levels(answers, target, found, objects=rows, occlusion=known)
+        assert status == [[WRONG] * len(answers)] * 4

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from workbench.evaluation.counting.matching import IGNORED, RIGHT, THRESHOLDS, Matches
+from workbench.evaluation.counting.matching import ELSEWHERE, IGNORED, RIGHT, THRESHOLDS, Matches
 
 RECALLS = np.linspace(0.0, 1.0, 101)  #: COCO's recall points
 _CHUNK = 2_000_000  # numbers per temporary array: a few megabytes stay in the cache
@@ -39,23 +39,25 @@ def average_precision(matches: Matches, weights: np.ndarray | None = None) -> np
     if weights is None:
         weights = np.ones((1, matches.num_images))
     counts = matches.counts()
-    subsets = counts.shape[0]
-    result = np.empty((len(weights), subsets, matches.num_classes, len(THRESHOLDS)))
+    result = np.full((len(weights), len(counts), matches.num_classes, len(THRESHOLDS)), np.nan)
     for k in range(matches.num_classes):
         rows = matches.rows(k + 1)
         status = matches.status[:, :, rows]
-        matched = np.flatnonzero(status.any(axis=(0, 1)))  # [M]
+        aside = (status == ELSEWHERE).any(axis=1)  # [A, D], not in the weight so far, whatever the threshold
+        matched = np.flatnonzero(((status == RIGHT) | (status == IGNORED)).any(axis=(0, 1)))  # [M]
         status, images = status[:, :, matched], matches.images[rows]
         step = max(1, _CHUNK // max(1, len(images)))
         for start in range(0, len(weights), step):
             chunk = weights[start : start + step]
-            weight = chunk.T[images]  # [D, B]
-            so_far = weight.cumsum(axis=0)[matched]
-            weight = weight[matched]
-            for a in range(subsets):
-                total = chunk @ counts[a, :, k]
+            every = chunk.T[images]  # [D, B]
+            all_so_far, weight = every.cumsum(axis=0)[matched], every[matched]
+            for a in np.flatnonzero(counts[:, :, k].any(axis=1)):
+                total, so_far = chunk @ counts[a, :, k], all_so_far
+                if aside[a].any():
+                    so_far = (every * ~aside[a][:, None]).cumsum(axis=0)[matched]
                 for t in range(len(THRESHOLDS)):
-                    result[start : start + step, a, k, t] = area(status[a, t], weight, so_far, total)
+                    ap = area(status[a, t], weight, so_far, total, aside[a][matched])
+                    result[start : start + step, a, k, t] = ap
     return result
 
 
@@ -66,7 +68,8 @@ def precision_at_recall(matches: Matches, subset: int = 0) -> np.ndarray:
     for k in np.flatnonzero(totals):
         status = matches.status[subset][:, matches.rows(k + 1)]  # [T, D]
         right = (status == RIGHT).cumsum(axis=1).T  # [D, T]
-        best = best_beyond(right / ((status != IGNORED).cumsum(axis=1).T + _TINY))
+        counted = (status != IGNORED) & (status != ELSEWHERE)
+        best = best_beyond(right / (counted.cumsum(axis=1).T + _TINY))
         for t, recall in enumerate(right.T / totals[k]):
             first = np.searchsorted(recall, RECALLS)  # where each recall is reached
             result[k, t] = np.append(best[:, t], 0.0)[first]
@@ -92,7 +95,13 @@ def interval(point: float, samples: np.ndarray) -> tuple[float, float]:
     return float(2 * point - high), float(2 * point - low)
 
 
-def area(status: np.ndarray, weight: np.ndarray, so_far: np.ndarray, total: np.ndarray) -> np.ndarray:
+def area(
+    status: np.ndarray,
+    weight: np.ndarray,
+    so_far: np.ndarray,
+    total: np.ndarray,
+    aside: np.ndarray | None = None,
+) -> np.ndarray:
     """AP [B] of one class and threshold: the area under precision against recall.
 
     Args:
@@ -100,13 +109,17 @@ def area(status: np.ndarray, weight: np.ndarray, so_far: np.ndarray, total: np.n
         weight: [M, B], of each matched detection.
         so_far: [M, B], of all detections up to it.
         total: [B], of the objects.
+        aside: [M] bool, those that `so_far` leaves out; None: it has all.
     """
-    right, ignored = np.flatnonzero(status == RIGHT), np.flatnonzero(status == IGNORED)
+    right, counts = np.flatnonzero(status == RIGHT), (status != IGNORED) & (status != ELSEWHERE)
     found = weight[right].cumsum(axis=0)
     counted = so_far[right]
-    if len(ignored):
-        before = np.concatenate([np.zeros((1, len(total))), weight[ignored].cumsum(axis=0)])
-        counted = counted - before[np.searchsorted(ignored, right)]
+    has = np.ones(len(status), bool) if aside is None else ~aside
+    wrongly = np.flatnonzero(counts != has)  # left out though they count, or the other way round
+    if len(wrongly):
+        more = weight[wrongly] * np.where(counts[wrongly], 1.0, -1.0)[:, None]
+        before = np.concatenate([np.zeros((1, len(total))), more.cumsum(axis=0)])
+        counted = counted + before[np.searchsorted(wrongly, right, side="right")]
     with np.errstate(invalid="ignore", divide="ignore"):
         recall = found / total
     reached = np.searchsorted(RECALLS, recall, side="right")  # recall points at or below

@@ -7,7 +7,15 @@ like objects outside COCO's area ranges: they cannot be missed, and a detection 
 nor as wrong. A crowd region is ignored, can be found many times, and its IoU is the share of the detection
 that lies in it. Equal scores keep the order of the images and then of the detections (a stable sort, as there).
 
-Where we depart: PASCAL VOC's `difficult` objects, which COCO does not know, are ignored objects with the
+Where we depart, in subsets by occlusion: a wrong detection is *elsewhere*, and ignored, if of all objects, whatever
+their class, it overlaps one of another level most, by IoU 0.1 or more. So a wrong detection at an object counts in
+the level of that object alone, one at none in every level. In COCO's ranges it counts in every one: a hidden object
+that is taken for another class, or found too large, then costs the unoccluded ones AP, the more the more is hidden in
+the data. What is right does not change, nor does the subset of all objects. From IoU 0.1 on a detection has to do
+with an object in diagnoses of errors (Hoiem et al., ECCV 2012); 0.5 would be too late, since what is found of a
+hidden object is often its visible part. `Matches.strict` counts as COCO does.
+
+And: PASCAL VOC's `difficult` objects, which COCO does not know, are ignored objects with the
 usual IoU, so a second detection of the same one counts as wrong (VOC's own code would ignore it too).
 
 Shape letters: I images, N objects, D detections, G objects and d detections of one image and class,
@@ -16,7 +24,7 @@ A subsets of objects, T IoU thresholds, K classes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -31,7 +39,9 @@ MASKS: dict[IoUType, str] = {"segm": "masks", "segm-amodal": "masks_amodal"}  #:
 THRESHOLDS = np.linspace(0.5, 0.95, 10)  #: [T], COCO's IoU thresholds
 MAX_DETECTIONS = 100  #: per image and class; the rest does not count
 
-WRONG, RIGHT, IGNORED = 0, 1, 2  #: what a detection is, given subset and threshold
+#: What a detection is, given subset and threshold; the last: wrong at an object of another level, and so ignored.
+WRONG, RIGHT, IGNORED, ELSEWHERE = 0, 1, 2, 3
+NEAR = 0.1  #: IoU from which a wrong detection is one at an object
 
 
 @dataclass(frozen=True)
@@ -46,7 +56,7 @@ class Matches:
     images: np.ndarray  #: [D] int32
     labels: np.ndarray  #: [D] int32
     scores: np.ndarray  #: [D] float64
-    status: np.ndarray  #: [A, T, D] uint8, WRONG, RIGHT or IGNORED
+    status: np.ndarray  #: [A, T, D] uint8, WRONG, RIGHT, IGNORED or ELSEWHERE
     object_images: np.ndarray  #: [N] int32
     object_labels: np.ndarray  #: [N] int32
     object_occlusion: np.ndarray  #: [N] float64, NaN where unknown
@@ -55,6 +65,10 @@ class Matches:
     def rows(self, label: int) -> slice:
         """Where the detections of a class are."""
         return slice(*np.searchsorted(self.labels, [label, label + 1]))
+
+    def strict(self) -> Matches:
+        """The same with what is elsewhere wrong in every level, as objects outside COCO's area ranges have it."""
+        return replace(self, status=np.where(self.status == ELSEWHERE, WRONG, self.status))
 
     def counts(self) -> np.ndarray:
         """[A, I, K] int64: objects that can be found, by subset, image and class."""
@@ -77,6 +91,7 @@ def match_all(objects: Objects, found: Found, num_classes: int) -> Matches:
         theirs = object_groups[key]
         ious = _ious(objects, theirs, found, order[rows])
         status[:, :, rows] = match(ious, objects.crowd[theirs], ignored[:, theirs])
+    status[elsewhere(objects, found, order)[:, None] & (status == WRONG)] = ELSEWHERE
     return Matches(
         num_images=objects.num_images,
         num_classes=num_classes,
@@ -89,6 +104,39 @@ def match_all(objects: Objects, found: Found, num_classes: int) -> Matches:
         object_occlusion=objects.occlusion,
         object_ignored=objects.ignored,
     )
+
+
+def with_elsewhere(matches: Matches, objects: Objects, found: Found) -> Matches:
+    """Matches of boxes as `match_all` gives them, from such without ELSEWHERE, of an earlier version.
+
+    Raises:
+        ValueError: they are not of these detections.
+    """
+    order = _best_of_each_image(found)
+    if not np.array_equal(found.images[order], matches.images) or len(objects) != len(matches.object_images):
+        raise ValueError("the matches are of other detections or objects")
+    there = elsewhere(objects, found, order)[:, None] & (matches.status == WRONG)
+    return replace(matches, status=np.where(there, np.uint8(ELSEWHERE), matches.status))
+
+
+def elsewhere(objects: Objects, found: Found, order: np.ndarray) -> np.ndarray:
+    """Which detections [A, D] are at an object that is none of each subset, whatever its class, if they are wrong.
+
+    Args:
+        objects: of which crowds and difficult ones do not count.
+        found: all detections.
+        order: [D], rows of those that count.
+    """
+    inside = members(objects.occlusion, objects.ignored)  # [A, N]
+    nearest = np.full(len(order), -1)
+    counted = np.flatnonzero(~objects.ignored)
+    of_image = groups(objects.images[counted], np.zeros(len(counted), int), 0)
+    for image, rows in groups(found.images[order], np.zeros(len(order), int), 0).items():
+        if image in of_image:
+            theirs = counted[of_image[image]]
+            ious = _ious(objects, theirs, found, order[rows])  # [d, G]
+            nearest[rows] = np.where(ious.max(axis=1) >= NEAR, theirs[ious.argmax(axis=1)], -1)
+    return (nearest >= 0) & ~inside[:, nearest] if len(objects) else np.zeros((len(inside), len(order)), bool)
 
 
 def match(ious: np.ndarray, crowd: np.ndarray, ignored: np.ndarray) -> np.ndarray:

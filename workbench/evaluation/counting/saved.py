@@ -79,6 +79,7 @@ class ResultSaid(Said):
     summary: Figures
     warnings: list[str] = []
     occlusion_is_estimate: bool = False
+    strict_levels: bool = True
     image_ids: list[int] | None = None
     category_ids: list[int] | None = None
 
