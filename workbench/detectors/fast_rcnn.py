@@ -8,7 +8,7 @@ IoU 0.5, background in [0.1, 0.5), a quarter of the RoIs objects, NMS at 0.3, im
 |---|---|---|---|
 | RoIs per step | 256 of 2 images | 128 of each of 2 (joint) | `samples` 128 per image |
 | background from IoU | 0.1 | 0 (`background_from: 0`) | |
-| detections | - | score > 1e-5, up to 2000 per image | score > 0.05, 100 per image |
+| detections | - | score > 1e-5, up to 2000 per image | score > 0.05, 100 per image; recipes `voc…` as released |
 | box loss | smooth L1, beta 1, deltas normalised by their deviation | the same | by 0.1, 0.1, 0.2, 0.2 |
 
 The box loss is the original's: beta 1 on deltas divided by 0.1, 0.1, 0.2, 0.2, which are near the deviations that
