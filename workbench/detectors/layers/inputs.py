@@ -101,6 +101,7 @@ def training_targets(
     """Boxes and labels to learn from, on `device`; crowds, difficult and ignored objects are left out.
 
     Where an image has objects that are `ignored`, their boxes [M, 4] are `boxes_ignored`: no background lies there.
+    Those of crowds are `boxes_crowd`.
 
     Args:
         num_classes: K.
@@ -119,7 +120,9 @@ def training_targets(
         _check_form(target, index)
         boxes = target["boxes"].as_subclass(Tensor).to(device).float().reshape(-1, 4)
         labels = target["labels"].to(device).long()
-        found.append((boxes, labels, _flags(boxes, labels, learnable(target).to(device), num_classes)))
+        crowd = target["iscrowd"] if "iscrowd" in target else torch.zeros(len(labels), dtype=torch.bool)
+        keep = torch.stack([learnable(target).to(device), crowd.to(device).bool()], dim=1)
+        found.append((boxes, labels, _flags(boxes, labels, keep, num_classes)))
     numbers = [len(labels) for _, labels, _ in found]
     flags = torch.cat([each for *_, each in found]).cpu().split(numbers)  # the one wait for the device
     out = []
@@ -131,6 +134,8 @@ def training_targets(
         if "ignored" in target and bool(target["ignored"].any()):
             unlearned = target["ignored"].to(device) & (given[:, 2:] > given[:, :2]).all(dim=1)
             out[-1]["boxes_ignored"] = given[unlearned]
+        if flag[:, 1].any():
+            out[-1]["boxes_crowd"] = given[flag[:, 1] & ~flag[:, 2]]
         for key, everywhere in wanted:
             if everywhere or key in target:
                 pixels = _pixels(target, key, images[index], index)
@@ -180,14 +185,14 @@ def _pixels(target: Target, key: str, image: Tensor, index: int) -> Tensor:
 
 
 def _flags(boxes: Tensor, labels: Tensor, keep: Tensor, num_classes: int) -> Tensor:
-    """[N, 3] bool: whether an object is learned from, its box is wrong, its label is wrong."""
+    """[N, 4] bool: whether an object is learned from, whether it is a crowd (`keep`), its box is wrong, its label."""
     wrong_box = ~torch.isfinite(boxes).all(dim=1) | (boxes[:, 2:] <= boxes[:, :2]).any(dim=1)
-    return torch.stack([keep, wrong_box, (labels < 1) | (labels > num_classes)], dim=1)
+    return torch.cat([keep, torch.stack([wrong_box, (labels < 1) | (labels > num_classes)], dim=1)], dim=1)
 
 
 def _check_objects(boxes: Tensor, labels: Tensor, flags: Tensor, num_classes: int, image_id: object) -> None:
     """Raise a DataError about what is wrong with objects that are learned from."""
-    _, wrong_box, wrong_label = flags.unbind(dim=1)
+    _, _, wrong_box, wrong_label = flags.unbind(dim=1)
     if wrong_box.any():
         row = int(wrong_box.nonzero()[0])
         raise DataError(

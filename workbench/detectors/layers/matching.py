@@ -65,6 +65,20 @@ def not_background(boxes: Tensor, ignored: Tensor, matcher: Matcher) -> Tensor:
     return match_boxes(boxes, ignored, matcher)[1] != 0
 
 
+def share_within(boxes: Tensor, regions: Tensor) -> Tensor:
+    """[A], the share of the area of boxes [A, 4] that lies in the one of regions [M, 4] that holds most of it.
+
+    For boxes without area it is 0. COCO's overlap with a crowd is this share.
+    """
+    if len(regions) == 0:
+        return boxes.new_zeros(len(boxes))
+    low = torch.maximum(boxes[:, None, :2], regions[None, :, :2])
+    high = torch.minimum(boxes[:, None, 2:], regions[None, :, 2:])
+    inside = (high - low).clamp(min=0).prod(dim=2).amax(dim=1)
+    area = (boxes[:, 2:] - boxes[:, :2]).clamp(min=0).prod(dim=1)
+    return torch.where(area > 0, inside / area.clamp(min=torch.finfo(area.dtype).tiny), torch.zeros_like(area))
+
+
 def match_anchors(anchors: Tensor, truths: list[Tensor], matcher: Matcher) -> tuple[Tensor, Tensor]:
     """`match_boxes` for several images with the same anchors at once, which is several times quicker.
 

@@ -21,7 +21,7 @@ from workbench.detectors.layers.box_heads import DropoutHead
 from workbench.detectors.layers.branches import HoldsBranches, RoIBranch, RoISamples
 from workbench.detectors.layers.head_score import TwoLayerScore
 from workbench.detectors.layers.jitter import build_jitter
-from workbench.detectors.layers.matching import balanced_sample, match_boxes, not_background
+from workbench.detectors.layers.matching import balanced_sample, match_boxes, not_background, share_within
 from workbench.detectors.layers.roi_pool import PyramidPool
 from workbench.detectors.layers.stages import begin_stage_of_parts
 from workbench.losses import build_mining
@@ -52,6 +52,8 @@ class RoIHead(HoldsBranches[RoIBranch], nn.Module):
         background_from: background must overlap some object by this IoU; 0.1 in Fast R-CNN, as a kind of mining.
         box_beta: of the smooth L1 loss on deltas; 1 in Fast R-CNN.
         samples, positive_fraction: RoIs drawn per image for the loss, at most this share of them objects.
+        crowd_share: proposals with more than this share of their area in a crowd teach nothing, as in the code of
+            Fast R-CNN and of Detectron, which have 0.7; None: they are background, as in torchvision.
         mining: {"kind": "ohem", ...} learns from the hardest of all RoIs instead; see `losses.mining`.
         jitter: options of `Jitter`, random changes of the RoIs before they are pooled; {} takes its defaults.
         score_threshold, nms_iou, max_detections: what `detect` keeps.
@@ -69,6 +71,7 @@ class RoIHead(HoldsBranches[RoIBranch], nn.Module):
         box_beta: Factor = 1 / 9,
         samples: Count = 512,
         positive_fraction: Share = 0.25,
+        crowd_share: Share | None = None,
         mining: dict | None = None,
         jitter: dict | None = None,
         score_threshold: Share = 0.05,
@@ -85,6 +88,7 @@ class RoIHead(HoldsBranches[RoIBranch], nn.Module):
         self.box_beta = box_beta
         self.samples = samples
         self.positive_fraction = positive_fraction
+        self.crowd_share = crowd_share
         self.mining = build_mining(mining)
         self.jitter = build_jitter(jitter)
         self.harden = True  #: False: a stage of plain training, without mining and jitter
@@ -210,12 +214,15 @@ class RoIHead(HoldsBranches[RoIBranch], nn.Module):
         found = RoISamples([], [], [], [])
         for boxes, target in zip(proposals, targets, strict=True):
             objects = target["boxes"]
+            proposed = len(boxes)
             boxes = torch.cat([boxes, objects.to(boxes.dtype)])
             index, state = match_boxes(boxes, objects, self.matcher, self.background_from)
             label = target["labels"][index] * (state == 1) if len(objects) else state
             label = torch.where(state < 0, torch.full_like(label, -1), label)
             if "boxes_ignored" in target:
                 label[(label == 0) & not_background(boxes, target["boxes_ignored"], self.matcher)] = -1
+            if self.crowd_share is not None and "boxes_crowd" in target:
+                label[:proposed][share_within(boxes[:proposed], target["boxes_crowd"]) > self.crowd_share] = -1
             if self.mining is None or not self.harden:
                 fraction = self.positive_fraction if self.stage_fraction is None else self.stage_fraction
                 drawn = balanced_sample(label, self.samples, fraction, generator)

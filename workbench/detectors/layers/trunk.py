@@ -69,8 +69,8 @@ class Resize(GeneralizedRCNNTransform):
         before = image.shape[-2:]
         image, target = super().resize(image, target)
         size = image.shape[-2:]
-        if target is not None and "boxes_ignored" in target:
-            target["boxes_ignored"] = resize_boxes(target["boxes_ignored"], before, size)
+        for key in {"boxes_ignored", "boxes_crowd"} & set(target or ()):
+            target[key] = resize_boxes(target[key], before, size)
         for key, value in (target or {}).items():
             if value.dtype == torch.uint8 and value.shape[-2:] != size:
                 pixels = F.interpolate(value.reshape(-1, 1, *value.shape[-2:]).float(), size)  # the nearest
