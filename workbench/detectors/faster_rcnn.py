@@ -61,7 +61,8 @@ class FasterRCNN(Proposing, RCNN):
         """A Faster R-CNN from plain values, as a recipe gives them.
 
         Args:
-            backbone: {"name": "small" | "alexnet" | "vgg11" | "vgg16" | "resnet18" ... "resnet101", and its options};
+            backbone: {"name": "small" | "alexnet" | "vgg11" | "vgg16" | "resnet18" ... "resnet101" |
+                "resnext50_32x4d" ... "resnext101_64x4d", and its options};
                 "cache": True remembers the map of every training image, where a frozen trunk gives a single map.
             pyramid: False takes a single map: the last one of VGG16 and AlexNet, which have no pyramid, and C4
                 (stride 16) of the others, unless `backbone` has another "stage", 2 to 5. A dict switches parts of

@@ -133,7 +133,7 @@ class RetinaNet(HoldsBranches[ImageBranch], SeesAnchors, Detector):
 
         Args:
             form: one of `FORMS`; what it says can be said otherwise by the option of that name.
-            backbone: {"name": "small" | "resnet18" ... "resnet101", and its options}.
+            backbone: {"name": "small" | "resnet18" ... "resnext101_64x4d", and its options}.
             channels: of pyramid and subnets; 256 for ResNets, 96 for the small one.
             finest_stride: of the first level, P3's 8 in Lin's thesis. Two levels come on top of the backbone's.
             anchor_sizes: per level, sides in pixels of the network's input; None: 4 strides by `scales` per octave.

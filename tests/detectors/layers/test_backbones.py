@@ -11,12 +11,23 @@ import pytest
 import torch
 import torchvision
 from PIL import Image
+from torch import nn
+from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection._utils import overwrite_eps
+from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.ops import FrozenBatchNorm2d
 from torchvision.transforms.v2 import functional as vision
 
-from workbench.detectors import build_detector
-from workbench.detectors.layers.backbones import AlexNetBackbone, VGG16Backbone, resnet_body, resnet_widths
+from workbench.detectors import build_detector, load_detector
+from workbench.detectors.layers.backbones import (
+    RESNEXTS,
+    AlexNetBackbone,
+    VGG16Backbone,
+    resnet_body,
+    resnet_widths,
+    whole_resnet,
+)
 from workbench.detectors.layers.pretrained import imagenet_weights, load_trunk, read_weights
 from workbench.detectors.layers.trunk import IMAGENET_MEAN, IMAGENET_STD
 from workbench.errors import RecipeError, WeightsError
@@ -124,7 +135,7 @@ def test_a_classifier_that_does_not_fit_is_refused(vgg, tmp_path, entry, message
     assert torch.equal(detector.backbone.body.features[0].weight, vgg.features[0].weight)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "resnext50_32x4d"])
 def test_resnet_bodies_are_torchvisions(name):
     torch.manual_seed(0)
     body, _ = resnet_body(name, norm="batch", frozen_stages=2)
@@ -141,6 +152,52 @@ def test_resnet_bodies_are_torchvisions(name):
     assert tuple(level.shape[1] for level in maps.values()) == resnet_widths(name)
     frozen = {name.split(".")[0] for name, p in body.named_parameters() if not p.requires_grad}
     assert frozen == {"conv1", "bn1", "layer1"}
+
+
+@pytest.mark.parametrize("name", RESNEXTS)
+def test_resnexts_have_torchvisions_names_and_shapes(name):
+    """Without weights; torchvision lacks 32x4d of 101 layers, which has 44.18 million (Xie et al. 2017, Table 1)."""
+    with torch.device("meta"):
+        ours = whole_resnet(name).state_dict()
+        if name in torchvision.models.list_models():
+            state = torchvision.models.get_model(name, weights=None).state_dict()
+            assert {key: value.shape for key, value in ours.items()} == {k: v.shape for k, v in state.items()}
+        body, conv5 = resnet_body(name, stages=3)
+    numbers = sum(value.numel() for key, value in ours.items() if "running" not in key and "num_" not in key)
+    millions = {"50_32x4d": 25.03, "101_32x4d": 44.18, "101_32x8d": 88.79, "101_64x4d": 83.46}
+    assert numbers / 1e6 == pytest.approx(millions[name.removeprefix("resnext")], abs=0.005)
+    groups, width = (int(part.strip("d")) for part in name.split("_")[1].split("x"))
+    shapes = [module.weight.shape for module in body.modules() if getattr(module, "groups", 1) > 1]
+    assert shapes[0] == (groups * width, width, 3, 3)
+    assert shapes[-1] == (4 * groups * width, 4 * width, 3, 3)
+    assert conv5[0].conv2.groups == groups
+
+
+def test_a_resnext_detects_as_torchvisions_does(tmp_path):
+    """A Faster R-CNN with its state dict, taken by names and shapes: the same detections."""
+    torch.manual_seed(0)
+    backbone = resnet_fpn_backbone(backbone_name="resnext50_32x4d", weights=None, trainable_layers=5)
+    head, predictor = TwoMLPHead(256 * 7**2, 16), FastRCNNPredictor(16, 3)
+    peer = FasterRCNN(backbone, None, box_head=head, box_predictor=predictor, min_size=96, max_size=128).eval()
+    for key, value in peer.state_dict().items():
+        if key.endswith("running_var"):
+            value.fill_(6.0)
+    nn.init.normal_(predictor.cls_score.bias, std=2.0)
+    torch.save(peer.state_dict(), tmp_path / "w.pth")
+    ours = load_detector(tmp_path / "w.pth", classes=["a", "b"])
+    assert ours.config["backbone"]["name"] == "resnext50_32x4d"
+    ours.transform.min_size, ours.transform.max_size = (96,), 128
+    image = torch.rand(3, 80, 100)
+    with torch.no_grad():
+        (want,), (got,) = peer([image]), ours.detect([image])
+    assert len(got) == len(want["boxes"]) > 3
+    torch.testing.assert_close(got.boxes, want["boxes"], atol=1e-3, rtol=0)
+    torch.testing.assert_close(got.scores, want["scores"], atol=1e-4, rtol=0)
+
+
+def test_what_torchvision_has_no_weights_of_is_said():
+    with pytest.raises(WeightsError, match=r"no ImageNet weights of resnext101_32x4d; name a local file"):
+        imagenet_weights("resnext101_32x4d")
 
 
 def test_quantised_tensors_are_expanded_as_by_hand(tmp_path):
@@ -252,7 +309,7 @@ def test_eps_is_that_of_torchvisions_published_detectors():
     assert not torch.allclose(other, want, rtol=0.1)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "resnext50_32x4d"])
 def test_convolutions_that_carry_their_frozen_norm_are_torchvisions_two_layers(name):
     """Maps and gradients, with statistics that are not 0 and 1; also of a copy, which has norms of its own."""
     torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""Trunks: a small one for digit scenes, ResNets, VGG16 and AlexNet with torchvision's names and ImageNet weights."""
+"""Trunks: a small one for digit scenes, ResNets, ResNeXts, VGG16 and AlexNet with torchvision's names and weights."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torchvision
 from pydantic import Field
 from torch import Tensor, nn
 from torchvision.models._utils import IntermediateLayerGetter
+from torchvision.models.resnet import Bottleneck
 from torchvision.ops import FrozenBatchNorm2d
 
 from workbench.detectors.layers.pointwise import PointwiseConv2d
@@ -19,7 +20,11 @@ from workbench.errors import RecipeError
 from workbench.options import Count, Depth, Factor, Number, check_options
 
 Widths = Annotated[tuple[Count, ...], Field(min_length=1)]  #: channels of each stage
-RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101")
+SHALLOW = ("resnet18", "resnet34")  #: of basic blocks
+RESNEXTS = ("resnext50_32x4d", "resnext101_32x4d", "resnext101_32x8d", "resnext101_64x4d")
+RESNETS = (*SHALLOW, "resnet50", "resnet101", *RESNEXTS)
+#: those that torchvision lacks: blocks of each stage, groups and width of a group
+OWN_RESNETS = {"resnext101_32x4d": ((3, 4, 23, 3), 32, 4)}
 STAGES = ("layer1", "layer2", "layer3", "layer4")
 #: channels, kernel and stride of each convolution, and whether a max-pool follows
 ALEXNET = ((64, 11, 4, True), (192, 5, 1, True), (384, 3, 1, False), (256, 3, 1, False), (256, 3, 1, False))
@@ -195,6 +200,18 @@ def _fold(net: nn.Module) -> None:
             setattr(parent, name, NormedConv(conv, norm))
 
 
+def whole_resnet(name: str, norm_layer: Callable[..., nn.Module] | None = None) -> torchvision.models.ResNet:
+    """One of `RESNETS` with random weights and torchvision's names.
+
+    A ResNeXt (Xie et al. 2017) is a ResNet whose 3x3 convolutions have groups: 64x4d are 64 of them, 4 channels wide.
+    """
+    if name in OWN_RESNETS:
+        blocks, groups, width = OWN_RESNETS[name]
+        shape = {"groups": groups, "width_per_group": width, "norm_layer": norm_layer}
+        return torchvision.models.ResNet(Bottleneck, list(blocks), **shape)
+    return torchvision.models.get_model(name, weights=None, norm_layer=norm_layer)
+
+
 def resnet_body(
     name: str,
     *,
@@ -220,7 +237,7 @@ def resnet_body(
     layers = {"frozen": FrozenNorm, "batch": nn.BatchNorm2d}
     if norm not in layers:
         raise RecipeError(f"detector.backbone.norm {norm!r} does not exist; choose one of {sorted(layers)}")
-    net = torchvision.models.get_model(name, weights=None, norm_layer=partial(layers[norm], eps=eps))
+    net = whole_resnet(name, partial(layers[norm], eps=eps))
     if norm == "frozen":
         _fold(net)
     returned = {stage: str(index) for index, stage in enumerate(STAGES[:stages])}
@@ -241,7 +258,7 @@ def resnet_body(
 
 def resnet_widths(name: str) -> tuple[int, ...]:
     """Channels of layer1 to layer4."""
-    expansion = 4 if name in ("resnet50", "resnet101") else 1
+    expansion = 1 if name in SHALLOW else 4
     return tuple(expansion * width for width in (64, 128, 256, 512))
 
 

@@ -13,7 +13,7 @@ import torchvision
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from workbench.detectors.layers.backbones import RESNETS, STAGES, SmallBackbone, Widths
+from workbench.detectors.layers.backbones import OWN_RESNETS, RESNETS, STAGES, SmallBackbone, Widths, whole_resnet
 from workbench.detectors.layers.pretrained import load_trunk, named_weights
 from workbench.errors import RecipeError, did_you_mean
 from workbench.options import Count, Depth, check_options
@@ -102,7 +102,7 @@ def build_network(
 def _bare(name: str, options: dict[str, Any]) -> nn.Module:
     if name == "small":
         return SmallNetwork(**check_options("detector.backbone", SmallNetwork, options))
-    known = torchvision.models.list_models(module=torchvision.models)
+    known = [*torchvision.models.list_models(module=torchvision.models), *OWN_RESNETS]
     if name not in known:
         close = did_you_mean(name, ["small", *known]).partition(" (")[0]
         raise RecipeError(
@@ -110,6 +110,8 @@ def _bare(name: str, options: dict[str, Any]) -> nn.Module:
         )
     if options:
         raise RecipeError(f"detector.backbone.{next(iter(options))} is not an option of {name}")
+    if name in OWN_RESNETS:
+        return whole_resnet(name)
     special = {"init_weights": False, "aux_logits": False} if name in ("googlenet", "inception_v3") else {}
     return torchvision.models.get_model(name, weights=None, **special)
 

@@ -24,8 +24,11 @@ def imagenet_weights(name: str) -> dict[str, Tensor]:
     Raises:
         WeightsError: they cannot be had here; says how to name a local file instead.
     """
-    enum = torchvision.models.get_model_weights(name)
-    weights = enum.IMAGENET1K_V1
+    try:
+        weights = torchvision.models.get_model_weights(name).IMAGENET1K_V1
+    except ValueError:
+        what = f"torchvision has no ImageNet weights of {name}"
+        raise WeightsError(f"{what}; name a local file in the recipe (detector.backbone.weights: PATH)") from None
     try:
         return weights.get_state_dict(progress=False, check_hash=True)
     except (OSError, RuntimeError) as reason:

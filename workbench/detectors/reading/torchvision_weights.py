@@ -21,7 +21,12 @@ from workbench.errors import WeightsError
 BODY = "backbone.body."
 CLASSES = "roi_heads.box_predictor.cls_score.weight"  #: of an R-CNN
 LOGITS = "head.classification_head.cls_logits.weight"  #: of a RetinaNet
-DEPTHS = {"2222": "resnet18", "3463": "resnet34", "3463b": "resnet50", "34233b": "resnet101"}  #: b: with bottlenecks
+#: b: with bottlenecks; behind them the groups of a ResNeXt and the width of each
+DEPTHS = {
+    "2222": "resnet18", "3463": "resnet34", "3463b": "resnet50", "34233b": "resnet101",
+    "3463b32x4d": "resnext50_32x4d", "34233b32x4d": "resnext101_32x4d", "34233b32x8d": "resnext101_32x8d",
+    "34233b64x4d": "resnext101_64x4d",
+}  # fmt: skip
 #: What only others of torchvision's detectors have.
 OTHERS = {
     "roi_heads.keypoint_predictor.": "a Keypoint R-CNN",
@@ -82,6 +87,9 @@ def _classes(given: Sequence[str] | None, number: int, where: str) -> list[str]:
 def _backbone(state: Mapping[str, Tensor], where: str) -> dict[str, Any]:
     counts = [len({key.split(".")[3] for key in state if key.startswith(f"{BODY}layer{i}.")}) for i in range(1, 5)]
     shape = "".join(map(str, counts)) + ("b" if f"{BODY}layer1.0.conv3.weight" in state else "")
+    middle = state.get(f"{BODY}layer1.0.conv2.weight")
+    if middle is not None and middle.shape[0] > middle.shape[1]:  # its channels, and those of a group
+        shape += f"{middle.shape[0] // middle.shape[1]}x{middle.shape[1]}d"
     if shape not in DEPTHS:
         raise WeightsError(f"{where}: a backbone of {counts} blocks is none of {', '.join(DEPTHS.values())}")
     trained = any(key.startswith(BODY) and key.endswith("num_batches_tracked") for key in state)
