@@ -436,3 +436,21 @@ def test_the_doctor_examines_data_and_recipes(recipe, capsys):
 def test_every_verb_has_a_description():
     verbs = next(action for action in build_parser()._actions if action.dest != "help").choices
     assert all(parser.description for parser in verbs.values())
+
+
+def test_detect_saves_what_is_found_in_a_data_set(tmp_path, capsys):
+    """As COCO's results or VOC's files, from any score on unless one is asked for; both are scored again."""
+    detector, data = "digit-scenes/faster-rcnn", ["--data", "digit-scenes", "--limit", "3", "--device", "cpu"]
+    coco, voc = str(tmp_path / "all.json"), str(tmp_path / "voc")
+    assert main(["detect", detector, *data, "--save", coco]) == 0
+    assert capsys.readouterr().out.strip() == coco
+    assert main(["detect", detector, *data, "--save", voc, "--score", "0.5"]) == 0
+    scores = [entry["score"] for entry in json.loads(Path(coco).read_text())]
+    lines = [line for path in Path(voc).iterdir() for line in path.read_text().splitlines()]
+    assert 0 < len(lines) == sum(score >= 0.5 for score in scores) < len(scores)
+    for results in (coco, voc):
+        assert main(["evaluate", results, "--data", "digit-scenes", "--limit", "3"]) == 0
+        assert "AP50" in capsys.readouterr().out
+    for arguments in ([], ["photo.png", *data], [*data], ["photo.png", "--save", coco]):
+        assert main(["detect", detector, *arguments]) == 2
+        assert "give one of them" in (said := capsys.readouterr().err) or "belong together" in said

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from workbench.data.reading.images import read_image
     from workbench.detectors import load_detector
     from workbench.detectors.wrap import wrap
-    from workbench.evaluation import audit, evaluate, score_regions
+    from workbench.evaluation import audit, detect_all, evaluate, score_regions
     from workbench.plugins import plug_in
     from workbench.proposals import with_proposals
     from workbench.training import Recipe, Run, TrainingImages, compare, doctor, launch
 
 __all__ = [
-    "Recipe", "Run", "TrainingImages", "audit", "compare", "doctor", "evaluate", "explain", "launch", "load_data",
-    "load_detector", "plug_in", "read_image", "score_regions", "with_proposals", "wrap",
+    "Recipe", "Run", "TrainingImages", "audit", "compare", "detect_all", "doctor", "evaluate", "explain", "launch",
+    "load_data", "load_detector", "plug_in", "read_image", "score_regions", "with_proposals", "wrap",
 ]  # fmt: skip
 
 __getattr__, __dir__ = on_demand(
@@ -36,6 +36,7 @@ __getattr__, __dir__ = on_demand(
         "with_proposals": "workbench.proposals",
         "explain": "workbench.analysis.explain",
         "audit": "workbench.evaluation",
+        "detect_all": "workbench.evaluation",
         "evaluate": "workbench.evaluation",
         "score_regions": "workbench.evaluation",
         "Recipe": "workbench.training",

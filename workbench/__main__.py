@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
 
 AUDITS = "Hide objects, corrupt images, and say what detectors lose by it; they are compared on the same images."
-DETECTS = "Find objects in images; one JSON line per image. Fast R-CNN gets proposals by selective search."
+DETECTS = (
+    "Find objects in images; one JSON line per image. Fast R-CNN gets proposals by selective search. Or find the "
+    "objects of a data set, annotated or not, and save them as servers take them."
+)
 NAMED = "shipped name, run folder, file of weights, or FILE.py[:NAME] that makes one (NAME: detector)"
 TRUST = "load the plug-ins that the run's folder names, though somebody else wrote it or they have changed"
 PROPOSALS = "of Fast R-CNN: kind=selective-search, kind=detector or kind=file; once more for each option, as name=..."
@@ -190,6 +193,11 @@ def _add_data(parser: argparse.ArgumentParser, *, split: str, required: bool) ->
     parser.add_argument("--proposals", action="append", default=[], metavar="KEY=VALUE", help=PROPOSALS)
 
 
+def _add_classes(parser: argparse.ArgumentParser) -> None:
+    what = "a class that the data call otherwise"
+    parser.add_argument("--classes", action="append", default=[], metavar="ITS=DATA", help=what)
+
+
 def _data(options: argparse.Namespace, **defaults: Any) -> Any:
     from workbench.data import load_data
 
@@ -211,12 +219,10 @@ def _add_evaluate(verbs: Any) -> None:
     parser.add_argument(
         "detector",
         metavar="DETECTOR",
-        help=f"{NAMED}, or COCO results (.json)",
+        help=f"{NAMED}, or COCO results (.json), or a folder of VOC's",
     )
     _add_data(parser, split="test", required=True)
-    parser.add_argument(
-        "--classes", action="append", default=[], metavar="ITS=DATA", help="a class that the data call otherwise"
-    )
+    _add_classes(parser)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps ... (default: auto)")
     parser.add_argument("--iou-type", default="bbox", choices=["bbox", "segm", "segm-amodal"], help="boxes or masks")
     parser.add_argument("--save", metavar="FILE", help="write the whole result as JSON")
@@ -226,7 +232,7 @@ def evaluate(options: argparse.Namespace) -> int:
     """Print the figures with their intervals."""
     if options.save:
         check_writable(options.save, DataError)
-    results = options.detector.endswith(".json")
+    results = options.detector.endswith(".json") or any(Path(options.detector).glob("comp*_det_*.txt"))
     named = options.detector if results else _named_detector(options.detector)
     data, renamed = _data(options), _renamed(options.classes)
 
@@ -302,15 +308,25 @@ def audit(options: argparse.Namespace) -> int:
 def _add_detect(verbs: Any) -> None:
     parser = _verb(verbs, "detect", detect, DETECTS)
     parser.add_argument("detector", metavar="DETECTOR", help=NAMED)
-    parser.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="files such as JPEG or PNG")
-    parser.add_argument("--score", type=float, default=0.5, help="the least score to report (default: 0.5)")
+    parser.add_argument("images", metavar="IMAGE", nargs="*", type=Path, help="files such as JPEG or PNG")
+    parser.add_argument("--score", type=float, help="the least score (default: 0.5 for images, all for --data)")
     parser.add_argument("--out", metavar="FOLDER", type=Path, help="also draw the boxes into pictures there")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps ... (default: auto)")
+    _add_data(parser, split="test", required=False)
+    _add_classes(parser)
+    what = "of --data: a .json file in COCO's format of results, or a folder for VOC's files"
+    parser.add_argument("--save", metavar="PATH", help=what)
 
 
 def detect(options: argparse.Namespace) -> int:
-    """Print what was found in each image, and draw it."""
-    named = _named_detector(options.detector)
+    """Print what was found in each image, and draw it; or save what was found in a data set."""
+    if bool(options.images) == bool(options.data):
+        raise DataError("detect takes files of images, or a data set by --data; give one of them")
+    if (options.data is None) != (options.save is None):
+        raise DataError("detect: --data and --save belong together")
+    if options.data:
+        return _detect_data(options)
+    named, least = _named_detector(options.detector), 0.5 if options.score is None else options.score
     if options.out:
         check_writable(options.out / "picture", DataError)
 
@@ -326,7 +342,7 @@ def detect(options: argparse.Namespace) -> int:
     finder = asked(detector, Detects)
     for number, (path, image) in enumerate(zip(options.images, images, strict=True)):
         proposals = [searched(image)] if detector.needs_proposals else None
-        found = finder.detect([image], proposals)[0].to("cpu").above(options.score)
+        found = finder.detect([image], proposals)[0].to("cpu").above(least)
         objects = [
             {
                 "label": detector.classes[label - 1],
@@ -340,8 +356,25 @@ def detect(options: argparse.Namespace) -> int:
         print(json.dumps({"image": str(path), "objects": objects}))
         if options.out:
             picture = _picture_path(options.out, options.images, number)
-            figure = detections_figure(image, found, detector.classes, min_score=options.score)
+            figure = detections_figure(image, found, detector.classes, min_score=least)
             figure.savefig(picture, dpi=150)
+    return 0
+
+
+def _detect_data(options: argparse.Namespace) -> int:
+    """Save what is found in a data set."""
+    as_coco = Path(options.save).suffix == ".json"
+    check_writable(options.save if as_coco else Path(options.save) / "comp4_det.txt", DataError)
+    named, data, renamed = _named_detector(options.detector), _data(options), _renamed(options.classes)
+
+    from workbench.detectors import as_detector
+    from workbench.evaluation import detect_all
+    from workbench.training.processes.world import choose_device
+
+    detector = as_detector(named).to(choose_device(options.device))
+    found = detect_all(detector, data, classes=renamed)
+    found = found if options.score is None else found.above(options.score)
+    print(found.save_coco(options.save) if as_coco else found.save_voc(options.save))
     return 0
 
 

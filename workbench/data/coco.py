@@ -1,4 +1,4 @@
-"""COCO data sets: `R/annotations/instances_S.json` with the images in `R/S/`.
+"""COCO data sets: `R/annotations/instances_S.json` with the images in `R/S/`; of test splits `image_info_S.json`.
 
 The file is read and checked here rather than by torchvision's `CocoDetection`, which trusts it: a wrong entry
 becomes a `Problem` with file and annotation id. On good files both give the same (see the tests). What a large file
@@ -34,6 +34,7 @@ from workbench.rle import RLE, compressed, decode_masks
 from workbench.types import Target
 
 MOST_BYTES = 2**31  #: of the masks of one image
+STARTS = ("instances", "image_info")  #: of the names of files, with annotations and without
 
 
 @DATASETS.register("coco")
@@ -47,9 +48,12 @@ class Coco(Dataset):
     any, there are no masks. An image of the file may have `mask_occluder`, a segmentation (RLE or polygons, [] for
     nothing) of what hides its objects; our exports have it where it is known.
 
+    COCO's test splits have images and categories only (`image_info_test-dev2017.json`): they are not `annotated`, and
+    `detect_all` writes what its server scores.
+
     Args:
         root: the folder of the data set; see the module.
-        split: such as "train2017".
+        split: such as "train2017", or "test-dev2017", whose images are those of "test2017".
         images: the folder of the images in `root`, where it is not called as the split.
         classes: names of the labels 1..K; other objects are left out, but still hide what they hide.
         merge: other names for some categories, {"with_mask": "face"}.
@@ -76,10 +80,9 @@ class Coco(Dataset):
         self.name, self.split = type(self).kind, split
         self.root = DataRoot(root, self.name, follow_links=follow_links)
         self.folder = self.root.inside(self.root.path, split if images is None else images)
-        self.file = self.root.inside(self.root.path, f"annotations/instances_{split}.json")
-        if not self.file.exists():
-            there = sorted(path.stem.removeprefix("instances_") for path in self.file.parent.glob("instances_*.json"))
-            raise DataError(f"{self.file} does not exist, so there is no split {split!r}{did_you_mean(split, there)}")
+        self.file, self.annotated = self._find(split)
+        if images is None and not self.annotated and not self.folder.is_dir():
+            self.folder = self.root.inside(self.root.path, split.replace("test-dev", "test"))
         if not self.folder.is_dir():
             raise DataError(f"{self.folder}: this folder does not exist; images=NAME says where in {root} they are")
         self._table = self._read(masks)
@@ -162,11 +165,22 @@ class Coco(Dataset):
             return target
         return LazyTarget(target, later)  # type: ignore[return-value]  # to its readers an ordinary dict
 
+    def _find(self, split: str) -> tuple[Path, bool]:
+        """The file of a split, and whether it has annotations."""
+        for start in STARTS:
+            file = self.root.inside(self.root.path, f"annotations/{start}_{split}.json")
+            if file.exists():
+                return file, start == STARTS[0]
+        file = self.root.inside(self.root.path, f"annotations/{STARTS[0]}_{split}.json")
+        there = [path.stem.removeprefix(f"{one}_") for one in STARTS for path in file.parent.glob(f"{one}_*.json")]
+        what = f"{file} does not exist, so there is no split {split!r}"
+        raise DataError(f"{what}{did_you_mean(split, sorted(set(there)))}")
+
     def _read(self, masks: bool) -> Table:
         """The content of the file; of a large one from the user's cache, if it is there."""
         options = {"masks": masks, "images": str(self.folder), "follow_links": self.root.follow_links}
         source, state = file_source(self.file, revision=REVISION, options=options)
-        read = partial(read_coco, self.file, self.root, self.folder, masks=masks)
+        read = partial(read_coco, self.file, self.root, self.folder, masks=masks, annotated=self.annotated)
         if state.st_size < SMALLEST:
             return read()
         return kept_table("coco", source, read, changed_ns=state.st_mtime_ns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -49,6 +50,7 @@ class Dataset(torch.utils.data.Dataset):
     split: str
     classes: tuple[str, ...]  #: names of the labels 1..K
     occlusion_is_estimate: bool = False  #: True where `occlusion` is a guess from other objects' masks
+    annotated: bool = True  #: False where the annotations of the split are kept by others, as those of a test server
     voc_year: int | None = None  #: of VOC's rules of evaluation, for its data
     benchmark: str | None = None  #: kind of `BENCHMARKS` whose measure `evaluate` adds to the summary
     annotation_version: str = ""  #: in words, which version of the annotations it has; "" where there is only one
@@ -109,6 +111,10 @@ class Dataset(torch.utils.data.Dataset):
         """The name of the image in exports."""
         path = self.path(index)
         return f"{self._position(index):06d}.png" if path is None else path.name
+
+    def image_name(self, index: int) -> str:
+        """The name of the image in lists and in VOC's files of results: that of its file, without the ending."""
+        return os.path.splitext(self.file_name(index))[0]
 
     def where(self, index: int) -> str:
         """The image in words, for messages."""
@@ -200,6 +206,10 @@ class View(Dataset):
         whole, place = self._place(index)
         return whole.file_name(place)
 
+    def image_name(self, index: int) -> str:
+        whole, place = self._place(index)
+        return whole.image_name(place)
+
     def where(self, index: int) -> str:
         whole, place = self._place(index)
         return whole.where(place)
@@ -219,6 +229,7 @@ class Subset(View):
         self.indices = [whole._position(int(index)) for index in indices]
         self.name, self.split, self.classes = whole.name, whole.split, whole.classes
         self.occlusion_is_estimate, self.voc_year = whole.occlusion_is_estimate, whole.voc_year
+        self.annotated = whole.annotated
         self.benchmark, self.annotation_version = whole.benchmark, whole.annotation_version
         self.problems = whole.problems
         self.columns, self.pairs = whole.columns, whole.pairs

@@ -60,6 +60,7 @@ class Mixed(View):
                 )
         self.problems = tuple(problem for part in parts for problem in part.problems)
         self.occlusion_is_estimate = any(part.occlusion_is_estimate for part in parts)
+        self.annotated = all(part.annotated for part in parts)
         self.mirrors = all(part.mirrors for part in parts)  # type: ignore[misc]
         self._ends = np.cumsum([len(part) for part in parts])
 
@@ -93,8 +94,15 @@ class Mixed(View):
     def file_name(self, index: int) -> str:
         """With the name of the source as its folder, since those of the sources may be the same."""
         part, place = self._place(index)
-        key = next(key for key, one in self.parts.items() if one is part)
-        return f"{key}/{part.file_name(place)}"
+        return f"{self._key_of(part)}/{part.file_name(place)}"
+
+    def image_name(self, index: int) -> str:
+        """Likewise."""
+        part, place = self._place(index)
+        return f"{self._key_of(part)}/{part.image_name(place)}"
+
+    def _key_of(self, part: Dataset) -> str:
+        return next(key for key, one in self.parts.items() if one is part)
 
     def positions(self, sources: list[str]) -> list[int]:
         """Indices of the images of some sources, ascending.

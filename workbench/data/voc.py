@@ -20,7 +20,7 @@ from workbench.data.reading.class_names import choice_problems, class_labels
 from workbench.data.reading.images import read_sized
 from workbench.data.reading.paths import DataRoot
 from workbench.data.reading.problems import raise_first
-from workbench.data.reading.voc_files import names_of_all, read_split
+from workbench.data.reading.voc_files import names_of_all, read_images, read_split
 from workbench.data.reading.voc_folder import CLASSES, VocFolder
 from workbench.errors import DataError
 from workbench.registry import DATASETS
@@ -47,6 +47,8 @@ class Voc(Dataset):
         single_class: one name for all objects.
         masked: names, as the files have them, of objects that count as masked faces: targets get `face_type`, 1 for
             these and 2 for all others, also where all are merged into one class.
+        annotated: False takes the images alone and reads no XML file, as VOC 2012 keeps those of its test split:
+            `detect_all` writes what its server scores.
         strict: raise DataError at the first error; False leaves out what is wrong and keeps the errors in `problems`.
         follow_links: also follow links that lead out of `root`.
     """
@@ -61,20 +63,21 @@ class Voc(Dataset):
         merge: Mapping[str, str] | None = None,
         single_class: str | None = None,
         masked: Iterable[str] | None = None,
+        annotated: bool = True,
         strict: bool = True,
         follow_links: bool = False,
     ):
-        self.name, self.split = "voc", split
-        self._files = _voc_folder(DataRoot(root, "voc", follow_links=follow_links), year)
+        self.name, self.split, self.annotated = "voc", split, annotated
+        self._files = _voc_folder(DataRoot(root, "voc", follow_links=follow_links), year, annotated)
         self.folder = self._files.path
         named = self.folder.resolve().name.removeprefix("VOC")
         self.voc_year = int(named) if named in map(str, YEARS) else YEARS[0]
-        found = read_split(self._files, split)
+        found = read_split(self._files, split) if annotated else read_images(self._files, split)
         if strict:
             raise_first(found.problems, hint="load_data(…, strict=False) and the doctor list them all")
         here = sorted({thing.name for image in found.images if image is not None for thing in image.objects})
         self._masked = None if masked is None else tuple(masked)
-        chosen = choice_problems(here, classes, merge, str(self.folder), masked=self._masked)
+        chosen = choice_problems(here, classes, merge, str(self.folder), masked=self._masked) if annotated else ()
         self.problems = (*found.problems, *chosen)
         if classes is None and single_class is None:
             classes = _class_names(self._files, here, merge or {})
@@ -97,9 +100,13 @@ class Voc(Dataset):
     def path(self, index: int) -> Path:
         return self._files.image(self.ids[self._position(index)])
 
+    def image_name(self, index: int) -> str:
+        """Its id in the lists."""
+        return self.ids[self._position(index)]
+
     def image(self, index: int) -> tv_tensors.Image:
-        identity = self.ids[self._position(index)]
-        return read_sized(self.path(index), self.size(index), self._files.xml(identity))
+        path, identity = self.path(index), self.ids[self._position(index)]
+        return read_sized(path, self.size(index), self._files.xml(identity) if self.annotated else path)
 
     def class_counts(self) -> np.ndarray:
         labels = [label for objects in self._objects for label, _ in objects]
@@ -124,14 +131,15 @@ class Voc(Dataset):
         )
 
 
-def _voc_folder(root: DataRoot, year: int | str | None) -> VocFolder:
-    candidates = [root.path] if (root.path / "Annotations").is_dir() else []
+def _voc_folder(root: DataRoot, year: int | str | None, annotated: bool) -> VocFolder:
+    candidates = [root.path] if (root.path / ("Annotations" if annotated else "JPEGImages")).is_dir() else []
     for parent in (root.path, root.path / "VOCdevkit"):
         candidates += sorted(path for path in parent.glob("VOC[0-9][0-9][0-9][0-9]") if path.is_dir())
     if year is not None:
         candidates = [path for path in candidates if path.name == f"VOC{year}"]
     if not candidates:
-        missing = "Annotations, VOC2007 or VOC2012" if year is None else f"VOC{year}"
+        own = "Annotations" if annotated else "JPEGImages"
+        missing = f"{own}, VOC2007 or VOC2012" if year is None else f"VOC{year}"
         raise DataError(f"{root.path}: this folder holds no {missing}")
     if len(candidates) > 1:
         names = ", ".join(path.name for path in candidates)

@@ -6,6 +6,8 @@ from workbench.evaluation.by_class import difference_by_class
 from workbench.evaluation.citypersons import evaluate_citypersons
 from workbench.evaluation.classification import ImageResult, accuracy_difference
 from workbench.evaluation.crowdhuman import evaluate_crowdhuman
+from workbench.evaluation.data_detections import DataDetections
+from workbench.evaluation.detect_all import detect_all
 from workbench.evaluation.evaluate import evaluate, evaluate_detections
 from workbench.evaluation.face_files import read_face_results, write_fddb_results, write_wider_results
 from workbench.evaluation.false_positives import recall_at_false_positives
@@ -20,16 +22,19 @@ from workbench.evaluation.region_report import RegionReport
 from workbench.evaluation.regions import score_regions
 from workbench.evaluation.result import Result, difference
 from workbench.evaluation.side_by_side import side_by_side
+from workbench.evaluation.voc_files import read_voc_results, write_voc_results
 from workbench.evaluation.wider_face import evaluate_wider_face
 
 __all__ = [
     "AuditReport",
+    "DataDetections",
     "ImageResult",
     "RegionReport",
     "Result",
     "accuracy_difference",
     "as_result",
     "audit",
+    "detect_all",
     "difference",
     "difference_by_class",
     "evaluate",
@@ -45,9 +50,11 @@ __all__ = [
     "load_result",
     "proposal_recall",
     "read_face_results",
+    "read_voc_results",
     "recall_at_false_positives",
     "score_regions",
     "side_by_side",
     "write_fddb_results",
+    "write_voc_results",
     "write_wider_results",
 ]

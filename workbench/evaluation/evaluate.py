@@ -5,7 +5,8 @@ Masks are kept as COCO's run-length codes from the first batch on, so the memory
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard
@@ -29,6 +30,7 @@ from workbench.evaluation.counting.tables import Found, Objects, gather_found, g
 from workbench.evaluation.proposal_recall import ProposalRecall, evaluate_proposals
 from workbench.evaluation.result import Result, figures
 from workbench.evaluation.voc import match_voc, voc_ap
+from workbench.evaluation.voc_files import VocResults, is_voc_results
 from workbench.files import user_path
 from workbench.progress import Bar
 from workbench.registry import BENCHMARKS
@@ -37,6 +39,7 @@ from workbench.types import Detections, Target
 if TYPE_CHECKING:
     from workbench.detectors import Detector
 
+NAMED = 4  #: classes that a warning names
 COVERED = 0.8  #: share of the images for which a file of results has some; with less, it may be about a part
 
 
@@ -58,8 +61,8 @@ def evaluate(
 
     Args:
         detector: a detector, also one of others (`wb.wrap`), a `Run`, or what `load_detector` takes: a shipped name,
-            a file or the folder of a run. Or a .json file of detections in COCO's results format, in the ids of
-            `data`, as `Result.save_coco` and other programs write it.
+            a file or the folder of a run. Or detections that were written, also by other programs: a .json file in
+            COCO's results format, in the ids of `data` (`save_coco`), or a folder of VOC's files (`save_voc`).
         data: images with targets. Classes are compared by name, whatever their order: detections of classes that the
             data do not have are left out, and objects of classes that the detector lacks are missed; the result's
             `warnings` say both. For proposals classes do not matter; those of whole images must be the same.
@@ -96,7 +99,10 @@ def evaluate(
     if is_results_file(detector):
         if losses or classes:
             raise DataError(f"{detector}: a file of results has no losses or classes of its own; leave them out")
-        return _evaluate_file(user_path(detector, DataError), data, iou_type=iou_type, progress=progress)
+        path = user_path(detector, DataError)
+        if path.is_dir():
+            return _evaluate_folder(path, data, iou_type=iou_type)
+        return _evaluate_file(path, data, iou_type=iou_type, progress=progress)
     detector = as_detector(detector)
     whole_images = detector.task != "detection"
     proposes = not isinstance(detector, Detects) and detector.proposes
@@ -137,8 +143,35 @@ def evaluate(
 
 
 def is_results_file(detector: object) -> TypeGuard[str | Path]:
-    """Whether it names a file of detections in place of a detector."""
-    return isinstance(detector, str | Path) and Path(detector).suffix == ".json"
+    """Whether it names a file of detections in place of a detector, or a folder of VOC's."""
+    if not isinstance(detector, str | Path):
+        return False
+    if Path(detector).suffix == ".json":
+        return True
+    with suppress(DataError):  # which is said of a detector
+        return is_voc_results(user_path(detector, DataError))
+    return False
+
+
+def _evaluate_folder(path: Path, data: Dataset, *, iou_type: IoUType) -> Result:
+    """Score the detections that a folder of VOC's files holds."""
+    if iou_type in MASKS:
+        raise DataError(f'{path}: files of VOC have boxes and no masks. Use iou_type="bbox" for boxes.')
+    files = VocResults(path, data)
+    result = evaluate_detections(files.detections, data)
+    if files.lacking:
+        lacking = ", ".join(files.lacking[:NAMED]) + (", ..." if len(files.lacking) > NAMED else "")
+        result.warnings.append(f"The folder has no file of {lacking}: all objects of these classes count as missed.")
+    result.warnings.extend(_coverage(files.images, data))
+    return result
+
+
+def _coverage(images: Collection[int], data: Dataset) -> list[str]:
+    """A note on images without results, where there are many."""
+    if len(images) >= COVERED * len(data):
+        return []
+    what = f"results for {len(images)} of {len(data)} images; in all others every object counts as missed."
+    return [f"The file has {what}"]
 
 
 def _evaluate_file(path: Path, data: Dataset, *, iou_type: IoUType, progress: bool) -> Result:
@@ -155,10 +188,7 @@ def _evaluate_file(path: Path, data: Dataset, *, iou_type: IoUType, progress: bo
             if each is not None:
                 each.add(found, target)
     result = tables.score(None, shapes)
-    covered, number = len(file.images), len(data)
-    if covered < COVERED * number:
-        what = f"The file has results for {covered} of {number} images; in all others every object counts as missed."
-        result.warnings.append(what)
+    result.warnings.extend(_coverage(file.images, data))
     return result
 
 
@@ -212,6 +242,7 @@ class _Tables:
         self.objects: list[Objects] = []
         self.found: list[Found] = []
         self.image_ids: list[int] = []
+        self.image_names: list[str] = []
         self.count = 0
         self.unknown = 0  # objects without the mask that is compared
 
@@ -224,6 +255,7 @@ class _Tables:
         self.objects.append(gather_objects(targets, sizes, masks=self.key, first=first))
         self.found.append(gather_found(detections, masks=masks, first=first))
         self.image_ids += [int(target.get("image_id", first + i + 1)) for i, target in enumerate(targets)]
+        self.image_names += [self.data.image_name(first + i) for i in range(len(targets))]
         self.count += len(targets)
         if self.key is not None:
             self.unknown += int(sum(unknown_masks(target[self.key]).sum() for target in targets))
@@ -268,6 +300,7 @@ class _Tables:
             found=replace(found, masks=None),
             image_ids=self.image_ids,
             category_ids=list(data.category_ids),
+            image_names=self.image_names,
             masks=found.masks if shapes is None else joined(shapes.found).masks,
         )
 
@@ -279,6 +312,11 @@ def _check_request(data: Dataset, iou_type: str) -> None:
         raise DataError(f'iou_type is {iou_type!r}, expected "bbox" or "segm" (visible pixels) or "segm-amodal".')
     if len(data) == 0:
         raise DataError(f"{data.name} {data.split} has no images to evaluate on.")
+    if not data.annotated:
+        what = f"{data.name} {data.split} has no annotations, so that nothing can be scored here"
+        raise DataError(
+            f"{what}; detect_all(detector, data).save_coco(FILE), or .save_voc, writes what its server takes"
+        )
     if data.benchmark is not None:
         BENCHMARKS.find(data.benchmark, f"{data.name} {data.split}: its benchmark")
     if iou_type in MASKS:

@@ -37,12 +37,17 @@ def load_result(path: str | os.PathLike[str]) -> Result | ImageResult | Proposal
     return ProposalRecall.load(path) if form == OF_PROPOSALS else Result.load(path)
 
 
+def _is_saved(path: Path) -> bool:
+    """Whether a file of results is one that `save` wrote, and no list of detections."""
+    return path.is_file() and isinstance(read_json(path), dict)
+
+
 def as_result(thing: Any, data: Dataset, *, progress: bool = True) -> Result:
     """The result that is meant: all that takes results of objects can take detectors through this function.
 
     Args:
-        thing: a `Result`, a .json file of one that was saved or of detections in COCO's format, or what `evaluate`
-            takes as a detector: that is then evaluated.
+        thing: a `Result`, a .json file of one that was saved or of detections in COCO's format, a folder of VOC's
+            files, or what `evaluate` takes as a detector: that is then evaluated.
         data: what it is about.
         progress: show a bar.
 
@@ -56,7 +61,7 @@ def as_result(thing: Any, data: Dataset, *, progress: bool = True) -> Result:
         True
     """
     result = thing
-    if is_results_file(thing) and isinstance(read_json(user_path(thing, DataError)), dict):
+    if is_results_file(thing) and _is_saved(user_path(thing, DataError)):
         result = load_result(user_path(thing, DataError))
     elif not isinstance(thing, Result):
         result = evaluate(thing, data, progress=progress)

@@ -13,14 +13,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from workbench.data.export import result_entries
 from workbench.errors import DataError
 from workbench.evaluation import occlusion
 from workbench.evaluation.counting import bootstrap, saved
 from workbench.evaluation.counting.matching import THRESHOLDS, Matches, with_elsewhere
 from workbench.evaluation.counting.tables import RLE, Found, Objects
+from workbench.evaluation.data_detections import DataDetections
 from workbench.evaluation.diagnosis import Diagnosis, diagnose
 from workbench.evaluation.voc import VocMatches, match_voc, voc_ap
+from workbench.evaluation.voc_files import COMPETITION
 from workbench.files import write_json
 
 RESAMPLES = 1000  #: bootstrap resamples behind every 95 % interval
@@ -60,6 +61,7 @@ class Result:
     strict_levels: bool = False  #: AP by occlusion counts wrong detections at objects of other levels, see `strict`
     image_ids: list[int] | None = None  #: the data set's own, by index; None in results of earlier versions
     category_ids: list[int] | None = None  #: likewise, of the labels from 1 on
+    image_names: list[str] | None = None  #: likewise, by index, see `Dataset.image_name`
     masks: list[RLE] | None = field(default=None, repr=False, compare=False)  #: of `found`; `save` leaves them out
 
     @property
@@ -225,6 +227,7 @@ class Result:
             "format": _FORMAT,
             "summary": saved.nan_to_none(self.summary),
             "losses": None if self.losses is None else saved.nan_to_none(self.losses),
+            "image_names": None if self.image_names is None else saved.packed_names(self.image_names),
             **{name: saved.packed(getattr(self, name)) for name in saved.TABLES},
         }
         del content["masks"]
@@ -247,21 +250,41 @@ class Result:
         Raises:
             DataError: a result of an earlier version, or one of masks that was saved and so has lost them.
         """
-        if self.found is None or self.image_ids is None or self.category_ids is None:
-            raise DataError(f"This result on {self.data} {self.split} was saved without ids. Evaluate again.")
         if self.masks is None and self.iou_type != "bbox":
             raise DataError("Results that were saved have no masks. Call save_coco on what evaluate returns.")
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        found = self.found
-        images = [self.image_ids[index] for index in found.images.tolist()]
-        categories = [self.category_ids[label - 1] for label in found.labels.tolist()]
-        content = result_entries(images, categories, found.boxes, found.scores, self.masks)
-        if self.iou_type != "bbox":
-            for entry in content:
-                del entry["bbox"]
-        write_json(path, content)
-        return path
+        return self._detections().save_coco(path, boxes=self.iou_type == "bbox")
+
+    def save_voc(self, folder: str | os.PathLike[str], *, competition: str = COMPETITION) -> Path:
+        """Write the detections as VOC's files of results, one for each class; see `DataDetections.save_voc`.
+
+        Args:
+            folder: where they go; it is made.
+            competition: the first part of the names of the files.
+
+        Returns:
+            The folder.
+
+        Raises:
+            DataError: a result of an earlier version, or a name that cannot stand in such a file.
+        """
+        if self.image_names is None:
+            raise DataError(f"This result on {self.data} {self.split} was saved without names. Evaluate again.")
+        return self._detections().save_voc(folder, competition=competition)
+
+    def _detections(self) -> DataDetections:
+        if self.found is None or self.image_ids is None or self.category_ids is None:
+            raise DataError(f"This result on {self.data} {self.split} was saved without ids. Evaluate again.")
+        names = [""] * len(self.image_ids) if self.image_names is None else self.image_names
+        return DataDetections(
+            data=self.data,
+            split=self.split,
+            classes=self.classes,
+            category_ids=self.category_ids,
+            image_ids=self.image_ids,
+            image_names=names,
+            sizes=[],
+            found=replace(self.found, masks=self.masks),
+        )
 
     def _of_an_earlier_version(self) -> Result:
         """What was saved with strict levels as it would be now; as it was where the masks for that are lacking."""
@@ -282,9 +305,12 @@ class Result:
     @classmethod
     def _from_content(cls, content: dict[str, Any]) -> Result:
         said = saved.plain(saved.ResultSaid, {key: content[key] for key in content.keys() - saved.TABLES.keys()})
+        names = said.pop("image_names", None)
         result = cls(**said, **saved.unpacked(content, len(said["classes"])))
         if "strict_levels" not in content:
             result = result._of_an_earlier_version()
+        if names is not None:
+            result = replace(result, image_names=saved.unpacked_names(names, result.num_images))
         for name, number in (("image_ids", result.num_images), ("category_ids", len(result.classes))):
             if len(said.get(name) or [0] * number) != number:
                 raise ValueError(f"{name} are {len(said[name])}; expected {number}")

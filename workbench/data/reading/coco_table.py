@@ -32,13 +32,16 @@ from workbench.errors import DataError
 
 REVISION = 4  #: of the columns; a kept table of another one is made anew
 CHUNK = 512  #: annotations that are Python objects at a time
-LISTS = ("images", "annotations", "categories")
+ANNOTATIONS = "annotations"
+LISTS = ("images", ANNOTATIONS, "categories")
 
 Columns = dict[str, np.ndarray]
 
 
-def read_coco(file: Path, root: DataRoot, folder: Path, *, masks: bool = True) -> Table:
+def read_coco(file: Path, root: DataRoot, folder: Path, *, masks: bool = True, annotated: bool = True) -> Table:
     """Read and check a COCO file whose images lie in `folder`; without masks no segmentation is looked at.
+
+    One that is not `annotated` needs no list of annotations, as `image_info_test-dev2017.json` has none.
 
     `about` holds `classes` and `category_ids` of all categories by id, `has_occlusion` (whether the file itself says
     how much is hidden), `is_estimate` (whether it says that it is estimated) and `problems`: what was left out, and
@@ -49,12 +52,13 @@ def read_coco(file: Path, root: DataRoot, folder: Path, *, masks: bool = True) -
     """
     check_regular(file)
     gatherer = Gatherer(masks)
+    lists = [key for key in LISTS if annotated or key != ANNOTATIONS]
     with _without_collector():
         try:
-            content = _stream(file, gatherer)
+            content = _stream(file, gatherer, lists)
         except (NotJson, UnicodeDecodeError, RecursionError, OSError):
             gatherer = Gatherer(masks)
-            content = _whole(file, gatherer)  # which also says what is wrong with it
+            content = _whole(file, gatherer, lists)  # which also says what is wrong with it
         reader = EntryReader(file, root, folder, masks)
         categories = dict(reader.read(content["categories"], "category", reader.category))
         reader.problems += same_names(categories, file)
@@ -90,7 +94,7 @@ def _without_collector() -> Iterator[None]:
             gc.enable()
 
 
-def _stream(file: Path, gatherer: Gatherer) -> dict[str, Any]:
+def _stream(file: Path, gatherer: Gatherer, lists: list[str]) -> dict[str, Any]:
     """Everything but the annotations, which go to `gatherer` chunk by chunk."""
     content: dict[str, Any] = {}
     with file.open(encoding="utf-8-sig", newline="") as text:
@@ -100,25 +104,26 @@ def _stream(file: Path, gatherer: Gatherer) -> dict[str, Any]:
                 raise NotJson(f"{key!r} occurs twice")
             if stream.peek() != "[":
                 content[key] = stream.value()
-            elif key == "annotations":
+            elif key == ANNOTATIONS:
                 _gather(stream.entries(), gatherer)
                 content[key] = []
             else:
                 content[key] = list(stream.entries())
         stream.end()
-    if not all(isinstance(content.get(key), list) for key in LISTS):
+    if not all(isinstance(content.get(key), list) for key in lists):
         raise NotJson("a list is missing")
     return content
 
 
-def _whole(file: Path, gatherer: Gatherer) -> dict[str, Any]:
+def _whole(file: Path, gatherer: Gatherer, lists: list[str]) -> dict[str, Any]:
     content = read_json(file)
     if not isinstance(content, dict):
         raise DataError(f"{file}: this is not a COCO file; it holds a {type(content).__name__}, not an object")
-    for key in LISTS:
+    for key in lists:
         if not isinstance(content.get(key), list):
             raise DataError(f"{file}: this is not a COCO file of objects; it has no list {key!r}")
-    _gather(iter(content["annotations"]), gatherer)
+    given = content.get(ANNOTATIONS)
+    _gather(iter(given if isinstance(given, list) else []), gatherer)
     return content
 
 

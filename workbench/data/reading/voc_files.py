@@ -67,6 +67,24 @@ def read_split(folder: VocFolder, split: str) -> VocSplit:
     return VocSplit(ids, _images(table), [*listed, *(Problem(*each) for each in table.about["problems"])])
 
 
+def read_images(folder: VocFolder, split: str) -> VocSplit:
+    """The images of a split without their XML files: sizes are those of the pictures, and there are no objects.
+
+    Raises:
+        DataError: there is no such list, or it cannot be read.
+    """
+    ids, problems = folder.ids(split)
+    images: list[VocImage | None] = []
+    for identity in ids:
+        try:
+            images.append(VocImage(image_size(folder.image(identity)), []))
+        except DataError as error:
+            where, _, what = str(error).partition(": ")
+            problems.append(Problem("error", where, what, "Restore the image or take it off the list."))
+            images.append(None)
+    return VocSplit(ids, images, problems)
+
+
 def names_of_all(folder: VocFolder) -> set[str]:
     """The names of objects in all XML files, of whatever split; files that cannot be read are left out."""
     ids = sorted(path.stem for path in (folder.path / "Annotations").glob("*.xml"))

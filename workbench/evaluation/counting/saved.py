@@ -24,6 +24,8 @@ from workbench.evaluation.counting.reach import Reached
 from workbench.evaluation.counting.tables import Found, Objects
 from workbench.evaluation.occlusion import SUBSETS
 
+LONGEST_NAME = 4096  #: bytes
+
 Read = TypeVar("Read")
 Figures = dict[str, float | None]  #: null is NaN
 
@@ -82,6 +84,7 @@ class ResultSaid(Said):
     strict_levels: bool = True
     image_ids: list[int] | None = None
     category_ids: list[int] | None = None
+    image_names: str | None = None  #: as `packed_names` makes it
 
 
 class ImageResultSaid(Said):
@@ -157,6 +160,20 @@ def packed_array(value: Any) -> Any:
     value = value.astype(value.dtype.newbyteorder("<"))
     data = base64.b64encode(zlib.compress(np.ascontiguousarray(value).tobytes(), 6)).decode("ascii")
     return {"dtype": value.dtype.str, "shape": list(value.shape), "zlib+base64": data}
+
+
+def packed_names(names: list[str]) -> str:
+    """Names as one text, compressed; no name of a file has the character 0 in it."""
+    return base64.b64encode(zlib.compress("\0".join(names).encode("utf-8", "surrogatepass"), 6)).decode("ascii")
+
+
+def unpacked_names(text: str, number: int) -> list[str]:
+    """What `packed_names` made of so many names; raises as `unpacked` does."""
+    data = zlib.decompressobj().decompress(base64.b64decode(text, validate=True), LONGEST_NAME * (number + 1))
+    names = data.decode("utf-8", "surrogatepass").split("\0") if number else []
+    if len(names) != number:
+        raise ValueError(f"image_names are {len(names)}; expected {number}")
+    return names
 
 
 def unpacked(content: Mapping[str, Any], num_classes: int) -> dict[str, Any]:

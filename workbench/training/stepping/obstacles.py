@@ -68,6 +68,9 @@ def obstacles(detector: Detector, loaded: Loaded) -> Iterator[Problem]:
     for key, data in loaded.items():
         if len(data) == 0:
             yield Problem("error", key, "there are no images", "Check root and split.")
+        elif not data.annotated:
+            what = f"{data.name} {data.split} has no annotations"
+            yield Problem("error", key, what, "Leave it out; `detect_all` writes what is found there for its server.")
         elif data.columns is None:
             yield from check_data(_bare(data), images=True, indices=evenly_spaced(len(data), DECODED)).problems
         else:
