@@ -36,6 +36,7 @@ class FasterRCNN(Proposing, RCNN):
         (torch.Size([1, 3]), torch.Size([1, 96, 7, 7]))
     """
 
+    grows = ("rpn",)  # so that it can start from a Fast R-CNN, as the third of Ren et al.'s four steps does
     rpn: RegionProposalNetwork
 
     @classmethod

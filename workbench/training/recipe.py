@@ -11,9 +11,10 @@ import hashlib
 import json
 from collections.abc import Iterator
 from copy import deepcopy
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import yaml
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
@@ -191,7 +192,7 @@ class Recipe(Section):
     @property
     def hardener_learns(self) -> bool:
         """Whether the hardener has parameters: an adversary."""
-        return _try_players(_players(self), Registry.changes)[1]
+        return _try_players(_players(self), Registry.changes).hardener_learns
 
     def fingerprint(self) -> str:
         """16 hex digits that are equal when two recipes must give the same weights and result."""
@@ -199,7 +200,7 @@ class Recipe(Section):
         later = {key: value for key, value in decisive["augment"].items() if key == "flip" or value is not None}
         decisive["augment"] = later  # recipes from before these keys keep their fingerprint
         for stage in decisive["stages"]:
-            for key in ("positive_fraction", "sources", "loss_factors"):  # likewise
+            for key in ("positive_fraction", "sources", "loss_factors", "learns"):  # likewise
                 if not stage[key]:
                     del stage[key]
         for key in ("audit", "regions") if decisive["test"] else ():  # likewise
@@ -220,9 +221,10 @@ def _misfits(recipe: Recipe) -> Iterator[str]:
     name = recipe.detector.get("kind")
     if name in DETECTORS:
         yield from _detector_misfits(recipe, DETECTORS.class_of(name))
-    misfits, learns = _try_players(_players(recipe), Registry.changes)
-    yield from misfits
-    if not learns and any(stage.train == "hardener" for stage in recipe.stages):
+    tried = _try_players(_players(recipe), Registry.changes)
+    yield from tried.misfits
+    yield from _unknown_parameters(recipe, tried.learning)
+    if not tried.hardener_learns and any(stage.train == "hardener" for stage in recipe.stages):
         why = "it has no parameters" if recipe.hardener else "there is none"
         yield f"stages: one trains the hardener, but {why}"
 
@@ -334,9 +336,29 @@ def _players(recipe: Recipe) -> str:
     return json.dumps([recipe.detector, recipe.hardener], sort_keys=True)
 
 
+class Tried(NamedTuple):
+    """What comes of building a detector and its hardener."""
+
+    misfits: tuple[str, ...]  #: why they cannot be built
+    hardener_learns: bool  #: whether the hardener has parameters
+    learning: tuple[str, ...]  #: names of the detector's parameters that are not frozen; () where it cannot be built
+
+
+def _unknown_parameters(recipe: Recipe, learning: tuple[str, ...]) -> Iterator[str]:
+    """Patterns of stages that no parameter of the detector has a name for."""
+    for number, stage in enumerate(recipe.stages):
+        if stage.learns and stage.train == "hardener":
+            yield f"stages.{number}.learns: only the hardener learns there; leave it out"
+        for pattern in (stage.learns or ()) if learning else ():
+            if not any(fnmatchcase(name, pattern) for name in learning):
+                parts = sorted({name.partition(".")[0] for name in learning})
+                what = f"no parameter that is not frozen is named {pattern!r}"
+                yield f"stages.{number}.learns: {what}; they begin with {', '.join(f'{part}.' for part in parts)}"
+
+
 @lru_cache(maxsize=64)
-def _try_players(players: str, changes: int) -> tuple[tuple[str, ...], bool]:
-    """Why a detector and its hardener (as JSON) cannot be built, and whether the hardener can learn.
+def _try_players(players: str, changes: int) -> Tried:
+    """What comes of a detector and its hardener (as JSON).
 
     Remembered, as many recipes share them, until another kind is registered.
     """
@@ -346,17 +368,19 @@ def _try_players(players: str, changes: int) -> tuple[tuple[str, ...], bool]:
     from workbench.hardeners import build_hardener
 
     detector, config = json.loads(players)
-    misfits, hardener = [], None
+    misfits, hardener, built = [], None, None
     try:
         hardener = build_hardener(config)
     except Exception as error:  # whatever a plug-in raises, and torch for sizes that are too large
         misfits.append(_at("hardener", error))
     try:
         with torch.device("meta"):
-            build_detector(detector, ("object",), hardener, pretrained=False)  # adversaries get their network
+            built = build_detector(detector, ("object",), hardener, pretrained=False)  # adversaries get their network
     except Exception as error:
         misfits.append(_at("detector", error))
-    return tuple(misfits), hardener is not None and any(True for _ in hardener.parameters())
+    own = [] if built is None else [name for name, each in built.named_parameters() if each.requires_grad]
+    learning = tuple(name for name in own if not name.startswith("hardener."))
+    return Tried(tuple(misfits), hardener is not None and any(True for _ in hardener.parameters()), learning)
 
 
 def _at(key: str, error: Exception) -> str:

@@ -100,6 +100,10 @@ class Stage(Section):
     loss_factors: dict[str, Annotated[float, Field(ge=0)]] = Field(
         default_factory=dict, description="factors on losses by their names, as {occlusion: 0.01}"
     )
+    learns: Annotated[list[str], Field(min_length=1)] | None = Field(
+        default=None,
+        description='of the detector, the parameters that learn, as ["rpn.*"]; None: all that are not frozen',
+    )
     harden: bool = Field(default=True, description="False: hardener, augment.hide, roi.mining and roi.jitter sit out")
 
 

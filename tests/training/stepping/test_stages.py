@@ -92,3 +92,22 @@ def test_the_random_control_drops_cells_of_objects_only():
         assert control.share == 1
         assert control.drop == pytest.approx(asdn.drop, abs=1e-6)
         assert control.clean_images == asdn.clean_images
+
+
+def test_some_parts_alone_learn_and_batch_norm_of_the_others_keeps_its_statistics():
+    """Those of a frozen trunk are not among them; the next stage, which does not say so, lets all learn again."""
+    detector = build_detector(SMALL, ("a",), build_hardener({"kind": "asdn"}))
+    begin(detector, learns=["rpn.*", "roi_heads.box_predictor.*"])
+    learning = {name for name, each in detector.named_parameters() if each.requires_grad}
+    parts = {"rpn", "roi_heads"}
+    assert {name.partition(".")[0] for name in learning} == parts
+    assert not any(name.startswith("roi_heads.box_head") for name in learning)
+    norms = [part for part in detector.backbone.modules() if isinstance(part, torch.nn.BatchNorm2d)]
+    assert norms
+    assert not any(part.training for part in norms)
+    assert detector.rpn.training
+    begin(detector, train="both", learns=["rpn.*"])
+    assert any(each.requires_grad for each in detector.hardener.parameters())
+    begin(detector)
+    assert all(part.training for part in norms)
+    assert all(each.requires_grad for each in detector.backbone.parameters())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from torch import nn
 
@@ -35,15 +36,19 @@ def select_players(detector: Detector, stage: Stage, learns: set[str]) -> dict[s
     """Let the detector begin a stage, with gradients for the players that it trains; their parameters, by player.
 
     `learns` names the parameters that the detector was built to train (those of a frozen trunk are not among
-    them).
+    them). Where a stage lets only some of them learn, BatchNorm of the others keeps its statistics.
     """
     chosen: dict[str, list[nn.Parameter]] = {}
     for name, parameter in detector.named_parameters():
         player = "hardener" if name.startswith("hardener.") else "detector"
-        parameter.requires_grad_(name in learns and stage.train in (player, "both"))
+        wanted = player == "hardener" or any(fnmatchcase(name, pattern) for pattern in stage.learns or ("*",))
+        parameter.requires_grad_(name in learns and stage.train in (player, "both") and wanted)
         if parameter.requires_grad:
             chosen.setdefault(player, []).append(parameter)
     if not chosen:
         raise RunError(f"a stage trains the {stage.train}, which has no parameters that learn")
     detector.begin_stage(stage)
+    for part in detector.modules() if stage.learns else ():
+        if isinstance(part, nn.modules.batchnorm._BatchNorm) and not any(p.requires_grad for p in part.parameters()):
+            part.eval()
     return chosen
