@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from folders import voc_object, voc_xml, write_voc
 
 import workbench as wb
 from workbench.data import check_loading
 from workbench.data.mixed import of_sources
+from workbench.data.voc import CLASSES as VOC_CLASSES
 from workbench.errors import DataError
 
 SOURCES = {
@@ -90,3 +92,25 @@ def test_sections_are_read_as_those_of_a_recipe(tmp_path):
 def test_sources_are_checked_before_anything_is_read(sources, said):
     with pytest.raises(DataError, match=said):
         check_loading("mixed", {"sources": sources})
+
+
+def test_the_unions_of_vocs_years_are_what_the_recipes_say(tmp_path, monkeypatch):
+    """07+12 and 07++12: trainval of both years, and of the latter the test images of 2007 as well; each image once."""
+    kit = tmp_path / "VOCdevkit"
+    for year, split, names in (
+        (2007, "trainval", ("000005", "000007")),
+        (2007, "test", ("000001",)),
+        (2012, "trainval", ("2008_000002", "2008_000003", "2009_000001")),
+    ):
+        write_voc(kit / f"VOC{year}", {name: voc_xml(voc_object("dog", 1, 1, 9, 9)) for name in names}, split=split)
+    monkeypatch.setenv("WORKBENCH_DATA", str(tmp_path))
+    for name, first in (("voc0712-faster-vgg16", 5), ("voc12-faster-resnet101", 6)):
+        spec = wb.Recipe.load(f"inverted-attention/{name}", trial=False).data
+        data = wb.load_data(spec.name, spec.split, spec.root, **spec.options)
+        files = [data.file_name(index) for index in range(len(data))]
+        assert len(set(files)) == len(data) == first
+        assert files[:3] == ["voc07/000005.jpg", "voc07/000007.jpg", "voc12/2008_000002.jpg"]
+        assert data.image_name(-1) == ("voc07-test/000001" if first == 6 else "voc12/2009_000001")
+        assert data.classes == VOC_CLASSES
+        assert data.annotated
+        assert data.target(-1)["boxes"].tolist() == [[0, 0, 9, 9]]
