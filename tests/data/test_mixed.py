@@ -95,7 +95,7 @@ def test_sources_are_checked_before_anything_is_read(sources, said):
 
 
 def test_the_unions_of_vocs_years_are_what_the_recipes_say(tmp_path, monkeypatch):
-    """07+12 and 07++12: trainval of both years, and of the latter the test images of 2007 as well; each image once."""
+    """07+12 and 07++12: trainval of both years, and of the latter the test images of 2007, too; each image once."""
     kit = tmp_path / "VOCdevkit"
     for year, split, names in (
         (2007, "trainval", ("000005", "000007")),

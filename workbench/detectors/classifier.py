@@ -20,7 +20,6 @@ from workbench.detectors.base import Detector, evaluating
 from workbench.detectors.layers.feature_cache import FeatureCache
 from workbench.detectors.layers.inputs import as_float, check_batch, check_is_target, is_empty
 from workbench.detectors.layers.networks import Network, build_network, norms, split_resnet
-from workbench.detectors.layers.trunk import IMAGENET_MEAN, IMAGENET_STD
 from workbench.errors import DataError, RecipeError
 from workbench.options import Count, check_options
 from workbench.registry import DETECTORS
@@ -58,11 +57,12 @@ class Classifier(Detector):
         super().__init__()
         self.network, self.last_name = network.module, network.last_name
         self.classes, self.size = tuple(classes), size
-        self._still = tuple(part for part in norms(self.network) if not part.weight.requires_grad)
+        learning = {part for part in norms(self.network) if any(each.requires_grad for each in part.parameters())}
+        self._still = tuple(part for part in norms(self.network) if part not in learning)
         self._parts = None if parts is None else parts[:2]  # in a tuple: its layers are the network's
         self.cache = None if parts is None else FeatureCache(parts[2])
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(network.seen.mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(network.seen.std).view(3, 1, 1), persistent=False)
         self.train()  # and frozen BatchNorm not
 
     @classmethod
@@ -71,7 +71,7 @@ class Classifier(Detector):
 
         Args:
             backbone: options of `networks.build_network`, and "cache": remember the maps of what does not learn.
-            size: pixels; None: 32 for the small network, else 224.
+            size: pixels; None: 32 for the small network, 112 for those of faces, else 224.
         """
         options = dict(backbone)
         cached = options.pop("cache", False)
@@ -82,7 +82,11 @@ class Classifier(Detector):
         options = check_options("detector.backbone", build_network, options, given=("num_classes",))
         network = build_network(len(classes), **options)
         parts = split_resnet(network, options["name"]) if cached else None
-        size = size or (32 if options["name"] == "small" else 224)
+        if network.seen.only and size not in (None, network.seen.size):
+            raise RecipeError(
+                f"detector.size is {size}; {options['name']} sees {network.seen.size} px and no other size"
+            )
+        size = size or network.seen.size
         if parts is not None and size % parts[2]:
             raise RecipeError(
                 f"detector.size is {size}; expected a multiple of {parts[2]}, the stride of the maps that "

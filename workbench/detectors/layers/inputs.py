@@ -12,6 +12,7 @@ from workbench.detectors.layers.branches import Branch
 from workbench.errors import DataError
 from workbench.types import Target, learnable
 
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  #: of pixels in 0..1
 SLACK = 0.25  #: by which float images may overshoot 0..1, as after resizing
 
 

@@ -1,4 +1,4 @@
-"""Networks that classify whole images: torchvision's, and a small one. Their last linear layer stands apart.
+"""Networks that classify whole images: torchvision's, a small one, and for faces. Their last layer stands apart.
 
 What that layer sees is the deep feature vector of an image (DFV). It keeps its name in the network, so that state
 dicts of torchvision fit, but lets vectors pass: the network gives vectors, and `LastLinear.logits` classifies them.
@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from workbench.detectors.layers.backbones import OWN_RESNETS, RESNETS, STAGES, SmallBackbone, Widths, whole_resnet
+from workbench.detectors.layers.face_network import MEAN, SIZE, STD, UNITS, FaceNetwork
+from workbench.detectors.layers.inputs import IMAGENET_MEAN, IMAGENET_STD
 from workbench.detectors.layers.pretrained import load_trunk, named_weights
 from workbench.errors import RecipeError, did_you_mean
 from workbench.options import Count, Depth, check_options
@@ -55,12 +57,22 @@ class SmallNetwork(nn.Module):
         return self.fc(F.adaptive_avg_pool2d(coarsest, self.pool).flatten(1))
 
 
+class Seen(NamedTuple):
+    """How a network sees images."""
+
+    size: int = 224  #: pixels a side, unless another size is asked for
+    only: bool = False  #: whether it can see no other size
+    mean: tuple[float, float, float] = IMAGENET_MEAN  #: of pixels in 0..1
+    std: tuple[float, float, float] = IMAGENET_STD
+
+
 class Network(NamedTuple):
     """A network whose last layer stands apart."""
 
     module: nn.Module
     last: LastLinear
     last_name: str
+    seen: Seen
 
 
 def build_network(
@@ -76,7 +88,8 @@ def build_network(
     """A network for K classes.
 
     Args:
-        name: "small", or a classifier of torchvision such as "resnet18" or "vgg16".
+        name: "small", a classifier of torchvision such as "resnet18" or "vgg16", or one of `face_network.UNITS`,
+            which see faces of 112 px.
         weights: None (random), "imagenet" (torchvision's) or the path of a state dict; its last layer is used if
             it has as many classes.
         last: name of the last linear layer; None: the last one that there is.
@@ -94,15 +107,22 @@ def build_network(
     layer = _set_apart(module, last, num_classes)
     if weights is not None:
         _load(module, layer, name, weights)
-    network = Network(module, module.get_submodule(layer), layer)
+    network = Network(module, module.get_submodule(layer), layer, seen_by(name))
     _freeze(network, norm, learns)
     return network
+
+
+def seen_by(name: str) -> Seen:
+    """How a network of this name sees images."""
+    if name in UNITS:
+        return Seen(SIZE, True, MEAN, STD)
+    return Seen(32) if name == "small" else Seen()
 
 
 def _bare(name: str, options: dict[str, Any]) -> nn.Module:
     if name == "small":
         return SmallNetwork(**check_options("detector.backbone", SmallNetwork, options))
-    known = [*torchvision.models.list_models(module=torchvision.models), *OWN_RESNETS]
+    known = [*torchvision.models.list_models(module=torchvision.models), *OWN_RESNETS, *UNITS]
     if name not in known:
         close = did_you_mean(name, ["small", *known]).partition(" (")[0]
         raise RecipeError(
@@ -112,6 +132,8 @@ def _bare(name: str, options: dict[str, Any]) -> nn.Module:
         raise RecipeError(f"detector.backbone.{next(iter(options))} is not an option of {name}")
     if name in OWN_RESNETS:
         return whole_resnet(name)
+    if name in UNITS:
+        return FaceNetwork(UNITS[name])
     special = {"init_weights": False, "aux_logits": False} if name in ("googlenet", "inception_v3") else {}
     return torchvision.models.get_model(name, weights=None, **special)
 

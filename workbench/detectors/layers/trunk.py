@@ -25,6 +25,7 @@ from workbench.detectors.layers.backbones import (
 from workbench.detectors.layers.box_heads import DropoutHead
 from workbench.detectors.layers.feature_cache import FeatureCache
 from workbench.detectors.layers.fpn import Pyramid, SingleMap, norm_layer
+from workbench.detectors.layers.inputs import IMAGENET_MEAN, IMAGENET_STD
 from workbench.detectors.layers.pretrained import load_fc
 from workbench.detectors.layers.roi_head import Conv5Head, RoIHead
 from workbench.detectors.layers.roi_max_pool import RoIMaxPool
@@ -33,7 +34,6 @@ from workbench.errors import RecipeError
 from workbench.options import Count, Part, check_options, check_value
 from workbench.registry import Registry
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 Pooling = Literal["align", "max"]
 BackboneStage = Annotated[int, Field(ge=2, le=5)]  #: of a backbone: C2 to C5
 POOLINGS: dict[Pooling, type[PyramidPool]] = {"align": RoIAlign, "max": RoIMaxPool}
