@@ -35,7 +35,7 @@ from workbench.detectors import build_detector
 from workbench.detectors.base import Detects, HasDifferences, HasRoIs, ScoresBoxes
 from workbench.detectors.layers.feature_cache import FeatureCache
 from workbench.detectors.layers.inputs import training_targets
-from workbench.evaluation import evaluate
+from workbench.evaluation import evaluate, score_regions
 from workbench.evaluation.speed import detection_times
 from workbench.hardeners import build_hardener
 from workbench.proposals import with_proposals
@@ -211,6 +211,19 @@ def evaluate_on(config: dict) -> None:
     evaluate(detector, data, progress=False)
 
 
+def look_under_occluders() -> None:
+    """Given boxes are scored there, and the detectors moved back."""
+    detectors = {kind: built(DETECTORS_TRIED[kind]) for kind in ("faster-rcnn", "retinanet")}
+    few = {"kinds": ("grey",), "fractions": (0.5,), "least_size": 4, "progress": False}
+
+    def act(device):
+        report = score_regions(detectors, scenes(), device=device, **few)
+        assert all(one.device.type == "cpu" for one in detectors.values())
+        return {name: torch.from_numpy(getattr(report.looks, name)) for name in ("p_class", "p_object")}
+
+    both(act)
+
+
 def remember() -> None:
     """Maps of a frozen trunk that are remembered."""
     trunk = {**BACKBONE, "widths": [8, 12, 16]}
@@ -337,6 +350,7 @@ CASES: dict[str, Callable[[], None]] = {
         train_a_run, RPN, None, [{"steps": 1, "lr": 1e-3}], SCENES, {"hide": HIDING["hide"][2:]}
     ),
     "ignored objects": ignore,
+    "given boxes": look_under_occluders,
     "run of a classifier": partial(train_a_run, CLASSIFIER, {"kind": "dfv"}, [{"steps": 2, "lr": 1e-3}], DIGITS),
     "analyses of regions": analyse_regions,
     "analyses of images": analyse_images,

@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from workbench.data import load_data
-from workbench.detectors import build_detector, save_detector
+from workbench.detectors import build_detector, load_detector, save_detector
 from workbench.errors import RecipeError, RunError
-from workbench.evaluation import evaluate_detections
+from workbench.evaluation import evaluate_detections, load_result
 from workbench.training import Comparison, Recipe, Run, compare, launch, t_interval
 from workbench.training.processes import detached
 from workbench.training.recipe_sections import TestSpec
@@ -171,6 +171,39 @@ def test_proposals_are_compared_by_recall_where_there_are_no_detections():
     row = proposed.table().loc["AR100", "other"]
     assert (row["mean"], row["difference"]) == pytest.approx((0.5, 0.2))
     assert row["difference_low"] < 0.2 < row["difference_high"]
+
+
+def test_what_is_hidden_is_shown_beside_ap_but_not_each_kind_of_occluder():
+    runs = runs_of(base=[0.1, 0.2], other=[0.3, 0.5]).frame()
+    more = {"audit_recall_50": [0.2, 0.4, 0.5, 0.8], "audit_recall_50_grey": 0.5, "audit_AP_50": 0.1}
+    more |= {"regions_accuracy_36": [0.4, 0.5, 0.5, 0.7], "regions_p_object_0.3-0.5": 0.1}
+    comparison = Comparison(runs.assign(**more))
+    assert list(comparison.text().columns) == ["AP", "audit_recall_50", "regions_accuracy_36"]
+    row = comparison.table().loc["regions_accuracy_36", "other"]
+    assert (row["mean"], row["difference"], row["pairs"]) == pytest.approx((0.6, 0.15, 2))
+    assert comparison.table(["audit_recall_50_grey"]).loc[("audit_recall_50_grey", "base"), "mean"] == 0.5
+
+
+def test_a_test_under_occluders_is_scored_once(tmp_path):
+    """The figures come from the run's result, which is made anew when the test asks for something else."""
+    detector = load_detector("digit-scenes/faster-rcnn")
+
+    class Done:
+        folder, recipe = tmp_path, Recipe.load("digit-scenes/faster-rcnn").replace(device="cpu")
+        result = property(lambda self: load_result(tmp_path / "result.json"))
+        fingerprints: dict = {}  # noqa: RUF012
+
+        def detector(self):
+            return detector
+
+    few = {"kinds": ["grey"], "fractions": [0.5]}
+    test = TestSpec(name="digit-scenes", limit=3, regions=few)
+    run, code = Done(), code_fingerprint(EVALUATION)
+    score(run, test)
+    assert "regions_accuracy_50" in run.result.summary
+    assert is_scored(run, test, code)
+    assert not is_scored(run, test.model_copy(update={"audit": few}), code)
+    assert not is_scored(run, test.model_copy(update={"regions": None}), code)
 
 
 def test_an_unknown_metric_is_refused():

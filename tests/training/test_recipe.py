@@ -214,6 +214,25 @@ def test_fingerprint_holds_what_decides_the_result_and_nothing_else():
 
 def test_fingerprint_is_the_same_tomorrow():
     assert plain().fingerprint() == "5747001b42d668c1"
+    tested = plain({"test": {"name": "digit-scenes"}})
+    assert tested.fingerprint() == "fabdeaec736c95e4", "as before tests could ask for audits"
+    assert tested.replace({"test.audit": {}}).fingerprint() != tested.fingerprint()
+
+
+def test_a_test_can_ask_for_an_audit_and_for_regions():
+    recipe = plain({"test": {"name": "digit-scenes"}})
+    asked = recipe.replace({"test.audit": {"limit": 20}, "test.regions": {"kinds": ["grey"], "fractions": [0.36]}})
+    assert Recipe.from_dict(yaml.safe_load(asked.to_yaml())) == asked
+    assert asked.test.audit == {"limit": 20}
+    with pytest.raises(RecipeError, match=r"test\.audit\.fraction does not exist \(did you mean 'fractions'"):
+        recipe.replace({"test.audit": {"fraction": [0.5]}})
+    with pytest.raises(RecipeError, match=r"test: occluder 'gray' does not exist"):
+        recipe.replace({"test.regions": {"kinds": ["gray"]}})
+    masks = Recipe.load("deep-mask/digits")
+    with pytest.raises(RecipeError, match=r"test\.audit: deep-mask gives no detections; leave it out"):
+        masks.replace({"test.audit": {}})
+    with pytest.raises(RecipeError, match=r"test\.regions: deep-mask gives no scores of boxes; leave it out"):
+        masks.replace({"test.regions": {}})
 
 
 def test_saving_leaves_the_old_file_when_it_fails(tmp_path, monkeypatch):

@@ -298,9 +298,12 @@ def test_a_full_disk_is_said_though_only_its_reserve_is_left(tmp_path, monkeypat
 
 
 def test_equal_trainings_give_equal_files(tmp_path):
-    recipe = tiny_recipe(ema=0.9, test={"name": "tiny", "limit": 3})
+    hidden = {"kinds": ["grey"], "fractions": [0.5], "least_size": 1}
+    recipe = tiny_recipe(ema=0.9, test={"name": "tiny", "limit": 3, "audit": hidden})
     for name in "ab":
         train(recipe, tmp_path / name)
+    figures = Run.open(tmp_path / "a").result.summary
+    assert figures["audit_recall_clean"] == figures["audit_recall_50"] > 0, "it says the same whatever it sees"
     for file in ("detector.safetensors", "result.json", "recipe.yaml"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 

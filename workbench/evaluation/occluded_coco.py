@@ -66,7 +66,8 @@ class OccludedCocoResult(BenchmarkResult):
         """Columns of the objects of each list that the data set has."""
         there = [name for name in LISTS if name in self.gathered.columns]
         tables = [(name, self.listed[self.listed["list"] == name]) for name in there]
-        return [(name, {key: table[key].to_numpy() for key in ("image", "score")}) for name, table in tables]
+        types = {"image": np.int64, "score": float}  # of a table without rows nothing says them
+        return [(name, {key: table[key].to_numpy(types[key]) for key in types}) for name, table in tables]
 
     def _figure(self, name: str) -> str:
         return f"{self.prefix}recall_{name}@{self.least:g}"
