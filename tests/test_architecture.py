@@ -33,13 +33,21 @@ ALLOWED = {
     "proposals": BASE | {"data", "detectors"},
     "evaluation": BASE | {"data", "detectors", "proposals"},
     "analysis": BASE | {"data", "losses", "hardeners", "detectors", "proposals"},
+    "annotation": BASE | {"data", "evaluation"},
     "training": BASE | {"plugins", "data", "hardeners", "hiders", "detectors", "proposals", "evaluation"},
-    "figures": BASE | {"data", "losses", "hardeners", "hiders", "detectors", "evaluation", "analysis", "training"},
+    "figures": BASE
+    | {"data", "losses", "hardeners", "hiders", "detectors", "evaluation", "analysis"}
+    | {"annotation", "training"},
 }
 
 
 #: A result that shows itself, when asked to: figures are made of results, so it reaches up for them, late.
-SHOWS = {"evaluation/audit_report.py": {"workbench.figures.audit", "workbench.figures.audit_page"}}
+SHOWS = {
+    "evaluation/audit_report.py": {"workbench.figures.audit", "workbench.figures.audit_page"},
+    "evaluation/statistics.py": {"workbench.figures.data_statistics"},
+    "evaluation/mask_overlap.py": {"workbench.figures.shape_masks"},
+    "annotation/quality.py": {"workbench.figures.annotation"},
+}
 
 
 def imported(path: Path) -> set[str]:

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from workbench.data.reading.images import read_image
     from workbench.detectors import load_detector
     from workbench.detectors.wrap import wrap
-    from workbench.evaluation import audit, detect_all, evaluate, score_regions
+    from workbench.evaluation import audit, detect_all, evaluate, score_regions, statistics
     from workbench.plugins import plug_in
     from workbench.proposals import with_proposals
     from workbench.training import Recipe, Run, TrainingImages, compare, doctor, launch
 
 __all__ = [
     "Recipe", "Run", "TrainingImages", "audit", "compare", "detect_all", "doctor", "evaluate", "explain", "launch",
-    "load_data", "load_detector", "plug_in", "read_image", "score_regions", "with_proposals", "wrap",
+    "load_data", "load_detector", "plug_in", "read_image", "score_regions", "statistics", "with_proposals", "wrap",
 ]  # fmt: skip
 
 __getattr__, __dir__ = on_demand(
@@ -39,6 +39,7 @@ __getattr__, __dir__ = on_demand(
         "detect_all": "workbench.evaluation",
         "evaluate": "workbench.evaluation",
         "score_regions": "workbench.evaluation",
+        "statistics": "workbench.evaluation",
         "Recipe": "workbench.training",
         "Run": "workbench.training",
         "TrainingImages": "workbench.training",

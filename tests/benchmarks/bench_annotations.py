@@ -17,14 +17,14 @@ import numpy as np
 from made_up import COCO_IMAGES, COCO_OBJECTS, VOC_IMAGES, make_coco, make_voc
 from measure import Row
 
-LATER_S, LATER_MB, TARGET_MS, DOCTOR_S = 2.0, 1024.0, 1.5, 60.0
+LATER_S, LATER_MB, TARGET_MS, DOCTOR_S, STATISTICS_S = 2.0, 1024.0, 1.5, 60.0, 60.0
 #: What a process of its own prints: CPU seconds of the job after all imports, and the memory that it takes at most.
 CHILD = """
 import json, sys, time
 import torch
 torch.set_num_threads(1)
 from pycocotools.coco import COCO
-from workbench import load_data
+from workbench import load_data, statistics
 import workbench.data.coco, workbench.data.voc, workbench.data.doctor
 root, file = sys.argv[1:3]
 def peak():
@@ -74,6 +74,7 @@ def _coco(root: Path, file: Path, cache: Path, rounds: int) -> list[Row]:
     peer_targets, _ = child(PEER_TARGETS, PEER)
     count = min(TIMED_TARGETS, len(json.loads(file.read_bytes())["images"]))
     doctor, _ = child("workbench.data.doctor.check_data(data, images=False)", LOAD)
+    counted, _ = child("statistics(data, progress=False)", LOAD)
     what = f"COCO, {file.stat().st_size / 2**20:.0f} MB of annotations"
     return [
         _ratio(f"{what}: first load", "pycocotools", first, theirs, 1.0),
@@ -83,6 +84,7 @@ def _coco(root: Path, file: Path, cache: Path, rounds: int) -> list[Row]:
         _ratio(f"{what}: a target with masks", "pycocotools", targets / count, peer_targets / count, None),
         _plain(f"{what}: a target with masks", targets / count, TARGET_MS / 1e3),
         _plain(f"{what}: the doctor looks at all annotations", doctor, DOCTOR_S),
+        _plain(f"{what}: statistics", counted, STATISTICS_S),
     ]
 
 

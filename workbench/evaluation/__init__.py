@@ -18,16 +18,19 @@ from workbench.evaluation.occluded_coco import evaluate_occluded_coco
 from workbench.evaluation.occluded_pascal3d import evaluate_occluded_pascal3d
 from workbench.evaluation.occlusion_map import evaluate_occlusion_maps
 from workbench.evaluation.proposal_recall import proposal_recall
+from workbench.evaluation.published import published_generalisation, published_statistics
 from workbench.evaluation.region_report import RegionReport
 from workbench.evaluation.regions import score_regions
 from workbench.evaluation.result import Result, difference
 from workbench.evaluation.side_by_side import side_by_side
+from workbench.evaluation.statistics import DataStatistics, statistics
 from workbench.evaluation.voc_files import read_voc_results, write_voc_results
 from workbench.evaluation.wider_face import evaluate_wider_face
 
 __all__ = [
     "AuditReport",
     "DataDetections",
+    "DataStatistics",
     "ImageResult",
     "RegionReport",
     "Result",
@@ -49,11 +52,14 @@ __all__ = [
     "evaluate_wider_face",
     "load_result",
     "proposal_recall",
+    "published_generalisation",
+    "published_statistics",
     "read_face_results",
     "read_voc_results",
     "recall_at_false_positives",
     "score_regions",
     "side_by_side",
+    "statistics",
     "write_fddb_results",
     "write_voc_results",
     "write_wider_results",
