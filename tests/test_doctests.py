@@ -69,6 +69,7 @@ def test_rooms_are_found():
         *(
             "workbench",
             "widgets",
+            "annotation",
             "data",
             "detectors",
             "evaluation",

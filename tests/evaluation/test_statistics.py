@@ -7,47 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from folders import coco_content, write_coco
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from listed_data import Listed
 
 import workbench as wb
-from workbench.data import Dataset, load_data
-from workbench.data.dataset import make_target
+from workbench.data import load_data
 from workbench.errors import DataError
-
-
-class Listed(Dataset):
-    """Images of 100 x 200 pixels with objects (label, x1, y1, x2, y2, hidden fraction, crowd); no pixels."""
-
-    name, split, classes = "listed", "all", ("cat", "dog", "cup")
-
-    def __init__(self, images: list[list[tuple]]):
-        self.objects = images
-
-    def __len__(self):
-        return len(self.objects)
-
-    def size(self, index):
-        return 100, 200
-
-    def image(self, index):
-        raise AssertionError("no picture is to be opened")
-
-    def target(self, index):
-        rows = self.objects[index]
-        boxes = torch.tensor([row[1:5] for row in rows], dtype=torch.float32).reshape(-1, 4)
-        return make_target(
-            image_id=index + 1,
-            size=(100, 200),
-            boxes=boxes,
-            labels=torch.tensor([row[0] for row in rows], dtype=torch.long),
-            area=(boxes[:, 2:] - boxes[:, :2]).prod(1),
-            occlusion=torch.tensor([row[5] for row in rows]),
-            iscrowd=torch.tensor([bool(row[6]) for row in rows], dtype=torch.bool),
-        )
-
 
 NAN = float("nan")
 IMAGES = [

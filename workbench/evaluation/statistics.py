@@ -50,7 +50,7 @@ class DataStatistics:
 
     Example:
         >>> found = wb.statistics(wb.load_data("digit-scenes", split="test", length=50), progress=False)
-        >>> found.num_images, found.num_objects == found.by_class["instances"].sum()
+        >>> found.num_images, found.num_objects == int(found.by_class["instances"].sum())
         (50, True)
         >>> found.beside().loc["instances per image", "COCO (quoted)"]
         '7.7'

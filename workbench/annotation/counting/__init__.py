@@ -1,0 +1,1 @@
+"""Who claims what: the answers of several workers put together."""

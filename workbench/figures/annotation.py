@@ -1,0 +1,144 @@
+"""How good workers are (T.-Y. Lin's thesis, Fig. 2.4): unions against single workers, and who is how good."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from workbench.annotation import WorkerQuality
+from workbench.errors import DataError, did_you_mean
+from workbench.figures.drawing.canvas import new_figure, plain
+from workbench.figures.drawing.colours import INK, OKABE_ITO
+
+BLUE, RED, ORANGE = OKABE_ITO[0], OKABE_ITO[1], OKABE_ITO[4]
+MOST = 24  #: workers whose names are shown
+
+
+def quality_figure(quality: WorkerQuality, name: str) -> Figure:
+    """One of the figures that `figure_names` lists.
+
+    Raises:
+        DataError: there is no such figure of these workers.
+    """
+    names = figure_names(quality)
+    if name not in names:
+        raise DataError(f"these workers have no figure {name!r}{did_you_mean(name, names)}")
+    return _FIGURES[name](quality)
+
+
+def figure_names(quality: WorkerQuality) -> tuple[str, ...]:
+    """What can be drawn of workers."""
+    has_union, several = len(quality.union) > 0, len(quality.workers) > 1
+    there = {"union": has_union, "workers": several, "agreement": several}
+    return tuple(name for name, is_there in there.items() if is_there)
+
+
+def union_figure(quality: WorkerQuality) -> Figure:
+    """Fig. 2.4 a: precision and recall of the union of 1, 2 … workers, of single ones, and of experts."""
+    figure, panels = new_figure(1, 2, (9.6, 3.9))
+    left, right = panels[0]
+    union, single = quality.union, quality.workers[~quality.workers["expert"]]
+    left.scatter(single["recall"], single["precision"], s=14, color="0.65", label="single workers", zorder=2)
+    experts = quality.workers[quality.workers["expert"]]
+    if len(experts):
+        left.scatter(experts["recall"], experts["precision"], s=40, color=RED, label="experts", zorder=4)
+    left.plot(union["recall"], union["precision"], color=BLUE, marker="o", label="union of so many", zorder=3)
+    for number, row in union.iterrows():
+        shift = (6, 6) if number % 2 else (-4, -12)
+        left.annotate(
+            str(number), row[["recall", "precision"]], shift, textcoords="offset points", fontsize=8, color=BLUE
+        )
+    left.set(xlabel="recall", ylabel="precision")
+    _frame(left, [*single["recall"], *experts["recall"], *union["recall"]], "x")
+    _frame(left, [*single["precision"], *experts["precision"], *union["precision"]], "y")
+    left.legend(frameon=False, fontsize=8, loc="lower left")
+    for what, colour, marker in (("recall", BLUE, "o"), ("precision", ORANGE, "s")):
+        right.fill_between(
+            union.index, union[f"{what}_low"], union[f"{what}_high"], color=colour, alpha=0.2, linewidth=0
+        )
+        right.plot(union.index, union[what], color=colour, marker=marker, markersize=5, label=what)
+    right.plot(union.index, union["recall_if_independent"], color=INK, linestyle=":", label="recall, if independent")
+    right.set(xlabel="workers in the union", ylim=(min(0.5, right.get_ylim()[0]), 1.02))
+    right.xaxis.get_major_locator().set_params(integer=True)
+    right.legend(frameon=False, fontsize=8, loc="lower right")
+    return _finished(figure, quality, left, right)
+
+
+def workers_figure(quality: WorkerQuality, *, precision: float | None = None) -> Figure:
+    """Fig. 2.4 b: how many workers (area) with how many jobs (colour) have which precision and recall.
+
+    Both are against the union of all others.
+
+    Args:
+        precision: where a line is drawn, below which work is rejected.
+    """
+    table = quality.grid(0.1)
+    figure, panels = new_figure(1, 1, (6.2, 4.6))
+    axes = panels[0, 0]
+    area = 36 * table["workers"] if table["workers"].max() <= 20 else 720 * table["workers"] / table["workers"].max()
+    style = {"cmap": "viridis_r", "edgecolor": "0.3", "linewidth": 0.6, "zorder": 3}
+    points = axes.scatter(table["recall"] + 0.05, table["precision"] + 0.05, s=area, c=table["jobs"], **style)
+    for row in table.itertuples():
+        place = (row.recall + 0.05, row.precision + 0.05)
+        axes.annotate(f"{row.workers}", place, (0, -3 - np.sqrt(row.workers * 36) / 2), textcoords="offset points",
+                      fontsize=7, ha="center", va="top", color="0.3")  # fmt: skip
+    bar = figure.colorbar(points, ax=axes, pad=0.02)
+    bar.set_label("jobs per worker, mean", fontsize=8)
+    bar.ax.tick_params(labelsize=8)
+    bar.outline.set_visible(False)
+    if precision is not None:
+        axes.axhline(precision, color="black", linewidth=1.4)
+        axes.annotate("rejected below", (0.01, precision), (0, -3), textcoords="offset points", fontsize=8, va="top")
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="recall", ylabel="precision")
+    axes.set_xticks(np.linspace(0, 1, 11))
+    axes.set_yticks(np.linspace(0, 1, 11))
+    axes.set_title("workers in each tenth, against the union of all others", fontsize=9)
+    return _finished(figure, quality, axes)
+
+
+def agreement_figure(quality: WorkerQuality) -> Figure:
+    """Which share of what either of two workers claims both do; the workers with the most jobs."""
+    chosen = quality.workers["jobs"].nlargest(MOST, keep="first").index
+    table = quality.agreement.loc[chosen, chosen].to_numpy().copy()
+    np.fill_diagonal(table, np.nan)
+    side = 2.2 + 0.24 * len(chosen)
+    figure, panels = new_figure(1, 1, (side + 1.2, side))
+    axes = panels[0, 0]
+    picture = axes.imshow(table, cmap="YlGnBu", vmin=0, vmax=1, interpolation="nearest")
+    names = [plain(name) for name in chosen]
+    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=8)
+    axes.set_yticks(range(len(names)), names, fontsize=8)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    bar = figure.colorbar(picture, ax=axes, pad=0.02)
+    bar.set_label("agreement", fontsize=8)
+    bar.outline.set_visible(False)
+    figure.suptitle(plain(quality.what), fontsize=8, color="0.3", wrap=True)
+    return figure
+
+
+def _frame(axes: Axes, values: list[float], side: str) -> None:
+    """Limits around values in 0..1 that leave some room."""
+    known = [value for value in values if value == value]
+    low = max(0.0, min(known, default=0.0) - 0.06)
+    axes.set(**{f"{side}lim": (low, min(1.03, max(known, default=1.0) + 0.05))})
+
+
+def _finished(figure: Figure, quality: WorkerQuality, *axes: Axes) -> Figure:
+    for one in axes:
+        one.grid(color="0.92")
+        one.set_axisbelow(True)
+        one.spines[["top", "right"]].set_visible(False)
+        one.tick_params(labelsize=8)
+    figure.suptitle(plain(quality.what), fontsize=8, color="0.3", wrap=True)
+    return figure
+
+
+_FIGURES: dict[str, Callable[[WorkerQuality], Figure]] = {
+    "union": union_figure,
+    "workers": workers_figure,
+    "agreement": agreement_figure,
+}
