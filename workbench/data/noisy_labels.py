@@ -163,7 +163,8 @@ class NoisyLabels(View):
         steps = rng.standard_normal((number, 4))[kept]  # drawn for all, for the same reason
         turns = rng.integers(1, max(2, len(self.classes)), number)[kept]
         loose, wrong = faults.loose[kept], faults.wrong[kept]
-        boxes, labels = np.array(known["boxes"], dtype=float), np.array(known["labels"])
+        boxes = known["boxes"].as_subclass(Tensor).double().numpy().copy()
+        labels = known["labels"].numpy().copy()
         boxes[loose] = _moved(boxes[loose], self.looseness * steps[loose], size)
         labels[wrong] = (labels[wrong] - 1 + turns[wrong]) % len(self.classes) + 1
         known["boxes"] = tv_tensors.wrap(torch.from_numpy(boxes).float(), like=known["boxes"])
