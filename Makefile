@@ -53,9 +53,10 @@ report: env
 fuzz: env
 	FUZZ=100 $(BIN)/python -m pytest -n 2 tests/fuzz
 
-# Kills runs at random moments, resumes them, and compares every bit with runs that were left alone.
+# Kills runs at random moments, resumes them, and compares every bit with runs that were left alone; and annotators.
 kill: env
 	PYTHONPATH=tests/support $(BIN)/python tests/kill/run.py --kills 50
+	KILLS=200 $(BIN)/python -m pytest -k killed tests/annotation/test_store.py
 
 benchmarks: env
 	$(BIN)/python tests/benchmarks/run.py

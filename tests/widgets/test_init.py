@@ -21,10 +21,10 @@ print(dir(widgets), [name for name in sys.modules if name.startswith("widgets.")
 """
 
 
-def test_eleven_widgets_by_name():
+def test_twelve_widgets_by_name():
     expected = (
-        "AdversaryExplorer AttentionExplorer DFVExplorer DatasetBrowser ErrorBrowser FaceExplorer FocalLossExplorer "
-        "OcclusionLab ProposalExplorer PyramidExplorer RunMonitor"
+        "AdversaryExplorer Annotator AttentionExplorer DFVExplorer DatasetBrowser ErrorBrowser FaceExplorer "
+        "FocalLossExplorer OcclusionLab ProposalExplorer PyramidExplorer RunMonitor"
     )
     assert widgets.__all__ == expected.split()
 

@@ -190,6 +190,32 @@ class CocoFile:
             self._of_image.get(entry.get("image_id"), {}).pop(id, None)
         del self._entries[sort][id]
 
+    def restore(self, sort: Sort, id: Id, entry: dict[str, Any] | None) -> None:
+        """Put back an entry as it was in this file at another time, key by key; None: take it out.
+
+        What a log of changes holds is checked only where other entries depend on it.
+
+        Raises:
+            DataError: an annotation's image is not in the file, or the id of the entry is another one.
+        """
+        before = self._entries[sort].get(id)
+        if entry is not None and entry.get("id") != id:
+            raise DataError(f"{self._name}: {sort} {id!r} cannot become one with the id {entry.get('id')!r}")
+        if sort == "annotation":
+            if entry is not None:
+                self._entry("image", entry.get("image_id", ""))
+            if before is not None and (entry is None or entry["image_id"] != before["image_id"]):
+                self._of_image.get(before["image_id"], {}).pop(id, None)
+            if entry is not None:
+                self._of_image.setdefault(entry["image_id"], {})[id] = None
+        if entry is None:
+            self._entries[sort].pop(id, None)
+        elif before is None:
+            self._entries[sort][id] = copy.deepcopy(entry)
+        else:
+            before.clear()
+            before.update(copy.deepcopy(entry))
+
     def split(self, shares: Mapping[str, float], *, seed: int = 0) -> dict[str, CocoFile]:
         """Parts with images of their own, such as {"train": 0.8, "val": 0.2}, drawn at random.
 

@@ -1,0 +1,108 @@
+"""Annotations as the browser draws them, and pictures of many segments."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from workbench.annotation.outlines import code_for, mask_for, polygons_of
+from workbench.data.annotations import Id
+from workbench.errors import DataError
+from workbench.rle import run_lengths
+
+THUMBNAIL = 128  #: pixels, longer side of a candidate
+TILE = 112  #: pixels, side of a segment in a grid
+ROOM = 0.25  #: around a segment in its tile, of its longer side
+_LINE = (255, 212, 0)  # of outlines
+
+
+def drawn_object(entry: Mapping[str, Any], name: str, seen: str, size: tuple[int, int]) -> dict[str, Any]:
+    """What is drawn of an annotation of a picture of `size` (height, width): outlines, runs of pixels, or its box."""
+    about = {"id": entry["id"], "category": name, "seen": seen, "crowd": bool(entry.get("iscrowd"))}
+    segmentation = entry.get("segmentation")
+    try:
+        if isinstance(segmentation, dict):
+            code = code_for(segmentation, size)
+            about["runs"] = [] if code is None else run_lengths(code["counts"]).tolist()
+        elif segmentation:
+            code_for(segmentation, size)
+            about["rings"] = [list(map(float, ring)) for ring in segmentation]
+        amodal = entry.get("segmentation_amodal")
+        if amodal:
+            code_for(amodal, size)
+            about["amodal"] = amodal if isinstance(amodal, list) else polygons_of(mask_for(amodal, size))
+    except DataError as error:
+        about["wrong"] = str(error)
+    box = entry.get("bbox")
+    if "runs" not in about and "rings" not in about and isinstance(box, list) and len(box) == 4:
+        x, y, width, height = (float(value) for value in box)
+        about["box"] = [x, y, x + width, y + height]
+    return about
+
+
+def outlines_for_editing(entry: Mapping[str, Any], size: tuple[int, int]) -> list[list[float]]:
+    """The outlines of an annotation as polygons, also of runs of pixels and of a bare box.
+
+    Raises:
+        DataError: its segmentation cannot be decoded.
+    """
+    segmentation = entry.get("segmentation")
+    if isinstance(segmentation, list) and segmentation:
+        code_for(segmentation, size)
+        return segmentation
+    if segmentation:
+        return polygons_of(mask_for(segmentation, size))
+    return [corners(entry["bbox"])]
+
+
+def corners(box_xywh: list[float]) -> list[float]:
+    """A box x, y, width, height as an outline."""
+    x, y, width, height = (float(value) for value in box_xywh)
+    return [x, y, x + width, y, x + width, y + height, x, y + height]
+
+
+def thumbnail(image: Tensor) -> bytes:
+    """JPEG of a small picture of an image [3, H, W]."""
+    picture = Image.fromarray(image.permute(1, 2, 0).contiguous().numpy())
+    picture.thumbnail((THUMBNAIL, THUMBNAIL))
+    return _jpeg(picture)
+
+
+def tile(image: Tensor, mask: np.ndarray) -> bytes:
+    """JPEG of a square part of an image [3, H, W] around a mask [H, W], with its outline, darker beside it."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if len(rows) == 0:
+        rows, columns = np.arange(mask.shape[0]), np.arange(mask.shape[1])
+    side = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
+    margin = max(4, round(ROOM * side))
+    top, left = max(0, rows[0] - margin), max(0, columns[0] - margin)
+    part = mask[top : rows[-1] + 1 + margin, left : columns[-1] + 1 + margin]
+    pixels = image[:, top : rows[-1] + 1 + margin, left : columns[-1] + 1 + margin].permute(1, 2, 0).numpy()
+    shown = np.where(part[..., None], pixels, (0.45 * pixels).astype(np.uint8))
+    scale = TILE / max(part.shape)
+    picture = Image.fromarray(np.ascontiguousarray(shown))
+    picture = picture.resize((max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale))))
+    draw = ImageDraw.Draw(picture)
+    for ring in polygons_of(part) if part.any() else []:
+        points = [(scale * x, scale * y) for x, y in zip(ring[::2], ring[1::2], strict=True)]
+        draw.line([*points, points[0]], fill=_LINE, width=1)
+    ground = Image.new("RGB", (TILE, TILE), (128, 128, 128))
+    ground.paste(picture, ((TILE - picture.width) // 2, (TILE - picture.height) // 2))
+    return _jpeg(ground)
+
+
+def _jpeg(picture: Image.Image) -> bytes:
+    out = io.BytesIO()
+    picture.save(out, "JPEG", quality=85)
+    return out.getvalue()
+
+
+def name_of(categories: Mapping[Id, Mapping[str, Any]], identity: Any) -> str:
+    """The name of a category; a number where it has none."""
+    entry = categories.get(identity) if isinstance(identity, int | str) else None
+    return str(entry.get("name", identity)) if entry is not None else str(identity)
