@@ -104,6 +104,7 @@ class Annotator(HasState, Whole, anywidget.AnyWidget):
         self._check_names(state)
         if not 0 < training_iou <= 1:
             raise DataError(f"training_iou is {training_iou}; expected more than 0 and at most 1")
+        self._training = None if gold is None else Training(gold)
         self._store = AnnotationStore(file)
         self._pictures = Pictures(source, self._store.coco.images)
         if len(self._pictures) == 0:
@@ -111,7 +112,6 @@ class Annotator(HasState, Whole, anywidget.AnyWidget):
         self._add_categories(categories, source)
         self._progress = Progress(self._store)
         self._acts = Acts(self._store, self._progress, self._pictures, self._groups)
-        self._training = None if gold is None else Training(gold)
         self._training_iou = training_iou
         self._suggestions = Suggestions(suggest, source)
         self._problems = problems_of(problems, self._store.coco, self._pictures)

@@ -114,7 +114,7 @@ def test_from_nothing_to_a_coco_file(opened):
     opened.stage("spotting")
     page.locator(".an-row").nth(0).click()
     opened.wait()
-    page.get_by_label("magnifying glass").check()
+    page.get_by_role("checkbox", name="magnifying glass").check()
     opened.click((0.4, 0.5), (0.6, 0.5))
     lab.screenshot("annotator-spotting", ".annotator")
     opened.click((0.6, 0.5))  # the cross goes again
@@ -125,7 +125,7 @@ def test_from_nothing_to_a_coco_file(opened):
     assert len(opened.actions("uncross")) == 2
 
     opened.stage("segmentation")
-    page.get_by_label("Category").select_option("<b>cat</b>")
+    page.get_by_role("combobox", name="Category").select_option("<b>cat</b>")
     opened.wait()
     opened.click((0.3, 0.2), (0.6, 0.2), (0.65, 0.7), (0.3, 0.8), (0.3, 0.2))  # closed by its first point
     opened.drag(opened.at(0.6, 0.2), (0.62, 0.15))
@@ -162,7 +162,8 @@ def keyboard_alone(opened):
 
 def suggestions(opened):
     page = opened.page
-    opened.press("s", "s", "s")
+    opened.press("s")
+    opened.press("s", "s")
     opened.lab.screenshot("annotator-suggestions", ".annotator")
     opened.press("Enter", "Enter")
     entry = opened.content()["annotations"][2]
@@ -201,7 +202,7 @@ def loaded_anew(opened):
 
 def training(opened):
     page = opened.page
-    page.get_by_label("Category").select_option("3")
+    page.get_by_role("combobox", name="Category").select_option("3")
     opened.wait()
     page.get_by_text("Training: outline the 3").wait_for()
     opened.click((0.4, 0.3), (0.6, 0.3), (0.6, 0.6), (0.4, 0.3))
@@ -210,14 +211,14 @@ def training(opened):
     page.get_by_text("Overlap").wait_for()
     opened.lab.screenshot("annotator-training", ".annotator")
     opened.press("Escape")
-    page.get_by_label("Category").select_option("cup")
+    page.get_by_role("combobox", name="Category").select_option("cup")
     opened.wait()
 
 
 def verification(opened):
     page = opened.page
-    page.get_by_label("Worker").fill("bob")
-    page.get_by_label("Worker").press("Enter")
+    page.get_by_role("textbox", name="Worker").fill("bob")
+    page.get_by_role("textbox", name="Worker").press("Enter")
     opened.wait()
     opened.stage("verification")
     assert page.locator(".an-tile").count() == 3  # two segments, and one that is known to be bad

@@ -114,7 +114,7 @@ class View {
 
   async takePicture(message, buffers) {
     if (GRIDS.includes(this.state.stage)) return;
-    if (!message.anew && this.picture?.place !== message.place) return;
+    if (!message.anew && this.picture?.place !== message.place) return; // of a picture that is left
     if (!message.anew && this.picture?.example) return; // it is compared
     const own = message.anew && message.place === this.picture?.place && this.tool?.unsaved && !message.example && !this.picture.example;
     if (message.error) {
@@ -185,7 +185,7 @@ class View {
     this.board.element.hidden = this.under.hidden = this.list.element.hidden = grid;
     if (grid) this.problems.hidden = true;
     this.board.glass = false;
-    this.picture = grid ? this.picture : null;
+    this.picture = null;
     this.helpText.textContent = `${this.tool.help} ${COMMON}`;
     this.board.canvas.setAttribute("aria-label", `The picture. ${this.tool.help} ${COMMON}`);
   }

@@ -29,8 +29,9 @@ def drawn_object(entry: Mapping[str, Any], name: str, seen: str, size: tuple[int
         if isinstance(segmentation, dict):
             code = code_for(segmentation, size)
             about["runs"] = [] if code is None else run_lengths(code["counts"]).tolist()
+        elif segmentation and code_for(segmentation, size) is None:
+            about["wrong"] = "its outline has fewer than three points"
         elif segmentation:
-            code_for(segmentation, size)
             about["rings"] = [list(map(float, ring)) for ring in segmentation]
         amodal = entry.get("segmentation_amodal")
         if amodal:
@@ -52,11 +53,8 @@ def outlines_for_editing(entry: Mapping[str, Any], size: tuple[int, int]) -> lis
         DataError: its segmentation cannot be decoded.
     """
     segmentation = entry.get("segmentation")
-    if isinstance(segmentation, list) and segmentation:
-        code_for(segmentation, size)
-        return segmentation
-    if segmentation:
-        return polygons_of(mask_for(segmentation, size))
+    if segmentation and code_for(segmentation, size) is not None:
+        return segmentation if isinstance(segmentation, list) else polygons_of(mask_for(segmentation, size))
     return [corners(entry["bbox"])]
 
 

@@ -12,7 +12,10 @@ from widgets.parts.annotator_objects import corners
 from widgets.parts.proposers import ProposalSource
 from widgets.parts.sources import named
 from workbench.annotation.outlines import polygons_of
-from workbench.detectors.base import Detector, Detects
+from workbench.detectors.base import Detects
+from workbench.detectors.deep_mask import DeepMask
+from workbench.detectors.fpn_mask import FPNMask
+from workbench.detectors.proposal_network import ProposalNetwork
 from workbench.rle import decode_masks
 from workbench.types import Detections, Proposals
 
@@ -56,13 +59,9 @@ class Suggestions:
 
     def _found(self, name: str, source: ProposalSource, image: Tensor, place: int) -> Iterable[dict[str, Any]]:
         detector = source.detector()
-        detects = isinstance(detector, Detects) and not getattr(detector, "proposes", False)
-        if detects and not getattr(detector, "needs_proposals", False):
+        if _names_classes(detector):
             found = detector.detect([image])[0].to("cpu").above(LOWEST)
-            classes = (
-                tuple(detector.classes) if isinstance(detector, Detector) else tuple(getattr(detector, "classes", ()))
-            )
-            yield from self._of_detections(name, found, classes)
+            yield from self._of_detections(name, found, tuple(detector.classes))
         else:
             proposals, _ = source.proposals(image, place, MOST)
             yield from self._of_proposals(name, proposals, tuple(image.shape[-2:]))
@@ -80,6 +79,13 @@ class Suggestions:
             mask = None if found.masks is None else decode_masks([found.masks[row]], (size[0], size[1]))[0].numpy()
             score = round(float(found.scores[row]), 3)
             yield {"rings": _rings(mask, found.boxes[row]), "category": None, "score": score, "source": name}
+
+
+def _names_classes(detector: object) -> bool:
+    """Whether it finds objects of classes by itself; proposers have classes that they do not distinguish."""
+    if isinstance(detector, DeepMask | FPNMask | ProposalNetwork) or getattr(detector, "needs_proposals", False):
+        return False
+    return isinstance(detector, Detects) and bool(getattr(detector, "classes", ()))
 
 
 def _rings(mask: np.ndarray | None, box: Tensor) -> list[list[float]]:

@@ -1,8 +1,8 @@
 """What workers did as plain answers: who said what of which image, in the form that worker quality is counted from.
 
 Each answer is a dict with `worker`, `time` (seconds since 1970), `stage` ("collect", "label", "spot", "segment",
-"verify" or "crowd"), `image` (its file name), `kind` ("add", "remove" or "done"), `item`, `category` and `value`. What
-was undone is not in it.
+"verify" or "crowd"), `image` (its file name), `kind` ("add", "remove" or "done"), `item`, `category` and `value`.
+What was undone is not in it.
 """
 
 from __future__ import annotations

@@ -32,6 +32,11 @@ export class Board {
     this.glass = false;
   }
 
+  // Whether there is a picture, and what is known of it.
+  get ready() {
+    return this.bitmap !== null && this.view.picture !== null;
+  }
+
   // ---- drawing -------------------------------------------------------------------------------------------------
 
   layout() {
@@ -64,7 +69,7 @@ export class Board {
     const density = this.canvas.width / room[0];
     context.setTransform(density, 0, 0, density, 0, 0);
     context.clearRect(0, 0, ...room);
-    if (!this.bitmap) return;
+    if (!this.ready) return;
     this.paintPicture(context, this.viewport);
     this.view.tool?.paint(context, this.viewport, this.size);
     if (this.glass && (this.pointer ?? this.cursor)) this.paintGlass(context);
@@ -141,7 +146,7 @@ export class Board {
   }
 
   down(event) {
-    if (!this.bitmap) return;
+    if (!this.ready) return;
     this.canvas.focus({ preventScroll: true });
     event.preventDefault();
     event.stopPropagation();
@@ -157,6 +162,7 @@ export class Board {
   move(event) {
     const place = this.place(event);
     this.pointer = place;
+    if (!this.ready) return;
     const point = this.viewport.toPicture(place);
     if (!this.grab) {
       this.canvas.style.cursor = this.view.tool?.cursorAt?.(point) ?? "crosshair";
@@ -172,7 +178,7 @@ export class Board {
   }
 
   up(event) {
-    if (!this.grab) return;
+    if (!this.grab || !this.ready) return;
     const { grab } = this;
     const point = this.viewport.toPicture(this.place(event));
     this.grab = null;
@@ -192,7 +198,7 @@ export class Board {
   }
 
   wheel(event) {
-    if (!this.bitmap || (document.activeElement !== this.canvas && !event.ctrlKey)) return; // the page scrolls
+    if (!this.ready || (document.activeElement !== this.canvas && !event.ctrlKey)) return; // the page scrolls
     event.preventDefault();
     event.stopPropagation();
     this.viewport.zoom(1.0015 ** -event.deltaY, this.place(event));
@@ -223,7 +229,7 @@ export class Board {
   }
 
   key(event) {
-    if (event.ctrlKey || event.metaKey || !this.bitmap) return;
+    if (event.ctrlKey || event.metaKey || !this.ready) return;
     if (!this.take(event)) return;
     event.preventDefault();
     event.stopPropagation();

@@ -260,7 +260,10 @@ export class Segmentation extends Tool {
       this.board.paint();
       return;
     }
+    if (this.asking) return;
+    this.asking = true;
     const { ok, result } = await this.view.ask({ kind: "suggest" });
+    this.asking = false;
     if (!ok) return;
     this.suggestions = result.map((one) => ({ ...one, points: one.rings.map(toPoints) }));
     if (!result.length) this.view.say("No suggestion for this picture", true);
