@@ -26,7 +26,7 @@ from widgets.parts.panel import Whole
 from widgets.parts.pictures import encode
 from widgets.parts.state import HasState
 from workbench.annotation.answers import answers
-from workbench.annotation.outlines import covers
+from workbench.annotation.outlines import covered
 from workbench.annotation.pictures import Pictures
 from workbench.annotation.progress import BEGUN, DONE, LEFT_OUT, MOST_CROSSES, OPEN, STAGES, Progress
 from workbench.annotation.store import AnnotationStore
@@ -463,11 +463,12 @@ class Annotator(HasState, Whole, anywidget.AnyWidget):
             drawn_object(one, each, changed.get(one["id"], ""), size)
             for one, each in zip(entries, names, strict=True)
         ]
-        shapes = [one.get("segmentation") for one in entries if one.get("segmentation")]
+        shapes = [one["segmentation"] for one in entries if one.get("segmentation")]
+        hidden = covered([one.point for one in state.crosses], shapes, size)
         crosses = [
             {"id": one.id, "mine": one.worker == self.worker, "category": one.category, "point": one.point,
-             "returned": one.returned, "covered": covers(shapes, one.point, size)}
-            for one in state.crosses
+             "returned": one.returned, "covered": is_covered}
+            for one, is_covered in zip(state.crosses, hidden, strict=True)
         ]  # fmt: skip
         labels = [
             {"mine": worker == self.worker, "category": category, "point": point}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from workbench.annotation.outlines import covers, hidden_share, mask_for, overlap, polygons_of
+from workbench.annotation.outlines import covered, hidden_share, mask_for, overlap, polygons_of
 from workbench.errors import DataError
 
 
@@ -43,8 +43,8 @@ def test_overlap_and_what_is_hidden():
     assert overlap(left, both, (10, 20)) == pytest.approx(0.5)
     assert overlap([], both, (10, 20)) == 0
     assert hidden_share(left, both, (10, 20)) == pytest.approx(0.5)
-    assert covers([left], [9.5, 9.5], (10, 20))
-    assert not covers([left, "odd"], [10.5, 9.5], (10, 20))
-    assert covers([both], [20, 10], (10, 20))  # on the rim
+    assert covered([[9.5, 9.5], [10.5, 9.5]], [left, "odd", []], (10, 20)) == [True, False]
+    assert covered([[20, 10]], [left, both], (10, 20)) == [True]  # on the rim
+    assert covered([[1, 1]], [], (10, 20)) == [False]
     with pytest.raises(DataError):
         mask_for("odd", (10, 20))

@@ -184,7 +184,7 @@ def loaded_anew(opened):
     lab.wait_idle()
     page.locator(".annotator").scroll_into_view_if_needed()
     opened.wait()
-    page.get_by_text("2 points.").wait_for()
+    page.locator(".an-task").get_by_text("2 points.").wait_for()
     opened.click((0.75, 0.5))
     page.locator(".an-canvas").press("Enter")
     opened.press("Enter")
@@ -204,11 +204,11 @@ def training(opened):
     page = opened.page
     page.get_by_role("combobox", name="Category").select_option("3")
     opened.wait()
-    page.get_by_text("Training: outline the 3").wait_for()
+    page.locator(".an-task").get_by_text("Training: outline the 3").wait_for()
     opened.click((0.4, 0.3), (0.6, 0.3), (0.6, 0.6), (0.4, 0.3))
     page.locator(".an-canvas").press("Enter")
     opened.wait()
-    page.get_by_text("Overlap").wait_for()
+    page.locator(".an-task").get_by_text("Overlap").wait_for()
     opened.lab.screenshot("annotator-training", ".annotator")
     opened.press("Escape")
     page.get_by_role("combobox", name="Category").select_option("cup")
@@ -227,7 +227,7 @@ def verification(opened):
     opened.press("ArrowRight", " ", "ArrowRight", "Enter")
     page.get_by_role("button", name="Hand in: 3 of 3 are bad").click()
     opened.wait()
-    page.get_by_text("You found 1 of the 1 known bad segments").wait_for()
+    page.locator(".an-task").get_by_text("You found 1 of the 1 known bad segments").wait_for()
     assert opened.actions("judge")[0]["worker"] == "bob"
 
 

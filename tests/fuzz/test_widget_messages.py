@@ -12,8 +12,9 @@ from bright_detector import BrightDetector
 from campaign import STRANGE, cases, changed, only_own_errors
 from hypothesis import given
 from hypothesis import strategies as st
+from pycocotools.coco import COCO
 
-from widgets import AttentionExplorer, DatasetBrowser, OcclusionLab
+from widgets import Annotator, AttentionExplorer, DatasetBrowser, OcclusionLab
 from workbench import load_data, load_detector
 
 TO_LAB = {
@@ -22,6 +23,8 @@ TO_LAB = {
     "state": {"box": [1, 2, 30, 40], "chosen": 0, "texture": "grey", "min_score": 0.1},
 }
 TO_BROWSER = {"kind": "set", "seq": 1, "state": {"page": 1, "selected": 0, "class_name": "3", "occlusion": [0, 1]}}
+DRAWN = {"image": "000000.png", "category": "3", "rings": [[1, 1, 9, 1, 9, 9]], "amodal": None, "seconds": 1.0}
+TO_ANNOTATOR = {"kind": "act", "seq": 1, "view": "v", "do": "segment", "values": DRAWN, "state": {"picture": 1}}
 KEYS = ("kind", "seq", "grid", "state", "box", "outline", "page", "index")
 TRAITS = ("chosen", "box", "drawn", "objects", "picture", "width")
 MESSAGES = ("hello", "change", "map", "stop-map", "set", "count")
@@ -59,6 +62,26 @@ def test_dataset_browser(browser: DatasetBrowser, message: Any, kind: str | None
     hand_in(browser, message if kind is None else {**message, "kind": kind})
     browser.selected = 1
     assert browser.selected == 1
+
+
+@pytest.fixture(scope="module")
+def annotator(tmp_path_factory) -> Annotator:
+    return Annotator(load_data("digit-scenes", "test", length=3), tmp_path_factory.mktemp("annotated") / "my.json")
+
+
+@given(
+    message=changed(TO_ANNOTATOR, ("do", "values", "image", "rings", "category", "picture")),
+    kind=st.none() | st.sampled_from(("hello", "set", "next", "undo", "draft", "trace", "train", "judge", "news")),
+    do=st.none() | st.sampled_from(("cross", "paint", "delete", "claim", "finish", "verdicts", "label", "group")),
+)
+@cases(40)
+def test_annotator(annotator: Annotator, message: Any, kind: str | None, do: str | None) -> None:
+    message = message if kind is None else {**message, "kind": kind}
+    hand_in(annotator, message if do is None else {**message, "do": do})
+    assert COCO(str(annotator._store.path)).dataset["categories"]
+    annotator.picture = 2
+    assert annotator.act("cross", image="000002.png", category="3", point=[5, 5]) == {}
+    assert annotator.undo()
 
 
 @given(

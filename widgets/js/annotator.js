@@ -48,15 +48,24 @@ class View {
   // A question; resolves to its answer { ok, result }.
   ask(message) {
     const seq = ++this.count;
-    const asked = performance.now();
+    if (!this.sent({ ...message, seq, view: this.id })) return Promise.resolve({ ok: false });
     this.el.setAttribute("aria-busy", "true");
-    this.model.send({ ...message, seq, view: this.id });
-    return new Promise((resolve) => this.asked.set(seq, { resolve, asked }));
+    return new Promise((resolve) => this.asked.set(seq, { resolve }));
   }
 
   // The same without waiting for an answer.
   tell(message) {
-    this.model.send({ ...message, view: this.id, seq: null });
+    this.sent({ ...message, view: this.id, seq: null });
+  }
+
+  // Whether a message could be sent: without its kernel it cannot, which the page says by itself.
+  sent(message) {
+    try {
+      this.model.send(message);
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   async act(what, values, more = {}) {

@@ -101,13 +101,25 @@ def hidden_share(visible: Any, amodal: Any, size: tuple[int, int]) -> float:
     return float((whole & ~mask_for(visible, size)).sum() / max(1, whole.sum()))
 
 
-def covers(segmentations: Sequence[Any], point: Sequence[float], size: tuple[int, int]) -> bool:
-    """Whether a point x, y lies in one of several segmentations; what cannot be decoded covers nothing."""
-    x, y = (min(max(int(value), 0), side - 1) for value, side in zip(point, size[::-1], strict=True))
-    for segmentation in segmentations:
+def covered(points: Sequence[Sequence[float]], segmentations: Sequence[Any], size: tuple[int, int]) -> list[bool]:
+    """Whether each of several points x, y lies in any of several segmentations; broken ones cover nothing.
+
+    Args:
+        points: in pixels.
+        segmentations: of a COCO file.
+        size: height and width of the image.
+    """
+    codes = []
+    for segmentation in segmentations if points else ():
         try:
-            if mask_for(segmentation, size)[y, x]:
-                return True
+            codes.append(code_for(segmentation, size))
         except DataError:
             continue
-    return False
+    known = [code for code in codes if code is not None]
+    if not known:
+        return [False] * len(points)
+    mask = coco_mask.decode(coco_mask.merge(known))
+    places = [
+        [min(max(int(value), 0), side - 1) for value, side in zip(one, size[::-1], strict=True)] for one in points
+    ]
+    return [bool(mask[y, x]) for x, y in places]

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 from workbench.annotation.recording.action_log import Action
 from workbench.annotation.store import REDO, UNDO, AnnotationStore
@@ -146,7 +146,8 @@ class Progress:
         for action in self._judged:
             if action["id"] in self.store.undone or not action.get("passed"):
                 continue
-            seen = action.get("seen") if isinstance(action.get("seen"), dict) else {}
+            given = action.get("seen")
+            seen = given if isinstance(given, dict) else {}
             for good, key in ((True, "good"), (False, "bad")):
                 for identity in action.get(key, []):
                     if seen.get(str(identity), "") == self.store.changed_by.get(identity, ""):
@@ -221,7 +222,7 @@ def _give_back(state: PictureState, action: Action, image: str) -> None:
             state.finished["segmentation"].clear()
 
 
-def is_point(value: Any) -> bool:
+def is_point(value: Any) -> TypeGuard[Point]:
     """Whether it is x and y."""
     return (
         isinstance(value, list)

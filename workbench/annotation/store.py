@@ -187,7 +187,8 @@ class AnnotationStore:
             try:
                 yield edit
                 facts |= edit.facts
-                action = {"id": uuid.uuid4().hex, "time": now(), "worker": worker, "stage": stage, "do": do, **facts}
+                about: Action = {"id": uuid.uuid4().hex, "time": now(), "worker": worker, "stage": stage}
+                action = {**about, "do": do, **facts}
                 if edit.changes:
                     action["changes"] = edit.changes
                 self._record(descriptor, action)
