@@ -229,7 +229,7 @@ class AnnotationStore:
             try:
                 for sort, identity, before, after in steps:
                     self._step(edit, sort, identity, before, after, meant)
-                about = {key: meant[key] for key in ("stage", "image", "category") if key in meant}
+                about: dict[str, Any] = {key: meant[key] for key in ("stage", "image", "category") if key in meant}
                 action = {
                     "id": uuid.uuid4().hex,
                     "time": now(),
