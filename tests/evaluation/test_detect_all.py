@@ -79,6 +79,9 @@ def test_cocos_test_images_without_annotations(tmp_path):
     assert json.loads(path.read_text()) == [{"image_id": image, **expected} for image in (3, 7)]
     with pytest.raises(DataError, match=r"coco test-dev2017 has no annotations, so .*\.save_coco\(FILE\)"):
         evaluate(detector, data)
+    report = wb.doctor(data)
+    assert report.ok
+    assert "the split has no annotations" in str(report)
     (problem, *_) = obstacles(build_detector(FASTER_RCNN, data.classes), {"data": data})
     assert problem.what == "coco test-dev2017 has no annotations"
     with pytest.raises(DataError, match=r"no split 'test-dev201'.*did you mean 'test-dev2017'"):

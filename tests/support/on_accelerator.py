@@ -68,6 +68,7 @@ DETECTORS_TRIED = {
     "max pooling, dropout": SINGLE_MAP
     | {"backbone": BACKBONE, "pooling": "max", "head": {"width": 32, "dropout": 0.5}},
     "conv head": FASTER_RCNN | {"head": {"kind": "conv-fc", "layers": [8], "width": 16}},
+    "crowds left out": FAST_RCNN | {"roi": {"samples": 16, "crowd_share": 0.5}},
 }
 #: Options of hardeners without which nothing would be seen; a kind that is not here has its defaults.
 OPTIONS = {
@@ -109,6 +110,8 @@ def samples(detector):
                 target["boxes"].repeat(4, 1) + torch.arange(4.0).repeat_interleave(len(target["boxes"]))[:, None]
             )
             target["proposals"] = Proposals.ranked(jittered.clamp(0, 64))
+            if "crowd_share" in detector.config.get("roi", {}):
+                target["iscrowd"] = torch.arange(len(target["labels"])) == 0
     return list(images), targets
 
 

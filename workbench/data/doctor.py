@@ -235,6 +235,9 @@ def _class_problems(labels: Counter[int] | None, data: Dataset) -> Iterator[Prob
 def _empty_problems(empty: list[int], number: int, data: Dataset) -> list[Problem]:
     if not empty:
         return []
+    if not data.annotated:
+        fix = "Nothing can be learned or measured here; `detect_all` writes what is found for those who can."
+        return [Problem("warning", str(data), "the split has no annotations", fix)]
     if len(empty) == len(data):
         fix = "Check the annotations: there is nothing to learn or to measure."
         return [Problem("error", str(data), f"none of the {number} images has an object", fix)]
