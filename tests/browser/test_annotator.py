@@ -249,6 +249,9 @@ def crowd(opened):
 
 def looks(opened):
     page, lab = opened.page, opened.lab
+    waits = page.locator(".annotator").evaluate("one => one.board.waits")
+    print(f"a drag is seen after {sorted(waits)[len(waits) // 2]:.0f} ms (median of {len(waits)})")
+    assert sorted(waits)[len(waits) // 2] < 250  # 50 on a machine that does nothing else
     opened.stage("segmentation")
     lab.theme("dark")
     lab.screenshot("annotator-dark", ".annotator")

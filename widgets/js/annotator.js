@@ -157,7 +157,7 @@ class View {
   // ---- elements ------------------------------------------------------------------------------------------------
 
   build() {
-    this.board = new Board(this);
+    this.board = this.el.board = new Board(this);
     this.head = new Head(this, this.state.stages);
     this.list = new PictureList(this);
     this.error = errorLine();

@@ -228,16 +228,15 @@ class AnnotationStore:
             steps = [(s, i, a, b) for s, i, b, a in reversed(changes)] if do == UNDO else changes
             try:
                 for sort, identity, before, after in steps:
-                    self._step(edit, sort, identity, before, after, meant)
-                about: dict[str, Any] = {key: meant[key] for key in ("stage", "image", "category") if key in meant}
-                action = {
+                    self._step(edit, sort, identity, before, after)
+                action: Action = {
                     "id": uuid.uuid4().hex,
                     "time": now(),
                     "worker": worker,
                     "do": do,
                     "of": meant["id"],
-                    **about,
                 }
+                action |= {key: meant[key] for key in ("stage", "image", "category") if key in meant}
                 if edit.changes:
                     action["changes"] = edit.changes
                 self._record(descriptor, action)
@@ -246,10 +245,11 @@ class AnnotationStore:
                 raise
             return meant
 
-    def _step(self, edit: Edit, sort: Sort, identity: Id, before: Any, after: Any, meant: Action) -> None:
+    def _step(self, edit: Edit, sort: Sort, identity: Id, before: Any, after: Any) -> None:
         present = _entries(self.coco, sort).get(identity)
         if sort != "annotation":  # others may need an image or a category that came with this action
-            if after is None and (sort == "category" or self.coco.annotations_of(identity)):
+            key = f"{sort}_id"
+            if after is None and any(one.get(key) == identity for one in self.coco.annotations.values()):
                 return
             if before is None and present is not None:
                 return

@@ -19,6 +19,7 @@ export class Board {
     this.cursor = null; // of the keyboard
     this.pointer = null; // of the mouse
     this.glass = false;
+    this.waits = []; // milliseconds from a move of the mouse, while something is dragged, to the picture of it
     this.canvas = make("canvas", "an-canvas", undefined, { tabindex: 0, role: "application", "aria-label": "Picture" });
     this.element = make("div", "an-board");
     this.element.append(this.canvas);
@@ -57,9 +58,11 @@ export class Board {
   }
 
   paint() {
+    const asked = performance.now();
     this.painting ??= requestAnimationFrame(() => {
       this.painting = null;
       this.paintNow();
+      if (this.grab) this.waits = [...this.waits.slice(-199), performance.now() - asked];
     });
   }
 
