@@ -68,7 +68,7 @@ class Grid:
         shown = mask if generator is None else spoil(mask, generator)
         name = name_of(self.store.coco.categories, entry["category_id"])
         seen = self.store.changed_by.get(annotation, "")
-        return Tile(annotation, seen, generator is not None, tile(image, shown), name)
+        return Tile(annotation, seen, generator is not None, tile(image, shown, mask), name)
 
     def judge(self, chosen: list[int]) -> dict[str, Any]:
         """Take the tiles that the worker found bad, by place; whether the job counts, and what became of segments.

@@ -71,9 +71,16 @@ def thumbnail(image: Tensor) -> bytes:
     return _jpeg(picture)
 
 
-def tile(image: Tensor, mask: np.ndarray) -> bytes:
-    """JPEG of a square part of an image [3, H, W] around a mask [H, W], with its outline, darker beside it."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+def tile(image: Tensor, mask: np.ndarray, around: np.ndarray | None = None) -> bytes:
+    """JPEG of a square part of an image with the outline of a mask, darker beside it.
+
+    Args:
+        image: uint8 [3, H, W].
+        mask: bool [H, W].
+        around: another mask [H, W] that is to be in sight, too.
+    """
+    seen = mask if around is None else mask | around
+    rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
     if len(rows) == 0:
         rows, columns = np.arange(mask.shape[0]), np.arange(mask.shape[1])
     side = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1

@@ -50,10 +50,11 @@ def polygons_of(mask: np.ndarray, tolerance: float = 0.8) -> list[list[float]]:
         tolerance: pixels by which an outline may leave that of the mask, to have fewer points.
 
     Example:
-        >>> mask = np.zeros((10, 20), bool)
-        >>> mask[2:6, 3:9] = True
-        >>> round(float(mask_for(polygons_of(mask), (10, 20)).sum() / mask.sum()), 1)
-        1.0
+        >>> mask = np.zeros((100, 200), bool)
+        >>> mask[20:60, 30:90] = True
+        >>> rings = polygons_of(mask)
+        >>> len(rings), len(rings[0]) // 2 <= 8, round(float(mask_for(rings, (100, 200)).sum() / mask.sum()), 2)
+        (1, True, 1.0)
     """
     padded = np.pad(mask.astype(np.uint8), 1)
     found = []

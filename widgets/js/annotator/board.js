@@ -43,7 +43,8 @@ export class Board {
   layout() {
     const width = this.element.clientWidth;
     if (!width) return;
-    const height = Math.round(Math.min(Math.max(0.56 * window.innerHeight, 300), 680));
+    const tallest = Math.min(Math.max(0.56 * window.innerHeight, 300), 680);
+    const height = Math.round(Math.min(tallest, Math.max(260, (width * this.size[1]) / this.size[0])));
     this.viewport.resize(fit(this.canvas, width, height));
     this.paint();
   }
@@ -54,6 +55,7 @@ export class Board {
     this.viewport.picture = size;
     this.viewport.fit();
     this.cursor = null;
+    this.layout();
     this.paint();
   }
 
