@@ -206,6 +206,8 @@ class Recipe(Section):
         for key in ("audit", "regions") if decisive["test"] else ():  # likewise
             if decisive["test"][key] is None:
                 del decisive["test"][key]
+        if decisive["data"]["limit"] is None:  # likewise
+            del decisive["data"]["limit"]
         text = json.dumps(decisive, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
