@@ -21,6 +21,7 @@ from workbench.detectors import (
     as_detector,
     build_detector,
     load_detector,
+    relabel,
     save_detector,
     start_from,
 )
@@ -114,6 +115,8 @@ def run(tmp_path_factory):
 def test_a_detector_is_itself_and_a_name_or_file_is_loaded(tmp_path):
     detector = load_detector(NAME)
     assert as_detector(detector) is detector
+    renamed = relabel(detector, ("x", *detector.classes))  # which holds it as its `detector`
+    assert as_detector(renamed) is renamed
     assert torch.equal(next(as_detector(NAME).parameters()), next(detector.parameters()))
 
 

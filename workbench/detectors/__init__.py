@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from workbench.detectors.mask_rcnn import MaskRCNN
     from workbench.detectors.outside.letterbox import Letterbox
     from workbench.detectors.outside.yolox import YOLOX
+    from workbench.detectors.shape_masks import ShapeMasks
 
 __all__ = [
     "YOLOX",
@@ -29,6 +30,7 @@ __all__ = [
     "FasterRCNN",
     "Letterbox",
     "MaskRCNN",
+    "ShapeMasks",
     "as_detector",
     "build_detector",
     "evaluating",
@@ -50,6 +52,7 @@ __getattr__, __dir__ = on_demand(
         "FasterRCNN": "workbench.detectors.faster_rcnn",
         "Letterbox": "workbench.detectors.outside.letterbox",
         "MaskRCNN": "workbench.detectors.mask_rcnn",
+        "ShapeMasks": "workbench.detectors.shape_masks",
         "YOLOX": "workbench.detectors.outside.yolox",
         "as_detector": "workbench.detectors.load",
         "build_detector": "workbench.detectors.build",

@@ -234,10 +234,10 @@ def as_detector(thing: DetectorLike, *, hardener: bool = False) -> Detector:
     """
     if isinstance(thing, str | Path):
         return load_detector(thing)
+    if isinstance(thing, Detector):  # first, as some hold another one as their `detector`
+        return thing
     if isinstance(thing, HasDetector) and callable(thing.detector):  # a recipe's is a section
         return thing.detector(hardener=True) if hardener else thing.detector()
-    if isinstance(thing, Detector):
-        return thing
     if is_model(thing):
         return wrap(thing)
     if isinstance(thing, ScoresBoxes) and not isinstance(thing, type):  # enough for response maps

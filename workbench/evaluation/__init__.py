@@ -12,8 +12,10 @@ from workbench.evaluation.evaluate import evaluate, evaluate_detections
 from workbench.evaluation.face_files import read_face_results, write_fddb_results, write_wider_results
 from workbench.evaluation.false_positives import recall_at_false_positives
 from workbench.evaluation.fddb import evaluate_fddb
+from workbench.evaluation.generalisation import Generalisation, generalisation
 from workbench.evaluation.load import as_result, load_result
 from workbench.evaluation.mafa import evaluate_mafa
+from workbench.evaluation.mask_overlap import MaskOverlap, mask_overlap
 from workbench.evaluation.occluded_coco import evaluate_occluded_coco
 from workbench.evaluation.occluded_pascal3d import evaluate_occluded_pascal3d
 from workbench.evaluation.occlusion_map import evaluate_occlusion_maps
@@ -31,7 +33,9 @@ __all__ = [
     "AuditReport",
     "DataDetections",
     "DataStatistics",
+    "Generalisation",
     "ImageResult",
+    "MaskOverlap",
     "RegionReport",
     "Result",
     "accuracy_difference",
@@ -50,7 +54,9 @@ __all__ = [
     "evaluate_occluded_pascal3d",
     "evaluate_occlusion_maps",
     "evaluate_wider_face",
+    "generalisation",
     "load_result",
+    "mask_overlap",
     "proposal_recall",
     "published_generalisation",
     "published_statistics",

@@ -48,8 +48,8 @@ def difference_by_class(
     if measure not in MEASURES:
         raise DataError(f"there is no measure {measure!r}; choose one of {', '.join(MEASURES)}")
     weights = bootstrap.resample_images(a.num_images, resamples, seed)
-    first, second = (_by_class(result, measure, None)[0] for result in (a, b))  # [K]
-    samples = _by_class(b, measure, weights) - _by_class(a, measure, weights)  # [B, K]
+    first, second = (by_class_samples(result, measure, None)[0] for result in (a, b))  # [K]
+    samples = by_class_samples(b, measure, weights) - by_class_samples(a, measure, weights)  # [B, K]
     spans = [bootstrap.interval(gain, some) for gain, some in zip(second - first, samples.T, strict=True)]
     columns = {
         "n": a.by_class["n"].to_numpy(),
@@ -62,8 +62,14 @@ def difference_by_class(
     return pd.DataFrame(columns, index=pd.Index(a.classes, name="class"))
 
 
-def _by_class(result: Result, measure: str, weights: np.ndarray | None) -> np.ndarray:
-    """[B, K], or [1, K] without weights."""
+def by_class_samples(result: Result, measure: str, weights: np.ndarray | None) -> np.ndarray:
+    """A measure of each class [B, K] for image weights [B, I], or [1, K] without weights.
+
+    Args:
+        result: of objects.
+        measure: one of `MEASURES`.
+        weights: how often each image counts.
+    """
     if measure.startswith("VOC"):
         return voc_ap(result.voc_matches, int(measure[3:]), weights)
     everything = list(occlusion.SUBSETS).index("all")

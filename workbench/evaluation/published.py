@@ -109,7 +109,7 @@ def published_generalisation() -> pd.DataFrame:
         >>> round(home - away, 3)  # the performance drop of sec. 2.7
         0.127
     """
-    values = {place: [value / 100 for value in row] for place, row in _TABLE.items()}
+    values = {place: [round(value / 100, 4) for value in row] for place, row in _TABLE.items()}
     table = pd.DataFrame.from_dict(values, orient="index", columns=[*_CLASSES, "mean"])
     table.index = pd.MultiIndex.from_tuples(table.index, names=["tested on", "trained on"])
     return table
