@@ -38,7 +38,7 @@ from workbench.figures.drawing.colours import BRIGHT, CHOSEN
 
 SHOWN = ("all", OPEN, BEGUN, DONE, LEFT_OUT, "with problems")  #: which pictures the list has
 LISTED = 40  #: pictures of the list that are sent at a time
-PAGE = 48  #: candidates on a page of the stage collecting (the thesis has 128)
+PAGE = 48  #: candidates on a page of the stage collecting (Lin's thesis has 128)
 LONGEST = 4096  #: pixels of a picture in the browser, so that it can be looked at closely
 DRAFT = 200_000  #: characters of what is being drawn
 
