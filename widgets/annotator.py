@@ -25,6 +25,7 @@ from widgets.parts.javascript import script, style
 from widgets.parts.panel import Whole
 from widgets.parts.pictures import encode
 from widgets.parts.state import HasState
+from workbench.annotation.actions import Action
 from workbench.annotation.answers import answers
 from workbench.annotation.outlines import covered
 from workbench.annotation.pictures import Pictures
@@ -154,8 +155,8 @@ class Annotator(HasState, Whole, anywidget.AnyWidget):
         """Write the COCO file to another place, without the key that says how much of the log it holds."""
         self._store.export(path)
 
-    def answers(self) -> list[dict[str, Any]]:
-        """What all workers said, as plain answers; see `workbench.annotation.answers`."""
+    def answers(self) -> list[Action]:
+        """What all workers did, for `workbench.annotation.worker_quality`, `combine` and `verdicts`."""
         return answers(self._store)
 
     # ---- state -----------------------------------------------------------------------------------------------

@@ -228,7 +228,7 @@ def test_two_kernels_on_one_file(annotator, photos):
     assert not say(annotator, kind="news")[1]
     assert annotator.undo()
     assert [*annotator.coco.annotations] == [2]
-    assert [one["worker"] for one in annotator.answers()] == ["bob"]
+    assert [one.worker for one in annotator.answers()] == ["bob"]
 
 
 def test_a_new_kernel_goes_on(annotator, photos):

@@ -1,8 +1,7 @@
-"""What workers did as plain answers: who said what of which image, in the form that worker quality is counted from.
+"""What workers did, as the actions that worker quality, votes and unions are counted from (`actions.Action`).
 
-Each answer is a dict with `worker`, `time` (seconds since 1970), `stage` ("collect", "label", "spot", "segment",
-"verify" or "crowd"), `image` (its file name), `kind` ("add", "remove" or "done"), `item`, `category` and `value`.
-What was undone is not in it.
+The log of a store knows more than these need: which annotation became what, what was looked at, what was undone (which is
+left out here). Images are named by their ids in the COCO file, or by their file names as long as they are not in it.
 """
 
 from __future__ import annotations
@@ -11,8 +10,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+from workbench.annotation.actions import Action
 from workbench.annotation.progress import is_point
-from workbench.annotation.recording.action_log import Action
+from workbench.annotation.recording.action_log import Action as Logged
 from workbench.annotation.store import AnnotationStore, changes_of
 
 _NAMES = {
@@ -20,66 +20,70 @@ _NAMES = {
     "verification": "verify", "crowd": "crowd",
 }  # fmt: skip
 
-Answer = dict[str, Any]
+Said = dict[str, Any]
 
 
-def answers(store: AnnotationStore) -> list[Answer]:
-    """All answers of a log, in their order.
+def answers(store: AnnotationStore) -> list[Action]:
+    """The actions of a store's log, in their order, without what was undone.
 
     Example:
         >>> store = AnnotationStore("my.json")
         >>> about = {"worker": "ann", "stage": "labelling", "image": "a.jpg"}
         >>> with store.action("label", category="cup", point=[3, 4], **about):
         ...     pass
-        >>> [(one["stage"], one["kind"], one["category"], one["value"]) for one in answers(store)]
-        [('label', 'add', 'cup', {'point': [3, 4]})]
+        >>> [(one.worker, one.stage, one.category, one.point) for one in answers(store)]
+        [('ann', 'label', 'cup', (3.0, 4.0))]
     """
     counted = [one for one in store.actions if one["id"] not in store.undone]
-    return [answer for action in counted for answer in _of(action, store)]
+    said = [said for logged in counted for said in _of(logged, store)]
+    ids = {image["file_name"]: identity for identity, image in store.coco.images.items() if "file_name" in image}
+    return [Action(**one | {"image": ids.get(one["image"], one["image"])}) for one in said]
 
 
-def _of(action: Action, store: AnnotationStore) -> Iterator[Answer]:
-    do, stage = action["do"], _NAMES.get(str(action.get("stage")))
-    worker, time = action.get("worker"), _seconds(action.get("time"))
+def _of(logged: Logged, store: AnnotationStore) -> Iterator[Said]:
+    do, stage = logged["do"], _NAMES.get(str(logged.get("stage")))
+    worker, time = logged.get("worker"), _seconds(logged.get("time"))
     if stage is None or not isinstance(worker, str) or not worker or time is None:
         return
-    about: Answer = {"worker": worker, "time": time, "stage": stage, "image": action.get("image", ""), "kind": "add"}
-    about |= {"item": "", "category": action.get("category"), "value": {}}
+    about: Said = {"worker": worker, "time": time, "stage": stage, "image": logged.get("image", "")}
+    category = logged.get("category")
     if do == "verdict":
-        yield {**about, "kind": "add" if action.get("iconic") else "remove", "item": "iconic"}
+        yield {**about, "kind": "add" if logged.get("iconic") else "remove", "item": "iconic"}
         yield {**about, "kind": "done"}
     elif do == "verdicts":
-        yield from ({**about, "image": image, "kind": "done"} for image in action.get("images", []))
-    elif do == "label" and is_point(action.get("point")):
-        yield {**about, "value": {"point": action["point"]}}
+        yield from ({**about, "image": image, "kind": "done"} for image in logged.get("images", []))
+    elif do == "label" and is_point(logged.get("point")):
+        yield {**about, "category": category, "value": {"point": logged["point"]}}
     elif do == "unlabel":
-        yield {**about, "kind": "remove"}
-    elif do == "cross" and is_point(action.get("point")):
-        yield {**about, "item": action["id"], "value": {"point": action["point"]}}
+        yield {**about, "kind": "remove", "category": category}
+    elif do == "cross" and is_point(logged.get("point")):
+        yield {**about, "item": logged["id"], "category": category, "value": {"point": logged["point"]}}
     elif do == "uncross":
-        yield {**about, "kind": "remove", "item": str(action.get("cross", ""))}
+        yield {**about, "kind": "remove", "item": str(logged.get("cross", "")), "category": category}
     elif do in ("segment", "change", "delete", "paint"):
-        yield from _drawn(action, about)
-    elif do == "judge" and action.get("passed"):
-        yield from _votes(action, about, store)
+        yield from _drawn(logged, about, store)
+    elif do == "judge" and logged.get("passed"):
+        yield from _votes(logged, about, store)
     elif do in ("finish", "spotted"):
-        yield {**about, "kind": "done"}
+        yield {**about, "kind": "done", "category": category}
 
 
-def _drawn(action: Action, about: Answer) -> Iterator[Answer]:
-    for sort, identity, _, after in changes_of(action):
+def _drawn(logged: Logged, about: Said, store: AnnotationStore) -> Iterator[Said]:
+    for sort, identity, before, after in changes_of(logged):
         if sort != "annotation":
             continue
+        entry = after or before or {}
+        said = {**about, "item": str(identity)}
+        said["category"] = store.coco.categories.get(entry.get("category_id", ""), {}).get("name")
         if after is None:
-            yield {**about, "kind": "remove", "item": str(identity)}
+            yield {**said, "kind": "remove"}
         else:
-            kept = {key: after[key] for key in ("bbox", "segmentation") if key in after}
-            yield {**about, "item": str(identity), "value": kept}
+            yield {**said, "value": {key: after[key] for key in ("bbox", "segmentation") if key in after}}
 
 
-def _votes(action: Action, about: Answer, store: AnnotationStore) -> Iterator[Answer]:
+def _votes(logged: Logged, about: Said, store: AnnotationStore) -> Iterator[Said]:
     for bad, key in ((False, "good"), (True, "bad")):
-        for identity in action.get(key, []):
+        for identity in logged.get(key, []):
             entry = store.coco.annotations.get(identity, {})
             image = store.coco.images.get(entry.get("image_id", ""), {}).get("file_name", "")
             yield {**about, "image": image, "item": str(identity), "value": {"bad": bad}}
