@@ -88,3 +88,17 @@ def test_votes_decide(store):
         do(store, "judge", worker, "verification", good=[segment], bad=[], passed=True)
     do(store, "judge", "sloppy", "verification", good=[], bad=[segment], passed=False)  # does not count
     assert verdicts(answers(store))[str(segment)].state == "kept"
+
+
+def test_all_stages_in_their_order(store):
+    do(store, "verdict", "ann", "collecting", iconic=True)
+    segment = draw(store, "ann")
+    do(store, "judge", "bob", "verification", good=[segment], bad=[], passed=True)
+    said = answers(store)
+    assert [(one.stage, one.kind, one.item) for one in said] == [
+        ("collect", "add", "iconic"),
+        ("collect", "done", ""),
+        ("segment", "add", "1"),
+        ("verify", "add", "1"),
+    ]
+    assert all(one.time > 1.7e9 for one in said)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from workbench.annotation.answers import answers
 from workbench.annotation.progress import Progress
 from workbench.annotation.store import AnnotationStore
 
@@ -87,29 +86,3 @@ def test_who_is_trained(store):
     do(store, "train", category="cat", passed=True, overlap=0.9)
     assert Progress(store).trained("ann") == {"cat"}
     assert Progress(store).trained("bob") == set()
-
-
-def test_answers_are_what_workers_said(store):
-    do(store, "verdict", stage="collecting", iconic=True)
-    do(store, "label", stage="labelling", category="cup", point=[1, 2])
-    cross = do(store, "cross", category="cup", point=[5, 6])
-    do(store, "spotted", category="cup")
-    with store.action("segment", worker="ann", stage="segmentation", image="a.jpg", category="cup") as edit:
-        edit.add("category", name="cup")
-        edit.add("image", file_name="a.jpg", height=60, width=80)
-        edit.add("annotation", image_id=1, category_id=1, bbox=[1, 2, 30, 40])
-    do(store, "judge", "bob", "verification", None, good=[1], bad=[], passed=True, seen={})
-    do(store, "cross", "bob", category="cup", point=[7, 8])
-    store.undo("bob")
-    said = [(one["stage"], one["kind"], one["item"], one["value"]) for one in answers(store)]
-    assert said == [
-        ("collect", "add", "iconic", {}),
-        ("collect", "done", "", {}),
-        ("label", "add", "", {"point": [1, 2]}),
-        ("spot", "add", cross, {"point": [5, 6]}),
-        ("spot", "done", "", {}),
-        ("segment", "add", "1", {"bbox": [1, 2, 30, 40]}),
-        ("verify", "add", "1", {"bad": False}),
-    ]
-    assert {one["image"] for one in answers(store)} == {"a.jpg"}
-    assert all(one["time"] > 1.7e9 for one in answers(store))

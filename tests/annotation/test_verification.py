@@ -1,21 +1,11 @@
-"""The rules of the verification, and segments that are spoilt on purpose."""
+"""Who judges what, and segments that are spoilt on purpose."""
 
 from __future__ import annotations
-
-from itertools import product
 
 import numpy as np
 import pytest
 
-from workbench.annotation.verification import outcome, passes, planted, spoil, to_judge
-
-
-def test_three_judges_and_two_more_on_any_doubt():
-    for votes in product([True, False], repeat=5):
-        expected = "kept" if all(votes[:3]) or sum(votes) >= 4 else "rejected"
-        assert outcome(votes) == expected, votes
-    for votes in product([True, False], repeat=4):
-        assert outcome(votes) == ("kept" if all(votes[:3]) else "open"), votes
+from workbench.annotation.verification import passes, planted, spoil, to_judge
 
 
 def test_three_of_four_known_bad_ones():

@@ -12,8 +12,9 @@ from widgets.parts.annotator_objects import name_of, tile
 from workbench.annotation.outlines import mask_for
 from workbench.annotation.pictures import Pictures
 from workbench.annotation.progress import Progress
+from workbench.annotation.stages import GRID, KNOWN_BAD, verdict
 from workbench.annotation.store import AnnotationStore
-from workbench.annotation.verification import GRID, PLANTED, outcome, passes, planted, spoil, to_judge
+from workbench.annotation.verification import passes, planted, spoil, to_judge
 from workbench.data.annotations import Id
 from workbench.errors import DataError, WorkbenchError
 
@@ -44,7 +45,7 @@ class Grid:
         self.store, self.progress, self.pictures, self.worker = store, progress, pictures, worker
         generator = np.random.default_rng(seed)
         self.segments = {one: progress.drawer(one) for one, entry in store.coco.annotations.items() if _judged(entry)}
-        chosen = to_judge(self.segments, progress.votes(), worker, GRID - PLANTED)
+        chosen = to_judge(self.segments, progress.votes(), worker, GRID - KNOWN_BAD)
         good = [made for one in chosen if (made := self._tile(one, None)) is not None]
         others = [one for one in self.segments if one not in chosen] or chosen
         bad: list[Tile] = []
@@ -97,9 +98,9 @@ class Grid:
                 if one.annotation not in self.store.coco.annotations:
                     continue
                 all_votes = [*({**votes.get(one.annotation, {}), self.worker: place not in chosen}).values()]
-                result = outcome(all_votes)
+                result = verdict([not good for good in all_votes]).state
                 kept += [one.annotation] if result == "kept" else []
-                if result == "rejected":
+                if result == "back":
                     returned.append(self._back(one))
                     edit.remove("annotation", one.annotation)
             edit.facts |= {"returned": returned, "images": sorted({one["image"] for one in returned})}

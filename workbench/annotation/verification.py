@@ -1,7 +1,4 @@
-"""Verification of segments (T.-Y. Lin's thesis, app. A): who judges what, when it is kept, and who judges well.
-
-A worker sees a grid of 64 segments, of which 4 are known to be bad, and must find 3 of these. Each segment has three
-judges; if one of them doubts it, two more; it is kept with 4 of 5 votes.
+"""What is verified next (T.-Y. Lin's thesis, app. A), by the rules of `stages`: for whom, and known bad ones.
 
 Where we depart from it: a grid of fewer segments has fewer bad ones in proportion, and they are real segments that
 were spoilt, since nobody has a stock of known bad ones.
@@ -10,32 +7,12 @@ were spoilt, since nobody has a stock of known bad ones.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Mapping
 
 import numpy as np
 from scipy import ndimage
 
-GRID, PLANTED, TO_FIND = 64, 4, 3
-FIRST, ALL, KEEP = 3, 5, 4  #: judges, judges after any doubt, votes of these that keep a segment
-
-Outcome = Literal["open", "kept", "rejected"]
-
-
-def outcome(votes: Sequence[bool]) -> Outcome:
-    """What votes come to, in their order; True: the segment is good.
-
-    Example:
-        >>> [outcome(votes) for votes in ([True] * 2, [True] * 3, [True, False, True], [True] * 4 + [False])]
-        ['open', 'kept', 'open', 'kept']
-        >>> outcome([True, False, True, True, False])
-        'rejected'
-    """
-    if len(votes) >= FIRST and all(votes[:FIRST]):
-        return "kept"
-    if len(votes) < ALL:
-        return "open"
-    return "kept" if sum(votes[:ALL]) >= KEEP else "rejected"
+from workbench.annotation.stages import GRID, KNOWN_BAD, TO_FIND, verdict
 
 
 def planted(good: int) -> int:
@@ -45,12 +22,12 @@ def planted(good: int) -> int:
         >>> [planted(number) for number in (60, 20, 1, 0)]
         [4, 2, 1, 0]
     """
-    return min(PLANTED, math.ceil(good * PLANTED / (GRID - PLANTED)))
+    return min(KNOWN_BAD, math.ceil(good * KNOWN_BAD / (GRID - KNOWN_BAD)))
 
 
 def passes(number: int, found: int) -> bool:
     """Whether a worker who found so many of a number of known bad segments has found enough: 3 of 4."""
-    return found >= math.ceil(number * TO_FIND / PLANTED)
+    return found >= math.ceil(number * TO_FIND / KNOWN_BAD)
 
 
 def to_judge(
@@ -67,9 +44,13 @@ def to_judge(
     open_ones = [
         one
         for one, drawer in segments.items()
-        if drawer != worker and worker not in votes.get(one, {}) and outcome([*votes.get(one, {}).values()]) == "open"
+        if drawer != worker and worker not in votes.get(one, {}) and _is_open(votes.get(one, {}))
     ]
     return sorted(open_ones, key=lambda one: -len(votes.get(one, {})))[:most]
+
+
+def _is_open(votes: Mapping[str, bool]) -> bool:
+    return verdict([not good for good in votes.values()]).state == "open"
 
 
 def spoil(mask: np.ndarray, generator: np.random.Generator) -> np.ndarray:
