@@ -1,7 +1,7 @@
 """What workers did, as the actions that worker quality, votes and unions are counted from (`actions.Action`).
 
 The log of a store knows more than these need: which annotation became what, what was looked at, what was undone
-(which is left out here). Images are named by their ids in the COCO file, and until they are in it by their file names.
+(which is left out here). Images are named by their ids in the COCO file, and until they are there by file name.
 """
 
 from __future__ import annotations
