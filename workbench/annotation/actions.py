@@ -207,13 +207,7 @@ def jobs(actions: Iterable[Action], stage: Stage) -> pd.DataFrame:
         [[7.0, 1.0, nan], [8.0, 0.0, 4.0]]
     """
     everything = sorted(actions, key=lambda one: one.time)
-    spans: dict[tuple[str, Unit], list[float]] = {}
-    latest: dict[str, float] = {}
-    for one in everything:
-        before = latest.get(one.worker, math.nan)
-        if one.stage == stage:
-            spans.setdefault((one.worker, one.unit), [before, one.time])[1] = one.time
-        latest[one.worker] = one.time
+    spans = job_spans(everything, stage)
     answers: dict[tuple[str, Unit], int] = {}
     for one in standing(everything, stage):
         answers[one.worker, one.unit] = answers.get((one.worker, one.unit), 0) + 1
@@ -221,6 +215,18 @@ def jobs(actions: Iterable[Action], stage: Stage) -> pd.DataFrame:
         (worker, *unit, answers.get((worker, unit), 0), end - begin) for (worker, unit), (begin, end) in spans.items()
     ]
     return pd.DataFrame(rows, columns=["worker", "image", "category", "answers", "seconds"])
+
+
+def job_spans(actions: Sequence[Action], stage: Stage) -> dict[tuple[str, Unit], tuple[float, float]]:
+    """When each worker began with each unit of a stage (NaN: unknown) and ended, by actions in the order of time."""
+    spans: dict[tuple[str, Unit], tuple[float, float]] = {}
+    latest: dict[str, float] = {}
+    for one in actions:
+        if one.stage == stage:
+            begin, _ = spans.get((one.worker, one.unit), (latest.get(one.worker, math.nan), one.time))
+            spans[one.worker, one.unit] = begin, one.time
+        latest[one.worker] = one.time
+    return spans
 
 
 def read_actions(path: str | PathLike[str]) -> list[Action]:

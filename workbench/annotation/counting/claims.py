@@ -25,7 +25,7 @@ from pycocotools import mask as coco_mask
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array
 
-from workbench.annotation.actions import Action, Stage, Unit, jobs, standing
+from workbench.annotation.actions import Action, Stage, Unit, job_spans, standing
 from workbench.data import Dataset
 from workbench.data.reading.boxes import xywh
 from workbench.data.reading.masks import checked_segmentation, code_of
@@ -134,14 +134,13 @@ def gather_claims(
     kinds = {"label": _label, "spot": _spot, "segment": _segment, "verify": _verify}
     if stage not in kinds:
         raise DataError(f"nothing can be counted of stage {stage!r}; choose one of {', '.join(kinds)}")
-    table = jobs(actions, stage)
-    if len(table) == 0:
+    pairs = list(job_spans(sorted(actions, key=lambda one: one.time), stage))
+    if not pairs:
         raise DataError(f"there is no action of stage {stage!r}")
     if not 0 < iou <= 1 or near < 0:
         raise DataError(f"iou and near are {iou} and {near}; expected an overlap in 0..1 and pixels from 0 on")
-    workers = {name: place for place, name in enumerate(sorted(set(table["worker"])))}
-    pairs = [(worker, (image, category)) for worker, image, category in table.iloc[:, :3].itertuples(index=False)]
-    units = {unit: place for place, unit in enumerate(dict.fromkeys(unit for _, unit in pairs))}
+    workers = {name: place for place, name in enumerate(sorted({worker for worker, _ in pairs}))}
+    units = {unit: place for place, unit in enumerate(_by_image(unit for _, unit in pairs))}
     places = np.array([(workers[worker], units[unit]) for worker, unit in pairs]).T
     done = csr_array((np.ones(places.shape[1], np.int64), tuple(places)), shape=(len(workers), len(units)))
     gathering = _Gathering(workers, units)
@@ -158,11 +157,20 @@ def gather_claims(
     )
 
 
+def _by_image(units: Iterable[Unit]) -> list[Unit]:
+    """Units in the order of their first actions, those of an image together, so that its truth is read once."""
+    found: dict[int | str, dict[Unit, None]] = {}
+    for unit in units:
+        found.setdefault(unit[0], {})[unit] = None
+    return [unit for some in found.values() for unit in some]
+
+
 class _Images:
     """Images of a data set by their ids."""
 
     def __init__(self, data: Dataset | None):
         self.data = data
+        self.latest: tuple[object, _Objects] | None = None  # by image and with or without masks
         self._places: dict[object, int] | None = None
 
     def place(self, image: int | str) -> int:
@@ -216,11 +224,15 @@ class _Objects:
 
 def _objects(images: _Images, image: int | str, *, masks: bool) -> _Objects:
     assert images.data is not None
+    if images.latest is not None and images.latest[0] == (image, masks):
+        return images.latest[1]
     target = images.data.target(images.place(image))
     number = len(target["labels"])
     crowd = np.asarray(target["iscrowd"]) if "iscrowd" in target else np.zeros(number, bool)
     pixels = np.asarray(target["masks"]) if masks and "masks" in target else None
-    return _Objects(np.asarray(target["labels"]), np.asarray(target["boxes"], dtype=float), crowd, pixels)
+    found = _Objects(np.asarray(target["labels"]), np.asarray(target["boxes"], dtype=float), crowd, pixels)
+    images.latest = (image, masks), found
+    return found
 
 
 def _by_unit(answers: Sequence[Action]) -> dict[Unit, list[Action]]:
