@@ -7,6 +7,7 @@ import subprocess
 import pytest
 from javascript import NODE, check_syntax, needs_node
 
+from widgets.annotator import Annotator
 from widgets.dataset_browser import DatasetBrowser
 from widgets.occlusion_lab import OcclusionLab
 from widgets.parts import javascript
@@ -14,7 +15,7 @@ from widgets.parts.javascript import FOLDER, read_module, script, style
 from widgets.parts.region_picker import RegionPicker
 from workbench.errors import WorkbenchError
 
-WIDGETS = (DatasetBrowser, OcclusionLab, RegionPicker)
+WIDGETS = (Annotator, DatasetBrowser, OcclusionLab, RegionPicker)
 
 
 @pytest.fixture
