@@ -130,6 +130,7 @@ def test_grids_hold_known_bad_ones_and_nobody_sees_a_segment_twice():
     other = judging_grid(votes, names, bad, "b")
     assert set(other.segments) - set(bad) == set(names[:60])  # begun ones first
     assert judging_grid([vote("a", "s", False)], ["s"], bad, "a") == Grid((), frozenset())
+    assert judging_grid([segment("s", 1, 1, 9, 9)], ["s"], bad, "d") == Grid((), frozenset())  # who drew it
     done = [vote(worker, "s", False) for worker in "abc"]
     assert judging_grid(done, ["s"], bad, "d").segments == ()
     assert set(judging_grid(done, ["s", "t"], bad, "d").segments) == {"t", *bad}

@@ -13,8 +13,9 @@ a line.
 | verify | a vote on the segment `item`: whether it is `bad` |
 | crowd | what is beyond ten instances of `category`: a `segmentation` |
 
-Pixels are those of the image. A worker who has looked and found nothing says so by the kind "done": without it nobody
-could distinguish an image without objects from one that was not looked at.
+Pixels are those of the image; it is called by its id or its file name. A worker who has looked and found nothing says
+so by the kind "done": without it nobody could distinguish an image without objects from one that was not looked at.
+What other programs log can be brought into this form: `Action(**one)` takes a dict of these fields.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class Action:
         worker: a name.
         time: seconds since 1970 (UTC), or since any other moment that all actions share.
         stage: of the pipeline, see the module.
-        image: the id of the image in its data set; of a vote it may be "".
+        image: the id of the image in its data set, or its file name; of a vote it may be "".
         kind: "add" adds something, or puts it in place of what the same worker added there under the same `item`;
             "remove" takes that back; "done" ends a job, which may have added nothing.
         item: what was added, by a name of one's own; needed if it is ever to be changed or taken back. In "label" the

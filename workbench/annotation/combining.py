@@ -14,6 +14,7 @@ from pycocotools import mask as coco_mask
 
 from workbench.annotation.actions import Action, Stage
 from workbench.annotation.counting.claims import Claim, gather_claims, shapes_of
+from workbench.annotation.counting.images import Images
 from workbench.data import Dataset
 from workbench.data.annotations import CocoFile
 from workbench.errors import DataError
@@ -40,7 +41,7 @@ def combine(
 
     Args:
         actions: of any stages and workers.
-        data: the images, with the ids of the actions, and the classes; its objects are not looked at.
+        data: the images, which actions name by id or by file name, and the classes; its objects are not looked at.
         stage: "label", "spot" or "segment".
         rule: "union" keeps what anybody found, "majority" what more than half of those did who looked; or how many
             votes are needed.
@@ -69,14 +70,12 @@ def combine(
     file, categories = CocoFile(), {}
     for identity, name in zip(data.category_ids, data.classes, strict=True):
         categories[name] = file.add_category(name, id=identity)
-    sizes: dict[int | str, tuple[int, int]] = {}
-    places = {data.image_id(index): index for index in range(len(data))}
+    known, ids = Images(data), {}
     for image in dict.fromkeys(image for image, _ in claims.units):
-        if image not in places:
-            raise DataError(f"there is no image {image!r} in {data.name} {data.split}, which has actions")
-        index = places[image]
-        sizes[image] = height, width = data.size(index)
-        file.add_image(data.file_name(index), height=height, width=width, id=image)
+        index = known.place(image)
+        height, width = data.size(index)
+        ids[image] = data.image_id(index)
+        file.add_image(data.file_name(index), height=height, width=width, id=ids[image])
     looked = np.asarray(claims.looked.sum(axis=0)).ravel().tolist()
     for members, unit, number in zip(claims.by_item(), claims.item_units.tolist(), looked, strict=True):
         names = list(dict.fromkeys(claims.workers[one.worker] for one in members))
@@ -85,11 +84,12 @@ def combine(
         image = claims.units[unit][0]
         category = _usual(members)
         if category not in categories:
-            raise DataError(f"there is no class {category!r} in {data.name}, which has actions")
+            raise DataError(f"there is no class {category!r} in {data.name}, and actions name it")
         own = [one.action for one in members]
-        made = _outline(own, sizes[image]) if stage == "segment" else _cross(own, sizes[image], near)
+        size = known.size(image)
+        made = _outline(own, size) if stage == "segment" else _cross(own, size, near)
         about = {"votes": len(names), "looked": number, "workers": names}
-        file.add_annotation(image, categories[category], **made, **about)
+        file.add_annotation(ids[image], categories[category], **made, **about)
     return file
 
 

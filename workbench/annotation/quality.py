@@ -145,8 +145,8 @@ def worker_quality(
 
     Args:
         actions: what they did, of any stages.
-        truth: data with all objects, whose image ids are those of the actions; of "verify" the names of the segments
-            that are bad. None: the majority of the experts, or if there are none, nothing.
+        truth: data with all objects, whose images the actions name by id or file name; of "verify" the names of the
+            segments that are bad. None: the majority of the experts, or if there are none, nothing.
         stage: whose answers are looked at: "label", "spot", "segment" or "verify".
         experts: names of workers who are no part of unions, and whose majority is the truth where there is no other.
         most: workers of the largest union.

@@ -16,6 +16,7 @@ import numpy as np
 
 from workbench.annotation.actions import Action, Stage, Unit, jobs, standing
 from workbench.annotation.counting.claims import shapes_of
+from workbench.annotation.counting.images import Images
 from workbench.data import Dataset
 from workbench.errors import DataError
 from workbench.rle import decode_masks
@@ -102,11 +103,11 @@ def present(actions: Iterable[Action], *, votes: int = 1) -> dict[int | str, dic
     found = {image: {} for image in dict.fromkeys(jobs(actions, "label")["image"])}
     workers: dict[tuple[int | str, str], set[str]] = {}
     for one in standing(actions, "label"):
-        assert one.category is not None  # an action of this stage has one
-        points = found[one.image].setdefault(one.category, [])
+        name = str(one.category)
+        points = found[one.image].setdefault(name, [])
         if one.value.get("point") is not None:
             points.append(one.point)
-        workers.setdefault((one.image, one.category), set()).add(one.worker)
+        workers.setdefault((one.image, name), set()).add(one.worker)
     return {
         image: {name: points for name, points in names.items() if len(workers[image, name]) >= votes}
         for image, names in found.items()
@@ -165,12 +166,9 @@ def waiting(actions: Iterable[Action], data: Dataset) -> dict[Unit, list[Action]
     for one in standing(actions, "segment"):
         if said.get(one.item, OPEN).state != "back":
             segments.setdefault((one.image, one.category), []).append(one)
-    places = {data.image_id(index): index for index in range(len(data))}
-    left = {}
+    images, left = Images(data), {}
     for unit, spots in crosses(actions).items():
-        if unit[0] not in places:
-            raise DataError(f"there is no image {unit[0]!r} in {data.name} {data.split}, which has crosses")
-        size = data.size(places[unit[0]])
+        size = images.size(unit[0])
         free = ~covered([one.point for one in spots], segments.get(unit, []), size)
         if free.any():
             left[unit] = [one for one, is_free in zip(spots, free, strict=True) if is_free]
@@ -261,7 +259,8 @@ def judging_grid(
     """What a worker is to judge next: segments that need votes, with some that are known to be bad among them.
 
     Those come first that lack the fewest votes, so that segments are decided one after another. Nobody sees a segment
-    twice. Where fewer are waiting the grid is smaller; without any it is empty.
+    twice, nor what they drew themselves (of which Lin's thesis says nothing). Where fewer are waiting the grid is
+    smaller; without any it is empty.
 
     Args:
         actions: of any stages.
@@ -285,7 +284,8 @@ def judging_grid(
         raise DataError(f"{num_bad} of {len(known_bad)} known bad segments are to be in a grid of {size}")
     actions = list(actions)
     said = verdicts(actions)
-    seen = {one.item for one in standing(actions, "verify") if one.worker == worker}
+    own = (one.item for stage in ("verify", "segment") for one in standing(actions, stage) if one.worker == worker)
+    seen = set(own)
     names = [name for name in dict.fromkeys(segments) if name not in seen and name not in known_bad]
     needy = [name for name in names if said.get(name, OPEN).state == "open"]
     needy.sort(key=lambda name: (name not in said, said.get(name, OPEN).missing))

@@ -78,13 +78,13 @@ def workers_figure(quality: WorkerQuality, *, precision: float | None = None) ->
     table = quality.grid(0.1)
     figure, panels = new_figure(1, 1, (6.2, 4.6))
     axes = panels[0, 0]
-    area = 36 * table["workers"] if table["workers"].max() <= 20 else 720 * table["workers"] / table["workers"].max()
+    area = 36 * table["workers"] * min(1.0, 20 / table["workers"].max())
     style = {"cmap": "viridis_r", "edgecolor": "0.3", "linewidth": 0.6, "zorder": 3}
-    points = axes.scatter(table["recall"] + 0.05, table["precision"] + 0.05, s=area, c=table["jobs"], **style)
-    for row in table.itertuples():
-        place = (row.recall + 0.05, row.precision + 0.05)
-        axes.annotate(f"{row.workers}", place, (0, -3 - np.sqrt(row.workers * 36) / 2), textcoords="offset points",
-                      fontsize=7, ha="center", va="top", color="0.3")  # fmt: skip
+    middles = table[["recall", "precision"]] + 0.05
+    points = axes.scatter(middles["recall"], middles["precision"], s=area, c=table["jobs"], **style)
+    for number, place, size in zip(table["workers"], middles.to_numpy(), area, strict=True):
+        below = {"textcoords": "offset points", "ha": "center", "va": "top", "fontsize": 7, "color": "0.3"}
+        axes.annotate(str(number), place, (0, -3 - np.sqrt(size) / 2), **below)
     bar = figure.colorbar(points, ax=axes, pad=0.02)
     bar.set_label("jobs per worker, mean", fontsize=8)
     bar.ax.tick_params(labelsize=8)

@@ -136,8 +136,16 @@ def test_what_does_not_fit_is_named():
         gather_claims([Action("a", 1, "label", 9, category="cat")], "label", ROOM)
     with pytest.raises(DataError, match="there is no class 'cow' in listed"):
         gather_claims([Action("a", 1, "label", 1, category="cow")], "label", ROOM)
+    with pytest.raises(DataError, match="the truth of 'label' is a set; expected data with objects"):
+        gather_claims([named], "label", {"s"})
     with pytest.raises(DataError, match="iou and near are 0 and 16"):
         gather_claims([named], "label", iou=0)
+
+
+def test_images_go_by_id_or_by_file_name():
+    by_name = Action("a", 1, "label", "000000.png", category="cat")
+    claims = gather_claims([by_name], "label", ROOM)
+    assert described(claims) == [("a", 0, True)]
 
 
 def test_without_anybody_who_claims_anything():

@@ -26,6 +26,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array
 
 from workbench.annotation.actions import Action, Stage, Unit, job_spans, standing
+from workbench.annotation.counting.images import Images, Objects
 from workbench.data import Dataset
 from workbench.data.reading.boxes import xywh
 from workbench.data.reading.masks import checked_segmentation, code_of
@@ -33,6 +34,8 @@ from workbench.errors import DataError
 from workbench.evaluation.counting.tables import box_iou
 from workbench.rle import RLE, encode_masks
 
+COUNTED: tuple[Stage, ...] = ("label", "spot", "segment", "verify")
+TRUTHS = ("data with objects", "the names of the segments that are bad")
 SAME_CLASS = 1e-6  #: what an equal class adds to an overlap, so that it decides between equals
 
 
@@ -131,21 +134,29 @@ def gather_claims(
             outline that cannot be read.
     """
     actions = list(actions)
-    kinds = {"label": _label, "spot": _spot, "segment": _segment, "verify": _verify}
-    if stage not in kinds:
-        raise DataError(f"nothing can be counted of stage {stage!r}; choose one of {', '.join(kinds)}")
+    if stage not in COUNTED:
+        raise DataError(f"nothing can be counted of stage {stage!r}; choose one of {', '.join(COUNTED)}")
     pairs = list(job_spans(sorted(actions, key=lambda one: one.time), stage))
     if not pairs:
         raise DataError(f"there is no action of stage {stage!r}")
     if not 0 < iou <= 1 or near < 0:
         raise DataError(f"iou and near are {iou} and {near}; expected an overlap in 0..1 and pixels from 0 on")
+    if truth is not None and isinstance(truth, Dataset) == (stage == "verify"):
+        raise DataError(f"the truth of {stage!r} is a {type(truth).__name__}; expected {TRUTHS[stage == 'verify']}")
     workers = {name: place for place, name in enumerate(sorted({worker for worker, _ in pairs}))}
     units = {unit: place for place, unit in enumerate(_by_image(unit for _, unit in pairs))}
     places = np.array([(workers[worker], units[unit]) for worker, unit in pairs]).T
     done = csr_array((np.ones(places.shape[1], np.int64), tuple(places)), shape=(len(workers), len(units)))
-    gathering = _Gathering(workers, units)
-    seen = truth if isinstance(truth, Dataset) else images
-    kinds[stage](gathering, standing(actions, stage), truth, _Images(seen), iou if stage == "segment" else near)
+    gathering, answers = _Gathering(workers, units), standing(actions, stage)
+    there = Images(truth) if isinstance(truth, Dataset) else None
+    if stage == "label":
+        _label(gathering, answers, there)
+    elif stage == "spot":
+        _spot(gathering, answers, there, near)
+    elif stage == "segment":
+        _segment(gathering, answers, there, there if images is None else Images(images), iou)
+    else:
+        _verify(gathering, answers, set() if truth is None else set(truth))
     return Claims(
         stage,
         tuple(workers),
@@ -165,76 +176,6 @@ def _by_image(units: Iterable[Unit]) -> list[Unit]:
     return [unit for some in found.values() for unit in some]
 
 
-class _Images:
-    """Images of a data set by their ids."""
-
-    def __init__(self, data: Dataset | None):
-        self.data = data
-        self.latest: tuple[object, _Objects] | None = None  # by image and with or without masks
-        self._places: dict[object, int] | None = None
-
-    def place(self, image: int | str) -> int:
-        """The index of an image."""
-        assert self.data is not None
-        if self._places is None:
-            self._places = {self.data.image_id(index): index for index in range(len(self.data))}
-        if image not in self._places:
-            raise DataError(f"there is no image {image!r} in {self.data.name} {self.data.split}, which has actions")
-        return self._places[image]
-
-    def size(self, image: int | str) -> tuple[int, int] | None:
-        """Height and width; None where nothing says it."""
-        return None if self.data is None else self.data.size(self.place(image))
-
-    def label(self, category: str | None) -> int:
-        """The label of a class by its name."""
-        assert self.data is not None
-        if category not in self.data.classes:
-            raise DataError(f"there is no class {category!r} in {self.data.name}, which has actions")
-        return self.data.classes.index(category) + 1
-
-
-@dataclass(frozen=True, eq=False)
-class _Objects:
-    """The true objects of an image."""
-
-    labels: np.ndarray  #: [N]
-    boxes: np.ndarray  #: [N, 4] xyxy pixels
-    crowd: np.ndarray  #: [N] bool
-    masks: np.ndarray | None  #: [N, H, W] bool
-
-    def __getitem__(self, rows: np.ndarray) -> _Objects:
-        masks = None if self.masks is None else self.masks[rows]
-        return _Objects(self.labels[rows], self.boxes[rows], self.crowd[rows], masks)
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def holds(self, point: tuple[float, float]) -> np.ndarray:
-        """Which objects a point lies in [N], by the mask where it has a pixel, else by the box."""
-        x, y = point
-        x1, y1, x2, y2 = self.boxes.T
-        inside = (x1 <= x) & (x <= x2) & (y1 <= y) & (y <= y2)
-        if self.masks is None:
-            return inside
-        height, width = self.masks.shape[1:]
-        row, column = min(max(int(y), 0), height - 1), min(max(int(x), 0), width - 1)
-        return np.where(self.masks.any((1, 2)), self.masks[:, row, column], inside)
-
-
-def _objects(images: _Images, image: int | str, *, masks: bool) -> _Objects:
-    assert images.data is not None
-    if images.latest is not None and images.latest[0] == (image, masks):
-        return images.latest[1]
-    target = images.data.target(images.place(image))
-    number = len(target["labels"])
-    crowd = np.asarray(target["iscrowd"]) if "iscrowd" in target else np.zeros(number, bool)
-    pixels = np.asarray(target["masks"]) if masks and "masks" in target else None
-    found = _Objects(np.asarray(target["labels"]), np.asarray(target["boxes"], dtype=float), crowd, pixels)
-    images.latest = (image, masks), found
-    return found
-
-
 def _by_unit(answers: Sequence[Action]) -> dict[Unit, list[Action]]:
     found: dict[Unit, list[Action]] = defaultdict(list)
     for one in answers:
@@ -242,49 +183,42 @@ def _by_unit(answers: Sequence[Action]) -> dict[Unit, list[Action]]:
     return found
 
 
-def _label(gathering: _Gathering, answers: Sequence[Action], truth: object, images: _Images, _: float) -> None:
+def _label(gathering: _Gathering, answers: Sequence[Action], there: Images | None) -> None:
     items: dict[tuple[Unit, str], int] = {}
-    for unit in gathering.units if truth is not None else ():
-        objects = _objects(images, unit[0], masks=False)
-        for label in dict.fromkeys(objects.labels.tolist()):
-            name = images.data.classes[label - 1]  # type: ignore[union-attr]  # there is truth
-            items[unit, name] = gathering.item(unit, true=True)
+    if there is not None:
+        for unit in gathering.units:
+            for label in dict.fromkeys(there.objects(unit[0], masks=False).labels.tolist()):
+                items[unit, there.data.classes[label - 1]] = gathering.item(unit, true=True)
+        for one in answers:
+            there.label(one.category)  # raises for a class that is not there
     for one in answers:
-        assert one.category is not None
-        if truth is not None:
-            images.label(one.category)
-        key = (one.unit, one.category)
+        key = one.unit, str(one.category)
         if key not in items:
             items[key] = gathering.item(one.unit)
         gathering.claim(items[key], one)
 
 
-def _verify(gathering: _Gathering, answers: Sequence[Action], truth: object, _: _Images, __: float) -> None:
-    bad = set() if truth is None else set(truth)  # type: ignore[call-overload]
+def _verify(gathering: _Gathering, answers: Sequence[Action], bad: Collection[str]) -> None:
     items = {unit: gathering.item(unit, true=unit[1] in bad) for unit in gathering.units}
     for one in answers:
         if one.value["bad"]:
             gathering.claim(items[one.unit], one)
 
 
-def _spot(gathering: _Gathering, answers: Sequence[Action], truth: object, images: _Images, near: float) -> None:
+def _spot(gathering: _Gathering, answers: Sequence[Action], there: Images | None, near: float) -> None:
     crosses = _by_unit(answers)
     for unit in gathering.units:
-        loose: list[Action] = []
-        if truth is None:
-            loose = crosses[unit]
-        else:
-            loose = _on_objects(gathering, unit, crosses[unit], images)
-        for members in near_each_other(loose, near):
+        left = crosses[unit] if there is None else _on_objects(gathering, unit, crosses[unit], there)
+        for members in near_each_other(left, near):
             item = gathering.item(unit)
             for one in members:
                 gathering.claim(item, one)
 
 
-def _on_objects(gathering: _Gathering, unit: Unit, crosses: Sequence[Action], images: _Images) -> list[Action]:
+def _on_objects(gathering: _Gathering, unit: Unit, crosses: Sequence[Action], there: Images) -> list[Action]:
     """Take the crosses that lie on objects; what is left lies on none, nor in a crowd."""
-    found = _objects(images, unit[0], masks=True)
-    own = found[np.flatnonzero(found.labels == images.label(unit[1]))]
+    found = there.objects(unit[0], masks=True)
+    own = found[np.flatnonzero(found.labels == there.label(unit[1]))]
     single, crowds = own[np.flatnonzero(~own.crowd)], own[np.flatnonzero(own.crowd)]
     items = [gathering.item(unit, true=True) for _ in range(len(single))]
     area = (single.boxes[:, 2:] - single.boxes[:, :2]).prod(axis=1)
@@ -365,14 +299,16 @@ def shapes_of(actions: Sequence[Action], size: tuple[int, int] | None) -> _Shape
     return _Shapes(boxes, codes)
 
 
-def _segment(gathering: _Gathering, answers: Sequence[Action], truth: object, images: _Images, iou: float) -> None:
+def _segment(
+    gathering: _Gathering, answers: Sequence[Action], there: Images | None, sizes: Images | None, iou: float
+) -> None:
     drawn = _by_unit(answers)
     for unit in gathering.units:
         here = drawn[unit]
-        shapes = shapes_of(here, images.size(unit[0]))
+        shapes = shapes_of(here, None if sizes is None else sizes.size(unit[0]))
         left = list(range(len(here)))
-        if truth is not None:
-            left = _of_objects(gathering, unit, here, shapes, images, iou)
+        if there is not None:
+            left = _of_objects(gathering, unit, here, shapes, there, iou)
         for members in _alike([here[row] for row in left], shapes[left], iou):
             item = gathering.item(unit)
             for one in members:
@@ -380,15 +316,14 @@ def _segment(gathering: _Gathering, answers: Sequence[Action], truth: object, im
 
 
 def _of_objects(
-    gathering: _Gathering, unit: Unit, drawn: Sequence[Action], shapes: _Shapes, images: _Images, iou: float
+    gathering: _Gathering, unit: Unit, drawn: Sequence[Action], shapes: _Shapes, there: Images, iou: float
 ) -> list[int]:
     """Give the outlines of each worker to objects; the places of those that fit none, nor lie in a crowd."""
-    found = _objects(images, unit[0], masks=shapes.codes is not None)
-    size = images.size(unit[0])
+    found, size = there.objects(unit[0], masks=shapes.codes is not None), there.size(unit[0])
     single, crowds = found[np.flatnonzero(~found.crowd)], found[np.flatnonzero(found.crowd)]
     items = [gathering.item(unit, true=True) for _ in range(len(single))]
     ious = shapes.overlap(_true_shapes(single))
-    labels = np.array([images.label(one.category) for one in drawn], np.int64)
+    labels = np.array([there.label(one.category) for one in drawn], np.int64)
     left = []
     for rows in _rows_by_worker(drawn).values():
         pairs = dict(_best_pairs(ious[rows], labels[rows][:, None] == single.labels[None], iou))
@@ -406,7 +341,7 @@ def _of_objects(
     return sorted(left)
 
 
-def _true_shapes(objects: _Objects) -> _Shapes:
+def _true_shapes(objects: Objects) -> _Shapes:
     if objects.masks is None or not objects.masks.any((1, 2)).all():
         return _Shapes(objects.boxes, None)
     from torch import from_numpy  # here, since most of this needs no torch
