@@ -11,7 +11,6 @@ the same rate real errors may cost less or more.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -21,7 +20,7 @@ import torch
 from torch import Tensor
 from torchvision import tv_tensors
 
-from workbench.data.dataset import Dataset, View, evenly_spaced
+from workbench.data.altered import Altered
 from workbench.data.reading.boxes import xywh
 from workbench.data.reading.lazy_target import LazyTarget, at_hand
 from workbench.errors import DataError
@@ -42,7 +41,7 @@ class Faults:
 
 
 @DATASETS.register("noisy-labels")
-class NoisyLabels(View):
+class NoisyLabels(Altered):
     """Another data set whose labels are spoilt at known rates; its images are as they are.
 
     Crowds stay as they are. A missed object is left out with all that is known of it: its pixels become background,
@@ -81,38 +80,10 @@ class NoisyLabels(View):
         wrong: Share = 0.0,
         seed: Number = 0,
     ):
-        from workbench.data import load_section  # late, as that module lists the data sets
-
-        whole = load_section(of, split, place="noisy-labels.of")
-        self.whole = whole if images is None else whole.subset(evenly_spaced(len(whole), images))
-        if whole.task != "detection":
-            raise DataError(f"noisy-labels.of: {whole.name} has no boxes of objects; name data with boxes")
-        if wrong > 0 and len(whole.classes) < 2:
-            raise DataError(f"noisy-labels.wrong is {wrong}, and {whole.name} has one class only; leave it out")
-        self.name, self.split, self.classes = self.kind, whole.split, whole.classes
-        self.problems, self.voc_year = whole.problems, whole.voc_year
-        self.occlusion_is_estimate = whole.occlusion_is_estimate
-        self.mirrors = whole.mirrors  # type: ignore[misc]
+        super().__init__(of, split, images)
+        if wrong > 0 and len(self.classes) < 2:
+            raise DataError(f"noisy-labels.wrong is {wrong}, and {self.whole.name} has one class only; leave it out")
         self.missed, self.loose, self.looseness, self.wrong, self.seed = missed, loose, looseness, wrong, seed
-
-    @classmethod
-    def described(cls, options: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-        """The other data set."""
-        return {"of": options["of"]}
-
-    def __len__(self) -> int:
-        return len(self.whole)
-
-    def _place(self, index: int) -> tuple[Dataset, int]:
-        return self.whole, self._position(index)
-
-    @property
-    def category_ids(self) -> tuple[int, ...]:
-        return self.whole.category_ids
-
-    @property
-    def category_labels(self) -> dict[int, int]:
-        return self.whole.category_labels
 
     def faults(self, index: int) -> Faults:
         """What was done to the objects of image `index`, in the order of the other data set's target."""

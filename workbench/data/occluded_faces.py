@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torchvision import tv_tensors
 
-from workbench.data.dataset import Dataset, View, evenly_spaced
+from workbench.data.altered import Altered
 from workbench.data.drawing.arrangement import Arrangement, draw_cover, draw_level
 from workbench.data.drawing.layout import LEVELS, Cover, Piece
 from workbench.data.drawing.occluders import pixel_window
@@ -31,7 +31,6 @@ from workbench.data.drawing.pixels import SPLITS
 from workbench.data.drawing.scenes import choice
 from workbench.data.drawing.worn import FACE_COVERS
 from workbench.data.face_scenes import MASKED
-from workbench.errors import DataError
 from workbench.options import Count, Number, Share
 from workbench.registry import DATASETS
 from workbench.types import Target
@@ -40,7 +39,7 @@ SMALLEST, MOST = 12, 32  #: pixels of a face's shorter side, and faces of an ima
 
 
 @DATASETS.register("occluded-faces")
-class OccludedFaces(View):
+class OccludedFaces(Altered):
     """Another data set with occluders over some of its faces: of the 32 largest of an image, from 12 px on.
 
     Targets have `mask_occluder`, and the exact `occlusion` of faces that something was laid over.
@@ -78,39 +77,11 @@ class OccludedFaces(View):
         masks: bool = False,
         seed: Number = 0,
     ):
-        from workbench.data import load_section  # late, as that module lists the data sets
-
-        whole = load_section(of, split, place="occluded-faces.of")
-        self.whole = whole if images is None else whole.subset(evenly_spaced(len(whole), images))
-        if whole.task != "detection":
-            raise DataError(f"occluded-faces.of: {whole.name} has no boxes of faces; name data with boxes")
-        self.name, self.split, self.classes = self.kind, whole.split, whole.classes
-        self.problems, self.voc_year = whole.problems, whole.voc_year
-        self.occlusion_is_estimate = whole.occlusion_is_estimate
-        self.mirrors = whole.mirrors  # type: ignore[misc]
+        super().__init__(of, split, images, things="faces")
         self.share, self.even, self.masks, self.seed = share, even, masks, seed
         kinds = (occluders,) if isinstance(occluders, str) else occluders or tuple(FACE_COVERS)
         self.occluders = tuple(choice("occluders", kind, tuple(FACE_COVERS)) for kind in kinds)
         self._latest: tuple[int | None, list[Cover]] = (None, [])
-
-    @classmethod
-    def described(cls, options: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-        """The other data set."""
-        return {"of": options["of"]}
-
-    def __len__(self) -> int:
-        return len(self.whole)
-
-    def _place(self, index: int) -> tuple[Dataset, int]:
-        return self.whole, self._position(index)
-
-    @property
-    def category_ids(self) -> tuple[int, ...]:
-        return self.whole.category_ids
-
-    @property
-    def category_labels(self) -> dict[int, int]:
-        return self.whole.category_labels
 
     def class_counts(self) -> np.ndarray | None:
         """How many faces there are of each class [K], as the other data set says."""
