@@ -24,6 +24,10 @@ BLOCK = re.compile(r"```(python|sh)\n(.*?)```", re.DOTALL)
 COLUMNS = {
     "AP": "AP",
     "AP50": "AP50",
+    "AP75": "AP75",
+    "AP50, open": "AP50_open",
+    "AP50, cluttered": "AP50_cluttered",
+    "open − cluttered": "AP50_drop",
     "AR1": "AR1",
     "AP, < 5 % hidden": "AP_unoccluded",
     "AP, ≥ 20 % hidden": "AP_occluded",
@@ -156,7 +160,7 @@ def test_blocks_of_python_train_what_is_stored(compared):
     for kind, code in BLOCK.findall(TEXT):
         if kind == "python":
             exec(compile(code, "docs/results.md", "exec"), names)
-    assert len(compared) == 17
+    assert len(compared) == 19
     for file, runs in compared:
         stored = Comparison.load(FOLDER / f"{file}.json").runs
         asked = set(runs[["recipe", "seed"]].itertuples(index=False, name=None))
