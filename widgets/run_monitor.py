@@ -28,6 +28,7 @@ from workbench.training import Run
 
 #: Sign and tone of each status.
 BADGES = {
+    "queued": ("…", "information"),
     "starting": ("◌", "information"),
     "running": ("▶", "information"),
     "stopping": ("…", "warning"),
@@ -35,6 +36,7 @@ BADGES = {
     "done": ("✓", "success"),
     "failed": ("✕", "error"),
 }
+ALIVE = ("queued", "starting", "running")
 STOP, RESUME = "Write a checkpoint and end; it can be resumed", "Go on from the latest checkpoint"
 IDLE = 5  #: an ended run is looked at so many times less often, since another may resume it
 
@@ -135,15 +137,16 @@ class RunMonitor(Panel):
 
     def _show(self) -> None:
         status, progress = self.run.status, self.run.progress()
-        alive = status in ("starting", "running")
+        alive = status in ALIVE
         self._stopping &= alive  # it ended before the thread that stops it could say so
         shown = "stopping" if self._stopping else status
         self._refused = self._refused if shown == self.status else ""
         sign, tone = BADGES[shown]
         self._badge.value = badge(f"{sign} {shown}", tone)
         self._bar.value = progress.step
-        self._facts.value = _facts(progress.step, progress.total, progress.steps_per_second, alive=alive)
-        self.stop_button.disabled = shown not in ("starting", "running")
+        facts = _facts(progress.step, progress.total, progress.steps_per_second, alive=alive)
+        self._facts.value = f"{facts} · {html.escape(str(self.run.job))}" if status == "queued" else facts
+        self.stop_button.disabled = shown not in ALIVE
         self.resume_button.disabled = status not in ("stopped", "failed")
         self._say(self._refused or self.run.error or "")
         log = html.escape(self.run.log(self.log_lines))

@@ -107,9 +107,24 @@ def _add_train(verbs: Any) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. stages.0.steps=100")
     parser.add_argument("--processes", type=int, help="train in so many processes")
     parser.add_argument("--threads", type=int, help="CPU threads of each process")
+    _add_place(parser)
     parser.add_argument("--resume", action="store_true", help="go on with the run in FOLDER")
     parser.add_argument("--trust", action="store_true", help=TRUST)
     parser.add_argument("--detach", action="store_true", help="print the folder and return at once")
+
+
+def _add_place(parser: argparse.ArgumentParser) -> None:
+    what = "where to train: slurm, ssh:HOST, or a place of places.yaml (default: here)"
+    parser.add_argument("--on", metavar="PLACE", help=what)
+    what = "changes of the place: partition=gpu, nodes=2, gpus=8, hours=24 ..."
+    parser.add_argument("--at", action="append", default=[], metavar="KEY=VALUE", help=what)
+
+
+def _place(options: argparse.Namespace) -> dict[str, Any] | None:
+    """Where to train, as `launch` takes it."""
+    if options.at and options.on is None:
+        raise RunError("--at changes a place: name one by --on, such as --on slurm")
+    return None if options.on is None else {"place": options.on, **_pairs(options.at, RunError)}
 
 
 def train(options: argparse.Namespace) -> int:
@@ -119,6 +134,7 @@ def train(options: argparse.Namespace) -> int:
     run = launch(
         _recipe(options),
         options.folder,
+        on=_place(options),
         processes=options.processes,
         threads=options.threads,
         resume=options.resume,
@@ -159,7 +175,7 @@ def _follow(run: Run) -> int:
     except _Terminated:
         print(f"{run.stop(grace=math.inf)}: {_summary(run)}")  # it ends by itself after its step and a checkpoint
         raise
-    if status in ("starting", "running"):
+    if status in ("queued", "starting", "running"):
         return 130
     print(f"{status}: {run.error or _summary(run)}")
     return 1 if status == "failed" else 0
@@ -441,6 +457,7 @@ def _add_runs(verbs: Any) -> None:
         if name == "log":
             action.add_argument("-n", type=int, default=20, help="lines (default: 20)")
         if name == "resume":
+            _add_place(action)
             action.add_argument("--detach", action="store_true", help="return at once")
             action.add_argument("--trust", action="store_true", help=TRUST)
 
@@ -474,7 +491,8 @@ def list_runs(options: argparse.Namespace) -> int:
 def show_run(options: argparse.Namespace) -> int:
     """Status and latest figures."""
     run = _open(options.run)
-    print(f"{run.folder}\n{run.recipe.name}, seed {run.recipe.seed}\n{run.status}: {run.error or _summary(run)}")
+    stands = run.error or run.job or _summary(run)
+    print(f"{run.folder}\n{run.recipe.name}, seed {run.recipe.seed}\n{run.status}: {stands}")
     metrics = run.metrics()
     for kind in ("train", "val"):
         rows = metrics[metrics["kind"] == kind]
@@ -492,7 +510,7 @@ def stop_run(options: argparse.Namespace) -> int:
 
 def resume_run(options: argparse.Namespace) -> int:
     """Go on, and follow it unless it is to be left alone."""
-    run = _open(options.run).resume(trust=options.trust)
+    run = _open(options.run).resume(on=_place(options), trust=options.trust)
     return 0 if options.detach else _follow(run)
 
 

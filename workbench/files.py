@@ -19,6 +19,15 @@ from typing import IO, Any
 from workbench.errors import WorkbenchError
 
 
+def settings_folder() -> Path:
+    """The user's folder of settings, which need not be there.
+
+    Raises:
+        RuntimeError: the user has no home.
+    """
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "occlusion-workbench"
+
+
 def user_path(path: str | PathLike[str], error: type[WorkbenchError]) -> Path:
     """`path` with ~ and ${VARIABLES} replaced, so that recipes need not name a machine's folders.
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import importlib
 import json
 import math
+import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -18,7 +21,7 @@ from workbench.detectors import build_detector, load_detector, save_detector
 from workbench.errors import RecipeError, RunError
 from workbench.evaluation import evaluate_detections, load_result
 from workbench.training import Comparison, Recipe, Run, compare, launch, t_interval
-from workbench.training.processes import detached
+from workbench.training.processes import detached, queue, slurm
 from workbench.training.recipe_sections import TestSpec
 from workbench.training.recording import fingerprint
 from workbench.training.recording.fingerprint import EVALUATION, PACKAGE, TRAINING, code_fingerprint
@@ -329,6 +332,31 @@ def test_an_interruption_stops_the_runs_and_calling_again_goes_on(tmp_path, reci
     assert frame["status"].tolist() == ["done"] * 4
     assert len(list(runs.iterdir())) == 4
     assert left[0].metrics()["step"].tolist() == list(range(1, 61))
+
+
+def test_on_a_cluster_all_runs_are_queued_and_what_they_give_is_compared(tmp_path, recipes, monkeypatch):
+    """The jobs of this cluster run the stand-in for the trainer while they are submitted."""
+    jobs = []
+
+    def submit(folder: Path, job: slurm.Job, **_: object) -> str:
+        jobs.append(job)
+        command = [sys.executable, "-m", "workbench.training.trainer", str(folder)]
+        environment = {**os.environ, **detached.variables(1)}
+        subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
+        return str(len(jobs))
+
+    monkeypatch.setattr(slurm, "submit", submit)
+    monkeypatch.setattr("workbench.training.places.JOBS", queue.Queue(lambda: ""))
+    place = {"place": "slurm", "cpus": 6}
+    frame = compare(recipes, seeds=2, folder=tmp_path / "runs", on=place, progress=False).frame()
+    assert frame["status"].tolist() == ["done"] * 4
+    assert frame["AP"].notna().all()
+    assert [job.threads for job in jobs] == [6] * 4
+    again = compare(recipes, seeds=2, folder=tmp_path / "runs", on=place, progress=False).frame()
+    assert again["reused"].all()
+    assert len(jobs) == 4
+    with pytest.raises(RunError, match="1 processes cannot be divided over 2 nodes"):
+        compare(recipes, seeds=2, folder=tmp_path / "runs", on={"nodes": 2}, progress=False)
 
 
 def test_failures_are_listed_and_do_not_stop_the_others(tmp_path, recipes):

@@ -15,6 +15,7 @@ from workbench import plugins
 from workbench.errors import RunError
 from workbench.training import Recipe, Run, launch
 from workbench.training.processes import detached
+from workbench.training.processes.queue import JobState
 from workbench.training.processes.record import Record
 
 STAND_IN = Path(__file__).parents[1] / "support" / "stand_in"
@@ -112,6 +113,18 @@ def test_a_run_resumed_before_the_stopping_thread_has_returned_is_shown_as_runni
     seen = monitor.status
     returned.set()
     assert seen in ("starting", "running")
+
+
+def test_a_run_in_a_queue_says_why_it_waits_and_can_be_stopped(make_run, monitor_of, monkeypatch):
+    run = make_run(1)
+    run.wait(20)
+    monkeypatch.setattr(Run, "status", "queued")
+    monkeypatch.setattr(Run, "job", JobState("PENDING", "<Resources>"))
+    monitor = monitor_of(run)
+    assert monitor.status == "queued"
+    assert "PENDING (&lt;Resources&gt;)" in monitor._facts.value
+    assert not monitor.stop_button.disabled
+    assert monitor.resume_button.disabled
 
 
 def test_why_a_run_cannot_be_stopped_is_said(make_run, monitor_of, monkeypatch):

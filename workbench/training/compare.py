@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from tqdm.auto import tqdm
 from workbench.errors import RecipeError, RunError, WorkbenchError
 from workbench.files import check_writable
 from workbench.training.launch import new_folder, runs_folder, start_new
+from workbench.training.places import Place, find_place, starter
 from workbench.training.processes import detached
 from workbench.training.processes.starting import start_process, training_fingerprint
 from workbench.training.recipe import Recipe
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from workbench.training.comparison import Comparison
 
 POLL = 0.2  # seconds
+POLL_ELSEWHERE = 5.0  # seconds, for what trains at another place
 #: The kind of failure that the same recipe, seed and code would only meet again.
 SCORING = "scoring.txt"  #: in a run folder: what the process printed that evaluates it
 NON_FINITE = "non-finite-loss"
@@ -45,20 +47,25 @@ def compare(
     *,
     seeds: int | Sequence[int] = 5,
     folder: str | Path | None = None,
+    on: str | Mapping[str, Any] | None = None,
     workers: int | None = None,
     test: dict[str, Any] | None = None,
     progress: bool = True,
 ) -> Comparison:
     """Train every recipe with every seed, evaluate each final detector once, and compare with the first recipe.
 
-    An interruption stops the runs that this call started; calling again goes on with them. Failed runs are listed in
-    `Comparison.failures` and do not stop the others; a later call tries them again, unless a loss was not finite.
+    An interruption stops the runs that this call started here; calling again goes on with them. Failed runs are
+    listed in `Comparison.failures` and do not stop the others; a later call tries them again, unless a loss was not
+    finite.
 
     Args:
         recipes: recipes, names or files, each with a name of its own; differences are against the first.
         seeds: so many seeds from 0 on, or the seeds.
         folder: where the runs are kept and looked for; by default the folder that `launch` uses.
-        workers: how many runs at a time; by default one per core (one per GPU where recipes train on GPUs).
+        on: where they train, as in `launch`: a cluster's queue gets all of them at once. Those go on when this call
+            is interrupted; calling again finds them.
+        workers: how many runs at a time; by default one per core (one per GPU where recipes train on GPUs), at
+            another place all.
         test: data for the evaluation instead of the recipes' own: name, split, root, options, limit.
         progress: show a bar.
 
@@ -85,13 +92,14 @@ def compare(
     if isinstance(recipes, Recipe | str | Path):
         raise RecipeError(f"compare takes a list of recipes, and {recipes!r} is one; give [{recipes!r}, ...]")
     seeds = list(range(seeds)) if isinstance(seeds, int) else list(dict.fromkeys(seeds))
-    jobs = _plan(_load(recipes, test), seeds, workers)
+    place = find_place(on)
+    jobs = _plan(_load(recipes, test), seeds, workers, place)
     root = runs_folder() if folder is None else Path(folder).expanduser().absolute()
     _find_runs(jobs, root)
     if not all(job.is_scored for job in jobs):
         check_writable(root / "run", RunError)
-    environments = _environments(jobs, workers)
-    interrupted = threading.Event()
+    environments = _environments(jobs, workers, here=place is None)
+    interrupted, patience = threading.Event(), 1.0 if place is None else POLL_ELSEWHERE
     with (
         ThreadPoolExecutor(environments.qsize(), thread_name_prefix="compare") as pool,
         tqdm(total=len(jobs), desc="runs", unit="run", disable=not progress) as bar,
@@ -99,7 +107,7 @@ def compare(
         pending = {pool.submit(job.carry_out, root, environments, interrupted) for job in jobs}
         try:
             while pending:
-                ended, pending = wait(pending, timeout=1.0, return_when=FIRST_COMPLETED)
+                ended, pending = wait(pending, timeout=patience, return_when=FIRST_COMPLETED)
                 for future in ended:
                     future.result()
                 bar.update(len(ended))
@@ -120,6 +128,7 @@ class _Job:
 
     recipe: Recipe
     test: TestSpec
+    place: Place | None = None  #: where it trains; None: here
     run: Run | None = None
     reused: bool = False  #: it was finished before
     error: str = ""
@@ -157,15 +166,16 @@ class _Job:
         return about if result is None else {**about, **result.summary}
 
     def _train(self, root: Path, environment: dict[str, str], interrupted: threading.Event) -> Run:
-        run = self.run
+        run, start = self.run, starter(self.place, self.recipe)
         ours = run is None or not run.alive
         if run is None:
-            run = self.run = start_new(new_folder(self.recipe, root), self.recipe, environment=environment)
+            new = new_folder(self.recipe, root)
+            run = self.run = start_new(new, self.recipe, environment=environment, start=start)
         elif ours and run.status != "done" and run.failure.get("kind") != NON_FINITE:
-            start_process(run.folder, run.recipe, environment=environment)
+            start_process(run.folder, run.recipe, environment=environment, start=start)
         while run.alive:
-            if interrupted.wait(POLL):
-                if ours:
+            if interrupted.wait(POLL if self.place is None else POLL_ELSEWHERE):
+                if ours and self.place is None:
                     run.stop()
                 return run
         if run.status != "done":
@@ -213,7 +223,7 @@ def _test_of(recipe: Recipe) -> TestSpec:
     return recipe.test
 
 
-def _plan(recipes: list[Recipe], seeds: Sequence[int], workers: int | None) -> list[_Job]:
+def _plan(recipes: list[Recipe], seeds: Sequence[int], workers: int | None, place: Place | None) -> list[_Job]:
     """All jobs, seed by seed, so that an unfinished comparison is already paired; each with its share of cores."""
     count = len(recipes) * len(seeds)
     if not count:
@@ -224,8 +234,10 @@ def _plan(recipes: list[Recipe], seeds: Sequence[int], workers: int | None) -> l
     jobs = []
     for seed in seeds:
         for recipe in recipes:
-            changes = {"seed": seed, "threads": recipe.threads or max(1, share // recipe.processes)}
-            jobs.append(_Job(recipe.model_copy(update=changes), _test_of(recipe)))
+            threads = None if place is None else place.threads(recipe.processes)
+            changes = {"seed": seed, "threads": recipe.threads or threads or max(1, share // recipe.processes)}
+            starter(place, recipe)  # refuses what the place cannot train
+            jobs.append(_Job(recipe.model_copy(update=changes), _test_of(recipe), place))
     return jobs
 
 
@@ -237,16 +249,19 @@ def _find_runs(jobs: list[_Job], root: Path) -> None:
         fingerprints = run.fingerprints
         if fingerprints.get("training") == code:
             known.setdefault(fingerprints.get("recipe", ""), []).append(run)
-    worth = ["stopped", "failed", "starting", "running", "done"]
+    worth = ["stopped", "failed", "queued", "starting", "running", "done"]
     for job in jobs:
         found = known.get(training_fingerprint(job.recipe), [])
         job.run = max(found, key=lambda run: worth.index(run.status), default=None)
         job.reused = job.run is not None and job.run.status == "done"
 
 
-def _environments(jobs: list[_Job], workers: int | None) -> Queue[dict[str, str]]:
-    """What to set for each of the runs that go side by side: on GPUs, which one."""
-    gpus = _accelerators() if any(job.recipe.device != "cpu" and ":" not in job.recipe.device for job in jobs) else []
+def _environments(jobs: list[_Job], workers: int | None, *, here: bool) -> Queue[dict[str, str]]:
+    """What to set for each of the runs that go side by side: on GPUs of this machine, which one."""
+    on_gpus = here and any(job.recipe.device != "cpu" and ":" not in job.recipe.device for job in jobs)
+    gpus = _accelerators() if on_gpus else []
+    if workers is None and not here:
+        workers = len(jobs)
     if workers is None:
         each = max(job.recipe.processes * (job.recipe.threads or 1) for job in jobs)
         workers = len(gpus) or detached.core_share(each)

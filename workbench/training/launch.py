@@ -9,10 +9,13 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from workbench.errors import RunError
+from workbench.training.places import Place, find_place, starter
+from workbench.training.processes import detached
 from workbench.training.processes.lock import LOCK
-from workbench.training.processes.starting import start_process
+from workbench.training.processes.starting import Start, start_process
 from workbench.training.recipe import Recipe
 from workbench.training.run import Run
 
@@ -21,6 +24,7 @@ def launch(
     recipe: Recipe | str | Path,
     folder: str | Path | None = None,
     *,
+    on: str | Mapping[str, Any] | None = None,
     processes: int | None = None,
     threads: int | None = None,
     resume: bool = False,
@@ -35,7 +39,10 @@ def launch(
         recipe: a recipe, the name of a shipped one, or a file.
         folder: where the run is kept; by default `runs/<name>-<seed>-<time>` under the current directory, or
             under the folder that the variable WORKBENCH_RUNS names.
-        processes: train in so many processes; by default as the recipe says.
+        on: where it trains: "slurm", "ssh:HOST" or a name in the user's file of places, see `docs/scaling.md`; with
+            changes as {"place": "slurm", "nodes": 2, "gpus": 8}. None and "here" are this machine. The place must see
+            the folder under the same path.
+        processes: train in so many processes, on several nodes: in all; by default as the recipe says.
         threads: CPU threads of each process; by default as the recipe says, else the cores are shared out.
         resume: go on with the run of the same recipe in `folder`, or start it if there is none yet. A finished
             run is returned as it is.
@@ -47,7 +54,8 @@ def launch(
 
     Raises:
         RecipeError: the recipe is not valid.
-        RunError: the folder holds a live run, another recipe or other files, or cannot be written.
+        RunError: the folder holds a live run, another recipe or other files, or cannot be written; there is no such
+            place, or it refuses.
 
     Example:
         >>> brief = {"stages.0.steps": 2, "batch_size": 2, "data.options": {"length": 8}}
@@ -56,13 +64,12 @@ def launch(
         >>> run.wait()
         'done'
     """
-    recipe = prepare(recipe, processes=processes, threads=threads)
-    if folder is None:
-        return start_new(new_folder(recipe), recipe)
-    folder = Path(folder).expanduser().absolute()
+    place = find_place(on)
+    recipe = prepare(recipe, processes=processes, threads=threads, place=place)
+    folder = new_folder(recipe) if folder is None else Path(folder).expanduser().absolute()
     if (folder / "recipe.yaml").is_file():
-        return _continue(Run.open(folder), recipe, resume=resume, trust=trust)
-    return start_new(folder, recipe)
+        return _continue(Run.open(folder), recipe, resume=resume, on=on, trust=trust)
+    return start_new(folder, recipe, start=starter(place, recipe))
 
 
 def runs_folder() -> Path:
@@ -70,11 +77,18 @@ def runs_folder() -> Path:
     return Path(os.environ.get("WORKBENCH_RUNS") or "runs").expanduser().absolute()
 
 
-def prepare(recipe: Recipe | str | Path, *, processes: int | None = None, threads: int | None = None) -> Recipe:
+def prepare(
+    recipe: Recipe | str | Path,
+    *,
+    processes: int | None = None,
+    threads: int | None = None,
+    place: Place | None = None,
+) -> Recipe:
     """The recipe as it will be trained, checked against the machine.
 
     Args:
         processes, threads: in place of the recipe's own; None: these.
+        place: that will train it; None: this machine.
 
     Raises:
         RecipeError: the recipe is not valid.
@@ -85,8 +99,10 @@ def prepare(recipe: Recipe | str | Path, *, processes: int | None = None, thread
     changes = {"processes": processes, "threads": threads}
     if changes := {key: value for key, value in changes.items() if value is not None}:
         recipe = recipe.replace(changes)
+    if place is not None and recipe.threads is None:
+        recipe = recipe.replace(threads=place.threads(recipe.processes))
     kind = recipe.device.partition(":")[0]
-    if kind not in ("auto", "cpu"):
+    if place is None and kind not in ("auto", "cpu"):
         from workbench.training.processes.world import device_count  # late, as it imports torch
 
         if recipe.processes > (there := device_count(kind)):
@@ -94,8 +110,14 @@ def prepare(recipe: Recipe | str | Path, *, processes: int | None = None, thread
     return recipe
 
 
-def start_new(folder: Path, recipe: Recipe, *, environment: Mapping[str, str] | None = None) -> Run:
-    """Start a run in a new or empty folder; leave it as it was if that fails.
+def start_new(
+    folder: Path,
+    recipe: Recipe,
+    *,
+    environment: Mapping[str, str] | None = None,
+    start: Start = detached.start,
+) -> Run:
+    """Start a run in a new or empty folder, here or as a place does it; leave it as it was if that fails.
 
     Raises:
         RunError: the folder holds something, is being started by another, or cannot be written.
@@ -104,7 +126,7 @@ def start_new(folder: Path, recipe: Recipe, *, environment: Mapping[str, str] | 
     _claim(folder)
     try:
         recipe.save(folder / "recipe.yaml")
-        start_process(folder, recipe, environment=environment)
+        start_process(folder, recipe, environment=environment, start=start)
         return Run.open(folder)
     except BaseException:
         with suppress(OSError):  # why it failed is what is to be known
@@ -123,7 +145,7 @@ def _empty(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _continue(run: Run, recipe: Recipe, *, resume: bool, trust: bool) -> Run:
+def _continue(run: Run, recipe: Recipe, *, resume: bool, on: str | Mapping[str, Any] | None, trust: bool) -> Run:
     """What to do with a folder that holds a run already."""
     if run.recipe.fingerprint() != recipe.fingerprint():
         old, new = run.recipe.to_dict(), recipe.to_dict()
@@ -134,7 +156,7 @@ def _continue(run: Run, recipe: Recipe, *, resume: bool, trust: bool) -> Run:
         raise RunError(f"{run.folder} holds a run that is alive; Run.open(path) follows it, .stop() ends it")
     if not resume:
         raise RunError(f"{run.folder} holds a run ({run.status}); pass resume=True or choose another folder")
-    return run if run.status == "done" else run.resume(trust=trust)
+    return run if run.status == "done" else run.resume(on=on, trust=trust)
 
 
 def _claim(folder: Path) -> None:

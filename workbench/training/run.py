@@ -14,6 +14,7 @@ import shutil
 import sys
 import time
 from collections import deque
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,9 +25,12 @@ from tqdm.auto import tqdm
 
 from workbench.errors import RunError
 from workbench.files import user_path
+from workbench.training.places import find_place, place_of, starter
 from workbench.training.processes import detached
 from workbench.training.processes.lock import is_held
+from workbench.training.processes.queue import JobState
 from workbench.training.processes.record import Record
+from workbench.training.processes.slurm import PAPERS
 from workbench.training.processes.starting import load_recorded, start_process
 from workbench.training.recipe import Recipe
 from workbench.training.recording.checkpoint import checkpoint_step, checkpoints, load_checkpoint_detector
@@ -42,7 +46,7 @@ if TYPE_CHECKING:
     from workbench.evaluation import ImageResult, Result
     from workbench.evaluation.proposal_recall import ProposalRecall
 
-Status = Literal["starting", "running", "done", "stopped", "failed"]
+Status = Literal["queued", "starting", "running", "done", "stopped", "failed"]
 ROOM = 2**20  #: bytes; a disk with less is full
 
 
@@ -100,9 +104,14 @@ class Run:
 
     @property
     def status(self) -> Status:
-        """Alive: "starting" until the first metrics, then "running"; ended: "done", "stopped" or "failed"."""
+        """Alive: "starting" until the first metrics, then "running"; ended: "done", "stopped" or "failed".
+
+        On a cluster "queued" while it waits for its turn, the first or a further one; `job` says why.
+        """
         if self.alive:
-            record = Record.read(self.folder)
+            record, job = Record.read(self.folder), self.job
+            if job is not None and job.waits and not is_held(self.folder):
+                return "queued"
             return "running" if self._logged_since(record.started if record else 0.0) else "starting"
         if self._done is not None:
             return "done"
@@ -111,7 +120,17 @@ class Run:
     @property
     def alive(self) -> bool:
         """Whether a process is training this run now, whoever started it."""
-        return detached.find(Record.read(self.folder)) is not None or is_held(self.folder)
+        return detached.find(Record.read(self.folder)) is not None or is_held(self.folder) or self.job is not None
+
+    @property
+    def job(self) -> JobState | None:
+        """Where it was sent to a place: how it stands there, such as PENDING (Resources); None when it has ended.
+
+        A queue is asked at most once in ten seconds, however many runs are looked at.
+        """
+        record = Record.read(self.folder)
+        place = place_of(record)
+        return None if record is None or place is None or self._done is not None else place.state(record)
 
     @property
     def fingerprints(self) -> dict[str, str]:
@@ -160,6 +179,8 @@ class Run:
         if self._has(DONE):
             return f"{self.folder / DONE} is damaged; resume() goes on from the last checkpoint and writes it again"
         how = detached.ending(self.folder)
+        record = Record.read(self.folder)
+        papers = f"; what Slurm printed is in {self.folder / PAPERS}" if record is not None and record.job else ""
         known = f" ({how})" if how else ""
         likely = "killed ones have often run out of memory"
         with suppress(OSError):
@@ -167,8 +188,8 @@ class Run:
                 likely = f"the disk of its folder is full ({free} bytes are free): make room"
         return (
             f"the process{known} ended before it could say why; {likely}. "
-            f"Its last lines are in {self.folder / detached.LOG} (log() shows them); resume() goes on from the last "
-            "checkpoint"
+            f"Its last lines are in {self.folder / detached.LOG} (log() shows them){papers}; resume() goes on from "
+            "the last checkpoint"
         )
 
     @property
@@ -231,20 +252,24 @@ class Run:
     def stop(self, *, grace: float = 15.0) -> Status:
         """Let it write a checkpoint and end; kill what is still alive after `grace` seconds. Returns the status.
 
+        A job that waits in a queue is cancelled.
+
         Raises:
             RunError: it is alive, but none of the processes here is known to be its own, or this process trains it.
         """
         record = Record.read(self.folder)
-        leader = detached.find(record)
+        leader, place = detached.find(record), None if self.job is None else place_of(record)
         if leader is not None and leader.pid == os.getpid():
             raise RunError(
                 f"{self.folder} is trained by this very process, which would end with it; interrupt the cell that "
                 "trains it, or where that is a thread, let its `progress` raise an error or restart the kernel"
             )
-        if leader is not None:
+        if leader is not None or place is not None:
             with suppress(RunError):  # a full disk is no reason to let it go on
                 write_record(self.folder / STOP, {"time": time.time()})
-        if record is not None:
+        if record is not None and place is not None:
+            place.stop(record, grace=grace)
+        elif record is not None:
             detached.terminate(record, grace=grace)
         if self.alive:
             raise RunError(
@@ -253,10 +278,16 @@ class Run:
             )
         return self.status
 
-    def resume(self, *, trust: bool = False) -> Run:
+    def resume(
+        self,
+        *,
+        on: str | Mapping[str, Any] | None = None,
+        trust: bool = False,
+    ) -> Run:
         """Go on from the latest checkpoint, or from the start if there is none, with as many threads as before.
 
         Args:
+            on: another place than before, as in `launch`; "here" is this machine.
             trust: load the plug-ins and set the variables that the folder names, though somebody else wrote it or
                 they have changed. Without this word nothing is executed that a run folder asks for.
 
@@ -264,12 +295,15 @@ class Run:
             RunError: it is alive or done, or asks for something that needs `trust`; the message shows what.
             RecipeError: this version of the code has no such detector or hardener.
         """
-        if detached.find(Record.read(self.folder)) is not None:
+        record = Record.read(self.folder)
+        if detached.find(record) is not None or self.job is not None:
             raise RunError(f"{self.folder} is alive; stop it first")
         if self._done is not None:
             raise RunError(f"{self.folder} is done; there is nothing to resume")
+        place = place_of(record) if on is None else find_place(on)
         load_recorded(self.folder, trust=trust)
-        start_process(self.folder, Recipe.load(self.folder / "recipe.yaml"), trust=trust)
+        recipe = Recipe.load(self.folder / "recipe.yaml")
+        start_process(self.folder, recipe, trust=trust, start=starter(place, recipe))
         return self
 
     def wait(self, timeout: float | None = None) -> Status:
@@ -306,7 +340,7 @@ class Run:
     def _repr_html_(self) -> str:
         progress = self.progress()
         facts = {
-            "status": self.status,
+            "status": f"{self.status}, {job}" if (job := self.job) else self.status,
             "recipe": f"{self.recipe.name}, seed {self.recipe.seed}",
             "step": f"{progress.step:,} of {progress.total:,}",
             "time": f"{self.seconds:.0f} s",
@@ -331,7 +365,7 @@ class Run:
         if not bar.n and train:  # the time to start and the steps before a resume are not its speed
             bar.initial, bar.start_t = int(train["step"]), time.time()
         bar.n = int(train.get("step", 0))
-        bar.set_postfix(shown or {"status": self.status})
+        bar.set_postfix(shown or {"status": str(self.job or self.status)})
 
     def _print_progress(self, printed: int) -> int:
         """Where the output is a file: a line for every tenth of the steps; returns how many tenths were printed."""

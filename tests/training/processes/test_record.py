@@ -106,3 +106,12 @@ def test_a_record_that_says_what_it_cannot_is_none(folder: Path, values: dict[st
 def test_a_damaged_record_is_none(folder: Path, content: bytes) -> None:
     (folder / RECORD).write_bytes(content)
     assert Record.read(folder) is None
+
+
+def test_records_from_before_places_keep_their_seal(folder: Path) -> None:
+    content = json.loads((folder / RECORD).read_text())
+    assert "place" not in content, "what is empty is not written, so that the seal is as it was"
+    change(folder, job="17")
+    record = Record.read(folder)
+    assert record is not None
+    assert not record.own

@@ -17,7 +17,7 @@ from workbench.errors import RunError
 from workbench.training import Recipe, Run, launch
 from workbench.training.processes import detached
 from workbench.training.processes.record import RECORD, Record
-from workbench.training.processes.starting import load_recorded, start_process
+from workbench.training.processes.starting import load_recorded, record_itself, start_process
 
 STAND_IN = Path(__file__).parents[2] / "support" / "stand_in"
 
@@ -227,3 +227,24 @@ def test_a_record_without_ones_seal_still_finds_the_run_that_it_is_of(run: Run, 
         assert not other.alive
     finally:
         other.stop(grace=0)
+
+
+@pytest.mark.parametrize(("here", "kept"), [("17", "17"), ("18", ""), (None, "")])
+def test_a_trainer_keeps_the_job_that_it_is_part_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: str | None, kept: str
+) -> None:
+    place = {"kind": "slurm", "partition": "gpu"}
+    sent = {"pid": 0, "create_time": 0.0, "cmd": [], "started": 1.0, "token": "", "cwd": "/", "threads": 1}
+    Record(folder=str(tmp_path.resolve()), **sent, environment={"A": "b"}, place=place, job="17").write(tmp_path)
+    monkeypatch.delenv("SLURM_ARRAY_JOB_ID", raising=False)
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    if here is not None:
+        monkeypatch.setenv("SLURM_JOB_ID", here)
+    recipe = Recipe.load("digit-scenes/faster-rcnn", trial=False)
+    record_itself(tmp_path, recipe, command=["python"], threads=2)
+    record = Record.read(tmp_path)
+    assert record is not None
+    assert record.own
+    assert (record.pid, record.threads, record.job) == (os.getpid(), 2, kept)
+    assert record.place == (place if kept else {})
+    assert record.environment == ({"A": "b"} if kept else {})

@@ -14,9 +14,10 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -56,38 +57,37 @@ def trainer_command(folder: Path, processes: int) -> list[str]:
 
 def start(
     folder: Path,
-    command: Sequence[str],
+    processes: int,
     *,
     threads: int,
     cwd: Path,
     environment: Mapping[str, str],
     plug_ins: Mapping[str, dict[str, str]],
     fingerprints: Mapping[str, str],
-) -> psutil.Process:
-    """Start `command` detached, with its output in the folder's `log.txt`, and record it in `proc.json`.
+    place: Mapping[str, Any] | None = None,
+) -> None:
+    """Train detached, with what is printed in the folder's `log.txt`, and record it in `proc.json`.
 
     Args:
         folder: the run folder; it must exist.
-        command: what to run.
+        processes: how many train it.
         threads: OpenMP threads of each process.
         cwd: where relative paths of the recipe start.
         environment: variables to set beside the inherited ones.
         plug_ins: what is plugged in, only recorded.
         fingerprints: of what runs, only recorded.
-
-    Returns:
-        The process.
+        place: that this machine is, for those who sent the run here; only recorded.
 
     Raises:
         RunError: a process of this folder is alive, or the folder cannot be written.
     """
-    token = uuid.uuid4().hex
+    token, command = uuid.uuid4().hex, trainer_command(folder, processes)
     with hold(folder, make=False) as lock:
         own = {TOKEN: token, HANDED_ON: str(lock.descriptor)}
         try:
             with open_to_append(folder / LOG) as log:
                 child = subprocess.Popen(
-                    list(command),
+                    command,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
@@ -103,7 +103,7 @@ def start(
         folder=os.path.realpath(folder),
         pid=child.pid,
         create_time=process.create_time(),
-        cmd=list(command),
+        cmd=command,
         started=time.time(),
         token=token,
         cwd=str(cwd),
@@ -111,6 +111,7 @@ def start(
         environment=dict(environment),
         plug_ins=dict(plug_ins),
         fingerprints=dict(fingerprints),
+        place=dict(place or {}),
     )
     try:
         record.write(folder)
@@ -120,7 +121,6 @@ def start(
         raise
     # A child that nobody waits for would stay as a zombie for as long as the kernel lives.
     threading.Thread(target=_await, args=(child, folder), name=f"wait for run {child.pid}", daemon=True).start()
-    return process
 
 
 def _await(child: subprocess.Popen, folder: Path) -> None:

@@ -20,9 +20,11 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from workbench.files import settings_folder
 from workbench.training.recording.disk import read_bytes, write_record
 
 RECORD = "proc.json"
+LATER = ("place", "job")  #: fields that older records lack: the seal does not cover them where they are empty
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]  #: since 1970
 
 
@@ -41,6 +43,8 @@ class Record:
     environment: dict[str, str] = field(default_factory=dict)  #: what was set beside the inherited
     plug_ins: dict[str, dict[str, str]] = field(default_factory=dict)  #: name → its "file" and that one's "sha256"
     fingerprints: dict[str, str] = field(default_factory=dict)  #: of what ran, see `starting.fingerprints`
+    place: dict[str, Any] = field(default_factory=dict)  #: where it was sent to, see `places.py`; empty: nowhere
+    job: str = ""  #: its number in the queue there
     seal: str = ""
     own: bool = False  #: whether the seal is the present user's; known by `read`
 
@@ -57,7 +61,8 @@ class Record:
         key = _key(make=False)
         own = key is not None and hmac.compare_digest(_seal(record, key), record.seal.encode())
         record = replace(record, own=own)
-        return record if record.folder == os.path.realpath(folder) else replace(record, pid=0, token="")
+        copied = record.folder != os.path.realpath(folder)
+        return replace(record, pid=0, token="", place={}, job="") if copied else record
 
     def write(self, folder: Path) -> None:
         """Seal it and write it into `folder`.
@@ -73,7 +78,8 @@ _SCHEMA = TypeAdapter(Record)
 
 
 def _plain(record: Record) -> dict[str, Any]:
-    return {name: value for name, value in asdict(record).items() if name not in ("seal", "own")}
+    plain = {name: value for name, value in asdict(record).items() if name not in ("seal", "own")}
+    return {name: value for name, value in plain.items() if value or name not in LATER}
 
 
 def _seal(record: Record, key: bytes) -> bytes:
@@ -85,7 +91,7 @@ def _seal(record: Record, key: bytes) -> bytes:
 def _key(*, make: bool) -> bytes | None:
     """The user's key; None where there is none, or with a warning where it is damaged or not the user's alone."""
     with suppress(OSError, RuntimeError):  # RuntimeError: there is no home
-        path = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "occlusion-workbench" / "key"
+        path = settings_folder() / "key"
         if make and not path.exists():
             _make_key(path)
         with open(path, "rb") as file:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 
@@ -20,6 +21,7 @@ from workbench.errors import RunError, WeightsError
 from workbench.plugins import VARIABLE, is_source, named_plug_ins, plug_in, plugged_in, source_hash
 from workbench.training.processes import detached
 from workbench.training.processes.record import Record
+from workbench.training.processes.slurm import job_here
 from workbench.training.recipe import Recipe
 from workbench.training.recording.disk import disk_error
 from workbench.training.recording.fingerprint import EVALUATION, code_fingerprint
@@ -30,8 +32,29 @@ MIXED_CODE = "mixed"  #: fingerprint of a run that was resumed with other code t
 HARMLESS = {"CUDA_VISIBLE_DEVICES": re.compile(r"[\w,.:/-]*")}
 
 
+class Start(Protocol):
+    """How a run's process is started, and recorded, with the arguments of `detached.start`."""
+
+    def __call__(
+        self,
+        folder: Path,
+        processes: int,
+        *,
+        threads: int,
+        cwd: Path,
+        environment: Mapping[str, str],
+        plug_ins: Mapping[str, dict[str, str]],
+        fingerprints: Mapping[str, str],
+    ) -> None: ...
+
+
 def start_process(
-    folder: Path, recipe: Recipe, *, environment: Mapping[str, str] | None = None, trust: bool = False
+    folder: Path,
+    recipe: Recipe,
+    *,
+    environment: Mapping[str, str] | None = None,
+    trust: bool = False,
+    start: Start = detached.start,
 ) -> None:
     """Start the process of a run that is not alive.
 
@@ -43,6 +66,7 @@ def start_process(
         recipe: what its `recipe.yaml` holds.
         environment: variables to set; None: as the last time.
         trust: follow what the folder's record names, whoever wrote it.
+        start: here, or as a place does it.
 
     Raises:
         RunError: something of the run is alive after all, its record asks for what needs the user's word, or its
@@ -60,9 +84,9 @@ def start_process(
     except OSError as error:
         raise disk_error(folder, error) from error
     cwd = Path(last.cwd) if last is not None and (last.own or trust) else Path.cwd()
-    detached.start(
+    start(
         folder,
-        detached.trainer_command(folder, recipe.processes),
+        recipe.processes,
         threads=last.threads if last else recipe.threads or detached.core_share(recipe.processes),
         cwd=cwd if cwd.is_dir() else Path.cwd(),
         environment=_recorded_environment(last, trust=trust) if environment is None else environment,
@@ -115,12 +139,13 @@ def _is_harmless(name: str, value: str) -> bool:
 
 
 def record_itself(folder: Path, recipe: Recipe, *, command: list[str], threads: int) -> None:
-    """Record this process as the one that trains in `folder`: nobody else did.
+    """Record this process as the one that trains in `folder`: nobody else did, or only that a job would.
 
     Raises:
         DiskError: the disk refuses.
     """
-    process = psutil.Process()
+    process, last = psutil.Process(), Record.read(folder)
+    sent = last if last is not None and last.job and last.job == job_here() else None
     Record(
         folder=os.path.realpath(folder),
         pid=process.pid,
@@ -131,7 +156,10 @@ def record_itself(folder: Path, recipe: Recipe, *, command: list[str], threads: 
         cwd=str(Path.cwd()),
         threads=threads,
         plug_ins=plugged_in(),
-        fingerprints=fingerprints(recipe, Record.read(folder)),
+        fingerprints=fingerprints(recipe, last),
+        environment=sent.environment if sent else {},
+        place=sent.place if sent else {},
+        job=sent.job if sent else "",
     ).write(folder)
 
 

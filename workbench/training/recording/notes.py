@@ -30,6 +30,12 @@ class Failure(BaseModel):
     kind: str = ""
 
 
+class Stop(BaseModel):
+    """`stop.json`: the user asked it to stop, or the trainer got a signal to."""
+
+    signal: str = ""  #: its name, from the trainer
+
+
 class Exit(BaseModel):
     """`exit.json`: how the process ended, if who started it was there to see it."""
 

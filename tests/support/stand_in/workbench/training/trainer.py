@@ -36,6 +36,8 @@ def last_step() -> int:
 
 def stop(*_: object) -> None:
     print("stopped in an orderly way")
+    if rank == 0 and not (folder / "stop.json").exists():
+        write("stop.json", {"signal": "SIGTERM"})
     sys.exit(0)
 
 

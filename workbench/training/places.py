@@ -1,0 +1,272 @@
+"""Where a run trains that does not train here: a cluster with Slurm, or another machine by ssh.
+
+A place is plain data. Named ones stand in `~/.config/occlusion-workbench/places.yaml`; each has a `kind`, and what a
+call says beside the name changes it for that run:
+
+    slurm: {kind: slurm, partition: gpu, account: vision}        # what on="slurm" means
+    big: {kind: slurm, partition: gpu, nodes: 2, gpus: 8, cpus: 64, memory: 400, hours: 24}
+    box: {kind: ssh, host: me@gpu-box, python: /opt/workbench/bin/python}
+
+The run folder must be one that the place sees under the same path.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from workbench.errors import RunError, did_you_mean
+from workbench.files import settings_folder
+from workbench.options import Count, Number, Size
+from workbench.plugins import VARIABLE
+from workbench.training.processes import detached, remote, slurm
+from workbench.training.processes.lock import hold
+from workbench.training.processes.queue import INTERVAL, JOBS, UNKNOWN, JobState
+from workbench.training.processes.record import Record
+from workbench.training.processes.starting import Start
+from workbench.training.recipe import Recipe
+from workbench.training.recipe_files import read_recipe
+from workbench.training.recipe_sections import Section
+
+FILE = "places.yaml"  #: in the user's folder of settings
+HERE = "here"  #: the place that is none: this machine
+Text = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]+$")]  #: one line: what ends a line ends a comment of sbatch
+Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]  #: of a variable
+Option = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]  #: of sbatch, without its dashes
+Host = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.@:%-]*$")]  #: never an option of ssh
+
+
+class Place(Section):
+    """What all places can do. `start` has the arguments of `detached.start`."""
+
+    def check(self, recipe: Recipe) -> None:
+        """Raise RunError where a recipe cannot be trained there."""
+
+    def threads(self, processes: int) -> int | None:
+        """Of each process, where the recipe says nothing; None: as many as this machine has cores for."""
+        return None
+
+    def start(self, folder: Path, processes: int, **how: Any) -> None:
+        """Train the run in `folder` there, and record it."""
+        raise NotImplementedError
+
+    def state(self, record: Record, *, age: float = INTERVAL) -> JobState | None:
+        """How a run that was sent there stands; None when it has ended. The answer may be `age` seconds old."""
+        raise NotImplementedError
+
+    def stop(self, record: Record, *, grace: float) -> None:
+        """Let it write a checkpoint and end; end it after `grace` seconds."""
+        raise NotImplementedError
+
+
+class SlurmPlace(Place):
+    """A cluster's queue. Runs longer than `hours` go on in another turn, and so do those that are preempted."""
+
+    kind: Literal["slurm"] = "slurm"
+    partition: Text | None = None
+    account: Text | None = None
+    nodes: Count = 1
+    gpus: Number = Field(default=0, description="of each node")
+    cpus: Count | None = Field(default=None, description="cores of each node; None: one for each thread and loader")
+    memory: Size | None = Field(default=None, description="GB of each node")
+    hours: Size = Field(default=1.0, description="time limit of a turn")
+    notice: Count = Field(default=120, description="seconds before the limit in which a checkpoint is written")
+    environment: dict[Name, str] = Field(default_factory=dict, description="variables to set")
+    options: dict[Option, Text] = Field(
+        default_factory=dict, description="further ones of sbatch: qos, constraint ..."
+    )
+    python: Text | None = Field(default=None, description="that runs on the nodes; None: the one that runs here")
+
+    def check(self, recipe: Recipe) -> None:
+        each, rest = divmod(recipe.processes, self.nodes)
+        if rest or not each:
+            raise RunError(f"{recipe.processes} processes cannot be divided over {self.nodes} nodes")
+        if self.gpus and each != self.gpus:
+            raise RunError(
+                f"{self.gpus} GPUs a node are for as many processes, and there would be {each}; "
+                f"give processes={self.nodes * self.gpus}, or gpus: {each}"
+            )
+
+    def threads(self, processes: int) -> int:
+        return max(1, (self.cpus or 1) * self.nodes // processes)
+
+    def start(self, folder: Path, processes: int, **how: Any) -> None:
+        variables = {**self.environment, **_with_plug_ins(how["environment"])}
+        job = slurm.Job(str(folder), processes // self.nodes, how["threads"], str(how["cwd"]), variables)
+        with hold(folder, make=False):
+            last = Record.read(folder)
+            if last is not None and last.job and self.state(last) is not None:  # another notebook was quicker
+                raise RunError(f"{folder} is in the queue as job {last.job}; stop it first")
+            number = slurm.submit(
+                folder, job, python=self.python or sys.executable, parameters=self._parameters(folder, job)
+            )
+            record = Record(
+                folder=os.path.realpath(folder),
+                pid=0,
+                create_time=0.0,
+                cmd=[],
+                started=time.time(),
+                token="",
+                place=self.model_dump(mode="json"),
+                job=number,
+                **{**how, "cwd": str(how["cwd"])},
+            )
+            try:
+                record.write(folder)
+            except RunError:
+                slurm.cancel(number)  # unrecorded, nobody could ever find or stop it
+                raise
+
+    def _parameters(self, folder: Path, job: slurm.Job) -> dict[str, Any]:
+        """Of submitit's executor."""
+        loaders = Recipe.load(folder / "recipe.yaml", trial=False).workers
+        asked = {
+            "job_name": folder.name,
+            "nodes": self.nodes,
+            "ntasks_per_node": 1,
+            "cpus_per_task": self.cpus or job.processes * (job.threads + loaders),
+            "gpus_per_node": self.gpus or None,
+            "mem_gb": self.memory,
+            "time": math.ceil(60 * self.hours),
+            "signal_delay_s": self.notice,
+            "partition": self.partition,
+            "account": self.account,
+            "additional_parameters": {"requeue": True, **self.options},
+        }
+        return {name: value for name, value in asked.items() if value is not None}
+
+    def state(self, record: Record, *, age: float = INTERVAL) -> JobState | None:
+        found = JOBS.look_up(record.job, submitted=record.started, age=age)
+        return found if found is not None and found.alive else None
+
+    def stop(self, record: Record, *, grace: float) -> None:
+        slurm.stop(record.job, grace=grace, ended=lambda: self.state(record, age=1.0) is None)
+
+
+class SshPlace(Place):
+    """Another machine, which shares the run folders and what `python` is, and lets the user in without a password."""
+
+    kind: Literal["ssh"] = "ssh"
+    host: Host
+    python: Text | None = Field(default=None, description="that has the workbench; None: this one, in the same place")
+
+    _seen: ClassVar[dict[tuple[str, float], tuple[float, bool]]] = {}  #: run → when asked, and whether it was alive
+
+    def start(self, folder: Path, processes: int, **how: Any) -> None:
+        own = {"cwd": str(how["cwd"]), "environment": _with_plug_ins(how["environment"])}
+        given = {**how, **own, "processes": processes, "place": self.model_dump(mode="json")}
+        self._ask({"do": "start", "folder": str(folder), "with": given})
+
+    def state(self, record: Record, *, age: float = INTERVAL) -> JobState | None:
+        run, now = (record.folder, record.started), time.monotonic()
+        asked, alive = self._seen.get(run, (-math.inf, True))
+        if alive and now - asked >= age:
+            self._seen[run] = (now, alive)  # so that other threads do not ask meanwhile
+            try:
+                alive = self._ask({"do": "look", "folder": record.folder})
+            except RunError as error:
+                return JobState(UNKNOWN, str(error))
+            self._seen[run] = (now, alive)
+        return JobState("RUNNING") if alive else None
+
+    def stop(self, record: Record, *, grace: float) -> None:
+        most = min(grace, 86_400.0)  # JSON knows no infinity
+        self._ask({"do": "stop", "folder": record.folder, "grace": most}, patience=most + remote.PATIENCE)
+        self.state(record, age=0.0)
+
+    def _ask(self, request: dict[str, Any], *, patience: float = remote.PATIENCE) -> Any:
+        here = ["env", f"PYTHONPATH={detached.SOURCES}", sys.executable]
+        return remote.ask(self.host, [self.python] if self.python else here, request, patience=patience)
+
+
+_KINDS: TypeAdapter[SlurmPlace | SshPlace] = TypeAdapter(
+    Annotated[SlurmPlace | SshPlace, Field(discriminator="kind")]
+)
+
+
+def find_place(on: str | Mapping[str, Any] | None) -> Place | None:
+    """The place that a call names; None for this machine.
+
+    Args:
+        on: "slurm", "ssh:HOST", a name in the file of places, or "here". As a mapping: `place` is one of these
+            (default: "slurm"), everything else changes it.
+
+    Raises:
+        RunError: there is no such place, or it is described wrongly.
+    """
+    given = {"place": on} if isinstance(on, str) else dict(on or {"place": HERE})
+    name, changes = given.pop("place", "slurm"), {key: value for key, value in given.items() if key != "place"}
+    named = _named()
+    if name == HERE and not changes:
+        return None
+    kind, colon, host = str(name).partition(":")
+    if name in named:
+        values = named[name]
+    elif name == "slurm":
+        values = {"kind": "slurm"}
+    elif kind == "ssh" and colon:
+        values = {"kind": "ssh", "host": host}
+    else:
+        known = [*dict.fromkeys([*named, "slurm", "ssh:HOST", HERE])]
+        raise RunError(
+            f"there is no place {name!r}{did_you_mean(name, known)}; {settings_folder() / FILE} names places"
+        )
+    return _place({**values, **changes}, str(name))
+
+
+def place_of(record: Record | None) -> Place | None:
+    """Where a run was sent to by the user; None for this machine, and for what another user or version wrote."""
+    if record is not None and record.place and record.own:
+        with suppress(RunError):
+            return _place(record.place, record.folder)
+    return None
+
+
+def starter(place: Place | None, recipe: Recipe) -> Start:
+    """What starts a run of a recipe at a place, or here.
+
+    Raises:
+        RunError: it cannot be trained there.
+    """
+    if place is None:
+        return detached.start
+    place.check(recipe)
+    return place.start
+
+
+def _with_plug_ins(environment: Mapping[str, str]) -> dict[str, str]:
+    """What to set so that the process there plugs in what is plugged in here."""
+    return {**environment, VARIABLE: os.environ[VARIABLE]} if VARIABLE in os.environ else dict(environment)
+
+
+def _named() -> dict[str, dict[str, Any]]:
+    path = settings_folder() / FILE
+    named = read_recipe(path) if path.is_file() else {}
+    for name, values in named.items():
+        if not isinstance(values, dict) or "kind" not in values:
+            raise RunError(f"{path}: {name}: expected kind: slurm or ssh and what else it needs, got {values!r}")
+    return named
+
+
+def _place(values: Mapping[str, Any], source: str) -> Place:
+    try:
+        return _KINDS.validate_python(values)
+    except ValidationError as error:
+        raise RunError(f"the place {source}: {_why(error)}") from None
+
+
+def _why(error: ValidationError) -> str:
+    first: dict[str, Any] = dict(error.errors(include_url=False)[0])
+    if first["type"] == "unknown_key":
+        key, known = first["ctx"]["key"], first["ctx"]["known"]
+        return f"unknown key {key!r}{did_you_mean(key, known)}"
+    key = ".".join(str(part) for part in first["loc"][1:]) or "kind"
+    return f"{key}: {first['msg']}, got {first['input']!r}"
