@@ -47,6 +47,7 @@ SHOWS = {
     "evaluation/statistics.py": {"workbench.figures.data_statistics"},
     "evaluation/mask_overlap.py": {"workbench.figures.shape_masks"},
     "annotation/quality.py": {"workbench.figures.annotation"},
+    "training/sweep.py": {"workbench.figures.sweep"},
 }
 
 

@@ -18,11 +18,23 @@ if TYPE_CHECKING:
     from workbench.evaluation import audit, detect_all, evaluate, score_regions, statistics
     from workbench.plugins import plug_in
     from workbench.proposals import with_proposals
-    from workbench.training import Recipe, Run, TrainingImages, compare, doctor, launch
+    from workbench.training import (
+        Recipe,
+        Run,
+        TrainingImages,
+        compare,
+        doctor,
+        launch,
+        list_runs,
+        loguniform,
+        sweep,
+        uniform,
+    )
 
 __all__ = [
     "Recipe", "Run", "TrainingImages", "audit", "compare", "detect_all", "doctor", "evaluate", "explain", "launch",
-    "load_data", "load_detector", "plug_in", "read_image", "score_regions", "statistics", "with_proposals", "wrap",
+    "list_runs", "load_data", "load_detector", "loguniform", "plug_in", "read_image", "score_regions", "statistics",
+    "sweep", "uniform", "with_proposals", "wrap",
 ]  # fmt: skip
 
 __getattr__, __dir__ = on_demand(
@@ -46,5 +58,9 @@ __getattr__, __dir__ = on_demand(
         "compare": "workbench.training",
         "doctor": "workbench.training",
         "launch": "workbench.training",
+        "list_runs": "workbench.training",
+        "loguniform": "workbench.training",
+        "sweep": "workbench.training",
+        "uniform": "workbench.training",
     },
 )

@@ -446,6 +446,13 @@ def _add_runs(verbs: Any) -> None:
     actions = parser.add_subparsers(title="actions", metavar="ACTION")
     listed = _verb(actions, "list", list_runs, "All runs in a folder, newest first (the default).")
     listed.add_argument("under", nargs="?", metavar="FOLDER", help="default: runs, or WORKBENCH_RUNS")
+    for each in (parser, listed):
+        what = "only runs like status=done, AP>0.3 or stages.0.lr<=0.01; may be given again"
+        each.add_argument("--where", action="append", default=[], metavar="CONDITION", help=what)
+        each.add_argument("--sort", metavar="KEY", help="by a metric, a key of the recipe, status, name ...")
+        each.add_argument("--reverse", action="store_true", help="the largest first")
+        what = "to show, in place of AP or its like; may be given again"
+        each.add_argument("--metric", action="append", default=[], metavar="NAME", help=what)
     for name, function, text in (
         ("show", show_run, "Status, progress and latest figures of a run."),
         ("stop", stop_run, "Let a run write a checkpoint and end."),
@@ -471,20 +478,19 @@ def _open(name: str) -> Run:
 
 def list_runs(options: argparse.Namespace) -> int:
     """One line per run."""
-    from workbench.training import Run
     from workbench.training.launch import runs_folder
+    from workbench.training.listing import read_runs, select
 
     root = runs_folder() if options.under is None else Path(options.under)
-    recipes = sorted(root.glob("*/recipe.yaml"), key=lambda path: path.stat().st_mtime, reverse=True)
-    if not recipes:
-        print(f"no runs in {root}")
-    for path in recipes:
-        run = Run.open(path.parent)
-        try:
-            progress = run.progress()
-            print(f"{run.status:<9}{progress.step:>8}/{progress.total:<8}{run.name}")
-        except RecipeError:
-            print(f"{'unknown':<9}{'':>17}{run.name} (its recipe is of another version)")
+    runs = select(read_runs(root), where=options.where, sort=options.sort, reverse=options.reverse)
+    if not runs:
+        print(f"no {'such ' if options.where else ''}runs in {root}")
+    for one in runs:
+        names = options.metric or [name for name in ("AP", "AUC", "accuracy_clean") if name in one.metrics][:1]
+        shown = [f"{name} {one.metrics[name]:.3f}" for name in names if name in one.metrics]
+        shown += [f"{key}={json.dumps(value)}" for key, value in one.overrides.items()]
+        line = f"{one.status:<9}{one.step:>8}/{one.steps:<8}{one.run.name}  {', '.join(shown)}"
+        print(line.rstrip())
     return 0
 
 
