@@ -2,8 +2,8 @@
 
 Exit codes: 0 all is well, 1 a run failed or the doctor found an error, 2 the request cannot be met (one line on
 standard error says why), 130 interrupted, 143 terminated. An interruption (Ctrl-C) of `train` ends the watching only;
-SIGTERM, which batch systems send, stops the run with a checkpoint. Each verb imports what it needs itself, so that
-`--help` is quick.
+SIGTERM, which batch systems send, stops the run with a checkpoint, unless it trains at another place. Each verb
+imports what it needs itself, so that `--help` is quick.
 """
 
 from __future__ import annotations
@@ -173,7 +173,8 @@ def _follow(run: Run) -> int:
     try:
         status = run.watch()
     except _Terminated:
-        print(f"{run.stop(grace=math.inf)}: {_summary(run)}")  # it ends by itself after its step and a checkpoint
+        if run.job is None:  # what trains at another place goes on
+            print(f"{run.stop(grace=math.inf)}: {_summary(run)}")  # it ends by itself after its step and a checkpoint
         raise
     if status in ("queued", "starting", "running"):
         return 130
@@ -465,6 +466,7 @@ def _add_runs(verbs: Any) -> None:
             action.add_argument("-n", type=int, default=20, help="lines (default: 20)")
         if name == "resume":
             _add_place(action)
+            action.add_argument("--data-root", metavar="FOLDER", help="where the data of the training lie now")
             action.add_argument("--detach", action="store_true", help="return at once")
             action.add_argument("--trust", action="store_true", help=TRUST)
 
@@ -516,7 +518,7 @@ def stop_run(options: argparse.Namespace) -> int:
 
 def resume_run(options: argparse.Namespace) -> int:
     """Go on, and follow it unless it is to be left alone."""
-    run = _open(options.run).resume(on=_place(options), trust=options.trust)
+    run = _open(options.run).resume(on=_place(options), data_root=options.data_root, trust=options.trust)
     return 0 if options.detach else _follow(run)
 
 

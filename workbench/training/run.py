@@ -25,6 +25,7 @@ from tqdm.auto import tqdm
 
 from workbench.errors import RunError
 from workbench.files import user_path
+from workbench.training.carry import change, complete, with_data_root, with_stage
 from workbench.training.places import find_place, place_of, starter
 from workbench.training.processes import detached
 from workbench.training.processes.lock import is_held
@@ -109,9 +110,9 @@ class Run:
         On a cluster "queued" while it waits for its turn, the first or a further one; `job` says why.
         """
         if self.alive:
-            record, job = Record.read(self.folder), self.job
-            if job is not None and job.waits and not is_held(self.folder):
+            if not is_held(self.folder) and (job := self.job) is not None and job.waits:
                 return "queued"
+            record = Record.read(self.folder)
             return "running" if self._logged_since(record.started if record else 0.0) else "starting"
         if self._done is not None:
             return "done"
@@ -282,12 +283,15 @@ class Run:
         self,
         *,
         on: str | Mapping[str, Any] | None = None,
+        data_root: str | Path | Mapping[str, str | Path] | None = None,
         trust: bool = False,
     ) -> Run:
         """Go on from the latest checkpoint, or from the start if there is none, with as many threads as before.
 
         Args:
             on: another place than before, as in `launch`; "here" is this machine.
+            data_root: where the data lie now: in place of the folder of the training data, also for the validation
+                and the test; or each by itself, as {"data": ..., "test": ...}. They must be the same data.
             trust: load the plug-ins and set the variables that the folder names, though somebody else wrote it or
                 they have changed. Without this word nothing is executed that a run folder asks for.
 
@@ -301,10 +305,32 @@ class Run:
         if self._done is not None:
             raise RunError(f"{self.folder} is done; there is nothing to resume")
         place = place_of(record) if on is None else find_place(on)
+        complete(self.folder)
+        if data_root is not None:
+            self._change(with_data_root(self.recipe, data_root))
         load_recorded(self.folder, trust=trust)
         recipe = Recipe.load(self.folder / "recipe.yaml")
         start_process(self.folder, recipe, trust=trust, start=starter(place, recipe))
         return self
+
+    def extend(self, *, on: str | Mapping[str, Any] | None = None, trust: bool = False, **stage: Any) -> Run:
+        """Train a finished run further, by one more stage: as the last one, but for what is given.
+
+        The final weights and the result are made anew at its end. What the recipe stretches over all of its steps,
+        such as how a hardener begins, goes by the new number of steps from here on.
+
+        Args:
+            on, trust: as in `resume`.
+            stage: such as `steps=1000, lr=1e-4`, see the stages of a recipe.
+
+        Raises:
+            RunError: it is not done, or as `resume`.
+            RecipeError: the stage is none.
+        """
+        if self.alive or self._done is None:
+            raise RunError(f"{self.folder} is {self.status}; only a run that is done can be extended")
+        self._change(with_stage(self.recipe, stage))
+        return self.resume(on=on, trust=trust)
 
     def wait(self, timeout: float | None = None) -> Status:
         """Wait until it has ended, at most `timeout` seconds; returns the status then."""
@@ -388,6 +414,10 @@ class Run:
                 raise RunError(f"{self.folder} has no checkpoint of step {wanted}; kept are {steps}")
             return dict(kept)[wanted]
         return Path(wanted)
+
+    def _change(self, recipe: Recipe) -> None:
+        change(self.folder, recipe)
+        del self.recipe  # read anew
 
     def _has(self, name: str) -> bool:
         return (self.folder / name).is_file()
