@@ -189,7 +189,7 @@ def test_files_of_other_tools_keep_what_they_have(tmp_path):
         ],
     }  # fmt: skip
     path = tmp_path / "result.json"
-    path.write_text(json.dumps(foreign))
+    path.write_text(json.dumps(foreign).replace("30.25", "30.250"))
     store = AnnotationStore(path)
     assert not store.log.path.exists()  # until something is done
     with store.action("segment", worker="ann", stage="segmentation") as edit:
@@ -198,6 +198,7 @@ def test_files_of_other_tools_keep_what_they_have(tmp_path):
     store.export(tmp_path / "out.json")
     assert json.loads((tmp_path / "out.json").read_text()) == foreign
     assert content(path) == foreign
+    assert "30.250" in path.read_text()  # to the letter
     with pytest.raises(DataError, match="another place"):
         store.export(path)
 
@@ -284,7 +285,7 @@ def test_what_was_annotated_is_a_data_set(tmp_path):
 
 
 def test_ten_thousand_annotations_are_written_at_once(tmp_path):
-    """Nearly all of the text is kept from the writing before: five times as fast as writing it all, or more."""
+    """Nearly all of the text is kept from the reading: five times as fast as writing it all, or more."""
     entries = [
         {"id": i, "image_id": 1, "category_id": 1, "iscrowd": 0, "bbox": [1, 1, 9, 9], "area": 81,
          "segmentation": [[j + i % 7 + 0.25 for j in range(40)]]}
@@ -293,17 +294,16 @@ def test_ten_thousand_annotations_are_written_at_once(tmp_path):
     listed = {"images": [{"id": 1, "file_name": "a.jpg", "height": 60, "width": 80}]}
     whole = {**listed, "categories": [{"id": 1, "name": "cup"}], "annotations": entries}
     write_json(tmp_path / "my.json", whole)
-    store = AnnotationStore(tmp_path / "my.json")
-    draw(store)
     times = []
     for _ in range(3):
+        store = AnnotationStore(tmp_path / "my.json")
         start = time.process_time()
         draw(store)
         times.append(time.process_time() - start)
     start = time.process_time()
     json.dumps(whole)
-    assert min(times) < max(0.2, time.process_time() - start)
-    assert len(json.loads(store.path.read_text())["annotations"]) == 10_004
+    assert min(times) < time.process_time() - start
+    assert len(json.loads(store.path.read_text())["annotations"]) == 10_003
 
 
 def test_a_process_that_is_killed_loses_nothing(tmp_path, monkeypatch):

@@ -45,6 +45,17 @@ for index in range(0, len(ids), max(1, len(ids) // 2000)):
     [data.annToMask(one) for one in data.imgToAnns[ids[index]]]
 """
 TIMED_TARGETS = 2000
+ACTION_OBJECTS, ACTION_MS = 10_000, 200.0
+ACTION = """
+with store.action("segment", worker="ann", stage="segmentation") as edit:
+    edit.add("annotation", image_id=next(iter(edit.coco.images)), category_id=1, segmentation=[[1, 1, 30, 1, 30, 30]])
+"""
+STORE = """
+from workbench.annotation.store import AnnotationStore
+store = AnnotationStore(file)
+"""
+DUMP = "with open(file + '.copy', 'w') as copy: json.dump(content, copy)"
+CONTENT = "content = json.load(open(file))"
 
 
 def run(quick: bool) -> list[Row]:
@@ -57,7 +68,8 @@ def run(quick: bool) -> list[Row]:
         for one in [file, *(voc / "Annotations").iterdir()]:
             os.utime(one, (1e9, 1e9))  # files that change while they are looked at are not kept
         rounds = 1 if quick else 3
-        return [*_coco(coco, file, Path(folder, "cache"), rounds), *_voc(voc, Path(folder, "cache"))]
+        rows = [*_coco(coco, file, Path(folder, "cache"), rounds), *_voc(voc, Path(folder, "cache"))]
+        return [*rows, *_actions(Path(folder, "annotated"), Path(folder, "cache"), rounds)]
 
 
 def _coco(root: Path, file: Path, cache: Path, rounds: int) -> list[Row]:
@@ -93,6 +105,19 @@ def _voc(root: Path, cache: Path) -> list[Row]:
     first, _ = _child(load, "", root, root, cache)
     later, _ = _child(load, "", root, root, cache)
     return [_plain("VOC, all XML files: first load", first, None), _plain("VOC: later loads", later, LATER_S)]
+
+
+def _actions(root: Path, cache: Path, rounds: int) -> list[Row]:
+    """Annotating: the first action after a file was opened has it written, and so have all others."""
+    pairs = []
+    for _ in range(rounds):
+        file = make_coco(root, images=ACTION_OBJECTS // 10, objects=ACTION_OBJECTS)
+        pairs.append((_child(ACTION, STORE, root, file, cache)[0], _child(DUMP, CONTENT, root, file, cache)[0]))
+        for one in file.parent.iterdir():
+            one.unlink()
+    ours, theirs = np.median(pairs, axis=0).tolist()
+    what = f"first action in a file of {ACTION_OBJECTS:,} annotations"
+    return [_ratio(what, "json.dump", ours, theirs, 0.2), _plain(what, ours, ACTION_MS / 1e3)]
 
 
 def _child(job: str, prepare: str, root: Path, file: Path, cache: Path) -> tuple[float, float]:

@@ -117,16 +117,14 @@ class AnnotationStore:
 
     def _read_file(self, lines: list[Action]) -> int:
         """Read the COCO file, and make up for the actions that it does not hold yet; how many these are."""
-        before = self.coco
         if self.path.exists():
-            self.coco = CocoFile.open(self.path)
+            self.coco = self._text.read(self.path)
             mark = self.coco.content.pop(MARK, None)
             given = mark.get("number") if isinstance(mark, dict) else None
             # A file without the mark was written by another program, which has read all there was.
             known = given if isinstance(given, int) and given >= 0 else len(self.actions) + len(lines)
         else:
-            self.coco, known = CocoFile(path=self.path), 0
-        self._text.forget_others(before, self.coco)
+            self.coco, self._text, known = CocoFile(path=self.path), CocoText(), 0
         missing = [*self.actions, *lines][known:]
         for action in missing:
             try:

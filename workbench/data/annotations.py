@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Mapping
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
@@ -72,7 +73,7 @@ class CocoFile:
             DataError: the file cannot be read, or is no COCO file of objects; it is named.
         """
         place = user_path(path, DataError)
-        return cls(read_json(place, parse_constant=_no_number), place)
+        return cls(read_json(place, load=partial(json.load, parse_constant=no_number)), place)
 
     @property
     def images(self) -> Mapping[Id, dict[str, Any]]:
@@ -348,5 +349,6 @@ def _size(image: dict[str, Any]) -> tuple[int, int] | None:
     return (height, width) if isinstance(height, int) and isinstance(width, int) else None
 
 
-def _no_number(text: str) -> None:
+def no_number(text: str) -> None:
+    """Refuse NaN and infinities, as the `parse_constant` of `json.load`."""
     raise ValueError(f"{text} is no number that JSON has")

@@ -42,6 +42,14 @@ def test_like_the_json_module(size: int, indent: int | None, content: dict) -> N
         assert read(json.dumps(content, indent=indent)) == content
 
 
+def test_entries_as_they_are_written(block: int) -> None:
+    written = ['{"a": 1.50}', '{ "b":"é", "b" : 2}', "[1,\n 2]", "7", '"}, {"']
+    stream = JsonStream(io.StringIO(f"[{' ,  '.join(written)}]"))
+    assert list(stream.entries_as_written()) == [(json.loads(text), text) for text in written]
+    stream.end()
+    assert list(JsonStream(io.StringIO("[ ]")).entries_as_written()) == []
+
+
 def test_many_entries_are_parsed_at_once_and_one_by_one_where_that_fails(block: int) -> None:
     entries = [{"id": n, "text": "}, {" * (n % 3), "parts": [{"a": n}, {"b": [n]}]} for n in range(200)]
     assert read(json.dumps({"a": entries, "b": 3, "c": entries})) == {"a": entries, "b": 3, "c": entries}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import reprlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
 from pydantic_core import from_json
@@ -27,11 +27,14 @@ class JsonStream:
     Args:
         file: opened for reading text, at its beginning.
         longest: characters of one value, above which it is taken for broken; None: as long as the file.
+        parse_constant: what NaN and infinities are, as of `json.load`; `entries` does not ask it.
     """
 
-    def __init__(self, file: TextIO, *, longest: int | None = None):
+    def __init__(
+        self, file: TextIO, *, longest: int | None = None, parse_constant: Callable[[str], Any] | None = None
+    ):
         self.file, self.longest = file, longest
-        self._decode = json.JSONDecoder().raw_decode
+        self._decode = json.JSONDecoder(parse_constant=parse_constant).raw_decode
         self._text, self._place, self._ended = "", 0, False
         self._one_by_one = False
 
@@ -63,6 +66,26 @@ class JsonStream:
         Raises:
             NotJson: there is none.
         """
+        return self._value()[0]
+
+    def entries_as_written(self) -> Iterator[tuple[Any, str]]:
+        """The entries of the list that comes next, each with its text.
+
+        Raises:
+            NotJson: it is no list, or breaks off.
+        """
+        self.take("[")
+        if self.peek() == "]":
+            self.take("]")
+            return
+        while True:
+            value, begin = self._value()
+            yield value, self._text[begin : self._place]
+            if self.take(",]") == "]":
+                return
+
+    def _value(self) -> tuple[Any, int]:
+        """The next value, and where in the block it begins."""
         if not self.peek():
             raise NotJson("it ends")
         while True:
@@ -74,8 +97,8 @@ class JsonStream:
                 continue
             if len(self._text) - end <= 2 and self._more():
                 continue  # a number may go on in the next block, also after "1e+"
-            self._place = end
-            return value
+            begin, self._place = self._place, end
+            return value, begin
 
     def entries(self) -> Iterator[Any]:
         """The entries of the list that comes next, one by one.

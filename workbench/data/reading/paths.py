@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from os import PathLike
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any
+from typing import Any, TextIO
 
 from workbench.errors import DataError
 from workbench.files import user_path
@@ -179,11 +179,11 @@ def read_text(path: Path) -> str:
         raise DataError(f"{path}: this file cannot be read ({error.strerror or error})") from error
 
 
-def read_json(path: Path, *, parse_constant: Callable[[str], Any] | None = None) -> Any:
+def read_json(path: Path, *, load: Callable[[TextIO], Any] = json.load) -> Any:
     """The content of a JSON file.
 
     Args:
-        parse_constant: what NaN and infinities are, as of `json.load`; it may raise a ValueError.
+        load: which reads it from the open file; it raises a ValueError where it is no JSON.
 
     Raises:
         DataError: the file cannot be read; it is named.
@@ -191,7 +191,7 @@ def read_json(path: Path, *, parse_constant: Callable[[str], Any] | None = None)
     check_regular(path)
     try:
         with path.open(encoding="utf-8-sig") as file:
-            return json.load(file, parse_constant=parse_constant)
+            return load(file)
     except OSError as error:
         raise DataError(f"{path}: this file cannot be read ({error.strerror or error})") from error
     except (ValueError, RecursionError) as error:
