@@ -9,8 +9,9 @@ from listed_data import Listed
 from torchvision import tv_tensors
 
 import workbench as wb
-from workbench.detectors import ShapeMasks
-from workbench.errors import DataError
+from workbench.detectors import ShapeMasks, save_detector
+from workbench.detectors.shape_masks import TENSORS
+from workbench.errors import DataError, WeightsError
 from workbench.types import Detections
 
 CAT, DOG = 1, 2
@@ -128,6 +129,26 @@ def load_bright() -> Listed:
             return torch.full((3, 100, 200), 200, dtype=torch.uint8)
 
     return Bright([[(CAT, 10, 10, 30, 50), (DOG, 60, 10, 100, 50)]])
+
+
+@pytest.mark.parametrize("aspects", [1, 2])
+def test_saved_and_loaded(tmp_path, aspects):
+    shapes = learned(aspects=aspects, threshold="best")
+    path = shapes.save(tmp_path / "new" / "shapes.safetensors")
+    again = ShapeMasks.load(path)
+    assert (again.classes, again.learned) == (shapes.classes, shapes.learned)
+    assert all(torch.equal(getattr(again, name), getattr(shapes, name)) for name in TENSORS)
+    content = bytearray(path.read_bytes())
+    assert again.save(tmp_path / "again.safetensors").read_bytes() == content
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match="is damaged"):
+        ShapeMasks.load(path)
+    detector = save_detector(wb.load_detector("digit-scenes/faster-rcnn"), tmp_path / "d.safetensors", half=True)
+    with pytest.raises(WeightsError, match="holds no shapes"):
+        ShapeMasks.load(detector)
+    with pytest.raises(WeightsError, match="not a readable"):
+        ShapeMasks.load(tmp_path / "none.safetensors")
 
 
 def test_what_does_not_fit_is_named():

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from workbench.detectors.base import Detector, Detects, ScoresBoxes
@@ -18,12 +16,11 @@ from workbench.detectors.build import build_detector
 from workbench.detectors.layers.branches import branch_prefixes
 from workbench.detectors.layers.pretrained import read_weights
 from workbench.detectors.locate import locate
-from workbench.detectors.reading.own_file import digest_of, in_order
+from workbench.detectors.reading.own_file import is_as_saved, read_safetensors, write_own
 from workbench.detectors.reading.run_checkpoint import is_checkpoint, read_checkpoint
 from workbench.detectors.reading.torchvision_weights import described
 from workbench.detectors.wrap import is_model, wrap
 from workbench.errors import DataError, WeightsError
-from workbench.files import whole_file
 
 
 @runtime_checkable
@@ -83,11 +80,7 @@ def save_detector(detector: Detector, path: str | Path, *, half: bool = False, a
         "classes": json.dumps(list(detector.classes)),
         "about": json.dumps(detector.about if about is None else about),
     }
-    metadata["digest"] = digest_of(state, metadata)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as file:
-        file.write(in_order(save(state, metadata)))
-    return path
+    return write_own(path, state, metadata)
 
 
 def not_finite(state: Mapping[str, Any]) -> str | None:
@@ -163,16 +156,12 @@ def _content(path: Path, classes: Sequence[str] | None) -> tuple[dict[str, Any],
         weights = read_weights(path)
         return weights, *described(weights, classes, str(path)), {}
     try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as reason:
-        what = f"{path} is not a readable .safetensors file ({reason})"
-        raise WeightsError(f"{what}. State dicts end in {', '.join(TORCH)}, ONNX models in .onnx") from reason
+        state, metadata = read_safetensors(path)
+    except WeightsError as reason:
+        raise WeightsError(f"{reason}. State dicts end in {', '.join(TORCH)}, ONNX models in .onnx") from reason
     if metadata.get("format") != FORMAT:
         return state, *described(state, classes, str(path)), {}
-    stated = metadata.get("digest", now := digest_of(state, metadata))  # files of earlier versions have none
-    if stated != now or not metadata.keys() <= STATED:
+    if not is_as_saved(state, metadata) or not metadata.keys() <= STATED:
         raise WeightsError(f"{path} is damaged: it does not hold what was saved. Copy it again, or save it anew")
     _check_no_classes(classes, path)
     return state, *_described(metadata, path)

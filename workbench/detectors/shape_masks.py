@@ -12,24 +12,28 @@ its own training masks. When it does not help: articulated, hollow or partly hid
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from os import PathLike
+from pathlib import Path
+from typing import Literal, cast
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from workbench.data import Dataset
 from workbench.detectors.base import Detector, Detects, ScoresBoxes, asked
-from workbench.detectors.layers.mask_head import LEARN, Learn, paste, project
+from workbench.detectors.layers.mask_head import LEARN, Learn, paste
+from workbench.detectors.layers.mean_shapes import aligned_masks, best_threshold, mean_shapes, ratios_of
 from workbench.detectors.load import DetectorLike, as_detector
-from workbench.errors import DataError
-from workbench.progress import Bar
-from workbench.types import Detections, Proposals, Target, learnable
+from workbench.detectors.reading.own_file import is_as_saved, read_safetensors, write_own
+from workbench.errors import DataError, WeightsError
+from workbench.files import user_path
+from workbench.types import Detections, Proposals
 
-THRESHOLDS = tuple(round(0.05 * place, 2) for place in range(1, 20))  #: that "best" chooses from
-SMALLEST = 4.0  #: pixels of a box's shorter side, below which a mask says little
+FORMAT = "occlusion-workbench-shape-masks-1"
+TENSORS = ("means", "counts", "ratios", "edges", "thresholds", "overall")  #: of a file
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -89,22 +93,51 @@ class ShapeMasks:
             )
         if threshold != "best" and not (isinstance(threshold, int | float) and 0 < threshold <= 1):
             raise DataError(f"threshold is {threshold!r}; expected a share above 0, at most 1, or 'best'")
-        found = _aligned(data, LEARN[learn], side, most, progress=progress)
+        found = aligned_masks(data, LEARN[learn], side, most, progress=progress)
         if not any(found):
             what = "masks" if learn == "visible" else "amodal masks"
             raise DataError(f"{data.name} {data.split}: no object has {what} to learn a shape from")
-        shapes = [_group(parts, aspects, side) for parts in found]
+        shapes = [mean_shapes(parts, aspects, side) for parts in found]
         overall = torch.cat([mask for parts in found for _, mask in parts]).float().mean(0)
         means, counts, ratios, edges = (torch.stack(column) for column in zip(*shapes, strict=True))
         own = [
-            _best(parts, mean, edge) if threshold == "best" else float(threshold)
+            best_threshold(parts, mean, edge) if threshold == "best" else float(threshold)
             for parts, mean, edge in zip(found, means, edges, strict=True)
         ]
         return cls(tuple(data.classes), means, counts, ratios, edges, torch.tensor(own), learn, overall)
 
+    def save(self, path: str | PathLike[str]) -> Path:
+        """Write one .safetensors file, whole or not at all; the path.
+
+        Raises:
+            OSError: the disk refuses.
+
+        Example:
+            >>> shapes = ShapeMasks.learn(wb.load_data("digit-scenes", length=20), progress=False)
+            >>> ShapeMasks.load(shapes.save("shapes.safetensors"))
+            ShapeMasks(10 classes, 3 aspects, 32 x 32 cells, of 72 visible masks)
+        """
+        stated = {"format": FORMAT, "classes": json.dumps(self.classes), "learned": self.learned}
+        return write_own(path, {name: getattr(self, name).contiguous() for name in TENSORS}, stated)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> ShapeMasks:
+        """Read what `save` wrote; nothing in the file is executed.
+
+        Raises:
+            WeightsError: it cannot be read, is damaged, or is none of shapes.
+        """
+        place = user_path(path, WeightsError)
+        state, stated = read_safetensors(place)
+        if stated.get("format") != FORMAT or state.keys() != set(TENSORS):
+            raise WeightsError(f"{place} holds no shapes; expected a file that ShapeMasks.save wrote")
+        if not is_as_saved(state, stated):
+            raise WeightsError(f"{place} is damaged: it does not hold what was saved. Copy it again, or save it anew")
+        return cls(tuple(json.loads(stated["classes"])), learned=cast(Learn, stated["learned"]), **state)
+
     def shapes(self, labels: Tensor, boxes: Tensor) -> Tensor:
         """The mean shape [N, s, s] of objects by labels [N] in 0..K (0: an unknown class) and boxes [N, 4]."""
-        ratio = _ratios(boxes.cpu())
+        ratio = ratios_of(boxes.cpu())
         place = labels.cpu() - 1
         known = place.clamp(min=0)
         aspect = (ratio[:, None] > self.edges[known]).sum(1)
@@ -163,7 +196,9 @@ class ShapeMasks:
 
 
 class ShapeMaskDetector(Detector):
-    """A detector of boxes with mean shapes for masks, made by `ShapeMasks.on`; it can be neither trained nor saved.
+    """A detector of boxes with mean shapes for masks, made by `ShapeMasks.on`.
+
+    It cannot be trained, and is saved in its parts: the detector, and the shapes by `ShapeMasks.save`.
 
     Args:
         detector: of objects.
@@ -210,67 +245,3 @@ class ShapeMaskDetector(Detector):
         found = finder.detect(images, proposals) if self.needs_proposals else finder.detect(images)
         sizes = [(int(image.shape[-2]), int(image.shape[-1])) for image in images]
         return [self.shapes.paste(one, size, self.classes) for one, size in zip(found, sizes, strict=True)]
-
-
-Parts = list[tuple[Tensor, Tensor]]  # of a class: ratios [n] of width and height, and masks [n, s, s] uint8 in 0..1
-
-
-def _aligned(data: Dataset, key: str, side: int, most: int, *, progress: bool) -> list[Parts]:
-    """Masks of objects within their boxes, class by class."""
-    found: list[Parts] = [[] for _ in data.classes]
-    left = np.full(len(data.classes) + 1, most)
-    for index in Bar(range(len(data)), desc=f"shapes of {data.name}", disable=not progress):
-        target: Target = data.target(index)
-        labels = target["labels"]
-        if not len(labels) or not (left[labels.numpy()] > 0).any() or key not in target:
-            continue
-        boxes = target["boxes"].as_subclass(Tensor).float()
-        usable = learnable(target) & ((boxes[:, 2:] - boxes[:, :2]).amin(1) >= SMALLEST)
-        usable &= target[key].flatten(1).any(1)
-        rows = []
-        for row in torch.where(usable)[0].tolist():
-            if left[labels[row]] > 0:
-                left[labels[row]] -= 1
-                rows.append(row)
-        own = torch.tensor(rows, dtype=torch.int64)
-        cells = project(target[key].as_subclass(Tensor), boxes[own], own, side, aligned=True) >= 0.5
-        for row, mask in zip(rows, cells, strict=True):
-            found[int(labels[row]) - 1].append((_ratios(boxes[row][None]), mask[None]))
-        if (left[1:] <= 0).all():
-            break
-    return found
-
-
-def _ratios(boxes: Tensor) -> Tensor:
-    """Width / height [N] of boxes [N, 4]."""
-    sides = (boxes[:, 2:] - boxes[:, :2]).clamp(min=1e-3)
-    return sides[:, 0] / sides[:, 1]
-
-
-def _group(parts: Parts, aspects: int, side: int) -> tuple[Tensor, ...]:
-    """Means [A, s, s], counts [A], ratios [A] and edges [A - 1] of the objects of a class."""
-    if not parts:
-        none = torch.zeros(aspects, dtype=torch.int64)
-        return torch.zeros(aspects, side, side), none, torch.ones(aspects), torch.ones(aspects - 1)
-    ratios, masks = (torch.cat(column) for column in zip(*parts, strict=True))
-    edges = torch.quantile(ratios, torch.linspace(0, 1, aspects + 1)[1:-1]) if aspects > 1 else torch.zeros(0)
-    place = (ratios[:, None] > edges).sum(1)
-    counts = torch.bincount(place, minlength=aspects)
-    whole = masks.float().mean(0)
-    means = [masks[place == one].float().mean(0) if counts[one] else whole for one in range(aspects)]
-    usual = [ratios[place == one].log().mean().exp() if counts[one] else ratios.mean() for one in range(aspects)]
-    return torch.stack(means), counts, torch.stack(usual), edges
-
-
-def _best(parts: Parts, means: Tensor, edges: Tensor) -> float:
-    """The threshold with the highest mean IoU between the masks of a class and its mean shapes; 0.5 without masks."""
-    if not parts:
-        return 0.5
-    ratios, masks = (torch.cat(column) for column in zip(*parts, strict=True))
-    own = means[(ratios[:, None] > edges).sum(1)]
-    ious = []
-    for value in THRESHOLDS:
-        shape = own >= value
-        both, either = (shape & masks).sum((1, 2)), (shape | masks).sum((1, 2))
-        ious.append(float((both / either.clamp(min=1)).mean()))
-    return THRESHOLDS[int(np.argmax(ious))]
