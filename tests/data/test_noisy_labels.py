@@ -58,8 +58,9 @@ def test_what_was_done_is_what_faults_say(clean):
     for index in range(20):
         faults, target, true = data.faults(index), data.target(index), clean.target(index)
         kept = torch.from_numpy(~faults.missed)
+        tight = torch.from_numpy(~faults.loose[~faults.missed])
         for key in ("masks", "masks_amodal", "occlusion", "iscrowd"):
-            assert torch.equal(target[key], true[key][kept]), key
+            assert torch.equal(target[key][tight], true[key][kept][tight]), key
             assert type(target[key]) is type(true[key])
         assert torch.equal(target["mask_occluder"], true["mask_occluder"])
         moved = (target["boxes"] != true["boxes"][kept]).any(1).numpy()
@@ -68,7 +69,21 @@ def test_what_was_done_is_what_faults_say(clean):
         assert np.array_equal(changed, faults.wrong[~faults.missed])
         assert set(target["labels"].tolist()) <= set(range(1, 11))
         assert isinstance(target["boxes"], tv_tensors.BoundingBoxes)
-        assert torch.equal(target["area"], true["area"][kept])  # of masks, which stay
+        assert torch.equal(target["area"][tight], true["area"][kept][tight])
+        areas = target["masks"].flatten(1).sum(1).float()
+        torch.testing.assert_close(target["area"], areas, rtol=0.2, atol=20)  # to the pixels of the rims
+
+
+def test_masks_are_stretched_with_their_boxes(tmp_path: Path):
+    content = coco_content()
+    content["annotations"][0] |= {"bbox": [10, 10, 20, 10], "segmentation": [[10, 10, 30, 10, 30, 20, 10, 20]]}
+    data = noisy({"name": "coco", "root": str(write_coco(tmp_path, content))}, loose=1.0, looseness=0.3)
+    target = data.target(1)
+    assert not dict.__contains__(target, "masks")
+    x1, y1, x2, y2 = target["boxes"][0].tolist()
+    rows, columns = torch.meshgrid(torch.arange(40) + 0.5, torch.arange(60) + 0.5, indexing="ij")
+    assert torch.equal(target["masks"][0], (columns >= x1) & (columns < x2) & (rows >= y1) & (rows < y2))
+    assert [x1, y1, x2, y2] != [10, 10, 30, 20]
 
 
 def test_a_higher_rate_keeps_what_a_lower_one_did():

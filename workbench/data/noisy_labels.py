@@ -11,6 +11,7 @@ the same rate real errors may cost less or more.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -46,7 +47,8 @@ class NoisyLabels(Altered):
 
     Crowds stay as they are. A missed object is left out with all that is known of it: its pixels become background,
     as for an annotator who did not see it. A loose box has every side moved by a normal number of the standard
-    deviation `looseness` times its width or height, within the image. Masks stay as they are.
+    deviation `looseness` times its width or height, within the image, and its masks are stretched with it, as an
+    outline that is drawn carelessly is not tight either; other boxes of the object, such as visible ones, stay.
 
     Args:
         split: of the other data set, unless `of` says one.
@@ -105,8 +107,17 @@ class NoisyLabels(Altered):
         kept = torch.from_numpy(np.flatnonzero(~faults.missed))
         number = len(true["labels"])
         known = {key: _rows(key, value, kept, number) for key, value in at_hand(true).items()}
-        self._spoil(known, faults, kept.numpy(), self.size(index), rng, of_boxes="masks" not in true)
-        later = {key: partial(_later, true, key, kept, number) for key in true if key not in known}
+        before = known["boxes"].as_subclass(Tensor)
+        self._spoil(known, faults, kept.numpy(), self.size(index), rng)
+        move = partial(_stretched, before=before, after=known["boxes"].as_subclass(Tensor))
+        for key in known:
+            if key.startswith("masks"):
+                known[key] = move(known[key])
+        later = {
+            key: partial(_later, true, key, kept, number, move if key.startswith("masks") else None)
+            for key in true
+            if key not in known
+        }
         return LazyTarget(known, later) if later else known  # type: ignore[return-value]  # to readers a dict
 
     def _drawn(self, index: int, true: Target) -> tuple[Faults, np.random.Generator]:
@@ -126,23 +137,23 @@ class NoisyLabels(Altered):
         kept: np.ndarray,
         size: tuple[int, int],
         rng: np.random.Generator,
-        *,
-        of_boxes: bool,
     ) -> None:
-        """Loosen boxes and change classes of what is left; `of_boxes` says that areas are those of boxes."""
+        """Loosen boxes and change classes of what is left."""
         number = len(faults.missed)
         steps = rng.standard_normal((number, 4))[kept]  # drawn for all, for the same reason
         turns = rng.integers(1, max(2, len(self.classes)), number)[kept]
         loose, wrong = faults.loose[kept], faults.wrong[kept]
-        boxes = known["boxes"].as_subclass(Tensor).double().numpy().copy()
-        labels = known["labels"].numpy().copy()
-        boxes[loose] = _moved(boxes[loose], self.looseness * steps[loose], size)
+        true = known["boxes"].as_subclass(Tensor).double().numpy()
+        boxes, labels = true.copy(), known["labels"].numpy().copy()
+        boxes[loose] = _moved(true[loose], self.looseness * steps[loose], size)
         labels[wrong] = (labels[wrong] - 1 + turns[wrong]) % len(self.classes) + 1
         known["boxes"] = tv_tensors.wrap(torch.from_numpy(boxes).float(), like=known["boxes"])
         known["labels"] = torch.from_numpy(labels)
-        if of_boxes and "area" in known:
-            of_box = torch.from_numpy(xywh(boxes)[:, 2:].prod(axis=1)).float()
-            known["area"] = torch.where(torch.from_numpy(loose), of_box, known["area"])
+        if "area" in known:
+            grown = xywh(boxes)[:, 2:].prod(axis=1) / xywh(true)[:, 2:].prod(axis=1).clip(1e-6)
+            known["area"] = torch.where(
+                torch.from_numpy(loose), known["area"] * torch.from_numpy(grown).float(), known["area"]
+            )
 
 
 def loosened(boxes: np.ndarray, looseness: float, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
@@ -181,5 +192,23 @@ def _rows(key: str, value: Any, kept: Tensor, number: int) -> Any:
     return tv_tensors.wrap(rows, like=value) if isinstance(value, tv_tensors.TVTensor) else rows
 
 
-def _later(true: Target, key: str, kept: Tensor, number: int, _: Target) -> Any:
-    return _rows(key, true[key], kept, number)
+def _later(
+    true: Target, key: str, kept: Tensor, number: int, move: Callable[[Tensor], Tensor] | None, _: Target
+) -> Any:
+    rows = _rows(key, true[key], kept, number)
+    return rows if move is None else move(rows)
+
+
+def _stretched(masks: Tensor, before: Tensor, after: Tensor) -> Tensor:
+    """Masks [N, H, W] moved and stretched as their boxes [N, 4] were; each pixel is that of the nearest place."""
+    moved = masks.as_subclass(Tensor).clone()
+    for row in torch.where((before != after).any(1))[0].tolist():
+        inside, places = [], []
+        for axis, length in enumerate(masks.shape[:0:-1]):  # columns by x, rows by y
+            (old, old_end), (new, new_end) = before[row, axis::2].tolist(), after[row, axis::2].tolist()
+            place = (torch.arange(length) + 0.5 - new) * ((old_end - old) / (new_end - new)) + old
+            inside.append((place >= 0) & (place < length))
+            places.append(place.long().clamp(0, length - 1))
+        (x, y), (x_in, y_in) = places, inside
+        moved[row] = moved[row][y][:, x] & y_in[:, None] & x_in
+    return tv_tensors.wrap(moved, like=masks) if isinstance(masks, tv_tensors.TVTensor) else moved
