@@ -17,6 +17,7 @@ import traitlets
 
 from widgets.parts.annotator_acts import Acts, checked_rings
 from widgets.parts.annotator_grid import Grid
+from widgets.parts.annotator_list import SHOWN, PictureList
 from widgets.parts.annotator_objects import drawn_object, name_of, outlines_for_editing, thumbnail
 from widgets.parts.annotator_problems import problems_of
 from widgets.parts.annotator_suggestions import Suggestions
@@ -29,7 +30,7 @@ from workbench.annotation.actions import Action
 from workbench.annotation.answers import answers
 from workbench.annotation.outlines import covered
 from workbench.annotation.pictures import Pictures
-from workbench.annotation.progress import BEGUN, DONE, LEFT_OUT, MOST_CROSSES, OPEN, STAGES, Progress
+from workbench.annotation.progress import BEGUN, MOST_CROSSES, OPEN, STAGES, Progress
 from workbench.annotation.store import AnnotationStore
 from workbench.data import Dataset
 from workbench.data.annotations import CocoFile
@@ -37,8 +38,6 @@ from workbench.data.reading.problems import Report
 from workbench.errors import DataError, WorkbenchError
 from workbench.figures.drawing.colours import BRIGHT, CHOSEN
 
-SHOWN = ("all", OPEN, BEGUN, DONE, LEFT_OUT, "with problems")  #: which pictures the list has
-LISTED = 40  #: pictures of the list that are sent at a time
 PAGE = 48  #: candidates on a page of the stage collecting (Lin's thesis has 128)
 LONGEST = 4096  #: pixels of a picture in the browser, so that it can be looked at closely
 DRAFT = 200_000  #: characters of what is being drawn
@@ -64,8 +63,9 @@ class Annotator(HasState, Whole, anywidget.AnyWidget):
         problems: what `wb.doctor` found; the pictures in question can be listed, and the first one is opened.
         state: any of the traitlets that can be set.
 
-    `worker`, `stage`, `picture` (its place in the list), `category` and `show` (which pictures the list has) are
-    traitlets that may be set from Python or in the browser. `coco` is the file's content as a `CocoFile`.
+    `worker`, `stage`, `picture` (its place in the list), `category`, and which pictures the list has, `show` and
+    `having` (a category; None: any), are traitlets that may be set from Python or in the browser. `coco` is the
+    file's content as a `CocoFile`.
 
     Example:
         >>> data = wb.load_data("digit-scenes", split="test", length=20)
@@ -80,12 +80,13 @@ class Annotator(HasState, Whole, anywidget.AnyWidget):
     _esm = script("annotator.js", BRIGHT=BRIGHT, CHOSEN=CHOSEN, MOST_CROSSES=MOST_CROSSES)
     _css = style("shared/panel.css", "annotator.css")
 
-    STATE = ("worker", "stage", "category", "show", "picture", "page")
+    STATE = ("worker", "stage", "category", "show", "having", "picture", "page")
 
     worker = traitlets.Unicode("me")
     stage = traitlets.Enum(STAGES, "segmentation")
     category = traitlets.Unicode(None, allow_none=True)
     show = traitlets.Enum(SHOWN, "all")
+    having = traitlets.Unicode(None, allow_none=True)
     picture = traitlets.Int(0, min=0)
     page = traitlets.Int(0, min=0)
 
@@ -116,12 +117,11 @@ class Annotator(HasState, Whole, anywidget.AnyWidget):
         self._training_iou = training_iou
         self._suggestions = Suggestions(suggest, source)
         self._problems = problems_of(problems, self._store.coco, self._pictures)
+        self._list = PictureList(self._progress, self._pictures, self._problems)
         self._grid: Grid | None = None
         self._draft: Any = None
         self._answers: dict[str, int] = {}
-        with self._silently():
-            self.category = next(iter(self._groups), None)
-        self._go_on({"show": "with problems"} if self._with_problems() and "show" not in state else {}, state)
+        self._go_on({"show": "with problems"} if any(self._problems) and "show" not in state else {}, state)
         self.on_msg(self._on_message)
         self._when_changed(self._on_change)
 
@@ -178,8 +178,8 @@ class Annotator(HasState, Whole, anywidget.AnyWidget):
 
     def _add_categories(self, given: Any, source: Any) -> None:
         """Take over the file's categories, and add those that are asked for."""
-        present = self._store.coco.categories.values()
-        self._groups = {str(one.get("name")): str(one.get("supercategory") or "") for one in present}
+        self._groups: dict[str, str] = {}
+        self._read_categories()
         if given is None and not self._groups and isinstance(source, Dataset):
             given = list(source.classes)
         wanted = _by_name(given)
@@ -192,7 +192,18 @@ class Annotator(HasState, Whole, anywidget.AnyWidget):
                 for name, group in missing.items():
                     if name not in known:
                         edit.add("category", name=name, **({"supercategory": group} if group else {}))
-        self._groups |= missing
+            self._read_categories()
+
+    def _read_categories(self) -> None:
+        """Offer the categories of the file; one that is worked on and was undone is none any more."""
+        present = self._store.coco.categories.values()
+        self._groups.clear()
+        self._groups |= {str(one.get("name")): str(one.get("supercategory") or "") for one in present}
+        with self._silently():
+            if self.category not in self._groups:
+                self.category = next(iter(self._groups), None)
+            if self.having not in self._groups:
+                self.having = None
 
     @traitlets.validate("picture")
     def _exists(self, proposal: dict[str, Any]) -> int:
@@ -200,7 +211,7 @@ class Annotator(HasState, Whole, anywidget.AnyWidget):
             raise traitlets.TraitError(f"picture {proposal['value']} of {len(self._pictures)} does not exist")
         return proposal["value"]
 
-    @traitlets.validate("category")
+    @traitlets.validate("category", "having")
     def _known_category(self, proposal: dict[str, Any]) -> str | None:
         if proposal["value"] is not None and proposal["value"] not in self._groups:
             raise traitlets.TraitError(f"there is no category {proposal['value']!r}")
@@ -217,11 +228,15 @@ class Annotator(HasState, Whole, anywidget.AnyWidget):
         self._draft = None
         if change["name"] in ("worker", "stage"):
             self._grid = None
-        if change["name"] in ("show", "stage") and (listed := self._listed()) and self.picture not in listed:
+        if (
+            change["name"] in ("show", "having", "stage")
+            and (listed := self._listed())
+            and self.picture not in listed
+        ):
             with self._silently():
                 self.picture = listed[0]
         self._send_state()
-        self._send_view(anew=change["name"] in ("picture", "stage", "show", "page", "worker", "category"))
+        self._send_view(anew=True)
 
     def _turn(self, action: Any) -> bool:
         done = action(self._named_worker())
@@ -240,9 +255,7 @@ class Annotator(HasState, Whole, anywidget.AnyWidget):
     def _follow_store(self) -> None:
         """What was done, here or elsewhere, is seen."""
         touched = self._progress.follow()
-        present = self._store.coco.categories.values()
-        for one in present:
-            self._groups.setdefault(str(one.get("name")), str(one.get("supercategory") or ""))
+        self._read_categories()
         self._send_state()
         name = self._pictures.names[self.picture]
         if self.stage == "collecting":
@@ -253,26 +266,16 @@ class Annotator(HasState, Whole, anywidget.AnyWidget):
     def _name(self) -> str:
         return self._pictures.names[self.picture]
 
-    def _status(self, name: str) -> str:
-        return self._progress.of(name).status(self.stage, self.worker)
-
-    def _with_problems(self) -> list[int]:
-        return [place for place, name in enumerate(self._pictures.names) if name in self._problems]
-
     def _listed(self) -> list[int]:
         """The places of the pictures that the list has."""
-        if self.show == "all":
-            return [*range(len(self._pictures))]
-        if self.show == "with problems":
-            return self._with_problems()
-        return [place for place, name in enumerate(self._pictures.names) if self._status(name) == self.show]
+        return self._list.places(self.show, self.having, self.stage, self.worker)
 
     def _next(self) -> None:
         """Go to the next picture that is not done in this stage, from here on and then from the beginning."""
-        order = [place for place in self._listed() if place > self.picture]
-        order += [place for place in self._listed() if place < self.picture]
+        listed = self._listed()
+        order = [place for place in listed if place > self.picture] + [p for p in listed if p < self.picture]
         for place in order:
-            if self._status(self._pictures.names[place]) in (OPEN, BEGUN):
+            if self._list.status(place, self.stage, self.worker) in (OPEN, BEGUN):
                 self.picture = place
                 return
         raise DataError("all pictures of the list are done in this stage")
@@ -395,30 +398,16 @@ class Annotator(HasState, Whole, anywidget.AnyWidget):
         self.send(content, [*buffers])
 
     def _send_state(self) -> None:
-        listed = self._listed()
-        at = listed.index(self.picture) if self.picture in listed else 0
-        first = at // LISTED * LISTED
-        rows = [self._row(place) for place in listed[first : first + LISTED]]
-        counts = dict.fromkeys((OPEN, BEGUN, DONE, LEFT_OUT), 0)
-        for name in self._progress.touched():
-            if name in self._pictures.positions:
-                counts[self._status(name)] += 1
-        counts[OPEN] += len(self._pictures) - sum(counts.values())
         undo, redo = self._store.can(self.worker)
         about = {
             **{name: getattr(self, name) for name in self.STATE},
             "title": self._pictures.title, "file": self._store.path.name, "stages": STAGES, "shown": SHOWN,
-            "groups": [[name, group] for name, group in self._groups.items()], "total": len(self._pictures),
-            "pages": -(-len(self._pictures) // PAGE), "rows": rows, "first": first, "listed": len(listed), "at": at,
-            "before": listed[at - 1] if at > 0 else None, "after": listed[at + 1] if at + 1 < len(listed) else None,
-            "counts": counts, "undo": undo, "redo": redo, "suggests": bool(self._suggestions),
-            "problems": self._problems.get("", []),
+            "groups": [*map(list, self._groups.items())], "pages": -(-len(self._pictures) // PAGE),
+            "undo": undo, "redo": redo, "suggests": bool(self._suggestions), "problems": self._problems.get("", []),
         }  # fmt: skip
-        self._say({"kind": "state", **about})
-
-    def _row(self, place: int) -> dict[str, Any]:
-        name = self._pictures.names[place]
-        return {"place": place, "name": name, "status": self._status(name), "problem": name in self._problems}
+        self._say(
+            {"kind": "state", **about, **self._list.seen(self._listed(), self.picture, self.stage, self.worker)}
+        )
 
     def _send_view(self, *, anew: bool) -> None:
         """The picture or grid of the stage; only `anew` with its pixels."""
@@ -478,7 +467,7 @@ class Annotator(HasState, Whole, anywidget.AnyWidget):
         claims = {category: claim for (_, category), claim in state.claims.items()}
         mine = sorted(category for category, workers in state.spotted.items() if self.worker in workers)
         about = {"objects": objects, "crosses": crosses, "labels": labels, "claims": claims, "spotted": mine}
-        return {**about, "looked": sorted(state.groups.get(self.worker, ())), "status": self._status(name)}
+        return {**about, "looked": sorted(state.groups.get(self.worker, ()))}
 
     def _images(self, name: str) -> list[Any]:
         return [one for one, entry in self.coco.images.items() if entry.get("file_name") == name]

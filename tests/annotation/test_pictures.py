@@ -32,6 +32,22 @@ def test_a_folder_and_what_a_file_lists_beside(folder):
         pictures.image("../secret.png")
 
 
+@pytest.mark.parametrize("name", ["a.jpg", "more\\a.jpg", "More/A.JPG", "photos/more/a.jpg", "./more/a.jpg"])
+def test_a_picture_by_the_name_that_a_file_gives_it(folder, name):
+    pictures = Pictures(folder, {1: {"file_name": name}})
+    assert pictures.names == ["b.png", name]
+    assert pictures.size(name) == (10, 20)
+
+
+def test_a_name_that_may_mean_two_pictures_means_none(folder):
+    Image.new("RGB", (5, 5)).save(folder / "a.jpg")
+    both = {1: {"file_name": "x/a.jpg"}, 2: {"file_name": "y/a.jpg"}}  # one picture, called by two names
+    assert Pictures(folder, both).names == ["a.jpg", "b.png", "more/a.jpg", "x/a.jpg", "y/a.jpg"]
+    assert Pictures(folder, {1: {"file_name": "A.jpg"}}).names == ["a.jpg", "b.png", "more/a.jpg", "A.jpg"]
+    listed = {1: {"file_name": "a.jpg"}, 2: {"file_name": "A.jpg"}}  # the first is taken
+    assert Pictures(folder, listed).names == ["a.jpg", "b.png", "A.jpg"]
+
+
 def test_links_out_of_the_folder_are_not_followed(folder):
     (folder / "link.png").symlink_to(folder.parent / "secret.png")
     with pytest.raises(DataError, match="leads out"):

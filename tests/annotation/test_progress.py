@@ -63,6 +63,20 @@ def test_how_far_a_picture_is(store):
     assert progress.of("a.jpg").status("segmentation", "ann") == "begun"
 
 
+def test_a_worker_reopens_what_they_have_said_to_be_complete(store):
+    for worker in ("ann", "bob"):
+        do(store, "group", worker, "labelling", supercategory="kitchen")
+        do(store, "spotted", worker, "spotting", category="cup")
+        for stage in ("labelling", "spotting"):
+            do(store, "finish", worker, stage)
+    for stage in ("labelling", "spotting"):
+        do(store, "reopen", "ann", stage)
+    state = Progress(store).of("a.jpg")
+    assert [state.status(stage, "ann") for stage in ("labelling", "spotting")] == ["begun", "begun"]
+    assert [state.status(stage, "bob") for stage in ("labelling", "spotting")] == ["done", "done"]
+    assert (dict(state.groups), dict(state.spotted)) == ({"bob": {"kitchen"}}, {"cup": {"bob"}})
+
+
 def test_votes_of_jobs_that_passed_on_segments_as_they_are(store):
     store.changed_by = {1: "x", 2: "y"}
     facts = {"good": [1], "bad": [2], "seen": {"1": "x", "2": "y"}, "stage": "verification"}

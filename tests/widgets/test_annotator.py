@@ -269,6 +269,100 @@ def test_it_opens_at_what_the_doctor_found(photos, tmp_path):
     assert "no objects" in state["problems"][0]
 
 
+def test_a_category_that_nobody_thought_of(annotator, photos):
+    other = Annotator(photos, worker="bob")
+    done = act(annotator, "category", name=" <i>plate ", supercategory="kitchen")
+    assert done["result"] == {"category": "<i>plate"}
+    annotator.category = annotator.having = "<i>plate"
+    assert say(other, kind="news")[1]["state"][0]["groups"][-1] == ["<i>plate", "kitchen"]
+    assert act(other, "segment", image="b.png", category="<i>plate", rings=[RING])["ok"]
+    other.undo()
+    annotator.undo()
+    assert (annotator.category, annotator.having) == ("cup", None)
+    assert not act(annotator, "segment", image="b.png", category="<i>plate", rings=[RING])["ok"]
+
+
+def test_the_list_has_what_has_a_category_and_what_was_reopened(annotator):
+    act(annotator, "segment", image="b.png", category="cup", rings=[RING])
+    act(annotator, "cross", image="c.png", category="cup", point=[3, 4])
+    act(annotator, "label", image="d.png", category="cup", point=[3, 4])
+    act(annotator, "label", image="a.png", category="spoon", point=[3, 4])
+    state = say(annotator, kind="set", state={"having": "cup"})[1]["state"][0]
+    assert ([row["name"] for row in state["rows"]], annotator.picture) == (["b.png", "c.png", "d.png"], 1)
+    act(annotator, "finish", image="b.png")
+    state = say(annotator, kind="set", state={"show": "done"})[1]["state"][0]
+    assert ([row["name"] for row in state["rows"]], state["status"]) == (["b.png"], "done")
+    act(annotator, "reopen", image="b.png")
+    assert say(annotator, kind="hello")[1]["state"][0]["rows"] == []
+    assert say(annotator, kind="set", state={"having": None, "show": "all"})[1]["state"][0]["status"] == "begun"
+
+
+def test_exports_of_annotation_tools_come_in_and_go_out(photos):
+    """Ids from 0, names without their folder, sizes that are not known, boxes alone, points, codes, further keys."""
+    foreign = {
+        "images": [
+            {"width": 80, "height": 60, "id": 0, "file_name": "images/photos/a.png", "path": "images/a.png"},
+            {"width": None, "height": None, "id": 1, "file_name": "photos\\b.png"},
+            {"width": 80, "height": 60, "id": 2, "file_name": "c.png", "license": 0, "date_captured": 0},
+        ],
+        "categories": [{"id": 0, "name": "Täßchen"}, {"id": 4, "name": "猫 <b>", "color": "#76413e"}],
+        "annotations": [
+            {"id": 0, "image_id": 0, "category_id": 0, "segmentation": [], "bbox": [2.8e-15, 6.0, 31.09, 20.4],
+             "ignore": 0, "iscrowd": 0, "area": 634.07, "annotator": "a@b"},
+            {"id": 1, "image_id": 0, "category_id": 4, "keypoints": [40, 30, 2], "num_keypoints": 1,
+             "bbox": [40, 30, 0, 0], "iscrowd": 0},
+            {"id": 5, "image_id": 2, "category_id": 4, "segmentation": {"counts": [610, 10, 4180], "size": [60, 80]},
+             "area": 10.0, "bbox": [10.0, 10.0, 1.0, 10.0], "iscrowd": 1, "attributes": {"occluded": False}},
+        ],
+        "info": {"year": 2026, "version": "1.0", "contributor": "Label Studio"},
+    }  # fmt: skip
+    Path("my.json").write_text(json.dumps(foreign, indent=2))
+    annotator = Annotator(photos, worker="ann")
+    names = [one["file_name"] for one in foreign["images"]]
+    assert annotator._pictures.names == [*names, "d.png"]
+    shown = [say(annotator, kind="set", state={"picture": place})[1].get("picture") for place in (1, 2, 0)]
+    assert [[sorted({"box", "runs"} & one.keys()) for one in sent[0]["objects"]] for sent in shown] == [
+        [], [["runs"]], [["box"], ["box"]],
+    ]  # fmt: skip
+    assert act(annotator, "segment", image=names[1], category="猫 <b>", rings=[RING])["ok"]
+    assert annotator.coco.images[1] | {"width": 80, "height": 60} == annotator.coco.images[1]
+    about = {"image": names[0], "annotation": 0, "seen": ""}
+    assert act(annotator, "change", category="Täßchen", rings=[RING], **about)["ok"]
+    assert annotator.coco.annotations[0]["annotator"] == "a@b"
+    for _ in range(2):
+        annotator.undo()
+    annotator.export("out.json")
+    assert json.loads(Path("out.json").read_text()) == foreign
+
+
+ODD = [
+    {"bbox": ["a", 1, 2, 3]}, {"bbox": [1, 2, [3], None]}, {"bbox": 7}, {"bbox": [1e308] * 4}, {"segmentation": "x"},
+    {"segmentation": [["a"] * 6]}, {"segmentation": {"size": "x", "counts": {}}}, {"segmentation": 7},
+    {"segmentation_amodal": {"a": 1}}, {"category_id": [1]}, {"category_id": None}, {"iscrowd": "yes"},
+    {"image_id": None}, {"bbox": None},
+]  # fmt: skip
+
+
+def test_entries_of_wrong_types_do_not_keep_others_from_being_shown(photos):
+    entry = {"image_id": 1, "category_id": 1, "bbox": [1, 1, 9, 9], "area": 81, "iscrowd": 0}
+    entries = [{**entry, **odd, "id": place} for place, odd in enumerate([*ODD, {}])]
+    images = [{"id": 1, "file_name": "a.png", "height": "60", "width": [80]}, {"id": 2, "file_name": 7}, {"id": 3}]
+    images.append({"id": 4, "file_name": "b.png\0"})
+    categories = [{"id": 1, "name": "cup"}, {"id": 2, "name": 3}]
+    Path("my.json").write_text(json.dumps({"images": images, "categories": categories, "annotations": entries}))
+    annotator = Annotator(photos, worker="ann")
+    done, sent = say(annotator, kind="hello")
+    objects = sent["picture"][0]["objects"]
+    assert (done["ok"], objects[-1]["box"], len(objects)) == (True, [1, 1, 10, 10], len(ODD))  # one is of no picture
+    assert "neither" in objects[0]["wrong"]
+    assert "neither" in say(annotator, kind="trace", annotation=0)[0]["text"]
+    for stage in ("collecting", "verification", "spotting", "crowd", "segmentation"):
+        assert say(annotator, kind="set", state={"stage": stage})[0]["ok"]
+    assert say(annotator, kind="set", state={"having": "cup"})[0]["ok"]
+    assert act(annotator, "segment", image="a.png", category="cup", rings=[RING])["ok"]
+    assert len(annotator.answers()) == 1
+
+
 def test_segments_of_pixels_are_edited_as_outlines(photos):
     runs = {"size": [60, 80], "counts": [610, 30, 30, 30, 30, 30, 4040]}
     entries = [{"id": 7, "image_id": 1, "category_id": 1, "bbox": [10, 10, 3, 30], "area": 90, "iscrowd": 0}]

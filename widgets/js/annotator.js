@@ -10,6 +10,7 @@ import { Head } from "./annotator/head.js";
 import { Labelling } from "./annotator/labelling.js";
 import { PictureList } from "./annotator/list.js";
 import { prepared } from "./annotator/marks.js";
+import { NewCategory } from "./annotator/new_category.js";
 import { Segmentation } from "./annotator/segmentation.js";
 import { Spotting } from "./annotator/spotting.js";
 import { Verification } from "./annotator/verification.js";
@@ -17,7 +18,7 @@ import { Verification } from "./annotator/verification.js";
 const TOOLS = { collecting: Collecting, labelling: Labelling, spotting: Spotting, segmentation: Segmentation, verification: Verification, crowd: Crowd };
 const GRIDS = ["collecting", "verification"]; // stages without a single picture
 const NEWS = 4000; // milliseconds between looks at what other kernels did
-const COMMON = "U and R: undo and redo. , and . : the picture before and after, O: the next open one, D: done, next picture.";
+const COMMON = "U and R: undo and redo. , and . : the picture before and after, O: the next open one, D: done, next picture. C: a new category.";
 
 class View {
   constructor(model, el) {
@@ -158,7 +159,8 @@ class View {
 
   build() {
     this.board = this.el.board = new Board(this);
-    this.head = new Head(this, this.state.stages);
+    this.newCategory = new NewCategory(this);
+    this.head = new Head(this, this.state.stages, this.newCategory.opener);
     this.list = new PictureList(this);
     this.error = errorLine();
     this.whole = make("div", "an-problems", "", { role: "note" });
@@ -182,7 +184,7 @@ class View {
     this.main.append(this.problems, this.place, this.board.element, this.under);
     const body = make("div", "an-body");
     body.append(this.list.element, this.main);
-    this.el.replaceChildren(this.head.element, this.error, this.whole, body, this.saved, this.help, this.live);
+    this.el.replaceChildren(this.head.element, this.newCategory.element, this.error, this.whole, body, this.saved, this.help, this.live);
   }
 
   // Another stage.
@@ -191,7 +193,8 @@ class View {
     this.tool = new TOOLS[stage](this);
     this.place.replaceChildren(this.tool.element);
     const grid = GRIDS.includes(stage);
-    this.board.element.hidden = this.under.hidden = this.list.element.hidden = grid;
+    this.board.element.hidden = this.under.hidden = this.list.element.hidden = this.newCategory.opener.hidden = grid;
+    if (grid) this.newCategory.show(false);
     if (grid) this.problems.hidden = true;
     this.board.glass = false;
     this.picture = null;
@@ -236,6 +239,10 @@ class View {
     if (!this.busy()) this.ask({ kind: "next" });
   }
 
+  reopen() {
+    if (!this.busy()) this.act("reopen", { image: this.picture.name });
+  }
+
   turn(which) {
     if (!this.busy()) this.ask({ kind: which });
   }
@@ -252,7 +259,7 @@ class View {
   key(event) {
     const action = {
       u: () => this.turn("undo"), r: () => this.turn("redo"), ",": () => this.jump(-1), ".": () => this.jump(1), o: () => this.next(),
-      d: () => this.tool.finish?.(),
+      d: () => this.tool.finish?.(), c: () => this.newCategory.show(true),
     }[event.key];
     if (!action) return false;
     action();

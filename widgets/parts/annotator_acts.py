@@ -59,18 +59,18 @@ class Acts:
         return {}
 
     def reopen(self, worker: str, stage: str, *, image: str) -> dict[str, Any]:
-        """There is more to do in it."""
+        """There is more to do in it: what this worker has said to be complete is not."""
         with self._about("reopen", worker, stage, image):
             return {}
 
     def category(self, worker: str, stage: str, *, name: str, supercategory: str = "") -> dict[str, Any]:
         """A new category."""
-        if not isinstance(supercategory, str) or not isinstance(name, str):
+        if not isinstance(supercategory, str) or not isinstance(name, str) or not name.strip():
             raise DataError("a category has a name and a super-category, both texts")
+        name, supercategory = name.strip(), supercategory.strip()
         with self.store.action("category", worker=worker, stage=stage, category=name) as edit:
             more = {"supercategory": supercategory} if supercategory else {}
             edit.add("category", name=name, **more)
-        self.groups[name] = supercategory
         return {"category": name}
 
     # ---- collecting ------------------------------------------------------------------------------------------
@@ -162,6 +162,7 @@ class Acts:
             "seconds": _seconds(seconds),
         }
         with self._about("change", worker, "segmentation", image, **facts) as edit:
+            self._listed(edit, image)
             values = {"category_id": self._category_id(edit, category), "iscrowd": 0, **shape, **gone}
             edit.change("annotation", annotation, seen=str(seen), **values)
         return {"annotation": annotation}
@@ -199,8 +200,9 @@ class Acts:
         elif empty:
             raise DataError("nothing was painted")
         with self._about("paint", worker, "crowd", image, category=category) as edit:
+            listed = self._listed(edit, image)
             if annotation is None:
-                about = {"image_id": self._listed(edit, image), "category_id": self._category_id(edit, category)}
+                about = {"image_id": listed, "category_id": self._category_id(edit, category)}
                 annotation = edit.add("annotation", iscrowd=True, segmentation=segmentation, **about)
             elif empty:
                 edit.remove("annotation", annotation, seen=str(seen))
@@ -234,12 +236,14 @@ class Acts:
         return edit.add("category", name=name, **({"supercategory": group} if group else {}))
 
     def _listed(self, edit: Edit, image: str) -> Id:
-        """The id of a picture in the file; it comes into it if it is not there."""
-        found = next((one for one, entry in edit.coco.images.items() if entry.get("file_name") == image), None)
-        if found is not None:
-            return found
-        height, width = self.pictures.size(image)
-        return edit.add("image", file_name=image, height=height, width=width)
+        """The id of a picture in the file; it, and its size, come into it if they are not there."""
+        size = dict(zip(("height", "width"), self.pictures.size(image), strict=True))
+        for identity, entry in edit.coco.images.items():
+            if entry.get("file_name") == image:
+                if not all(type(entry.get(side)) is int for side in size):
+                    edit.change("image", identity, **size)
+                return identity
+        return edit.add("image", file_name=image, **size)
 
     def _annotation(self, image: str, annotation: object) -> Id:
         entry = self.store.coco.annotations.get(annotation) if isinstance(annotation, int | str) else None

@@ -109,11 +109,11 @@ class Grid:
     def _back(self, one: Tile) -> dict[str, Any]:
         """The instance of a segment that is discarded: back in the pool, with a point on it."""
         entry = self.store.coco.annotations[one.annotation]
-        listed = self.store.coco.images[entry["image_id"]]
-        mask = mask_for(entry["segmentation"], (listed["height"], listed["width"]))
+        name = self.store.coco.images[entry["image_id"]]["file_name"]
+        mask = mask_for(entry["segmentation"], self.pictures.size(name))
         depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
         y, x = np.unravel_index(int(depth.argmax()), depth.shape)
-        return {"image": listed["file_name"], "category": one.category, "point": [float(x), float(y)]}
+        return {"image": name, "category": one.category, "point": [float(x), float(y)]}
 
 
 def _judged(entry: dict[str, Any]) -> bool:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from workbench.annotation.outlines import code_for, mask_for, polygons_of
 from workbench.data.annotations import Id
+from workbench.data.reading.boxes import finite_box
 from workbench.errors import DataError
 from workbench.rle import run_lengths
 
@@ -39,10 +40,12 @@ def drawn_object(entry: Mapping[str, Any], name: str, seen: str, size: tuple[int
             about["amodal"] = amodal if isinstance(amodal, list) else polygons_of(mask_for(amodal, size))
     except DataError as error:
         about["wrong"] = str(error)
-    box = entry.get("bbox")
-    if "runs" not in about and "rings" not in about and isinstance(box, list) and len(box) == 4:
-        x, y, width, height = (float(value) for value in box)
-        about["box"] = [x, y, x + width, y + height]
+    if "runs" not in about and "rings" not in about:
+        box = finite_box(entry.get("bbox"))
+        if box is None:
+            about.setdefault("wrong", "it has neither an outline nor a box")
+        else:
+            about["box"] = [box[0], box[1], box[0] + box[2], box[1] + box[3]]
     return about
 
 
@@ -50,11 +53,13 @@ def outlines_for_editing(entry: Mapping[str, Any], size: tuple[int, int]) -> lis
     """The outlines of an annotation as polygons, also of runs of pixels and of a bare box.
 
     Raises:
-        DataError: its segmentation cannot be decoded.
+        DataError: its segmentation cannot be decoded, and it has no box.
     """
     segmentation = entry.get("segmentation")
     if segmentation and code_for(segmentation, size) is not None:
         return segmentation if isinstance(segmentation, list) else polygons_of(mask_for(segmentation, size))
+    if finite_box(entry.get("bbox")) is None:
+        raise DataError(f"annotation {entry.get('id')} has neither an outline nor a box; remove it and draw it anew")
     return [corners(entry["bbox"])]
 
 

@@ -11,6 +11,7 @@ picture that it is about (`image`, a file name, or `images`), and a category by 
     verification   judge: good, bad (annotations), planted, found, passed, returned (category, image, point)
     crowd          paint: category, annotation
     any            finish: this worker has done this stage of the picture; reopen: not so
+                   category: a new one
 
 Where we depart from it: a picture is labelled and spotted by as many workers as there are, not by eight.
 """
@@ -189,7 +190,7 @@ def _take(state: PictureState, action: Action, image: str) -> None:
         state.finished[stage].add(worker)
         return
     if do == "reopen":
-        state.finished[stage].clear()
+        _reopen(state, stage, worker)
     state.begun[stage].add(worker)
     if do == "verdict":
         state.verdicts[worker] = bool(action.get("iconic"))
@@ -211,6 +212,18 @@ def _take(state: PictureState, action: Action, image: str) -> None:
         state.claims[worker, category] = action["claim"]
     elif do == "judge":
         _give_back(state, action, image)
+
+
+def _reopen(state: PictureState, stage: str, worker: str) -> None:
+    """The stage is not done: for this worker where every worker does it anew, else for all."""
+    if stage not in EACH:
+        state.finished[stage].clear()
+        return
+    state.finished[stage].discard(worker)
+    if stage == "labelling":
+        state.groups.pop(worker, None)
+    for workers in state.spotted.values() if stage == "spotting" else ():
+        workers.discard(worker)
 
 
 def _give_back(state: PictureState, action: Action, image: str) -> None:

@@ -1,9 +1,9 @@
-// The row on top: the six stages, who works, and undo.
+// The row on top: the six stages, who works, undo, and whatever else is given.
 
 import { button, field, make } from "../shared/elements.js";
 
 export class Head {
-  constructor(view, stages) {
+  constructor(view, stages, ...more) {
     this.view = view;
     this.element = make("div", "wb-line an-head");
     this.tabs = make("div", "an-stages", undefined, { role: "tablist", "aria-label": "Stages" });
@@ -19,12 +19,12 @@ export class Head {
     this.undo.title = "Key U: takes your own last action back";
     this.redo = button("↷ Redo", () => view.turn("redo"));
     this.redo.title = "Key R";
-    this.worker = make("input", "an-worker", undefined, { type: "text", maxlength: 80, "aria-label": "Worker" });
+    this.worker = make("input", "an-text an-worker", undefined, { type: "text", maxlength: 80, "aria-label": "Worker" });
     this.worker.addEventListener("change", () => view.set({ worker: this.worker.value }).then(({ ok }) => {
       if (!ok) this.worker.value = view.state.worker;
     }));
     const right = make("span", "wb-line an-right");
-    right.append(this.undo, this.redo, field("Worker ", this.worker));
+    right.append(...more, this.undo, this.redo, field("Worker ", this.worker));
     this.element.append(this.tabs, right);
   }
 

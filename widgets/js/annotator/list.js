@@ -9,6 +9,7 @@ export class PictureList {
     this.view = view;
     this.element = make("div", "an-list");
     this.shown = select([], (value) => view.set({ show: value }), { "aria-label": "Which pictures" });
+    this.having = select([], (value) => view.set({ having: value || null }), { "aria-label": "With the category" });
     this.before = button("‹", () => view.jump(-1));
     this.before.setAttribute("aria-label", "Picture before");
     this.before.title = "Key ,";
@@ -17,18 +18,23 @@ export class PictureList {
     this.after.title = "Key .";
     this.next = button("Next open", () => view.next());
     this.next.title = "Key O: the next picture that is not done in this stage";
+    this.reopen = button("Reopen", () => view.reopen());
+    this.reopen.title = "There is more to do in this picture";
     this.place = make("span", "an-number");
     this.bar = make("progress", "", undefined, { max: 1, value: 0, "aria-label": "Done in this stage" });
     this.counts = make("span", "wb-note");
     this.rows = make("div", "an-rows", undefined, { role: "group", "aria-label": "Pictures" });
     const line = make("div", "wb-line");
-    line.append(this.before, this.place, this.after, this.next);
-    this.element.append(field("Show ", this.shown), line, this.bar, this.counts, this.rows);
+    line.append(this.before, this.place, this.after, this.next, this.reopen);
+    this.element.append(field("Show ", this.shown), field("with ", this.having), line, this.bar, this.counts, this.rows);
   }
 
   show(state) {
     fill(this.shown, state.shown.map((name) => [name, name]));
     this.shown.value = state.show;
+    fill(this.having, [["", "any category"], ...state.groups.map(([name]) => [name, name])]);
+    this.having.value = state.having ?? "";
+    this.reopen.hidden = state.status !== "done";
     this.before.disabled = state.before === null;
     this.after.disabled = state.after === null;
     this.place.textContent = state.listed ? `${state.at + 1} of ${state.listed.toLocaleString()}` : "none";
