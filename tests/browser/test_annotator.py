@@ -138,6 +138,7 @@ def test_from_nothing_to_a_coco_file(opened):
     keyboard_alone(opened)
     suggestions(opened)
     loaded_anew(opened)
+    a_new_category(opened)
     training(opened)
     verification(opened)
     crowd(opened)
@@ -198,6 +199,33 @@ def loaded_anew(opened):
     page.locator(".an-canvas").focus()
     opened.press("u")
     assert opened.content()["annotations"] == before["annotations"]
+
+
+def a_new_category(opened):
+    """By keyboard, in the middle of an outline; the list then has what has it, and what is done can be reopened."""
+    page = opened.page
+    page.locator(".an-canvas").focus()
+    opened.press("0", " ", "Shift+ArrowRight", " ", "Shift+ArrowDown", " ", "Enter", "c")
+    page.keyboard.type("<i>plate")
+    opened.press("Tab")
+    page.keyboard.type("kitchen")
+    opened.lab.screenshot("annotator-new-category", ".annotator")
+    opened.press("Enter")  # adds it
+    opened.press("Enter")  # saves the outline as one
+    assert opened.content()["categories"][-1] == {"id": 6, "name": "<i>plate", "supercategory": "kitchen"}
+    assert opened.content()["annotations"][-1]["category_id"] == 6
+    page.get_by_role("combobox", name="Only pictures with").select_option("<i>plate")
+    opened.wait()
+    assert page.locator(".an-row").count() == 1
+    opened.press("u", "u")
+    assert page.locator(".an-row").count() == 3  # without the category
+    page.locator(".an-canvas").focus()
+    opened.press("d")
+    opened.press(",")
+    page.get_by_role("button", name="Reopen").click()
+    opened.wait()
+    assert opened.actions("reopen")[0]["stage"] == "segmentation"
+    assert page.get_by_role("button", name="Reopen").count() == 0
 
 
 def training(opened):

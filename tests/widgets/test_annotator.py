@@ -335,6 +335,20 @@ def test_exports_of_annotation_tools_come_in_and_go_out(photos):
     assert json.loads(Path("out.json").read_text()) == foreign
 
 
+def test_a_picture_of_another_size_than_the_file_says(photos):
+    """With annotations it is another picture; without any the file is wrong."""
+    images = [{"id": i, "file_name": name, "height": 10**30, "width": 8} for i, name in ((1, "a.png"), (2, "b.png"))]
+    entry = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 2, 2], "area": 4, "iscrowd": 0}
+    whole = {"images": images, "categories": [{"id": 1, "name": "cup"}], "annotations": [entry]}
+    Path("my.json").write_text(json.dumps(whole))
+    annotator = Annotator(photos, worker="ann")
+    assert "of another picture" in act(annotator, "segment", image="a.png", category="cup", rings=[RING])["text"]
+    assert act(annotator, "segment", image="b.png", category="cup", rings=[RING])["ok"]
+    assert annotator.coco.images[2]["height"] == 60
+    assert act(annotator, "delete", image="a.png", annotation=1, seen="")["ok"]
+    assert act(annotator, "segment", image="a.png", category="cup", rings=[RING])["ok"]
+
+
 ODD = [
     {"bbox": ["a", 1, 2, 3]}, {"bbox": [1, 2, [3], None]}, {"bbox": 7}, {"bbox": [1e308] * 4}, {"segmentation": "x"},
     {"segmentation": [["a"] * 6]}, {"segmentation": {"size": "x", "counts": {}}}, {"segmentation": 7},

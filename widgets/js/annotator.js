@@ -130,6 +130,7 @@ class View {
     if (message.error) {
       this.problems.textContent = message.error;
       this.problems.hidden = false;
+      this.caption.textContent = message.name;
       this.picture = { ...message, objects: [], crosses: [], labels: [], claims: {}, spotted: [], looked: [] };
       this.objects = [];
       this.board.bitmap = null;

@@ -237,13 +237,19 @@ class Acts:
 
     def _listed(self, edit: Edit, image: str) -> Id:
         """The id of a picture in the file; it, and its size, come into it if they are not there."""
-        size = dict(zip(("height", "width"), self.pictures.size(image), strict=True))
+        height, width = self.pictures.size(image)
         for identity, entry in edit.coco.images.items():
             if entry.get("file_name") == image:
-                if not all(type(entry.get(side)) is int for side in size):
-                    edit.change("image", identity, **size)
+                stated = entry.get("height"), entry.get("width")
+                if stated != (height, width):
+                    if all(type(side) is int for side in stated) and edit.coco.annotations_of(identity):
+                        raise DataError(
+                            f"{image!r:.60} has {width} × {height} pixels, in the file {stated[1]} × {stated[0]}, "
+                            "with annotations: they are of another picture; give that one, or remove them first"
+                        )
+                    edit.change("image", identity, height=height, width=width)
                 return identity
-        return edit.add("image", file_name=image, **size)
+        return edit.add("image", file_name=image, height=height, width=width)
 
     def _annotation(self, image: str, annotation: object) -> Id:
         entry = self.store.coco.annotations.get(annotation) if isinstance(annotation, int | str) else None

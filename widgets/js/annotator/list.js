@@ -9,7 +9,7 @@ export class PictureList {
     this.view = view;
     this.element = make("div", "an-list");
     this.shown = select([], (value) => view.set({ show: value }), { "aria-label": "Which pictures" });
-    this.having = select([], (value) => view.set({ having: value || null }), { "aria-label": "With the category" });
+    this.having = select([], (value) => view.set({ having: value || null }), { "aria-label": "Only pictures with" });
     this.before = button("‹", () => view.jump(-1));
     this.before.setAttribute("aria-label", "Picture before");
     this.before.title = "Key ,";

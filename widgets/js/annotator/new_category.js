@@ -10,23 +10,26 @@ export class NewCategory {
     this.name = this.text("Name of the new category");
     this.group = this.text("Its super-category", { list: `an-groups-${view.id}`, placeholder: "none" });
     this.known = make("datalist", "", undefined, { id: `an-groups-${view.id}` });
-    this.element = make("form", "wb-line an-new");
+    this.element = make("div", "wb-line an-new", undefined, { role: "group", "aria-label": "New category" });
     this.element.append(
       field("Name ", this.name), field("Super-category ", this.group), this.known,
-      make("button", "wb-button an-primary", "Add", { type: "submit" }), button("Cancel", () => this.show(false)),
+      button("Add", () => this.add(), "an-primary"), button("Cancel", () => this.show(false)),
     );
-    this.element.addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.add();
-    });
-    this.element.addEventListener("keydown", (event) => {
-      if (event.key === "Escape") this.show(false);
-    });
+    this.element.addEventListener("keydown", (event) => this.key(event));
     this.show(false);
   }
 
   text(label, more = {}) {
     return make("input", "an-text", undefined, { type: "text", maxlength: 80, "aria-label": label, ...more });
+  }
+
+  // Enter in a text adds it; not by a form, which JupyterLab does not submit.
+  key(event) {
+    if (event.key === "Escape") this.show(false);
+    else if (event.key === "Enter" && event.target.tagName === "INPUT") this.add();
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
   }
 
   show(open) {
