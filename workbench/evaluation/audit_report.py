@@ -15,7 +15,8 @@ import pandas as pd
 from workbench.errors import DataError, did_you_mean
 from workbench.evaluation.auditing import report_files, summaries
 from workbench.evaluation.auditing.conditions import Condition
-from workbench.evaluation.auditing.counted import FATES, SIZES, Counted
+from workbench.evaluation.auditing.counted import FATES, Counted
+from workbench.evaluation.auditing.grouping import SIZES
 from workbench.evaluation.auditing.tables import Answers, Audited, Outcomes
 from workbench.evaluation.counting.matching import THRESHOLDS
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import product
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from workbench.errors import DataError, did_you_mean
 from workbench.evaluation.auditing import counting
 from workbench.evaluation.auditing.conditions import WORST
-from workbench.evaluation.auditing.counted import FATES, SIZES, Counted
+from workbench.evaluation.auditing.counted import FATES, Counted
+from workbench.evaluation.auditing.grouping import group_table, span
 
-#: What recall can be asked by.
-BY = ("kind", "place", "class", "size")
 HALVES = {"top": "bottom", "left": "right"}  #: sides that stand against each other
 
 
@@ -25,42 +24,12 @@ def recall_table(counted: Counted, detectors: Sequence[str], classes: Sequence[s
     Raises:
         DataError: `by` is none of `BY`.
     """
-    if by is not None and by not in BY:
-        raise DataError(f"recall by {by!r}: expected one of {', '.join(BY)}{did_you_mean(by, BY)}")
-    rows = []
-    for number, detector in enumerate(detectors):
-        for name, curve, members in _groups(counted, classes, by):
-            for fraction, conditions in curve:
-                chosen = counted.rows(number, conditions, members)
-                if len(chosen):
-                    group = {} if by is None else {by: name}
-                    rows.append({"detector": detector, **group, "hidden": fraction, **_recall(counted, chosen)})
-    columns = ["detector", *([] if by is None else [by]), "hidden", "n", "recall", "low", "high"]
-    return pd.DataFrame(rows, columns=columns)
-
-
-Curve = list[tuple[float, list[int]]]
-
-
-def _groups(counted: Counted, classes: Sequence[str], by: str | None) -> list[tuple[str, Curve, np.ndarray | None]]:
-    """Names of groups, with their conditions by fraction and their objects (None: all)."""
-    whole = counted.curve()
-    if by == "kind":
-        return [(kind, counted.curve(kind), None) for kind in counted.kinds]
-    if by == "place":
-        return [(place, counted.curve(counted.placed, place), None) for place in counted.places]
-    if by == "class":
-        labels = np.unique(counted.audited.label).tolist()
-        return [(classes[label - 1], whole, counted.audited.label == label) for label in labels]
-    if by == "size":
-        return [(name, whole, counted.sized(name)) for name in SIZES]
-    return [("", whole, None)]
+    figures = partial(_recall, counted)
+    return group_table(counted, detectors, classes, by, figures, ["recall", "low", "high"])
 
 
 def _recall(counted: Counted, rows: np.ndarray) -> dict[str, float]:
-    value, *samples = counted.recall(rows)
-    low, high = counting.spans(value, np.array(samples))
-    return {"n": len(rows), "recall": float(value), "low": float(low), "high": float(high)}
+    return span("recall", counted.recall(rows))
 
 
 def precision_table(counted: Counted, detectors: Sequence[str], by_kind: bool) -> pd.DataFrame:
@@ -78,11 +47,7 @@ def precision_table(counted: Counted, detectors: Sequence[str], by_kind: bool) -
 
 def _precision(ap: np.ndarray) -> dict[str, float]:
     """AP and AP50 of AP [1 + B, T], with their intervals."""
-    figures: dict[str, float] = {}
-    for name, prefix, (value, *samples) in (("AP", "", ap.mean(axis=1)), ("AP50", "AP50_", ap[:, 0])):
-        low, high = counting.spans(value, np.array(samples))
-        figures |= {name: float(value), f"{prefix}low": float(low), f"{prefix}high": float(high)}
-    return figures
+    return span("AP", ap.mean(axis=1)) | span("AP50", ap[:, 0], "AP50_")
 
 
 def corruption_table(counted: Counted, detectors: Sequence[str]) -> pd.DataFrame:
@@ -93,7 +58,8 @@ def corruption_table(counted: Counted, detectors: Sequence[str]) -> pd.DataFrame
             for place, one in enumerate(counted.conditions):
                 if one.kind == kind or place == counted.clean:
                     ap = _precision(counted.average_precision(number, place))
-                    recall = _recall(counted, counted.rows(number, [place]))
+                    chosen = counted.rows(number, [place])
+                    recall = {"n": len(chosen), **_recall(counted, chosen)}
                     figures = {"AP": ap["AP"], "AP_low": ap["low"], "AP_high": ap["high"]}
                     rows.append({"detector": detector, "kind": kind, "severity": one.severity, **recall, **figures})
     columns = ["detector", "kind", "severity", "n", "recall", "low", "high", "AP", "AP_low", "AP_high"]
@@ -103,7 +69,7 @@ def corruption_table(counted: Counted, detectors: Sequence[str]) -> pd.DataFrame
 def halves_table(counted: Counted, detectors: Sequence[str], classes: Sequence[str], by_class: bool) -> pd.DataFrame:
     """Which half is needed; `AuditReport.halves` explains it."""
     rows = []
-    groups = _groups(counted, classes, "class" if by_class else None)
+    groups = counted.groups(classes, "class" if by_class else None)
     for (number, detector), (name, _, members), (half, other) in product(
         enumerate(detectors), groups, HALVES.items()
     ):
