@@ -69,19 +69,6 @@ def trained(recipe: Recipe, folder: Path):
     return run
 
 
-def test_add_a_hardener(plugged, tmp_path):
-    recipe = Recipe.load("digit-scenes/faster-rcnn")
-    changes = {**BRIEF, "data.options": {"length": 16}, "hardener": {"kind": "centre-drop", "keep": 0.5}}
-    with pytest.raises(RecipeError, match="centre-drop"):
-        recipe.replace(changes)
-    plugged()
-    with pytest.raises(RecipeError, match=r"hardener\.keep"):
-        recipe.replace({**changes, "hardener": {"kind": "centre-drop", "keep": 2}})
-    run = trained(recipe.replace(changes), tmp_path / "run")
-    hardener = run.detector(hardener=True).hardener
-    assert (type(hardener).__name__, hardener.keep) == ("CentreDrop", 0.5)
-
-
 def test_add_a_detector(plugged, tmp_path):
     plugged()
     recipe = Recipe.load("dfv/digits-c")
@@ -96,18 +83,26 @@ def test_add_a_detector(plugged, tmp_path):
     assert loud > quiet
 
 
-def test_add_a_data_set(plugged, tmp_path):
+def test_add_a_hardener_and_a_data_set(plugged, tmp_path):
+    """Both in one run."""
+    recipe = Recipe.load("digit-scenes/faster-rcnn")
+    changes = {**BRIEF, "data": {"name": "squares"}, "hardener": {"kind": "centre-drop", "keep": 0.5}}
+    with pytest.raises(RecipeError, match="centre-drop"):
+        recipe.replace({"hardener": changes["hardener"]})
     with pytest.raises(DataError, match="squares"):
         load_data("squares")
     plugged()
+    with pytest.raises(RecipeError, match=r"hardener\.keep"):
+        recipe.replace({**changes, "hardener": {"kind": "centre-drop", "keep": 2}})
+    with pytest.raises(DataError, match=r"length"):
+        load_data("squares", length=0)
     image, target = load_data("squares", length=100)[3]
     x1, y1, x2, y2 = target["boxes"][0].int().tolist()
     assert (image[:, y1:y2, x1:x2] == 220).all()
     assert int((image == 220).sum()) == 3 * 24 * 24
-    with pytest.raises(DataError, match=r"length"):
-        load_data("squares", length=0)
-    recipe = Recipe.load("digit-scenes/faster-rcnn").replace({**BRIEF, "data": {"name": "squares"}})
-    assert trained(recipe, tmp_path / "run").detector().classes == ("square",)
+    detector = trained(recipe.replace(changes), tmp_path / "run").detector(hardener=True)
+    assert detector.classes == ("square",)
+    assert (type(detector.hardener).__name__, detector.hardener.keep) == ("CentreDrop", 0.5)
 
 
 def test_add_a_widget(tmp_path):

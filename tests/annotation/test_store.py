@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import random
 import time
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from annotating import annotate
+from forks import forks
 from PIL import Image
 from pycocotools.coco import COCO
 
@@ -21,7 +21,6 @@ from workbench.errors import DataError
 from workbench.files import write_json
 
 RING = [10, 10, 50, 10, 50, 40, 10, 40]
-TESTS = Path(__file__).parents[1]
 KILLS = int(os.environ.get("KILLS", "10"))  #: `make kill` tries two hundred
 
 
@@ -306,16 +305,13 @@ def test_ten_thousand_annotations_are_written_at_once(tmp_path):
     assert len(json.loads(store.path.read_text())["annotations"]) == 10_003
 
 
-def test_a_process_that_is_killed_loses_nothing(tmp_path, monkeypatch):
+def test_a_process_that_is_killed_loses_nothing(tmp_path):
     """Killed at any moment, again and again: all that it had reported as done is there, and the file is whole."""
     path, report, reported, rng = tmp_path / "my.json", tmp_path / "report", 0, random.Random(7)
     begin(path)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(TESTS / "support"), str(TESTS.parent)]))
-    forks = multiprocessing.get_context("forkserver")
-    forks.set_forkserver_preload(["annotating"])  # else each would import torch
     for _ in range(KILLS):
         report.write_bytes(b"")
-        process = forks.Process(target=annotate, args=(str(path), str(report)))
+        process = forks().Process(target=annotate, args=(str(path), str(report)))
         process.start()
         wanted = rng.random() < 0.8
         while wanted and not report.stat().st_size:  # else while it opens the file

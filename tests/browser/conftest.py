@@ -15,8 +15,8 @@ the kernel, runs every cell, fails if a cell raises (`allow_errors=True` does no
 `lab.restart_kernel()`, `lab.run_all()` and `lab.reload()` repeat that in the open page; `lab.changes(action)` waits
 for another picture. The kernel starts in the notebook's folder, `lab.folder`. Every request and web socket of the
 page is recorded: when the test ends, one that left 127.0.0.1 fails the test, and so does an uncaught JavaScript
-error. The server starts once per session, the browser once per file, a page and its kernel once per call (about 5 s
-each); keep each test below 40 s.
+error. The server starts once per session, the browser once per file, a page and its kernel once per call (about 2 s
+each, as kernels are forks that have imported PyTorch already); keep each test below 40 s.
 Without Chromium the tests skip. Pictures go to the folder named by WORKBENCH_SCREENSHOTS, or else to pytest's
 temporary one.
 """
@@ -29,6 +29,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +37,7 @@ from urllib.parse import urlsplit
 
 import nbformat
 import pytest
+import warm_kernel
 from lab_server import TOKEN, environment, free_port, no_news, wait_until_up
 
 FLAGS = [
@@ -51,11 +53,6 @@ LOCAL = ("127.0.0.1", "")  # data: and blob: addresses have no host
 IDLE = "Python 3 (ipykernel) | Idle"
 
 
-def _chromium() -> str | None:
-    found = (shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome"))
-    return next((path for path in found if path), None)
-
-
 @dataclass(frozen=True)
 class Server:
     """A running JupyterLab: its address and the folder it serves."""
@@ -65,10 +62,32 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def executable() -> str:
+    """Of Chromium."""
+    found = map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))
+    path = next(filter(None, found), None)
+    return path or pytest.skip("no Chromium found: install the package chromium to run the browser tests")
+
+
+@pytest.fixture(scope="session")
+def kernels(tmp_path_factory: pytest.TempPathFactory, executable: str) -> Iterator[Path]:
+    """A folder for JUPYTER_PATH, whose kernel "python3" starts at once."""
+    folder = tmp_path_factory.mktemp("kernels")
+    with tempfile.TemporaryDirectory() as place:  # of a short name, as that of a socket must be
+        command = [sys.executable, warm_kernel.__file__]
+        argv = [*command, "ask", f"{place}/socket", "{connection_file}"]
+        spec = {"argv": argv, "display_name": "Python 3 (ipykernel)", "language": "python"}
+        (folder / "kernels" / "python3").mkdir(parents=True)
+        (folder / "kernels" / "python3" / "kernel.json").write_text(json.dumps(spec))
+        process = subprocess.Popen([*command, "serve", f"{place}/socket"], env=environment(folder))
+        yield folder
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="session")
+def jupyter(tmp_path_factory: pytest.TempPathFactory, kernels: Path) -> Iterator[Server]:
     """A JupyterLab at 127.0.0.1 with a token, in a temporary folder; stopped with its kernels at the end."""
-    if _chromium() is None:
-        pytest.skip("no Chromium found: install the package chromium to run the browser tests")
     home = tmp_path_factory.mktemp("jupyter")
     root, log, port = home / "notebooks", home / "server.log", free_port()
     root.mkdir()
@@ -85,9 +104,10 @@ def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "LabApp.expose_app_in_browser": True,
     }
     command = [sys.executable, "-m", "jupyterlab", *(f"--{key}={value}" for key, value in options.items())]
+    variables = environment(home) | {"JUPYTER_PATH": str(kernels)}
     with log.open("w") as out:
         process = subprocess.Popen(
-            command, stdout=out, stderr=subprocess.STDOUT, env=environment(home), start_new_session=True
+            command, stdout=out, stderr=subprocess.STDOUT, env=variables, start_new_session=True
         )
     url = f"http://127.0.0.1:{port}"
     try:
@@ -103,14 +123,11 @@ def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator:
+def chromium(executable: str) -> Iterator:
     """The browser, a Playwright `Browser`.
 
     Not for the whole session: while it lives, Playwright's event loop keeps other tests from `asyncio.run`.
     """
-    executable = _chromium()
-    if executable is None:
-        pytest.skip("no Chromium found: install the package chromium to run the browser tests")
     sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import os
 import random
 import sys
@@ -23,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+from forks import forks
 from tiny_detector import tiny_recipe, train_tiny
 
 import workbench as wb
@@ -32,8 +32,6 @@ from workbench.training.processes.record import Record
 MOST = 4  #: kills of one run
 OF_TWO = 0.15  #: share of runs in two processes
 AT_ONCE = 0.25  #: share of kills that come while it starts
-#: Forks of a process that has imported torch but never used it.
-FORKS = multiprocessing.get_context("forkserver")
 CHANGING = ("time", "steps_per_s")  #: differ between equal runs
 
 
@@ -81,7 +79,7 @@ def begin(recipe: wb.Recipe, folder: Path) -> wb.Run:
         return wb.launch(recipe, folder, resume=True)
     folder.mkdir(parents=True, exist_ok=True)
     recipe.save(folder / "recipe.yaml")
-    process = FORKS.Process(target=train_tiny, args=(str(folder),))
+    process = forks().Process(target=train_tiny, args=(str(folder),))
     process.start()
     threading.Thread(target=process.join, daemon=True).start()  # else it would stay as a zombie
     wait_until(lambda: wb.Run.open(folder).alive or not process.is_alive())
@@ -167,7 +165,6 @@ def main() -> int:
     options = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     wb.plug_in("tiny_detector")
-    FORKS.set_forkserver_preload(["tiny_detector"])
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="kill-") as folder:
         figures = campaign(options.kills, options.seed, options.steps, Path(folder))

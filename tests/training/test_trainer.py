@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
-import multiprocessing
 import os
 import random
 import shutil
@@ -20,6 +19,7 @@ import psutil
 import pytest
 import tiny_detector
 import torch
+from forks import forks
 from safetensors.torch import load_file
 from tiny_detector import TinyData, tiny_recipe, train_tiny
 from torchvision.transforms.v2 import functional as V
@@ -38,9 +38,6 @@ from workbench.training.stepping.batches import StepSampler, flip_horizontally
 from workbench.training.trainer import train
 from workbench.types import Losses
 
-#: Forks of a process that has imported torch but never used it: they start at once and know no threads.
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["workbench.training.trainer"])
 CHANGING = ("time", "steps_per_s")  # differ between equal runs
 
 
@@ -53,7 +50,7 @@ def rows(folder: Path, kind: str = "train") -> list[dict]:
 def start(folder: Path, recipe: Recipe, *, seconds_per_step: float = 0.0, **environment: str):
     folder.mkdir(exist_ok=True)
     recipe.save(folder / "recipe.yaml")
-    process = PROCESSES.Process(target=train_tiny, args=(str(folder), seconds_per_step, environment))
+    process = forks().Process(target=train_tiny, args=(str(folder), seconds_per_step, environment))
     process.start()
     return process
 
@@ -552,7 +549,11 @@ def test_processes_share_the_first_ones_values(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
-    torch.multiprocessing.spawn(_share, (address, tmp_path), nprocs=2)
+    ranks = [forks().Process(target=_share, args=(rank, address, tmp_path)) for rank in range(2)]
+    for rank in ranks:
+        rank.start()
+    for rank in ranks:
+        rank.join(60)
     assert [(tmp_path / str(rank)).read_text() for rank in range(2)] == ["[0, 1] [7.0]"] * 2
 
 
