@@ -162,6 +162,19 @@ def relabel(detector: DetectorLike, classes: Sequence[str], names: Mapping[str, 
     return detector if classes_map.same else Relabelled(detector, classes_map)
 
 
+def own_names(detectors: Sequence[Sequence[str]], names: Mapping[str, str] | None) -> list[dict[str, str]]:
+    """For each of several detectors, by their classes, what `names` says of these.
+
+    Raises:
+        DataError: a name that none of them has.
+    """
+    names, known = names or {}, sorted({name for classes in detectors for name in classes})
+    for own in names:
+        if own not in known:
+            raise DataError(f"classes: no detector has {own!r}{did_you_mean(own, known)}")
+    return [{own: other for own, other in names.items() if own in classes} for classes in detectors]
+
+
 def few(names: Sequence[str]) -> str:
     """The first of some names."""
     shown = ", ".join(names[:FEW])

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,8 +21,9 @@ import torch
 from workbench.data import Dataset
 from workbench.data.drawing.cut_outs import Occluder
 from workbench.detectors.base import Detector, ScoresBoxes
+from workbench.detectors.class_map import own_names
 from workbench.detectors.load import DetectorLike
-from workbench.errors import DataError, did_you_mean
+from workbench.errors import DataError
 from workbench.evaluation.audit import OCCLUDERS
 from workbench.evaluation.auditing.asking import move, named
 from workbench.evaluation.auditing.conditions import make_conditions, make_kinds
@@ -117,15 +119,10 @@ def _in_classes_of(
     data: Dataset, detectors: Mapping[str, ScoresBoxes], names: Mapping[str, str]
 ) -> dict[str, Detector]:
     """Detectors with the labels of the data; each takes of `names` what it knows."""
-    every = sorted({name for one in detectors.values() for name in one.classes})  # type: ignore[attr-defined]
-    for theirs in names:
-        if theirs not in every:
-            raise DataError(f"classes: no detector has {theirs!r}{did_you_mean(theirs, every)}")
-    found: dict[str, Detector] = {}
-    for name, one in detectors.items():
-        own = {key: value for key, value in names.items() if key in one.classes}  # type: ignore[attr-defined]
-        found[name] = in_classes_of(data, one, own, losses=False)  # type: ignore[arg-type]
-    return found
+    ours: Any = detectors  # a detector that can be asked about boxes has classes
+    own = own_names([one.classes for one in ours.values()], names)
+    pairs = zip(ours.items(), own, strict=True)
+    return {name: in_classes_of(data, one, theirs, losses=False) for (name, one), theirs in pairs}
 
 
 def _report(scorer: Scorer, parts: Sequence[LooksPart], settings: Mapping[str, float]) -> RegionReport:

@@ -9,8 +9,8 @@ import numpy as np
 from torch import Tensor
 
 from workbench.data.drawing.hiding import hidden_count, object_pixels
-from workbench.detectors.class_map import ClassMap
-from workbench.errors import DataError, did_you_mean
+from workbench.detectors.class_map import ClassMap, own_names
+from workbench.errors import DataError
 from workbench.evaluation.counting.tables import Objects, gather_objects
 from workbench.types import Target
 
@@ -150,13 +150,8 @@ def labels_in_common(
     Raises:
         DataError: a name that no detector has, or the data do not; or there is no class that all know.
     """
-    names = names or {}
-    all_of_them = sorted({name for theirs in detectors for name in theirs})
-    for own in names:
-        if own not in all_of_them:
-            raise DataError(f"classes: no detector has {own!r}{did_you_mean(own, all_of_them)}")
-    own_names = [{own: other for own, other in names.items() if own in theirs} for theirs in detectors]
-    maps = [ClassMap.between(theirs, classes, own) for theirs, own in zip(detectors, own_names, strict=True)]
+    pairs = zip(detectors, own_names(detectors, names), strict=True)
+    maps = [ClassMap.between(theirs, classes, own) for theirs, own in pairs]
     lacking = {name for one in maps for name in one.lacking}
     if len(lacking) == len(classes):
         raise DataError("no class of the data is known to all detectors; audit them one by one")
