@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from functools import cached_property
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from workbench.errors import DataError, did_you_mean
+from workbench.errors import DataError
 from workbench.evaluation.auditing import report_files, summaries
 from workbench.evaluation.auditing.conditions import Condition
 from workbench.evaluation.auditing.counted import FATES, Counted
 from workbench.evaluation.auditing.grouping import SIZES
+from workbench.evaluation.auditing.reports import Report
 from workbench.evaluation.auditing.tables import Answers, Audited, Outcomes
 from workbench.evaluation.counting.matching import THRESHOLDS
 
@@ -35,8 +35,8 @@ class Picture:
     box: tuple[float, float, float, float]  #: of the object, xyxy pixels of the picture
 
 
-@dataclass(frozen=True, eq=False)
-class AuditReport:
+@dataclass(frozen=True, eq=False, repr=False)
+class AuditReport(Report):
     """How detectors fare when what they look for is hidden, blurred, faded or compressed.
 
     An object is *found* by a detection of its class that is right by COCO's rules at the IoU `iou`, with at least the
@@ -55,6 +55,8 @@ class AuditReport:
         >>> again.recall().equals(report.recall())
         True
     """
+
+    _asked, _how = "audited", "audit({name: detector, ...}, data)"
 
     data: str  #: name of the data set
     split: str
@@ -188,7 +190,7 @@ class AuditReport:
         Raises:
             DataError: there is no detector of this name.
         """
-        return summaries.lost_table(self.counted, self._number(detector, 0), self.classes)
+        return summaries.lost_table(self.counted, self._number(detector), self.classes)
 
     def differences(self, a: str | None = None, b: str | None = None) -> pd.DataFrame:
         """How much better detector `b` is than `a`: both see the same images, under the same occluders.
@@ -202,16 +204,7 @@ class AuditReport:
         Raises:
             DataError: there is no detector of this name, or there is one only.
         """
-        if len(self.detectors) < 2:
-            raise DataError("one detector was audited; a difference needs two: audit({name: detector, ...}, data)")
-        return summaries.difference_table(self.counted, self._number(a, 0), self._number(b, 1))
-
-    def _number(self, detector: str | None, default: int) -> int:
-        if detector is None:
-            return default
-        if detector not in self.detectors:
-            raise DataError(f"no detector {detector!r} was audited{did_you_mean(detector, self.detectors)}")
-        return self.detectors.index(detector)
+        return summaries.difference_table(self.counted, *self._pair(a, b))
 
     @property
     def notes(self) -> list[str]:
@@ -271,14 +264,6 @@ class AuditReport:
             DataError: the file is something else; it is named.
         """
         return report_files.read(cls, path)
-
-    def __repr__(self) -> str:
-        table = self.summary.to_string(float_format="{:.3f}".format, na_rep="–")
-        return "\n".join([f"AuditReport({self.what})", table, *self.notes])
-
-    def _repr_html_(self) -> str:
-        notes = "".join(f"<p>{escape(text)}</p>" for text in (self.what, *self.notes))
-        return notes + self.summary.to_html(float_format="{:.3f}".format, na_rep="–")
 
     @property
     def what(self) -> str:

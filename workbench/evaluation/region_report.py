@@ -5,18 +5,16 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from functools import cached_property
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
 
-from workbench.errors import DataError, did_you_mean
 from workbench.evaluation.auditing import scored
 from workbench.evaluation.auditing.conditions import Condition
 from workbench.evaluation.auditing.drawn_regions import RANGES, range_of
+from workbench.evaluation.auditing.reports import Report, Said, content_of, fields_of
 from workbench.evaluation.auditing.scored import Scored
 from workbench.evaluation.auditing.tables import Audited, Looks, Regions
 from workbench.evaluation.counting import saved
@@ -26,23 +24,12 @@ _FORMAT = "workbench regions 1"
 _TABLES: dict[str, type] = {"audited": Audited, "looks": Looks, "regions": Regions}
 
 
-class _Said(BaseModel):
-    """What the file of a report says in plain values."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    data: str
-    split: str
-    classes: list[str] = Field(min_length=1)
-    detectors: list[str] = Field(min_length=1)
-    conditions: list[tuple[str, str, float, int]] = Field(min_length=1)
-    num_images: int = Field(ge=1)
+class _RegionsSaid(Said):
     settings: dict[str, float | int]
-    set_aside: dict[str, int]
 
 
-@dataclass(frozen=True, eq=False)
-class RegionReport:
+@dataclass(frozen=True, eq=False, repr=False)
+class RegionReport(Report):
     """What detectors say of the true boxes, clean and occluded, and of untouched regions around and beside them.
 
     *Accuracy* is the share of objects whose own class is the most probable one at their true box, background left
@@ -60,6 +47,8 @@ class RegionReport:
         >>> RegionReport.load(report.save("regions.json")).accuracy().equals(report.accuracy())
         True
     """
+
+    _asked, _how = "asked", "score_regions({name: detector, ...}, ...)"
 
     data: str  #: name of the data set
     split: str
@@ -175,18 +164,7 @@ class RegionReport:
         Raises:
             DataError: there is no detector of this name, or there is one only.
         """
-        if len(self.detectors) < 2:
-            raise DataError(
-                "one detector was asked; a difference needs two: score_regions({name: detector, ...}, ...)"
-            )
-        return scored.differences_table(self.scored, self._number(a, 0), self._number(b, 1))
-
-    def _number(self, detector: str | None, default: int) -> int:
-        if detector is None:
-            return default
-        if detector not in self.detectors:
-            raise DataError(f"no detector {detector!r} was asked{did_you_mean(detector, self.detectors)}")
-        return self.detectors.index(detector)
+        return scored.differences_table(self.scored, *self._pair(a, b))
 
     @property
     def notes(self) -> list[str]:
@@ -205,9 +183,7 @@ class RegionReport:
         """Write JSON, which `load` reads. Returns the path."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        content: dict[str, Any] = {name: getattr(self, name) for name in _Said.model_fields}
-        content |= {"format": _FORMAT, "conditions": [list(vars(one).values()) for one in self.conditions]}
-        write_json(path, content | {name: saved.packed(getattr(self, name)) for name in _TABLES}, indent=1)
+        write_json(path, content_of(self, _FORMAT, _RegionsSaid, _TABLES), indent=1)
         return path
 
     @classmethod
@@ -217,30 +193,9 @@ class RegionReport:
         Raises:
             DataError: the file is something else; it is named.
         """
-        return saved.read(path, _FORMAT, cls._from_content, "RegionReport")
-
-    @classmethod
-    def _from_content(cls, content: dict[str, Any]) -> RegionReport:
-        plain = {key: content[key] for key in content.keys() - _TABLES.keys()}
-        said = _Said.model_validate(plain | {"conditions": [tuple(one) for one in plain["conditions"]]})
-        sides = {
-            "I": said.num_images, "K": len(said.classes), "E": len(said.detectors), "C": len(said.conditions),
-        }  # fmt: skip
-        tables: dict[str, Any] = {}
-        for name, table in _TABLES.items():
-            tables[name] = table(**saved.columns_of(name, content[name], table.COLUMNS, sides))  # type: ignore[attr-defined]
-            if name == "audited":
-                sides["O"] = len(tables[name])
-        values = said.model_dump() | {"classes": tuple(said.classes), "detectors": tuple(said.detectors)}
-        return cls(**values | {"conditions": tuple(Condition(*one) for one in said.conditions)}, **tables)
-
-    def __repr__(self) -> str:
-        table = self.summary.to_string(float_format="{:.3f}".format, na_rep="–")
-        return "\n".join([f"RegionReport({self.what})", table, *self.notes])
-
-    def _repr_html_(self) -> str:
-        notes = "".join(f"<p>{escape(text)}</p>" for text in (self.what, *self.notes))
-        return notes + self.summary.to_html(float_format="{:.3f}".format, na_rep="–")
+        return saved.read(
+            path, _FORMAT, lambda content: cls(**fields_of(content, _RegionsSaid, _TABLES)), "RegionReport"
+        )
 
     @property
     def what(self) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from workbench.evaluation.auditing.conditions import Condition
+from workbench.evaluation.auditing.reports import Said, content_of, fields_of
 from workbench.evaluation.auditing.tables import Answers, Audited, Outcomes
 from workbench.evaluation.counting import saved
 from workbench.evaluation.counting.saved import Column
@@ -33,19 +33,8 @@ class _PictureSaid(BaseModel):
     pixels: dict[str, Any]
 
 
-class _Said(BaseModel):
-    """What the file of a report says in plain values."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    data: str
-    split: str
-    classes: list[str] = Field(min_length=1)
-    detectors: list[str] = Field(min_length=1)
-    conditions: list[tuple[str, str, float, int]] = Field(min_length=1)
-    num_images: int = Field(ge=1)
+class _AuditSaid(Said):
     settings: dict[str, float | int | None]
-    set_aside: dict[str, int]
     pictures: list[_PictureSaid]
 
 
@@ -54,13 +43,8 @@ def write(report: AuditReport, path: Path) -> None:
     pictures = [
         vars(one) | {"pixels": saved.packed_array(one.pixels), "box": list(one.box)} for one in report.pictures
     ]
-    content: dict[str, Any] = {
-        "format": FORMAT, "data": report.data, "split": report.split, "classes": report.classes,
-        "detectors": report.detectors, "conditions": [list(vars(one).values()) for one in report.conditions],
-        "num_images": report.num_images, "settings": report.settings, "set_aside": report.set_aside,
-        "pictures": pictures,
-    }  # fmt: skip
-    write_json(path, content | {name: saved.packed(getattr(report, name)) for name in TABLES}, indent=1)
+    content = content_of(report, FORMAT, _AuditSaid, TABLES)
+    write_json(path, content | {"pictures": pictures}, indent=1)
 
 
 def read(kind: type[AuditReport], path: str | Any) -> AuditReport:
@@ -75,35 +59,13 @@ def read(kind: type[AuditReport], path: str | Any) -> AuditReport:
 def _made(kind: type[AuditReport], content: Mapping[str, Any]) -> AuditReport:
     from workbench.evaluation.audit_report import Picture
 
-    plain = {key: content[key] for key in content.keys() - TABLES.keys()}
-    said = _Said.model_validate(plain | {"conditions": [tuple(one) for one in plain["conditions"]]})
-    if set(said.settings) != set(SETTINGS):
-        raise ValueError(f"settings are {sorted(said.settings)}")
-    sides = {
-        "I": said.num_images, "K": len(said.classes), "E": len(said.detectors), "C": len(said.conditions),
-    }  # fmt: skip
-    tables: dict[str, Any] = {}
-    for name, table in TABLES.items():
-        columns: dict[str, Column] = table.COLUMNS  # type: ignore[attr-defined]
-        tables[name] = table(**saved.columns_of(name, content[name], columns, sides))
-        if name == "audited":
-            sides["O"] = len(tables[name])
-    pictures = [
-        Picture(one.detector, one.title, one.facts, _pixels(one.pixels), (*one.box,))  # type: ignore[arg-type]
-        for one in said.pictures
-    ]
-    return kind(
-        data=said.data,
-        split=said.split,
-        classes=tuple(said.classes),
-        detectors=tuple(said.detectors),
-        conditions=tuple(Condition(*one) for one in said.conditions),
-        num_images=said.num_images,
-        settings=said.settings,
-        set_aside=said.set_aside,
-        pictures=tuple(pictures),
-        **tables,
+    found = fields_of(content, _AuditSaid, TABLES)
+    if set(found["settings"]) != set(SETTINGS):
+        raise ValueError(f"settings are {sorted(found['settings'])}")
+    pictures = (
+        Picture(one.detector, one.title, one.facts, _pixels(one.pixels), (*one.box,)) for one in found["pictures"]
     )
+    return kind(**found | {"pictures": tuple(pictures)})
 
 
 def _pixels(packed: Mapping[str, Any]) -> np.ndarray:
