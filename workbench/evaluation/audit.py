@@ -26,11 +26,11 @@ from workbench.evaluation.auditing.asking import move, named
 from workbench.evaluation.auditing.conditions import make_conditions, make_kinds
 from workbench.evaluation.auditing.examining import Examiner, Limits
 from workbench.evaluation.auditing.gathering import ImagePart
-from workbench.evaluation.auditing.objects import REASONS
 from workbench.evaluation.auditing.occluding import Occluding, cut_outs_of
 from workbench.evaluation.auditing.parts import Parts, data_mark, mark_of
 from workbench.evaluation.auditing.pictures import first_lost_pictures
-from workbench.evaluation.auditing.tables import Answers, Audited, Outcomes, joined
+from workbench.evaluation.auditing.reports import beginning
+from workbench.evaluation.auditing.tables import Answers, joined, joined_objects
 from workbench.evaluation.counting.matching import THRESHOLDS
 from workbench.options import Count, Factor, Number, Overlap, Share, check_value
 from workbench.progress import Bar
@@ -170,30 +170,8 @@ def _parts(
 
 def _report(examiner: Examiner, parts: Sequence[ImagePart], settings: Mapping[str, float | None]) -> AuditReport:
     """All parts together."""
-    data = examiner.data
-    first = np.cumsum([0, *(len(part.audited) for part in parts)])
-    audited = joined(Audited, [part.audited for part in parts])
-    if not len(audited):
-        raise DataError(
-            f"{data.name} {data.split}: none of the objects can be audited ("
-            + ", ".join(f"{n} {why}" for why, n in zip(REASONS, sum(part.set_aside for part in parts), strict=True))
-            + "); lower least_size or raise most_hidden"
-        )
-    shifted = [
-        replace(part.outcomes, object=part.outcomes.object + start.astype(np.int32))
-        for part, start in zip(parts, first, strict=False)
-    ]
-    aside = np.sum([part.set_aside for part in parts], axis=0)
-    return AuditReport(
-        data=data.name,
-        split=data.split,
-        classes=tuple(data.classes),
-        detectors=tuple(examiner.detectors),
-        conditions=tuple(examiner.conditions),
-        num_images=len(data),
-        settings=dict(settings),
-        set_aside=dict(zip(REASONS, aside.tolist(), strict=True)),
-        audited=audited,
-        outcomes=joined(Outcomes, shifted),
-        answers=joined(Answers, [part.answers for part in parts]),
-    )
+    none = "none of the objects can be audited ({}); lower least_size or raise most_hidden"
+    asked = beginning(examiner, parts, none)
+    audited, outcomes = joined_objects([part.audited for part in parts], [part.outcomes for part in parts])
+    answers = joined(Answers, [part.answers for part in parts])
+    return AuditReport(**asked, settings=dict(settings), audited=audited, outcomes=outcomes, answers=answers)

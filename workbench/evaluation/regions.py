@@ -11,11 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from workbench.data import Dataset
@@ -27,10 +25,10 @@ from workbench.errors import DataError
 from workbench.evaluation.audit import OCCLUDERS
 from workbench.evaluation.auditing.asking import move, named
 from workbench.evaluation.auditing.conditions import make_conditions, make_kinds
-from workbench.evaluation.auditing.objects import REASONS
 from workbench.evaluation.auditing.occluding import Occluding, cut_outs_of
+from workbench.evaluation.auditing.reports import beginning
 from workbench.evaluation.auditing.scoring import LooksPart, Scorer, Wanted
-from workbench.evaluation.auditing.tables import Audited, Looks, Regions, joined
+from workbench.evaluation.auditing.tables import Regions, joined, joined_objects
 from workbench.evaluation.counting.classes import in_classes_of
 from workbench.evaluation.region_report import RegionReport
 from workbench.options import Count, Factor, Number, Share, check_value
@@ -127,26 +125,7 @@ def _in_classes_of(
 
 def _report(scorer: Scorer, parts: Sequence[LooksPart], settings: Mapping[str, float]) -> RegionReport:
     """All parts together."""
-    data = scorer.data
-    first = np.cumsum([0, *(len(part.audited) for part in parts)])
-    shifted = [
-        replace(part.looks, object=part.looks.object + start.astype(np.int32))
-        for part, start in zip(parts, first, strict=False)
-    ]
-    aside = np.sum([part.set_aside for part in parts], axis=0).tolist()
-    if not first[-1]:
-        reasons = ", ".join(f"{number} {why}" for why, number in zip(REASONS, aside, strict=True))
-        raise DataError(f"{data.name} {data.split}: there are no objects to ask about ({reasons}); lower least_size")
-    return RegionReport(
-        data=data.name,
-        split=data.split,
-        classes=tuple(data.classes),
-        detectors=tuple(scorer.detectors),
-        conditions=tuple(scorer.conditions),
-        num_images=len(data),
-        settings=dict(settings),
-        set_aside=dict(zip(REASONS, aside, strict=True)),
-        audited=joined(Audited, [part.audited for part in parts]),
-        looks=joined(Looks, shifted),
-        regions=joined(Regions, [part.regions for part in parts]),
-    )
+    asked = beginning(scorer, parts, "there are no objects to ask about ({}); lower least_size")
+    audited, looks = joined_objects([part.audited for part in parts], [part.looks for part in parts])
+    regions = joined(Regions, [part.regions for part in parts])
+    return RegionReport(**asked, settings=dict(settings), audited=audited, looks=looks, regions=regions)

@@ -1,17 +1,24 @@
-"""What reports of audits and of regions share: how they show themselves, and their files."""
+"""What reports of audits and of regions share: how they show themselves, how they begin, and their files."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from workbench.errors import DataError, did_you_mean
 from workbench.evaluation.auditing.conditions import Condition
+from workbench.evaluation.auditing.objects import REASONS
 from workbench.evaluation.counting import saved
+
+if TYPE_CHECKING:
+    from workbench.evaluation.auditing.examining import Examiner
+    from workbench.evaluation.auditing.gathering import ImagePart
+    from workbench.evaluation.auditing.scoring import LooksPart, Scorer
 
 
 class Report:
@@ -56,6 +63,26 @@ class Report:
         if len(self.detectors) < 2:
             raise DataError(f"one detector was {self._asked}; a difference needs two: {self._how}")
         return self._number(a, 0), self._number(b, 1)
+
+
+def beginning(asker: Examiner | Scorer, parts: Sequence[ImagePart | LooksPart], none: str) -> dict[str, Any]:
+    """The fields that say what was asked, but for the settings.
+
+    Args:
+        none: what to say where there are no objects; `{}` in it are the reasons.
+
+    Raises:
+        DataError: there are no objects.
+    """
+    data, set_aside = asker.data, np.sum([part.set_aside for part in parts], axis=0).tolist()
+    if not any(len(part.audited) for part in parts):
+        reasons = ", ".join(f"{number} {why}" for why, number in zip(REASONS, set_aside, strict=True))
+        raise DataError(f"{data.name} {data.split}: {none.format(reasons)}")
+    return {
+        "data": data.name, "split": data.split, "classes": tuple(data.classes),
+        "detectors": tuple(asker.detectors), "conditions": tuple(asker.conditions), "num_images": len(data),
+        "set_aside": dict(zip(REASONS, set_aside, strict=True)),
+    }  # fmt: skip
 
 
 class Said(BaseModel):

@@ -6,7 +6,7 @@ Shape letters: N objects, M objects under conditions, D detections, R regions.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -142,3 +142,13 @@ def joined(kind: type[Table], parts: Sequence[Table]) -> Table:
         item.name: np.concatenate([getattr(part, item.name) for part in parts]) for item in fields(kind)
     }
     return kind(**columns)
+
+
+Seen = TypeVar("Seen", Outcomes, Looks)
+
+
+def joined_objects(audited: Sequence[Audited], seen: Sequence[Seen]) -> tuple[Audited, Seen]:
+    """The objects of all images, and what is known of them, whose `object` counts each image's own from 0."""
+    first = np.cumsum([0, *map(len, audited)], dtype=np.int32)
+    shifted = [replace(one, object=one.object + start) for one, start in zip(seen, first, strict=False)]
+    return joined(Audited, audited), joined(type(seen[0]), shifted)
