@@ -227,3 +227,20 @@ def test_what_is_wrong_is_said(data) -> None:
     detector.score_boxes = lambda images, boxes: [torch.full((len(one), 3), float("nan")) for one in boxes]
     with pytest.raises(DataError, match=r"bright/test image 0: ScoringBoxes gave scores .*expected finite ones"):
         score_regions(detector, data, kinds=(), progress=False)
+
+
+def test_what_was_stopped_goes_on_and_ends_as_what_was_not(asked, data, tmp_path) -> None:
+    report, _ = asked
+    options = {"fractions": FRACTIONS, "places": ("random", "left", "right"), "progress": False}
+    detectors = {"half": ScoringBoxes(data, half_seen), "left": ScoringBoxes(data, left_seen)}
+    score_regions(detectors, data, **options, folder=tmp_path)
+    every = len(detectors["half"].images)
+    (tmp_path / "image-000001.json").unlink()  # as if it had not been done
+    again = score_regions(detectors, data, **options, folder=tmp_path)
+    assert again.frame().equals(report.frame())
+    assert again.regions_frame().equals(report.regions_frame())
+    assert 1 < len(detectors["half"].images) - every < every - 1, "only that image is looked at again"
+    with pytest.raises(DataError, match="parts of another audit, with other settings"):
+        score_regions(detectors, data, **options, folder=tmp_path, regions=3)
+    with pytest.raises(DataError, match="parts of another audit, with other format"):
+        audit(detectors, data, folder=tmp_path, progress=False)

@@ -27,13 +27,12 @@ from workbench.evaluation.auditing.conditions import make_conditions, make_kinds
 from workbench.evaluation.auditing.examining import Examiner, Limits
 from workbench.evaluation.auditing.gathering import ImagePart
 from workbench.evaluation.auditing.occluding import Occluding, cut_outs_of
-from workbench.evaluation.auditing.parts import Parts, data_mark, mark_of
+from workbench.evaluation.auditing.parts import all_parts
 from workbench.evaluation.auditing.pictures import first_lost_pictures
 from workbench.evaluation.auditing.reports import beginning
 from workbench.evaluation.auditing.tables import Answers, joined, joined_objects
 from workbench.evaluation.counting.matching import THRESHOLDS
 from workbench.options import Count, Factor, Number, Overlap, Share, check_value
-from workbench.progress import Bar
 
 FRACTIONS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 OCCLUDERS = ("grey", "texture", "cut-outs", "leaves")
@@ -122,10 +121,15 @@ def audit(
     cut_outs = cut_outs_of(data, seed) if any(kind.from_data for kind in chosen) else []
     occluding = Occluding(chosen, cut_outs, data.classes, seed)
     examiner = Examiner(detectors, data, conditions, occluding, limits, classes)
+    plan = {
+        "kinds": [kind.name for kind in chosen],
+        "classes": [labels.tolist() for labels in examiner.maps],
+        "settings": {name: value for name, value in settings.items() if name != "score"},  # that is asked afterwards
+    }
     with ExitStack() as moved:
         for one in detectors.values():
             move(one, device, moved)
-        parts = _parts(examiner, folder, settings, [kind.name for kind in chosen], progress=progress)
+        parts = all_parts(examiner, ImagePart, plan, folder, title="audit", progress=progress)
     report = _report(examiner, parts, settings)
     return replace(report, pictures=first_lost_pictures(report, examiner))
 
@@ -136,36 +140,6 @@ def _threshold(iou: float) -> int:
     if abs(THRESHOLDS[nearest] - iou) > 1e-6:
         raise DataError(f"iou is {iou!r}; expected one of {', '.join(f'{one:.2f}' for one in THRESHOLDS)}")
     return nearest
-
-
-def _parts(
-    examiner: Examiner,
-    folder: str | PathLike[str] | None,
-    settings: Mapping[str, float | None],
-    kinds: Sequence[str],
-    *,
-    progress: bool,
-) -> list[ImagePart]:
-    """What is found out on each image, done now or read from the folder."""
-    detectors, data = examiner.detectors, examiner.data
-    sides = {"I": len(data), "K": len(data.classes), "E": len(detectors), "C": len(examiner.conditions)}
-    plan = {
-        "detectors": {name: mark_of(one) for name, one in detectors.items()},
-        "data": data_mark(data),
-        "conditions": [list(vars(one).values()) for one in examiner.conditions],
-        "kinds": list(kinds),
-        "classes": [labels.tolist() for labels in examiner.maps],
-        "settings": {name: value for name, value in settings.items() if name != "score"},  # that is asked afterwards
-    }
-    kept = Parts(folder, plan, sides)
-    parts = []
-    for index in Bar(range(len(data)), desc=f"audit {data.name}", unit="image", disable=not progress):
-        part = kept.read(index)
-        if part is None:
-            part = examiner.examine(index)
-            kept.write(index, part)
-        parts.append(part)
-    return parts
 
 
 def _report(examiner: Examiner, parts: Sequence[ImagePart], settings: Mapping[str, float | None]) -> AuditReport:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,13 @@ from workbench.evaluation.audit import OCCLUDERS
 from workbench.evaluation.auditing.asking import move, named
 from workbench.evaluation.auditing.conditions import make_conditions, make_kinds
 from workbench.evaluation.auditing.occluding import Occluding, cut_outs_of
+from workbench.evaluation.auditing.parts import all_parts
 from workbench.evaluation.auditing.reports import beginning
 from workbench.evaluation.auditing.scoring import LooksPart, Scorer, Wanted
 from workbench.evaluation.auditing.tables import Regions, joined, joined_objects
 from workbench.evaluation.counting.classes import in_classes_of
 from workbench.evaluation.region_report import RegionReport
 from workbench.options import Count, Factor, Number, Share, check_value
-from workbench.progress import Bar
 
 HIDDEN = (0.1, 0.3, 0.5)
 
@@ -50,6 +51,7 @@ def score_regions(
     most_hidden: Share = 0.2,
     batch_size: Count = 8,
     device: torch.device | str | None = None,
+    folder: str | PathLike[str] | None = None,
     seed: Number = 0,
     progress: bool = True,
 ) -> RegionReport:
@@ -74,6 +76,7 @@ def score_regions(
         most_hidden: objects of which more is known to be hidden before are set aside.
         batch_size: images at a time.
         device: where to run; None leaves detectors where they are. They are moved back afterwards.
+        folder: where what was found out on each image is kept, as for `audit`: what was stopped goes on from there.
         seed: of all that is drawn.
         progress: show a bar.
 
@@ -105,11 +108,11 @@ def score_regions(
     cut_outs = cut_outs_of(data, seed) if any(kind.from_data for kind in chosen) else []
     occluding = Occluding(chosen, cut_outs, data.classes, seed)
     scorer = Scorer(detectors, data, conditions, occluding, Wanted(least_size, most_hidden, regions, batch_size))
+    plan = {"kinds": [kind.name for kind in chosen], "classes": classes or {}, "settings": settings}
     with ExitStack() as moved:
         for one in detectors.values():
             move(one, device, moved)
-        indices = Bar(range(len(data)), desc=f"regions {data.name}", unit="image", disable=not progress)
-        parts = [scorer.examine(index) for index in indices]
+        parts = all_parts(scorer, LooksPart, plan, folder, title="regions", progress=progress)
     return _report(scorer, parts, settings)
 
 

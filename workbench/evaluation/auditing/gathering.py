@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -22,6 +22,9 @@ class ImagePart:
     outcomes: Outcomes
     answers: Answers
     set_aside: np.ndarray  #: [R] int, how many objects for each of `REASONS`
+
+    FORMAT: ClassVar[str] = "workbench audit parts 1"
+    TABLES: ClassVar[dict[str, type]] = {"audited": Audited, "outcomes": Outcomes, "answers": Answers}
 
 
 class Gathered:

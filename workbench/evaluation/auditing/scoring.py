@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -48,7 +48,10 @@ class LooksPart:
     audited: Audited
     looks: Looks
     regions: Regions
-    set_aside: np.ndarray  #: how many objects for each of `REASONS`
+    set_aside: np.ndarray  #: [R] int, how many objects for each of `REASONS`
+
+    FORMAT: ClassVar[str] = "workbench regions parts 1"
+    TABLES: ClassVar[dict[str, type]] = {"audited": Audited, "looks": Looks, "regions": Regions}
 
 
 class Scorer:
