@@ -30,6 +30,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,8 +71,8 @@ def executable() -> str:
 
 
 @pytest.fixture(scope="session")
-def kernels(tmp_path_factory: pytest.TempPathFactory, executable: str) -> Iterator[Path]:
-    """A folder for JUPYTER_PATH, whose kernel "python3" starts at once."""
+def kernels(tmp_path_factory: pytest.TempPathFactory, executable: str) -> Iterator[tuple[Path, Path]]:
+    """A folder for JUPYTER_PATH, whose kernel "python3" starts at once, and what is there as soon as it can."""
     folder = tmp_path_factory.mktemp("kernels")
     with tempfile.TemporaryDirectory() as place:  # of a short name, as that of a socket must be
         command = [sys.executable, warm_kernel.__file__]
@@ -80,13 +81,13 @@ def kernels(tmp_path_factory: pytest.TempPathFactory, executable: str) -> Iterat
         (folder / "kernels" / "python3").mkdir(parents=True)
         (folder / "kernels" / "python3" / "kernel.json").write_text(json.dumps(spec))
         process = subprocess.Popen([*command, "serve", f"{place}/socket"], env=environment(folder))
-        yield folder
+        yield folder, Path(place) / "socket"
         process.kill()
         process.wait()
 
 
 @pytest.fixture(scope="session")
-def jupyter(tmp_path_factory: pytest.TempPathFactory, kernels: Path) -> Iterator[Server]:
+def jupyter(tmp_path_factory: pytest.TempPathFactory, kernels: tuple[Path, Path]) -> Iterator[Server]:
     """A JupyterLab at 127.0.0.1 with a token, in a temporary folder; stopped with its kernels at the end."""
     home = tmp_path_factory.mktemp("jupyter")
     root, log, port = home / "notebooks", home / "server.log", free_port()
@@ -104,7 +105,7 @@ def jupyter(tmp_path_factory: pytest.TempPathFactory, kernels: Path) -> Iterator
         "LabApp.expose_app_in_browser": True,
     }
     command = [sys.executable, "-m", "jupyterlab", *(f"--{key}={value}" for key, value in options.items())]
-    variables = environment(home) | {"JUPYTER_PATH": str(kernels)}
+    variables = environment(home) | {"JUPYTER_PATH": str(kernels[0])}
     with log.open("w") as out:
         process = subprocess.Popen(
             command, stdout=out, stderr=subprocess.STDOUT, env=variables, start_new_session=True
@@ -112,6 +113,10 @@ def jupyter(tmp_path_factory: pytest.TempPathFactory, kernels: Path) -> Iterator
     url = f"http://127.0.0.1:{port}"
     try:
         wait_until_up(url, process, log)
+        deadline = time.monotonic() + 60
+        while not kernels[1].exists():
+            assert time.monotonic() < deadline, "the process whose forks are the kernels has not started"
+            time.sleep(0.05)
         yield Server(url, root)
     finally:
         process.send_signal(signal.SIGTERM)

@@ -19,12 +19,12 @@ IMPORTED = ("ipykernel.kernelapp", "torchvision", "pandas", "scipy.stats", "skle
 
 
 def serve(address: str) -> None:
-    """Fork a kernel for each one who asks, until the process is ended."""
+    """Fork a kernel for each one who asks, until the process is ended; the socket is there when all is imported."""
+    for name in IMPORTED:
+        import_module(name)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address)
     listener.listen()
-    for name in IMPORTED:
-        import_module(name)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how a kernel ended
     while True:
         asker, _ = listener.accept()
