@@ -76,6 +76,12 @@ def test_differences_are_paired_by_seed():
     assert math.isnan(table.loc[("AP", "base"), "difference"])
 
 
+def test_two_recipes_are_held_against_each_other_by_name():
+    assert runs_of(a=[1.0, 2.0], b=[2.0, 2.0, 3.0], c=[4.0, 1.0]).difference("AP", "c", "b") == t_interval(
+        [2.0, -1.0]
+    )
+
+
 def test_a_failed_run_leaves_its_pair_out_and_is_listed():
     comparison = runs_of(base=[0.1, 0.2, None], other=[0.3, None, 0.7])
     row = comparison.table().loc["AP", "other"]

@@ -110,6 +110,23 @@ class Comparison:
         """The runs that gave no result, with the reason."""
         return _Whole(self.runs.loc[self.runs["error"] != "", ["recipe", "seed", "status", "error", "folder"]])
 
+    def difference(self, metric: str, better: str, worse: str) -> Interval:
+        """Mean and 95 % interval of one recipe's metric minus another's, over the seeds that both have.
+
+        Raises:
+            RunError: there is no such metric or recipe.
+
+        Example:
+            >>> import pandas as pd
+            >>> runs = {"recipe": ["a", "a", "b", "b"], "seed": [0, 1, 0, 1], "AP": [0.40, 0.42, 0.41, 0.45]}
+            >>> n, mean, low, high = Comparison(pd.DataFrame(runs)).difference("AP", "b", "a")
+            >>> f"{mean:.3f} ({low:.3f} to {high:.3f})"
+            '0.020 (-0.107 to 0.147)'
+        """
+        [known] = self._chosen([metric])
+        values = self.only(better, worse)._by_seed(known)
+        return t_interval(values[better] - values[worse])
+
     def table(self, metrics: Sequence[str] | None = None) -> pd.DataFrame:
         """Mean and 95 % interval over seeds of each metric and recipe, and the same of its difference.
 
@@ -127,7 +144,7 @@ class Comparison:
         """
         rows = {}
         for metric in self._chosen(metrics):
-            values = self.runs.pivot(index="seed", columns="recipe", values=metric).astype(float)
+            values = self._by_seed(metric)
             for recipe in self.recipes:
                 difference = t_interval(values[recipe] - values[self.recipes[0]])
                 if recipe == self.recipes[0]:
@@ -249,6 +266,9 @@ class Comparison:
         failures = self.failures
         listed = f"<p>{self._failed()}</p>{failures._repr_html_()}" if len(failures) else ""
         return self.text()._repr_html_() + listed
+
+    def _by_seed(self, metric: str) -> pd.DataFrame:
+        return self.runs.pivot(index="seed", columns="recipe", values=metric).astype(float)
 
     def _failed(self) -> str:
         count = len(self.failures)
