@@ -1,7 +1,8 @@
 """What workers did, as the actions that worker quality, votes and unions are counted from (`actions.Action`).
 
 The log of a store knows more than these need: which annotation became what, what was looked at, what was undone
-(which is left out here). Images are named by their ids in the COCO file, and until they are there by file name.
+(which is left out here). Images are named by file name: the ids in the COCO file that is written are not those of
+the data that are annotated.
 """
 
 from __future__ import annotations
@@ -35,9 +36,7 @@ def answers(store: AnnotationStore) -> list[Action]:
         [('ann', 'label', 'cup', (3.0, 4.0))]
     """
     counted = [one for one in store.actions if one["id"] not in store.undone]
-    said = [said for logged in counted for said in _of(logged, store)]
-    ids = {image["file_name"]: identity for identity, image in store.coco.images.items() if "file_name" in image}
-    return [Action(**one | {"image": ids.get(one["image"], one["image"])}) for one in said]
+    return [Action(**said) for logged in counted for said in _of(logged, store)]
 
 
 def _of(logged: Logged, store: AnnotationStore) -> Iterator[Said]:
