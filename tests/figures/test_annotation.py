@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from listed_data import Listed
 
 from workbench.annotation import SimulatedWorker, simulate, worker_quality
 from workbench.errors import DataError
-from workbench.figures.annotation import figure_names, workers_figure
+from workbench.figures.annotation import error_rates_figure, figure_names, workers_figure
 
 DATA = Listed([[(1, 10, 10, 60, 60), (2, 110, 10, 150, 90)]] * 40)
 
@@ -52,3 +53,17 @@ def test_one_worker_without_a_truth_has_no_figure():
     assert alone.figure_names == ()
     with pytest.raises(DataError, match="no figure 'union'"):
         alone.figure("union")
+
+
+def test_errors_of_each_kind_start_at_clean_labels():
+    rows = [("", 0.0, 0.4), ("", 0.0, 0.5), ("missed", 0.5, 0.2), ("missed", 0.5, 0.3), ("wrong", 0.5, 0.1)]
+    runs = pd.DataFrame(rows, columns=["kind", "rate", "AP"])
+    axes = error_rates_figure(runs).axes[0]
+    assert axes.get_legend_handles_labels()[1] == ["missed", "wrong"]
+    missed, wrong = (bars.lines[0] for bars in axes.containers)
+    np.testing.assert_allclose(missed.get_ydata(), [0.45, 0.25])  # means over seeds
+    np.testing.assert_allclose(wrong.get_ydata(), [0.45, 0.1])
+    low, high = axes.containers[0].lines[2][0].get_segments()[1][:, 1]
+    np.testing.assert_allclose([low, high], [0.25 - 12.7062 * 0.05, 0.25 + 12.7062 * 0.05], rtol=1e-5)  # t(0.975, 1)
+    with pytest.raises(DataError, match="no column 'AP50'"):
+        error_rates_figure(runs, ["AP50"])

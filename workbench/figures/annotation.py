@@ -1,17 +1,19 @@
-"""How good workers are (T.-Y. Lin's thesis, Fig. 2.4): unions against single workers, and who is how good."""
+"""How good workers are (T.-Y. Lin's thesis, Fig. 2.4), and what errors cost a detector that learns from them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from workbench.annotation import WorkerQuality
 from workbench.errors import DataError, did_you_mean
 from workbench.figures.drawing.canvas import new_figure, plain
-from workbench.figures.drawing.colours import INK, OKABE_ITO
+from workbench.figures.drawing.colours import INK, OKABE_ITO, cycle
+from workbench.training.comparison import t_interval
 
 BLUE, RED, ORANGE = OKABE_ITO[0], OKABE_ITO[1], OKABE_ITO[4]
 MOST = 24  #: workers whose names are shown
@@ -120,6 +122,42 @@ def agreement_figure(quality: WorkerQuality) -> Figure:
     return figure
 
 
+def error_rates_figure(runs: pd.DataFrame, metrics: Sequence[str] = ("AP",)) -> Figure:
+    """A metric of detectors against the share of their labels that was wrong, by kind of error.
+
+    Dots are runs; lines go through their means, with 95 % intervals over seeds.
+
+    Args:
+        runs: a row for each run, with the columns kind, rate (0..1) and the metrics; rate 0 belongs to all kinds.
+        metrics: a panel for each.
+
+    Raises:
+        DataError: a column is missing.
+    """
+    missing = [name for name in ("kind", "rate", *metrics) if name not in runs]
+    if missing:
+        raise DataError(f"these runs have no column {missing[0]!r}; expected kind, rate and {', '.join(metrics)}")
+    figure, panels = new_figure(1, len(metrics), (1.2 + 3.9 * len(metrics), 3.5))
+    spoilt = runs[runs["rate"] > 0]
+    kinds = list(dict.fromkeys(spoilt["kind"]))
+    for axes, metric in zip(panels[0], metrics, strict=True):
+        for place, kind in enumerate(kinds):
+            own = runs[(runs["rate"] == 0) | (runs["kind"] == kind)]
+            shift = 0.006 * (place - (len(kinds) - 1) / 2)  # beside each other, where kinds are alike
+            spans = pd.DataFrame({rate: t_interval(some) for rate, some in own.groupby("rate")[metric]}).T
+            _, mean, low, high = spans.to_numpy(dtype=float).T
+            off = np.nan_to_num([mean - low, high - mean])
+            style = {"color": cycle(OKABE_ITO, place), "marker": "os^Dv"[place % 5], "capsize": 3}
+            axes.errorbar(spans.index + shift, mean, yerr=off, label=plain(str(kind)), **style)
+            axes.scatter(own["rate"] + shift, own[metric], s=9, color="0.35", zorder=3)
+        axes.set(xlabel="share of the objects with this error", ylabel=metric)
+        axes.set_xticks(sorted(runs["rate"].unique()))
+        axes.set_ylim(0, 1.08 * runs[metric].max())
+        _dressed(axes)
+    panels[0, -1].legend(frameon=False, fontsize=8, loc="lower left")
+    return figure
+
+
 def _frame(axes: Axes, values: list[float], side: str) -> None:
     """Limits around values in 0..1 that leave some room."""
     known = [value for value in values if value == value]
@@ -129,12 +167,16 @@ def _frame(axes: Axes, values: list[float], side: str) -> None:
 
 def _finished(figure: Figure, quality: WorkerQuality, *axes: Axes) -> Figure:
     for one in axes:
-        one.grid(color="0.92")
-        one.set_axisbelow(True)
-        one.spines[["top", "right"]].set_visible(False)
-        one.tick_params(labelsize=8)
+        _dressed(one)
     figure.suptitle(plain(quality.what), fontsize=8, color="0.3", wrap=True)
     return figure
+
+
+def _dressed(axes: Axes) -> None:
+    axes.grid(color="0.92")
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=8)
 
 
 _FIGURES: dict[str, Callable[[WorkerQuality], Figure]] = {
