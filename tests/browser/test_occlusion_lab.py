@@ -171,7 +171,6 @@ def test_keyboard_and_a_page_that_is_loaded_anew(lab):
     before = numbers(page), numbers(page, 1)
     lab.reload()
     page.locator(".ol-score:not(:empty)").nth(1).wait_for()
-    settled(page)
     assert (numbers(page), numbers(page, 1)) == before
     assert page.get_by_role("combobox", name="Texture").input_value() == "noise"
     lab.screenshot("occlusion-lab-reloaded")

@@ -223,7 +223,7 @@ def _test_of(recipe: Recipe) -> TestSpec:
     return recipe.test
 
 
-def _plan(recipes: list[Recipe], seeds: Sequence[int], workers: int | None, place: Place | None) -> list[_Job]:
+def _plan(recipes: list[Recipe], seeds: Sequence[int], workers: int | None, place: Place | None = None) -> list[_Job]:
     """All jobs, seed by seed, so that an unfinished comparison is already paired; each with its share of cores."""
     count = len(recipes) * len(seeds)
     if not count:

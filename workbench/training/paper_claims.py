@@ -1,8 +1,8 @@
-"""What papers say of their methods, held against trainings: whether it holds, does not, or cannot be told.
+"""What papers say of their methods, held against trainings: it holds, it does not, or these runs cannot decide.
 
 A claim is one or more steps, each of which says that one recipe is better than another in a metric. A step's interval
 is that of the differences paired by seed (see `comparison`). The claim holds if the intervals of all steps lie above
-zero; it does not hold if one lies below; else it cannot be told from these runs, whatever the sign of the mean.
+zero; it does not hold if one lies below; else these runs leave it open, whatever the sign of the mean.
 
 Claims come from a YAML file, which also says why: so the judgement is this module's, and the text is not.
 """
