@@ -12,7 +12,7 @@ name: <i>try</i>
 data: {name: digit-scenes}
 detector: {kind: faster-rcnn, backbone: {name: small}}
 stages: [{steps: 1000, lr: 1}]
-notes: {step: 0.1, validate: 20}
+notes: {step: 0.1, validate: 60}
 """
 LAUNCH = f"""
 from pathlib import Path
@@ -30,7 +30,7 @@ def test_it_follows_stops_and_resumes_a_run_and_survives_a_restart(lab_page):
     page, monitor = lab.page, lab.page.locator(".run-monitor").last
     status = monitor.get_by_role("status")
     status.get_by_text("running").wait_for(timeout=20_000)
-    monitor.locator(".scatterlayer .trace").nth(3).wait_for(timeout=20_000)  # loss, its part, validation: drawn live
+    monitor.locator(".scatterlayer .trace").nth(3).wait_for(timeout=20_000)  # loss, its part; later validation and a panel
     lab.screenshot("run-monitor-running")
 
     lab.reload()

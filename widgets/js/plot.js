@@ -13,13 +13,15 @@ async function libraryOf(source) {
   return globalThis.Plotly;
 }
 
-// The same name for the same line in two figures, so that one that the reader has hidden stays hidden.
+// The same name for the same line in two figures, so that one that the reader has hidden stays hidden. plotly looks for
+// it by a selector of CSS, so that it is made of letters, digits and underscores.
 export function identified(lines) {
   const seen = new Map();
   return lines.map((line) => {
     const name = [line.name, line.xaxis, line.mode].join(" ");
     seen.set(name, (seen.get(name) ?? 0) + 1);
-    return { ...line, uid: `${name} ${seen.get(name)}` };
+    const whole = `${name} ${seen.get(name)}`;
+    return { ...line, uid: whole.replace(/[^A-Za-z0-9]/gu, (sign) => `_${sign.codePointAt(0).toString(16)}_`) };
   });
 }
 
