@@ -30,7 +30,7 @@ def test_it_follows_stops_and_resumes_a_run_and_survives_a_restart(lab_page):
     page, monitor = lab.page, lab.page.locator(".run-monitor").last
     status = monitor.get_by_role("status")
     status.get_by_text("running").wait_for(timeout=20_000)
-    monitor.locator(".scatterlayer .trace").nth(3).wait_for(timeout=20_000)  # loss, its part; later validation and a panel
+    monitor.locator(".scatterlayer .trace").nth(3).wait_for(timeout=20_000)  # later validation and a panel, too
     lab.screenshot("run-monitor-running")
 
     lab.reload()
