@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from workbench.data.dataset import Dataset, View, evenly_spaced
+from workbench.data.dataset import Dataset, ViewOfOne, evenly_spaced
 from workbench.errors import DataError
 
 
-class Altered(View):
+class Altered(ViewOfOne):
     """Images of the data set that `of` names; a subclass changes images or targets, and has the option `of`.
 
     Args:
@@ -44,11 +44,3 @@ class Altered(View):
 
     def _place(self, index: int) -> tuple[Dataset, int]:
         return self.whole, self._position(index)
-
-    @property
-    def category_ids(self) -> tuple[int, ...]:
-        return self.whole.category_ids
-
-    @property
-    def category_labels(self) -> dict[int, int]:
-        return self.whole.category_labels

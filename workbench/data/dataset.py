@@ -219,7 +219,21 @@ class View(Dataset):
         return whole.image_problems(place)
 
 
-class Subset(View):
+class ViewOfOne(View):
+    """Images of one other data set, `whole`, with its categories."""
+
+    whole: Dataset
+
+    @property
+    def category_ids(self) -> tuple[int, ...]:
+        return self.whole.category_ids
+
+    @property
+    def category_labels(self) -> dict[int, int]:
+        return self.whole.category_labels
+
+
+class Subset(ViewOfOne):
     """Some images of another data set."""
 
     def __init__(self, whole: Dataset, indices: Sequence[int] | Tensor | slice):
@@ -240,14 +254,6 @@ class Subset(View):
 
     def _place(self, index: int) -> tuple[Dataset, int]:
         return self.whole, self.indices[self._position(index)]
-
-    @property
-    def category_ids(self) -> tuple[int, ...]:
-        return self.whole.category_ids
-
-    @property
-    def category_labels(self) -> dict[int, int]:
-        return self.whole.category_labels
 
 
 def evenly_spaced(length: int, number: int) -> list[int]:

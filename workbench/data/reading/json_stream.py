@@ -74,15 +74,11 @@ class JsonStream:
         Raises:
             NotJson: it is no list, or breaks off.
         """
-        self.take("[")
-        if self.peek() == "]":
-            self.take("]")
-            return
-        while True:
-            value, begin = self._value()
-            yield value, self._text[begin : self._place]
-            if self.take(",]") == "]":
-                return
+        return self._list(self._written)
+
+    def _written(self) -> list[tuple[Any, str]]:
+        value, begin = self._value()
+        return [(value, self._text[begin : self._place])]
 
     def _value(self) -> tuple[Any, int]:
         """The next value, and where in the block it begins."""
@@ -106,12 +102,16 @@ class JsonStream:
         Raises:
             NotJson: it is no list, or breaks off.
         """
+        return self._list(lambda: self._whole_entries() or [self.value()])
+
+    def _list(self, some: Callable[[], list[Any]]) -> Iterator[Any]:
+        """The list that comes next, of which `some` takes one entry or several from the stream."""
         self.take("[")
         if self.peek() == "]":
             self.take("]")
             return
         while True:
-            yield from self._whole_entries() or [self.value()]
+            yield from some()
             if self.take(",]") == "]":
                 return
 

@@ -10,10 +10,9 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
 
 import psutil
 
@@ -32,20 +31,8 @@ MIXED_CODE = "mixed"  #: fingerprint of a run that was resumed with other code t
 HARMLESS = {"CUDA_VISIBLE_DEVICES": re.compile(r"[\w,.:/-]*")}
 
 
-class Start(Protocol):
-    """How a run's process is started, and recorded, with the arguments of `detached.start`."""
-
-    def __call__(
-        self,
-        folder: Path,
-        processes: int,
-        *,
-        threads: int,
-        cwd: Path,
-        environment: Mapping[str, str],
-        plug_ins: Mapping[str, dict[str, str]],
-        fingerprints: Mapping[str, str],
-    ) -> None: ...
+#: How a run's process is started, and recorded: with the arguments of `detached.start`.
+Start = Callable[..., None]
 
 
 def start_process(
