@@ -50,8 +50,9 @@ unit: env
 notebooks: env
 	OMP_NUM_THREADS=1 $(NBVAL) $(NOTEBOOKS)
 
+# One site with the notebooks run anew, to be opened from its folder.
 report: env
-	$(BIN)/jupyter nbconvert --to html --execute --output-dir report $(NOTEBOOKS)
+	$(BIN)/workbench report --execute --title "Occlusion Workbench" $(NOTEBOOKS) docs/*.md *.md
 
 # What spoilt inputs do, a hundred times as many as in `make test` and other ones each time.
 fuzz: env

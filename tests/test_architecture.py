@@ -35,6 +35,7 @@ ALLOWED = {
     "analysis": BASE | {"data", "losses", "hardeners", "detectors", "proposals"},
     "annotation": BASE | {"data", "evaluation"},
     "training": BASE | {"plugins", "data", "hardeners", "hiders", "detectors", "proposals", "evaluation"},
+    "reporting": BASE,
     "figures": BASE
     | {"data", "losses", "hardeners", "hiders", "detectors", "evaluation", "analysis"}
     | {"annotation", "training"},

@@ -77,6 +77,7 @@ def test_rooms_are_found():
             "hiders",
             "losses",
             "proposals",
+            "reporting",
             "training",
         )
     }

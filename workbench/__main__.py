@@ -85,7 +85,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="workbench", description="Detectors that survive occlusion.")
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
     verbs_first = (_add_train, _add_evaluate, _add_audit, _add_detect, _add_compare)
-    for add in (*verbs_first, _add_runs, _add_recipes, _add_doctor):
+    for add in (*verbs_first, _add_runs, _add_recipes, _add_doctor, _add_report):
         add(verbs)
     return parser
 
@@ -582,6 +582,31 @@ def doctor(options: argparse.Namespace) -> int:
     report = doctor(patient)
     print(report)
     return 0 if report.ok else 1
+
+
+# ---------------------------------------------------------------------------------------------------- report
+
+
+def _add_report(verbs: Any) -> None:
+    text = "Make one linked site out of notebooks and texts, which is opened from its folder."
+    parser = _verb(verbs, "report", report, text)
+    parser.add_argument(
+        "sources", nargs="+", metavar="FILE", help="notebooks (.ipynb) and texts (.md), in their order"
+    )
+    parser.add_argument("--folder", default="report", help="where it is written (default: report)")
+    parser.add_argument("--title", default="Report", help="of the site")
+    parser.add_argument("--execute", action="store_true", help="run the notebooks anew; their files stay as they are")
+
+
+def report(options: argparse.Namespace) -> int:
+    """Write the site and say where its index is."""
+    from workbench.reporting import write_site
+
+    def say(name: str) -> None:
+        print(f"{name} ...", file=sys.stderr)
+
+    print(write_site(options.folder, options.sources, title=options.title, execute=options.execute, progress=say))
+    return 0
 
 
 if __name__ == "__main__":
