@@ -6,6 +6,7 @@ import argparse
 import ast
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -23,9 +24,11 @@ from workbench.detectors import build_detector, save_detector
 from workbench.evaluation import AuditReport, Result, load_result
 from workbench.training import Recipe, Run
 from workbench.training.processes import detached
+from workbench.training.processes.record import Record
 from workbench.training.recipe_listing import listing
 
-STAND_IN = Path(__file__).parent / "support" / "stand_in"
+SUPPORT = Path(__file__).parent / "support"
+STAND_IN = SUPPORT / "stand_in"
 FOLLOWS = f"""
 import sys
 from pathlib import Path
@@ -147,19 +150,59 @@ def test_train_detached_returns_at_once(recipe, capsys):
     assert run.wait(20) == "done"
 
 
-def test_sigterm_ends_the_followed_run_in_order(recipe, tmp_path):
-    """As batch systems send it; an interruption leaves the run alone."""
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_what_ends_the_command_ends_the_followed_run_in_order(recipe, tmp_path, sent):
+    """As batch systems, users and closed terminals do."""
     command = [sys.executable, "-u", "-W", "ignore", "-c", FOLLOWS, recipe, str(tmp_path / "run")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
         assert process.stdout.readline().strip() == str(tmp_path / "run")
         run = Run.open(tmp_path / "run")
         while run.status != "running":
             time.sleep(0.02)
-        process.terminate()
-        assert process.wait(30) == 143
+        process.send_signal(sent)
+        assert process.wait(30) == 128 + sent
         assert process.stdout.read().startswith("stopped: ")
     assert run.status == "stopped"
     assert "stopped in an orderly way" in run.log()
+
+
+def test_a_command_that_outlives_its_terminal_follows_on(recipe, tmp_path):
+    """`nohup` has it ignore the signal of a closed terminal."""
+    command = ["nohup", sys.executable, "-u", "-W", "ignore", "-c", FOLLOWS, recipe, str(tmp_path / "run")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        process.stdout.readline()
+        run = Run.open(tmp_path / "run")
+        while run.status != "running":
+            time.sleep(0.02)
+        process.send_signal(signal.SIGHUP)
+        (run.folder / "hurry").touch()
+        assert process.wait(30) == 0
+    assert run.status == "done"
+
+
+@pytest.mark.parametrize("verb", ["train", "compare"])
+def test_a_real_training_is_ended_with_a_checkpoint_and_leaves_no_process(tmp_path, monkeypatch, verb):
+    from tiny_detector import tiny_recipe
+
+    monkeypatch.setenv("WORKBENCH_PLUGINS", str(SUPPORT / "tiny_detector.py"))
+    monkeypatch.setenv("TINY_SECONDS", "0.05")
+    tiny = {"stages.0.steps": 2_000, "checkpoint_every": 2_000, "workers": 1, "test": {"name": "tiny"}}
+    recipe, folder = tiny_recipe(tiny).save(tmp_path / "tiny.yaml"), tmp_path / "runs" / "run"
+    where = {"train": ["--folder", str(folder)], "compare": ["--folder", str(folder.parent), "--seeds", "1"]}[verb]
+    with subprocess.Popen([sys.executable, "-m", "workbench", verb, str(recipe), *where]) as process:
+        while not (rows := [*folder.parent.glob("*/metrics.jsonl")]) or not rows[0].read_bytes():
+            assert process.poll() is None
+            time.sleep(0.05)
+        record = Record.read(rows[0].parent)
+        assert len(detached.members(record)) == 2, "the trainer and its loader"
+        process.terminate()
+        assert process.wait(60) == 143
+    assert detached.members(record) == []
+    run = Run.open(rows[0].parent)
+    assert run.status == "stopped"
+    step, _ = run.checkpoints[-1]
+    assert 2 <= step < 2_000
+    assert step >= run.metrics()["step"].max()
 
 
 def test_an_output_that_cannot_be_written_is_said_first(weights, tmp_path, capsys):

@@ -1,9 +1,9 @@
 """The library's verbs on the command line: `python -m workbench VERB ...`.
 
 Exit codes: 0 all is well, 1 a run failed or the doctor found an error, 2 the request cannot be met (one line on
-standard error says why), 130 interrupted, 143 terminated. An interruption (Ctrl-C) of `train` ends the watching only;
-SIGTERM, which batch systems send, stops the run with a checkpoint, unless it trains at another place. Each verb
-imports what it needs itself, so that `--help` is quick.
+standard error says why), 128 and a signal's number for one that ended it (130 is Ctrl-C, 143 SIGTERM). Whatever ends
+`train`, `compare` or `runs resume`, also that the terminal is closed, stops what trains here with a checkpoint; what
+trains at another place goes on. Each verb imports what it needs itself, so that `--help` is quick.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     try:
         load_plug_ins()
-        with _terminable():
+        with _ended_by(signal.SIGTERM, signal.SIGHUP):
             return options.verb(options)
     except BrokenPipeError:  # the reader, for instance `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed
@@ -53,31 +53,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"workbench: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        return 130
-    except _Terminated:
-        return 128 + signal.SIGTERM
+        return 128 + signal.SIGINT
+    except _Ended as error:
+        return 128 + error.number
 
 
-class _Terminated(BaseException):
-    """SIGTERM came."""
+class _Ended(BaseException):
+    """A signal came that ends this command."""
+
+    def __init__(self, number: int):
+        super().__init__(number)
+        self.number = number
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
-    """Raise _Terminated when SIGTERM comes, once, so that what was started can be stopped in order."""
+def _ended_by(*numbers: signal.Signals) -> Iterator[None]:
+    """Raise _Ended when one of the signals comes, each once, so that what was started can be stopped in order.
+
+    What is ignored stays so: `nohup` has a command outlive its terminal.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def end(*_: object) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        raise _Terminated
+    def end(number: int, _: object) -> None:
+        for each in heard:  # a second interruption waits for nothing
+            signal.signal(each, signal.default_int_handler if each == signal.SIGINT else signal.SIG_IGN)
+        raise _Ended(number)
 
-    before = signal.signal(signal.SIGTERM, end)
+    heard = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, end) for number in heard}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -140,8 +150,10 @@ def train(options: argparse.Namespace) -> int:
         resume=options.resume,
         trust=options.trust,
     )
+    if not options.detach:
+        return _follow(run, heading=str(run.folder))
     print(run.folder)
-    return 0 if options.detach else _follow(run)
+    return 0
 
 
 def _recipe(options: argparse.Namespace) -> Recipe:
@@ -169,15 +181,18 @@ def _pairs(settings: list[str], error: type[WorkbenchError]) -> dict[str, Any]:
     return pairs
 
 
-def _follow(run: Run) -> int:
+def _follow(run: Run, *, heading: str = "") -> int:
+    """Watch a run until it ends; stop it when this command is ended, unless it trains at another place."""
     try:
-        status = run.watch()
-    except _Terminated:
-        if run.job is None:  # what trains at another place goes on
-            print(f"{run.stop(grace=math.inf)}: {_summary(run)}")  # it ends by itself after its step and a checkpoint
+        with _ended_by(signal.SIGINT):
+            if heading:
+                print(heading)
+            status = run.watch()
+    except _Ended:
+        stands = f"{run.stop(grace=math.inf)}: {_summary(run)}" if run.job is None else f"{run} goes on by itself"
+        with suppress(OSError):  # the terminal is closed
+            print(stands)
         raise
-    if status in ("queued", "starting", "running"):
-        return 130
     print(f"{status}: {run.error or _summary(run)}")
     return 1 if status == "failed" else 0
 

@@ -115,7 +115,7 @@ def start(
     )
     try:
         record.write(folder)
-    except RunError:
+    except BaseException:
         child.kill()  # unrecorded, nobody could ever find or stop it
         child.wait()
         raise
