@@ -22,6 +22,7 @@ import bench_faster_rcnn
 import bench_focal
 import bench_hiders
 import bench_inverted_attention
+import bench_listing
 import bench_mask_proposals
 import bench_mask_rcnn
 import bench_ohem
@@ -49,6 +50,7 @@ BENCHMARKS: dict[str, Callable[[bool], list[Row]]] = {
     "saliency": bench_saliency.run,
     "scenes": bench_scenes.run,
     "annotations": bench_annotations.run,
+    "listing": bench_listing.run,
 }
 
 

@@ -6,13 +6,16 @@ import json
 import math
 import os
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from many_runs import make_many
 
 from workbench.errors import RunError
-from workbench.training import Recipe, list_runs
-from workbench.training.listing import read_runs, select
+from workbench.training import Recipe, list_runs, listing
+from workbench.training.listing import _flat, _recipe_values, read_runs, select
+from workbench.training.recipe_files import read_recipe
 
 SHIPPED = "digit-scenes/faster-rcnn"
 
@@ -26,6 +29,11 @@ def make_run(folder: Path, recipe: Recipe, *, step: int = 0, result: dict | None
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     if result is not None:
         (folder / "done.json").write_text(json.dumps({"seconds": 1.0, "result": result}))
+
+
+def bytes_read() -> int:
+    """By this process so far."""
+    return int(Path("/proc/self/io").read_text().split()[1])
 
 
 @pytest.fixture
@@ -75,20 +83,66 @@ def test_the_table_is_filtered_and_sorted(folder):
         list_runs(folder, where="AP")
 
 
-def test_a_thousand_runs_are_listed_in_a_second(tmp_path):
-    shipped = Recipe.load(SHIPPED, trial=False)
-    text = {seed: shipped.model_copy(update={"seed": seed}).to_yaml() for seed in range(10)}
-    row = json.dumps({"step": 5, "time": 1.0, "kind": "train", **{f"loss/{part}": 0.123456 for part in range(10)}})
-    for number in range(1000):
-        one = tmp_path / f"run-{number:04d}"
-        one.mkdir()
-        (one / "recipe.yaml").write_text(text[number % 10])
-        (one / "metrics.jsonl").write_text(f"{row}\n" * 100)
-        (one / "done.json").write_text('{"seconds": 1.0, "result": {"AP": %f}}' % (number / 1000))
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name: a\nseed: 3\n",
+        "name: a\nstages:\n- steps: 5\n  lr: 0.1\n- steps: 6\n",
+        "name: a\nnotes: 'two\n\n  lines'\naugment: {}\n",
+        "stages: &all [{steps: 5}]\nother: *all\n",
+        "name: &n a\n<<: {seed: 3}\nseed: 4\n",
+        "seed: 4\nname: a\n<<: {seed: 3}\n",
+        "# a comment\nname: a\n\n# another\nseed: 3 # here\n",
+        "---\nname: a\nseed: 3\n",
+        '{name: a,\nseed: 3}\n',
+        'notes: "a\nname: b"\nseed: 3\n',
+        "stages.0.steps: 5\nname: a\n",
+    ],
+)  # fmt: skip
+def test_what_is_parsed_key_by_key_is_what_the_file_says(text, tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text)
+    assert dict(_recipe_values(path, {})) == dict(_flat(read_recipe(path)))
+
+
+@pytest.mark.parametrize("text", ["name: a\nname: b\n", "name: a\n---\nseed: 1\n", "name: [\n", "name: \xff"])
+def test_a_recipe_that_cannot_be_read_says_nothing(text, tmp_path):
+    (tmp_path / "recipe.yaml").write_bytes(text.encode("latin-1"))
+    assert _recipe_values(tmp_path / "recipe.yaml", {}) == []
+
+
+def test_listing_a_run_opens_few_files_reads_their_ends_and_parses_only_what_is_new(tmp_path, monkeypatch):
+    make_many(tmp_path, 50, ended=25)
+    opened, parsed = Counter[str](), []
+    real_open, real_read = os.open, listing.read_value
+
+    def count(path, *arguments, **options):
+        opened[Path(path).name] += 1
+        return real_open(path, *arguments, **options)
+
+    def parse(text):
+        parsed.append(text)
+        return real_read(text)
+
+    read_before = bytes_read()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", count)
+        patch.setattr(listing, "read_value", parse)
+        runs = read_runs(tmp_path)
+    assert bytes_read() - read_before < 50 * 6_000 + 25 * 16_384, "a file of metrics has 40 kB"
+    assert {name: number for name, number in opened.items() if number >= 25} == {
+        "recipe.yaml": 50, "proc.json": 50, "proc.lock": 50, "done.json": 75, "metrics.jsonl": 25,
+    }  # fmt: skip
+    keys = len(Recipe.load(SHIPPED, trial=False).to_dict())
+    assert len(parsed) == keys + 49, "the seeds set them apart"
+    assert [one.metrics for one in runs if one.run.name == "run-0007"] == [{"AP": 0.007}]
+    assert [one.metrics for one in runs if one.run.name == "run-0030"] == [{"AP": 0.5}]
+
+
+def test_a_thousand_runs_are_listed(tmp_path):
+    make_many(tmp_path, 1000, ended=1000)
     begun = time.process_time()
     runs = select(read_runs(tmp_path), where=["AP>=0.5"], sort="AP", reverse=True)
-    seconds = time.process_time() - begun
+    print(f"{time.process_time() - begun:.2f} s for 1000 runs")
     assert [one.run.name for one in runs[:2]] == ["run-0999", "run-0998"]
     assert len(runs) == 500
-    print(f"{seconds:.2f} s for 1000 runs")
-    assert seconds < 3, "1 s on an idle core"

@@ -38,7 +38,7 @@ from workbench.training.recording.checkpoint import checkpoint_step, checkpoints
 from workbench.training.recording.disk import open_to_read, write_record
 from workbench.training.recording.notes import DONE, ERROR, STOP, Done, Failure, read_note
 from workbench.training.recording.records import bars_are_seen
-from workbench.training.recording.rows import GrowingRows
+from workbench.training.recording.rows import GrowingRows, last_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,19 +109,19 @@ class Run:
 
         On a cluster "queued" while it waits for its turn, the first or a further one; `job` says why.
         """
-        if self.alive:
-            if not is_held(self.folder) and (job := self.job) is not None and job.waits:
+        record = Record.read(self.folder)
+        if detached.find(record) is None and not is_held(self.folder):
+            if (job := self._job(record)) is None:
+                return self._ending
+            if job.waits:
                 return "queued"
-            record = Record.read(self.folder)
-            return "running" if self._logged_since(record.started if record else 0.0) else "starting"
-        if self._done is not None:
-            return "done"
-        return "stopped" if self._has(STOP) and not self._has(ERROR) else "failed"
+        return "running" if self._logged_since(record.started if record else 0.0) else "starting"
 
     @property
     def alive(self) -> bool:
         """Whether a process is training this run now, whoever started it."""
-        return detached.find(Record.read(self.folder)) is not None or is_held(self.folder) or self.job is not None
+        record = Record.read(self.folder)
+        return detached.find(record) is not None or is_held(self.folder) or self._job(record) is not None
 
     @property
     def job(self) -> JobState | None:
@@ -129,9 +129,18 @@ class Run:
 
         A queue is asked at most once in ten seconds, however many runs are looked at.
         """
-        record = Record.read(self.folder)
+        return self._job(Record.read(self.folder))
+
+    def _job(self, record: Record | None) -> JobState | None:
         place = place_of(record)
         return None if record is None or place is None or self._done is not None else place.state(record)
+
+    @property
+    def _ending(self) -> Status:
+        """How a run stands that is not alive."""
+        if self._done is not None:
+            return "done"
+        return "stopped" if self._has(STOP) and not self._has(ERROR) else "failed"
 
     @property
     def fingerprints(self) -> dict[str, str]:
@@ -427,4 +436,4 @@ class Run:
         return read_note(self.folder / DONE, Done)
 
     def _logged_since(self, started: float) -> bool:
-        return any(row["time"] >= started for row in self._metrics.read()[-1:])
+        return any(row["time"] >= started for row in last_rows(self._metrics.path).values())
