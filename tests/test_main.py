@@ -65,7 +65,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_the_module_offers_the_verbs_of_the_library():
     shown = subprocess.run([sys.executable, "-m", "workbench", "--help"], capture_output=True, text=True, check=True)
-    for verb in ("train", "evaluate", "audit", "detect", "compare", "runs", "recipes", "doctor"):
+    for verb in ("train", "extend", "evaluate", "audit", "detect", "compare", "runs", "recipes", "doctor"):
         assert f"\n    {verb} " in shown.stdout
 
 
@@ -255,6 +255,21 @@ def test_runs_are_listed_shown_stopped_resumed_and_logged(recipe, capsys):
     assert "train: step 20, lr 0.001, loss 0.05" in capsys.readouterr().out
     assert main(["runs", "log", name, "-n", "1"]) == 0
     assert capsys.readouterr().out.startswith("rank 0")
+
+
+def test_a_finished_run_is_extended(recipe, capsys):
+    main(["train", recipe, "--detach", "--set", "notes.step=0.1", "--set", "stages.0.steps=20"])
+    name = Path(capsys.readouterr().out.strip()).name
+    assert main(["extend", name, "--steps", "2"]) == 2
+    assert "only a run that is done can be extended" in capsys.readouterr().err
+    assert main(["runs", "stop", name]) == 0
+    assert main(["runs", "resume", name]) == 0
+    assert main(["extend", name, "--steps", "4", "--set", "lr=0.5"]) == 0
+    assert "done: 24 of 24 steps" in capsys.readouterr().out
+    [first, second] = Run.open(Path(recipe).parent / "runs" / name).recipe.stages
+    assert (first.lr, second.lr, second.steps) == (1, 0.5, 4)
+    assert main(["extend", name, "--steps", "4", "--set", "rate=0.5"]) == 2
+    assert "stages.2.rate: unknown key" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

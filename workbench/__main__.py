@@ -2,8 +2,8 @@
 
 Exit codes: 0 all is well, 1 a run failed or the doctor found an error, 2 the request cannot be met (one line on
 standard error says why), 128 and a signal's number for one that ended it (130 is Ctrl-C, 143 SIGTERM). Whatever ends
-`train`, `compare` or `runs resume`, also that the terminal is closed, stops what trains here with a checkpoint; what
-trains at another place goes on. Each verb imports what it needs itself, so that `--help` is quick.
+`train`, `extend`, `compare` or `runs resume`, also that the terminal is closed, stops what trains here with a
+checkpoint; what trains at another place goes on. Each verb imports what it needs itself, so that `--help` is quick.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ DETECTS = (
 )
 NAMED = "shipped name, run folder, file of weights, or FILE.py[:NAME] that makes one (NAME: detector)"
 TRUST = "load the plug-ins that the run's folder names, though somebody else wrote it or they have changed"
+RUN = "folder of the run, or its name in the runs folder"
 PROPOSALS = "of Fast R-CNN: kind=selective-search, kind=detector or kind=file; once more for each option, as name=..."
 
 
@@ -94,7 +95,7 @@ def build_parser() -> argparse.ArgumentParser:
     """All verbs and their options."""
     parser = argparse.ArgumentParser(prog="workbench", description="Detectors that survive occlusion.")
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
-    verbs_first = (_add_train, _add_evaluate, _add_audit, _add_detect, _add_compare)
+    verbs_first = (_add_train, _add_extend, _add_evaluate, _add_audit, _add_detect, _add_compare)
     for add in (*verbs_first, _add_runs, _add_recipes, _add_doctor, _add_report):
         add(verbs)
     return parser
@@ -119,8 +120,7 @@ def _add_train(verbs: Any) -> None:
     parser.add_argument("--threads", type=int, help="CPU threads of each process")
     _add_place(parser)
     parser.add_argument("--resume", action="store_true", help="go on with the run in FOLDER")
-    parser.add_argument("--trust", action="store_true", help=TRUST)
-    parser.add_argument("--detach", action="store_true", help="print the folder and return at once")
+    _add_leave(parser, "print the folder and return at once")
 
 
 def _add_place(parser: argparse.ArgumentParser) -> None:
@@ -128,6 +128,11 @@ def _add_place(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--on", metavar="PLACE", help=what)
     what = "changes of the place: partition=gpu, nodes=2, gpus=8, hours=24 ..."
     parser.add_argument("--at", action="append", default=[], metavar="KEY=VALUE", help=what)
+
+
+def _add_leave(parser: argparse.ArgumentParser, detached: str) -> None:
+    parser.add_argument("--trust", action="store_true", help=TRUST)
+    parser.add_argument("--detach", action="store_true", help=detached)
 
 
 def _place(options: argparse.Namespace) -> dict[str, Any] | None:
@@ -195,6 +200,23 @@ def _follow(run: Run, *, heading: str = "") -> int:
         raise
     print(f"{status}: {run.error or _summary(run)}")
     return 1 if status == "failed" else 0
+
+
+def _add_extend(verbs: Any) -> None:
+    parser = _verb(verbs, "extend", extend, "Train a finished run further, by one more stage, and follow it.")
+    parser.add_argument("run", metavar="RUN", help=RUN)
+    parser.add_argument("--steps", type=int, required=True, help="how many more")
+    what = "how the stage differs from the last one, such as lr=1e-4; may be given again"
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=what)
+    _add_place(parser)
+    _add_leave(parser, "return at once")
+
+
+def extend(options: argparse.Namespace) -> int:
+    """Go on with what was done, and follow it unless it is to be left alone."""
+    stage = {"steps": options.steps, **_pairs(options.set, RecipeError)}
+    run = _open(options.run).extend(on=_place(options), trust=options.trust, **stage)
+    return 0 if options.detach else _follow(run)
 
 
 def _summary(run: Run) -> str:
@@ -476,14 +498,13 @@ def _add_runs(verbs: Any) -> None:
         ("log", show_log, "The last lines that a run printed."),
     ):
         action = _verb(actions, name, function, text)
-        action.add_argument("run", metavar="RUN", help="folder of the run, or its name in the runs folder")
+        action.add_argument("run", metavar="RUN", help=RUN)
         if name == "log":
             action.add_argument("-n", type=int, default=20, help="lines (default: 20)")
         if name == "resume":
             _add_place(action)
             action.add_argument("--data-root", metavar="FOLDER", help="where the data of the training lie now")
-            action.add_argument("--detach", action="store_true", help="return at once")
-            action.add_argument("--trust", action="store_true", help=TRUST)
+            _add_leave(action, "return at once")
 
 
 def _open(name: str) -> Run:
