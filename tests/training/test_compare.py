@@ -344,12 +344,13 @@ def test_on_a_cluster_all_runs_are_queued_and_what_they_give_is_compared(tmp_pat
     """The jobs of this cluster run the stand-in for the trainer while they are submitted."""
     jobs = []
 
-    def submit(folder: Path, job: slurm.Job, **_: object) -> str:
-        jobs.append(job)
-        command = [sys.executable, "-m", "workbench.training.trainer", str(folder)]
-        environment = {**os.environ, **detached.variables(1)}
-        subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
-        return str(len(jobs))
+    def submit(submitted: list[slurm.Job], **_: object) -> list[str]:
+        jobs.append(submitted)
+        for job in submitted:
+            command = [sys.executable, "-m", "workbench.training.trainer", job.folder]
+            environment = {**os.environ, **detached.variables(1)}
+            subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
+        return [f"7_{task}" for task in range(len(submitted))]
 
     monkeypatch.setattr(slurm, "submit", submit)
     monkeypatch.setattr("workbench.training.places.JOBS", queue.Queue(lambda: ""))
@@ -357,10 +358,10 @@ def test_on_a_cluster_all_runs_are_queued_and_what_they_give_is_compared(tmp_pat
     frame = compare(recipes, seeds=2, folder=tmp_path / "runs", on=place, progress=False).frame()
     assert frame["status"].tolist() == ["done"] * 4
     assert frame["AP"].notna().all()
-    assert [job.threads for job in jobs] == [6] * 4
+    assert [[job.threads for job in array] for array in jobs] == [[6] * 4]
     again = compare(recipes, seeds=2, folder=tmp_path / "runs", on=place, progress=False).frame()
     assert again["reused"].all()
-    assert len(jobs) == 4
+    assert len(jobs) == 1
     with pytest.raises(RunError, match="1 processes cannot be divided over 2 nodes"):
         compare(recipes, seeds=2, folder=tmp_path / "runs", on={"nodes": 2}, progress=False)
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from workbench.errors import RunError
-from workbench.training import Recipe, Run, launch
+from workbench.training import Recipe, Run, compare, launch
+from workbench.training.launch import start_new
 from workbench.training.places import SlurmPlace, SshPlace, find_place, place_of
 from workbench.training.processes import detached, queue, remote, slurm
 from workbench.training.processes.record import Record
@@ -96,9 +97,8 @@ def test_what_slurm_is_asked_for(tmp_path):
     recipe_of(workers=3).save(tmp_path / "recipe.yaml")
     job = slurm.Job(str(tmp_path), 2, 4, "/", {})
     place = SlurmPlace(partition="gpu", nodes=2, gpus=2, memory=1.5, hours=0.51, options={"qos": "long"})
-    asked = place._parameters(tmp_path, job)
-    assert asked == {
-        "job_name": tmp_path.name, "partition": "gpu", "nodes": 2, "ntasks_per_node": 1, "gpus_per_node": 2,
+    assert place._parameters(job) == {
+        "partition": "gpu", "nodes": 2, "ntasks_per_node": 1, "gpus_per_node": 2,
         "cpus_per_task": 2 * (4 + 3), "mem_gb": 1.5, "time": 31, "signal_delay_s": 120,
         "additional_parameters": {"requeue": True, "qos": "long"},
     }  # fmt: skip
@@ -118,15 +118,18 @@ class Cluster:
         self.states: dict[str, str] = {}
         self.cancelled: list[tuple[str, ...]] = []
         self.jobs: list[slurm.Job] = []
+        self.parameters: list[dict] = []
         monkeypatch.setattr(slurm, "submit", self.submit)
         monkeypatch.setattr(slurm, "cancel", self.cancel)
         monkeypatch.setattr("workbench.training.places.JOBS", AtOnce(self.squeue))
 
-    def submit(self, folder: Path, job: slurm.Job, **_: object) -> str:
-        self.jobs.append(job)
-        number = str(100 + len(self.jobs))
-        self.states[number] = "PENDING|Resources"
-        return number
+    def submit(self, jobs: list[slurm.Job], *, parameters: dict, **_: object) -> list[str]:
+        first = str(101 + len(self.jobs))
+        self.jobs += jobs
+        self.parameters.append(parameters)
+        numbers = [first] if len(jobs) == 1 else [f"{first}_{task}" for task in range(len(jobs))]
+        self.states |= dict.fromkeys(numbers, "PENDING|Resources")
+        return numbers
 
     def cancel(self, job: str, *options: str) -> None:
         self.cancelled.append((job, *options))
@@ -178,6 +181,77 @@ def test_a_job_that_runs_is_asked_to_end_and_ended_if_it_does_not(cluster, tmp_p
     with pytest.raises(RunError, match="cannot be ended from here"):
         run.stop(grace=0.1)
     assert cluster.cancelled == [("101", "--state=PENDING"), ("101", "--signal=USR2"), ("101",)]
+
+
+def test_many_runs_go_into_the_queue_as_arrays_of_what_is_alike(cluster, tmp_path):
+    place = find_place({"place": "slurm", "at_once": 2})
+    recipes = [recipe_of(seed=seed, workers=seed // 3, threads=1) for seed in range(4)]
+    with place.together(None) as start:
+        runs = [start_new(tmp_path / f"run-{one.seed}", one, start=start) for one in recipes]
+        assert cluster.jobs == [], "at the end of the block"
+    assert [Record.read(run.folder).job for run in runs] == ["101_0", "101_1", "101_2", "104"]
+    assert [Path(job.folder).name for job in cluster.jobs] == ["run-0", "run-1", "run-2", "run-3"]
+    assert [asked["array_parallelism"] for asked in cluster.parameters] == [2, 2]
+    assert [asked["cpus_per_task"] for asked in cluster.parameters] == [1, 2]
+    assert str(runs[1].job) == "PENDING (Resources)"
+    assert runs[1].stop() == "stopped"
+    assert cluster.cancelled[0] == ("101_1", "--state=PENDING")
+    assert runs[2].status == "queued"
+    cluster.states["101_2"] = "NODE_FAIL|None"
+    assert str(tmp_path / "slurm") in runs[2].error, "what Slurm prints of an array lies beside its runs"
+    assert runs[2].resume().status == "queued"
+    assert Record.read(runs[2].folder).job == "105"
+
+
+def test_an_array_has_250_tasks_at_most(cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr("workbench.training.places.MOST_TASKS", 2)
+    with find_place("slurm").together(7) as start:
+        for seed in range(5):
+            start_new(tmp_path / f"run-{seed}", recipe_of(seed=seed), start=start)
+    assert list(cluster.states) == ["101_0", "101_1", "103_0", "103_1", "105"]
+
+
+def test_an_array_that_cannot_be_recorded_as_a_whole_is_cancelled_from_there_on(cluster, tmp_path, monkeypatch):
+    write = Record.write
+
+    def fail(record: Record, folder: Path) -> None:
+        if folder.name != "run-0":
+            raise RunError("the disk is full")
+        write(record, folder)
+
+    monkeypatch.setattr(Record, "write", fail)
+    together = find_place("slurm").together(None)
+    start = together.__enter__()
+    for seed in range(3):
+        start_new(tmp_path / f"run-{seed}", recipe_of(seed=seed), start=start)
+    with pytest.raises(RunError, match="disk is full"):
+        together.__exit__(None, None, None)
+    assert cluster.cancelled == [("101_1",), ("101_2",)]
+
+
+def test_a_comparison_queues_all_its_runs_at_once_and_leaves_nothing_where_slurm_refuses(
+    cluster, tmp_path, monkeypatch
+):
+    recipes = [recipe_of(name=name, test={"name": "digit-scenes"}) for name in ("a", "b")]
+
+    def submit(jobs: list[slurm.Job], **how: object) -> list[str]:
+        numbers = cluster.submit(jobs, **how)
+        cluster.states |= dict.fromkeys(numbers, "FAILED|NonZeroExitCode")
+        return numbers
+
+    monkeypatch.setattr(slurm, "submit", submit)
+    table = compare(recipes, seeds=2, folder=tmp_path / "runs", on="slurm", workers=3, progress=False).frame()
+    assert list(cluster.states) == ["101_0", "101_1", "101_2", "101_3"]
+    assert cluster.parameters[0]["array_parallelism"] == 3
+    assert table["status"].tolist() == ["failed"] * 4
+
+    def refuse(jobs: list[slurm.Job], **_: object) -> list[str]:
+        raise RunError("Slurm does not take it: invalid account")
+
+    monkeypatch.setattr(slurm, "submit", refuse)
+    table = compare(recipes, seeds=[5, 6], folder=tmp_path / "new", on="slurm", progress=False).frame()
+    assert table["error"].tolist() == ["Slurm does not take it: invalid account"] * 4
+    assert list((tmp_path / "new").iterdir()) == []
 
 
 def test_a_copy_of_the_folder_and_another_users_record_have_no_job(cluster, tmp_path, settings):

@@ -22,10 +22,10 @@ from tqdm.auto import tqdm
 
 from workbench.errors import RecipeError, RunError, WorkbenchError
 from workbench.files import check_writable
-from workbench.training.launch import new_folder, runs_folder, start_new
+from workbench.training.launch import discard, new_folder, runs_folder, start_new
 from workbench.training.places import Place, find_place, starter
 from workbench.training.processes import detached
-from workbench.training.processes.starting import start_process, training_fingerprint
+from workbench.training.processes.starting import Start, start_process, training_fingerprint
 from workbench.training.recipe import Recipe
 from workbench.training.recipe_sections import TestSpec
 from workbench.training.recording.fingerprint import EVALUATION, code_fingerprint
@@ -62,10 +62,10 @@ def compare(
         recipes: recipes, names or files, each with a name of its own; differences are against the first.
         seeds: so many seeds from 0 on, or the seeds.
         folder: where the runs are kept and looked for; by default the folder that `launch` uses.
-        on: where they train, as in `launch`: a cluster's queue gets all of them at once. Those go on when this call
-            is interrupted; calling again finds them.
+        on: where they train, as in `launch`: a cluster's queue gets all of them at once, as arrays. Those go on when
+            this call is interrupted; calling again finds them.
         workers: how many runs at a time; by default one per core (one per GPU where recipes train on GPUs), at
-            another place all.
+            another place all, or what it says.
         test: data for the evaluation instead of the recipes' own: name, split, root, options, limit.
         progress: show a bar.
 
@@ -99,6 +99,7 @@ def compare(
     if not all(job.is_scored for job in jobs):
         check_writable(root / "run", RunError)
     environments = _environments(jobs, workers, here=place is None)
+    _begin_together(jobs, root, place, workers)
     interrupted, patience = threading.Event(), 1.0 if place is None else POLL_ELSEWHERE
     with (
         ThreadPoolExecutor(environments.qsize(), thread_name_prefix="compare") as pool,
@@ -131,10 +132,23 @@ class _Job:
     place: Place | None = None  #: where it trains; None: here
     run: Run | None = None
     reused: bool = False  #: it was finished before
+    begun: bool = False  #: by this call
     error: str = ""
+
+    def begin(self, root: Path, start: Start, environment: dict[str, str]) -> None:
+        """Start its run, or let it go on, unless it is alive, done, or would only fail again."""
+        if self.run is None:
+            self.run = start_new(new_folder(self.recipe, root), self.recipe, environment=environment, start=start)
+        elif self.run.alive or self.run.status == "done" or self.run.failure.get("kind") == NON_FINITE:
+            return
+        else:
+            start_process(self.run.folder, self.run.recipe, environment=environment, start=start)
+        self.begun = True
 
     def carry_out(self, root: Path, environments: Queue[dict[str, str]], interrupted: threading.Event) -> None:
         """Do what is still to do, in one of the `environments`; returns early when `interrupted`."""
+        if self.error:
+            return
         environment = environments.get()
         try:
             run = self._train(root, environment, interrupted)
@@ -166,16 +180,13 @@ class _Job:
         return about if result is None else {**about, **result.summary}
 
     def _train(self, root: Path, environment: dict[str, str], interrupted: threading.Event) -> Run:
-        run, start = self.run, starter(self.place, self.recipe)
-        ours = run is None or not run.alive
-        if run is None:
-            new = new_folder(self.recipe, root)
-            run = self.run = start_new(new, self.recipe, environment=environment, start=start)
-        elif ours and run.status != "done" and run.failure.get("kind") != NON_FINITE:
-            start_process(run.folder, run.recipe, environment=environment, start=start)
+        if not self.begun:
+            self.begin(root, starter(self.place, self.recipe), environment)
+        run = self.run
+        assert run is not None
         while run.alive:
             if interrupted.wait(POLL if self.place is None else POLL_ELSEWHERE):
-                if ours and self.place is None:
+                if self.begun and self.place is None:
                     run.stop()
                 return run
         if run.status != "done":
@@ -254,6 +265,30 @@ def _find_runs(jobs: list[_Job], root: Path) -> None:
         found = known.get(training_fingerprint(job.recipe), [])
         job.run = max(found, key=lambda run: worth.index(run.status), default=None)
         job.reused = job.run is not None and job.run.status == "done"
+
+
+def _begin_together(jobs: list[_Job], root: Path, place: Place | None, at_once: int | None) -> None:
+    """Begin all runs in one go, where the place can do that; what it refuses has an `error` afterwards."""
+    together = None if place is None else place.together(at_once)
+    if together is None:
+        return
+    new = [job for job in jobs if job.run is None]
+    try:
+        with together as start:
+            for job in jobs:
+                try:
+                    job.begin(root, start, {})
+                except RunError as error:
+                    job.error = str(error)
+    except BaseException as error:
+        for job in jobs:
+            if job.begun and job.run is not None and not job.run.alive:
+                job.error = str(error)
+                if job in new:
+                    discard(job.run.folder)
+                    job.run = None
+        if not isinstance(error, RunError):
+            raise
 
 
 def _environments(jobs: list[_Job], workers: int | None, *, here: bool) -> Queue[dict[str, str]]:

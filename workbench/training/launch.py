@@ -129,20 +129,23 @@ def start_new(
         start_process(folder, recipe, environment=environment, start=start)
         return Run.open(folder)
     except BaseException:
-        with suppress(OSError):  # why it failed is what is to be known
-            _empty(folder)
-            if created:
-                folder.rmdir()
+        discard(folder, whole=created)
         raise
 
 
-def _empty(folder: Path) -> None:
-    """Remove what is in a folder; nothing is followed through a link."""
-    for path in folder.iterdir():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+def discard(folder: Path, *, whole: bool = True) -> None:
+    """Remove what is in the folder of a run that could not be started, and the folder if it is to go as a `whole`.
+
+    Nothing is followed through a link; what cannot be removed stays, since why it failed is what is to be known.
+    """
+    with suppress(OSError):
+        for path in folder.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        if whole:
+            folder.rmdir()
 
 
 def _continue(run: Run, recipe: Recipe, *, resume: bool, on: str | Mapping[str, Any] | None, trust: bool) -> Run:

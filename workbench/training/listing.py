@@ -6,7 +6,6 @@ thousand of them take half a second.
 
 from __future__ import annotations
 
-import itertools
 import operator
 import os
 import re
@@ -181,9 +180,9 @@ def _run_folders(root: Path) -> Iterator[tuple[int, Path]]:
 
 def _read(folder: Path, parsed: dict[str, Values | None]) -> Listed:
     run, values = Run(folder.absolute()), dict(_recipe_values(folder / "recipe.yaml", parsed))
-    sizes = (values.get(f"stages.{number}.steps") for number in itertools.count())
-    steps = sum(itertools.takewhile(lambda size: isinstance(size, int), sizes))
-    status = run.status
+    status, steps, number = run.status, 0, 0
+    while isinstance(size := values.get(f"stages.{number}.steps"), int):
+        steps, number = steps + size, number + 1
     reached = read_note(folder / DONE, Reached) if status == "done" else None
     metrics = reached.result if reached else None
     last = {} if metrics else last_rows(folder / "metrics.jsonl")

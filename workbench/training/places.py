@@ -12,12 +12,13 @@ The run folder must be one that the place sees under the same path.
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import sys
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -37,6 +38,7 @@ from workbench.training.recipe_files import read_recipe
 from workbench.training.recipe_sections import Section
 
 FILE = "places.yaml"  #: in the user's folder of settings
+MOST_TASKS = 250  #: of an array; clusters take up to 1,000 by default, and the folder of each is held meanwhile
 HERE = "here"  #: the place that is none: this machine
 Text = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]+$")]  #: one line: what ends a line ends a comment of sbatch
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]  #: of a variable
@@ -57,6 +59,10 @@ class Place(Section):
     def start(self, folder: Path, processes: int, **how: Any) -> None:
         """Train the run in `folder` there, and record it."""
         raise NotImplementedError
+
+    def together(self, at_once: int | None) -> AbstractContextManager[Start] | None:
+        """What starts many runs when its block ends, so many of them `at_once`; None: each is to start by itself."""
+        return None
 
     def state(self, record: Record, *, age: float = INTERVAL) -> JobState | None:
         """How a run that was sent there stands; None when it has ended. The answer may be `age` seconds old."""
@@ -80,6 +86,7 @@ class SlurmPlace(Place):
     hours: Size = Field(default=1.0, description="time limit of a turn")
     notice: Count = Field(default=120, description="seconds before the limit in which a checkpoint is written")
     environment: dict[Name, str] = Field(default_factory=dict, description="variables to set")
+    at_once: Count | None = Field(default=None, description="most runs of an array that train side by side")
     options: dict[Option, Text] = Field(
         default_factory=dict, description="further ones of sbatch: qos, constraint ..."
     )
@@ -99,37 +106,62 @@ class SlurmPlace(Place):
         return max(1, (self.cpus or 1) * self.nodes // processes)
 
     def start(self, folder: Path, processes: int, **how: Any) -> None:
-        variables = {**self.environment, **_with_plug_ins(how["environment"])}
-        job = slurm.Job(str(folder), processes // self.nodes, how["threads"], str(how["cwd"]), variables)
-        with hold(folder, make=False):
-            last = Record.read(folder)
-            if last is not None and last.job and self.state(last) is not None:  # another notebook was quicker
-                raise RunError(f"{folder} is in the queue as job {last.job}; stop it first")
-            number = slurm.submit(
-                folder, job, python=self.python or sys.executable, parameters=self._parameters(folder, job)
-            )
-            record = Record(
-                folder=os.path.realpath(folder),
-                pid=0,
-                create_time=0.0,
-                cmd=[],
-                started=time.time(),
-                token="",
-                place=self.model_dump(mode="json"),
-                job=number,
-                **{**how, "cwd": str(how["cwd"])},
-            )
-            try:
-                record.write(folder)
-            except RunError:
-                slurm.cancel(number)  # unrecorded, nobody could ever find or stop it
-                raise
+        self._submit([(self._job(folder, processes, how), how)], at_once=None)
 
-    def _parameters(self, folder: Path, job: slurm.Job) -> dict[str, Any]:
+    @contextmanager
+    def together(self, at_once: int | None) -> Iterator[Start]:
+        """Runs that ask for the same go into the queue as an array."""
+        asked: dict[str, list[tuple[slurm.Job, dict[str, Any]]]] = {}
+
+        def start(folder: Path, processes: int, **how: Any) -> None:
+            job = self._job(folder, processes, how)
+            asked.setdefault(json.dumps(self._parameters(job)), []).append((job, how))
+
+        yield start
+        for alike in asked.values():
+            for first in range(0, len(alike), MOST_TASKS):
+                self._submit(alike[first : first + MOST_TASKS], at_once=at_once or self.at_once)
+
+    def _job(self, folder: Path, processes: int, how: Mapping[str, Any]) -> slurm.Job:
+        variables = {**self.environment, **_with_plug_ins(how["environment"])}
+        return slurm.Job(str(folder), processes // self.nodes, how["threads"], str(how["cwd"]), variables)
+
+    def _submit(self, asked: Sequence[tuple[slurm.Job, dict[str, Any]]], *, at_once: int | None) -> None:
+        """Put jobs into the queue, several as an array, and record them."""
+        jobs = [job for job, _ in asked]
+        with ExitStack() as held:
+            for job in jobs:
+                held.enter_context(hold(Path(job.folder), make=False))
+                last = Record.read(Path(job.folder))
+                if last is not None and last.job and self.state(last) is not None:  # another notebook was quicker
+                    raise RunError(f"{job.folder} is in the queue as job {last.job}; stop it first")
+            parameters = {**self._parameters(jobs[0]), **({} if at_once is None else {"array_parallelism": at_once})}
+            numbers = slurm.submit(jobs, python=self.python or sys.executable, parameters=parameters)
+            for place, ((job, how), number) in enumerate(zip(asked, numbers, strict=True)):
+                try:
+                    self._record(Path(job.folder), number, how)
+                except RunError:
+                    for unrecorded in numbers[place:]:  # nobody could ever find or stop them
+                        slurm.cancel(unrecorded)
+                    raise
+
+    def _record(self, folder: Path, number: str, how: Mapping[str, Any]) -> None:
+        Record(
+            folder=os.path.realpath(folder),
+            pid=0,
+            create_time=0.0,
+            cmd=[],
+            started=time.time(),
+            token="",
+            place=self.model_dump(mode="json"),
+            job=number,
+            **{**how, "cwd": str(how["cwd"])},
+        ).write(folder)
+
+    def _parameters(self, job: slurm.Job) -> dict[str, Any]:
         """Of submitit's executor."""
-        loaders = Recipe.load(folder / "recipe.yaml", trial=False).workers
+        loaders = Recipe.load(Path(job.folder, "recipe.yaml"), trial=False).workers
         asked = {
-            "job_name": folder.name,
             "nodes": self.nodes,
             "ntasks_per_node": 1,
             "cpus_per_task": self.cpus or job.processes * (job.threads + loaders),

@@ -31,7 +31,7 @@ from workbench.training.processes import detached
 from workbench.training.processes.lock import is_held
 from workbench.training.processes.queue import JobState
 from workbench.training.processes.record import Record
-from workbench.training.processes.slurm import PAPERS
+from workbench.training.processes.slurm import papers
 from workbench.training.processes.starting import load_recorded, start_process
 from workbench.training.recipe import Recipe
 from workbench.training.recording.checkpoint import checkpoint_step, checkpoints, load_checkpoint_detector
@@ -190,7 +190,8 @@ class Run:
             return f"{self.folder / DONE} is damaged; resume() goes on from the last checkpoint and writes it again"
         how = detached.ending(self.folder)
         record = Record.read(self.folder)
-        papers = f"; what Slurm printed is in {self.folder / PAPERS}" if record is not None and record.job else ""
+        sent = record is not None and record.job
+        printed = f"; what Slurm printed is in {papers(self.folder, record.job)}" if record and sent else ""
         known = f" ({how})" if how else ""
         likely = "killed ones have often run out of memory"
         with suppress(OSError):
@@ -198,7 +199,7 @@ class Run:
                 likely = f"the disk of its folder is full ({free} bytes are free): make room"
         return (
             f"the process{known} ended before it could say why; {likely}. "
-            f"Its last lines are in {self.folder / detached.LOG} (log() shows them){papers}; resume() goes on from "
+            f"Its last lines are in {self.folder / detached.LOG} (log() shows them){printed}; resume() goes on from "
             "the last checkpoint"
         )
 

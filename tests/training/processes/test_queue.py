@@ -49,6 +49,29 @@ def test_lines_of_squeue():
     assert {job for job, state in states.items() if state.waits} == {"18", "20_0"}
 
 
+def test_tasks_of_an_array_that_wait_together_stand_in_one_line():
+    printed = (
+        "30_[4-6,9%2]|PENDING|JobArrayTaskLimit\n30_2|RUNNING|None\n31_[7]|PENDING|Priority\n32_[0-6:3]|PENDING|None"
+    )
+    states = parse(printed)
+    assert list(states) == ["30_4", "30_5", "30_6", "30_9", "30_2", "31_7", "32_0", "32_3", "32_6"]
+    assert states["30_5"] == JobState("PENDING", "JobArrayTaskLimit")
+    assert states["30_2"] == JobState("RUNNING")
+
+
+def test_500_tasks_of_an_array_cost_one_question_in_ten_seconds():
+    clock, controller = (
+        Clock(),
+        Controller("40_[2-499%2]|PENDING|JobArrayTaskLimit\n40_0|RUNNING|None\n40_1|RUNNING|None"),
+    )
+    queue = Queue(controller, clock)
+    for _ in range(30):
+        found = [queue.look_up(f"40_{task}", submitted=5.0) for task in range(500)]
+        assert [state.state for state in found] == ["RUNNING"] * 2 + ["PENDING"] * 498
+        clock.now += 1
+    assert controller.asked == 3
+
+
 def test_500_jobs_cost_one_question_in_ten_seconds():
     clock, controller = Clock(), Controller("\n".join(f"{job}|PENDING|Priority" for job in range(500)))
     queue = Queue(controller, clock)

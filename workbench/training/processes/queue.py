@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 INTERVAL = 10.0  #: seconds between two questions, however many runs are looked at
@@ -19,6 +20,7 @@ ENDED = frozenset({
 WAITING = frozenset(
     {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SUSPENDED"}
 )
+_TASKS = re.compile(r"(\d+)(?:-(\d+))?(?::(\d+))?")  #: 3 or 5-9 or 5-9:2
 UNKNOWN = "UNKNOWN"  #: the state of a job while Slurm cannot be asked
 
 
@@ -57,7 +59,21 @@ def squeue() -> str:
 def parse(text: str) -> dict[str, JobState]:
     """Number → state of what `squeue` printed; other lines are passed over."""
     rows = [line.strip().split("|", 2) for line in text.splitlines()]
-    return {row[0]: JobState(row[1], "" if row[2] == "None" else row[2]) for row in rows if len(row) == 3}
+    return {
+        number: JobState(row[1], "" if row[2] == "None" else row[2])
+        for row in rows
+        if len(row) == 3
+        for number in _numbers(row[0])
+    }
+
+
+def _numbers(text: str) -> Iterator[str]:
+    """The jobs that one line is about: 17, 17_3, or tasks of an array that wait together, such as 17_[3,5-9%2]."""
+    array, bracket, tasks = text.partition("_[")
+    if not bracket:
+        yield text
+    for first, last, step in _TASKS.findall(tasks.partition("%")[0]):
+        yield from (f"{array}_{task}" for task in range(int(first), int(last or first) + 1, int(step or 1)))
 
 
 class Queue:

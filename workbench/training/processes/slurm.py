@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from workbench.training.processes.record import Record
 from workbench.training.recording.disk import open_to_append
 from workbench.training.recording.notes import STOP, Stop, read_note
 
-PAPERS = "slurm"  #: in a run folder: what submitit and Slurm write
+PAPERS = "slurm"  #: the folder of what submitit and Slurm write
 TURNS = 10_000  #: how often a job that meets its time limit is queued again
 NOTICE = signal.SIGUSR2  #: what submitit has Slurm send before the time limit
 PATIENCE = 60.0  #: seconds: for a shared folder to show what was written elsewhere, and for Slurm to end a job
@@ -65,7 +65,8 @@ class Job:
         _await_record(folder, place.job)
         own = {**variables(self.threads), **self.environment}
         inherited = {name: value for name, value in os.environ.items() if name != HANDED_ON}
-        with open_to_append(folder / LOG if place.node == 0 else folder / PAPERS / f"node-{place.node}.txt") as log:
+        notes = papers(folder, place.job) / f"node-{place.job}-{place.node}.txt"
+        with open_to_append(notes if place.node else folder / LOG) as log:
             self._trainer = subprocess.Popen(
                 place.command(folder, self.processes),
                 stdin=subprocess.DEVNULL,
@@ -134,39 +135,45 @@ class Turn:
         ]
 
 
-def submit(folder: Path, job: Job, *, python: str, parameters: Mapping[str, Any]) -> str:
-    """Put a job into Slurm's queue; its number.
+def papers(folder: Path, job: str) -> Path:
+    """Where what Slurm and submitit write lies: in the run's folder, for tasks of an array beside it."""
+    return (folder.parent if "_" in job else folder) / PAPERS
+
+
+def submit(jobs: Sequence[Job], *, python: str, parameters: Mapping[str, Any]) -> list[str]:
+    """Put jobs into Slurm's queue; their numbers. Several become an array, whose folders lie in one folder.
 
     Args:
-        folder: of the run.
-        job: what it does.
-        python: what runs it on the nodes.
-        parameters: of submitit's SlurmExecutor.
+        jobs: what they do.
+        python: what runs them on the nodes.
+        parameters: of submitit's SlurmExecutor, for each of them.
 
     Raises:
-        RunError: submitit is not installed, there is no Slurm here, it refuses the job, or Slurm would read something
-            else in the folder's name.
+        RunError: submitit is not installed, there is no Slurm here, it refuses the jobs, or it would read something
+            else in the name of a folder.
     """
     try:
         import submitit
     except ImportError:
         raise RunError("runs on Slurm need submitit: pip install 'occlusion-workbench[slurm]'") from None
-    if "%" in str(folder) or not str(folder).isprintable():
-        raise RunError(f"{folder} cannot be given to Slurm, which replaces what follows a %; choose another folder")
-    paths = variables(job.threads)
+    first = Path(jobs[0].folder)
+    home = first if len(jobs) == 1 else first.parent
+    if "%" in str(home) or not str(home).isprintable():
+        raise RunError(f"{home} cannot be given to Slurm, which replaces what follows a %; choose another folder")
+    paths = variables(jobs[0].threads)
     try:
-        executor = submitit.SlurmExecutor(folder / PAPERS, max_num_timeout=TURNS, python=shlex.quote(python))
+        executor = submitit.SlurmExecutor(home / PAPERS, max_num_timeout=TURNS, python=shlex.quote(python))
         executor.update_parameters(
-            **parameters,
+            **{"job_name": home.name, "array_parallelism": len(jobs), **parameters},
             setup=[f"export {name}={shlex.quote(paths[name])}" for name in ("PYTHONPATH", "PYTHONSAFEPATH")],
             stderr_to_stdout=True,
             srun_args=["--kill-on-bad-exit=1"],
         )
         with _SUBMITTING:
-            return str(executor.submit(job).job_id)
+            return [str(submitted.job_id) for submitted in executor.submit_array(jobs)]
     except (RuntimeError, OSError, ValueError) as error:
         said = " ".join(str(error).split())
-        raise RunError(f"Slurm does not take {folder}: {said or type(error).__name__}") from error
+        raise RunError(f"Slurm does not take {home}: {said or type(error).__name__}") from error
 
 
 def stop(job: str, *, grace: float, ended: Callable[[], bool]) -> None:
