@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
+
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel")
 NODES = ("n1", "n2")
 CONFIGURATION = """
@@ -83,7 +85,7 @@ def cluster(folder: Path) -> Iterator[Path]:
     munge = [f"--{name}={folder / file}" for name, file in {**paths, "log-file": "munged.log"}.items()]
     daemons = [["munged", "--force", *munge], ["slurmctld", "-f", str(conf)]]
     daemons += [["slurmd", "-f", str(conf), "-N", node] for node in NODES]
-    own = {**os.environ, "PATH": search_path(), "SLURM_CONF": str(conf)}
+    own = surroundings(conf)
     try:
         for command in daemons:
             subprocess.run(command, env=own, check=True, cwd=folder, timeout=20)
@@ -98,6 +100,36 @@ def cluster(folder: Path) -> Iterator[Path]:
         for name in (*(f"slurmd.{node}" for node in NODES), "slurmctld", "munged"):
             with suppress(OSError, ValueError):
                 os.kill(int((folder / f"{name}.pid").read_text()), signal.SIGTERM)
+
+
+def surroundings(conf: Path) -> dict[str, str]:
+    """Variables of a process that knows the cluster."""
+    return {**os.environ, "PATH": search_path(), "SLURM_CONF": str(conf)}
+
+
+def kill_node(conf: Path, node: str) -> None:
+    """A node dies: its daemon, and all that runs on it, at the same moment."""
+    doomed = [psutil.Process(int((conf.parent / f"slurmd.{node}.pid").read_text()))]
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            own = process.environ()
+            if own.get("SLURM_CONF") == str(conf) and own.get("SLURMD_NODENAME") == node:
+                steps = [parent for parent in process.parents() if parent.name().startswith("slurmstepd")]
+                doomed += [*steps, process]
+    for process in doomed:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def miss_node(conf: Path, node: str) -> None:
+    """The controller gives a node up, as it does by itself after some minutes without an answer."""
+    command = ["scontrol", "update", f"nodename={node}", "state=down", "reason=dead"]
+    subprocess.run(command, env=surroundings(conf), check=True, timeout=20)
+
+
+def mend_node(conf: Path, node: str) -> None:
+    """It is there again."""
+    subprocess.run(["slurmd", "-f", str(conf), "-N", node], env=surroundings(conf), check=True, timeout=20)
 
 
 def _free_ports(number: int) -> list[int]:

@@ -439,7 +439,7 @@ def test_what_cannot_be_compared_is_refused(tmp_path, recipes):
 
 
 def test_cores_are_shared_among_the_runs(recipes, monkeypatch):
-    plan = MODULE._plan
+    plan = MODULE.plan
     monkeypatch.setattr(detached, "available_cores", lambda: 8)
     threads = lambda jobs: {job.recipe.threads for job in jobs}  # noqa: E731
     assert threads(plan(recipes, range(5), None)) == {1}  # ten runs on eight cores

@@ -169,6 +169,7 @@ def test_a_run_in_a_queue_is_followed_refused_twice_stopped_and_resumed(cluster,
     cluster.states["102"] = "NODE_FAIL|None"
     assert run.status == "failed"
     assert str(run.folder / "slurm") in run.error
+    assert run.error.startswith("the process (job 102 NODE_FAIL) ended before it could say why. Its last lines")
     (run.folder / "done.json").write_text('{"seconds": 1.0}')
     cluster.states["102"] = "COMPLETING|None"
     assert run.status == "done"
@@ -184,9 +185,9 @@ def test_a_job_that_runs_is_asked_to_end_and_ended_if_it_does_not(cluster, tmp_p
 
 
 def test_many_runs_go_into_the_queue_as_arrays_of_what_is_alike(cluster, tmp_path):
-    place = find_place({"place": "slurm", "at_once": 2})
+    place = find_place("slurm")
     recipes = [recipe_of(seed=seed, workers=seed // 3, threads=1) for seed in range(4)]
-    with place.together(None) as start:
+    with place.together(2) as start:
         runs = [start_new(tmp_path / f"run-{one.seed}", one, start=start) for one in recipes]
         assert cluster.jobs == [], "at the end of the block"
     assert [Record.read(run.folder).job for run in runs] == ["101_0", "101_1", "101_2", "104"]

@@ -10,7 +10,7 @@ import pytest
 from workbench.errors import RecipeError, RunError
 from workbench.training import Comparison, Recipe, Sweep, loguniform, settings, sweep, uniform
 from workbench.training import sweep as sweep_function
-from workbench.training.sweep import AT
+from workbench.training.space import AT
 
 RATES = [0.001, 0.01, 0.1]
 

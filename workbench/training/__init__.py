@@ -8,7 +8,8 @@ from workbench.training.launch import launch
 from workbench.training.listing import list_runs
 from workbench.training.recipe import Recipe
 from workbench.training.run import Run
-from workbench.training.sweep import Sweep, loguniform, settings, sweep, uniform
+from workbench.training.space import loguniform, settings, uniform
+from workbench.training.sweep import Sweep, sweep
 
 if TYPE_CHECKING:
     from workbench.training.comparison import Comparison, t_interval

@@ -85,19 +85,15 @@ def compare(
         >>> comparison.recipes, len(comparison.failures)
         (['20 steps', 'a higher rate'], 0)
     """
-    import pandas as pd
-
-    from workbench.training.comparison import Comparison  # late: scipy and pandas take a second
-
     if isinstance(recipes, Recipe | str | Path):
         raise RecipeError(f"compare takes a list of recipes, and {recipes!r} is one; give [{recipes!r}, ...]")
-    seeds = list(range(seeds)) if isinstance(seeds, int) else list(dict.fromkeys(seeds))
-    place = find_place(on)
-    jobs = _plan(_load(recipes, test), seeds, workers, place)
+    seeds, place = seeds_of(seeds), find_place(on)
+    jobs = plan(load_recipes(recipes, test), seeds, workers, place)
     root = runs_folder() if folder is None else Path(folder).expanduser().absolute()
-    _find_runs(jobs, root)
+    find_runs(jobs, root)
     if not all(job.is_scored for job in jobs):
         check_writable(root / "run", RunError)
+    workers = workers or (None if place is None else place.at_once)
     environments = _environments(jobs, workers, here=place is None)
     _begin_together(jobs, root, place, workers)
     interrupted, patience = threading.Event(), 1.0 if place is None else POLL_ELSEWHERE
@@ -118,13 +114,22 @@ def compare(
             for future in pending:
                 future.cancel()
             raise
-    order = {name: place for place, name in enumerate(dict.fromkeys(job.recipe.name for job in jobs))}
-    rows = sorted((job.row() for job in jobs), key=lambda row: (order[row["recipe"]], row["seed"]))
-    return Comparison(pd.DataFrame(rows))
+    return comparison_of(jobs)
+
+
+def comparison_of(jobs: Iterable[Job]) -> Comparison:
+    """What runs say, those of a recipe together."""
+    import pandas as pd
+
+    from workbench.training.comparison import Comparison  # late: scipy and pandas take a second
+
+    rows = [job.row() for job in jobs]
+    order = {name: place for place, name in enumerate(dict.fromkeys(row["recipe"] for row in rows))}
+    return Comparison(pd.DataFrame(sorted(rows, key=lambda row: (order[row["recipe"]], row["seed"]))))
 
 
 @dataclass(eq=False)
-class _Job:
+class Job:
     """One recipe with one seed: find or start its run, wait for it, evaluate it."""
 
     recipe: Recipe
@@ -213,7 +218,13 @@ class _Job:
                 raise RunError(f"the evaluation failed: {last}")
 
 
-def _load(recipes: Iterable[Recipe | str | Path], test: dict[str, Any] | None) -> list[Recipe]:
+def seeds_of(seeds: int | Sequence[int]) -> list[int]:
+    """So many from 0 on, or each of those that are given once."""
+    return list(range(seeds)) if isinstance(seeds, int) else list(dict.fromkeys(seeds))
+
+
+def load_recipes(recipes: Iterable[Recipe | str | Path], test: dict[str, Any] | None) -> list[Recipe]:
+    """Recipes of different names, tested on other data where `test` names some."""
     given = list(recipes)
     for one in given:
         if not isinstance(one, Recipe | str | Path):
@@ -234,7 +245,7 @@ def _test_of(recipe: Recipe) -> TestSpec:
     return recipe.test
 
 
-def _plan(recipes: list[Recipe], seeds: Sequence[int], workers: int | None, place: Place | None = None) -> list[_Job]:
+def plan(recipes: list[Recipe], seeds: Sequence[int], workers: int | None, place: Place | None = None) -> list[Job]:
     """All jobs, seed by seed, so that an unfinished comparison is already paired; each with its share of cores."""
     count = len(recipes) * len(seeds)
     if not count:
@@ -248,11 +259,11 @@ def _plan(recipes: list[Recipe], seeds: Sequence[int], workers: int | None, plac
             threads = None if place is None else place.threads(recipe.processes)
             changes = {"seed": seed, "threads": recipe.threads or threads or max(1, share // recipe.processes)}
             starter(place, recipe)  # refuses what the place cannot train
-            jobs.append(_Job(recipe.model_copy(update=changes), _test_of(recipe), place))
+            jobs.append(Job(recipe.model_copy(update=changes), _test_of(recipe), place))
     return jobs
 
 
-def _find_runs(jobs: list[_Job], root: Path) -> None:
+def find_runs(jobs: list[Job], root: Path) -> None:
     """Give each job the best run there is of its recipe, seed and code: finished, else alive, else to go on with."""
     code, known = code_fingerprint(), dict[str, list[Run]]()
     for path in sorted(root.glob("*/recipe.yaml")):
@@ -267,7 +278,7 @@ def _find_runs(jobs: list[_Job], root: Path) -> None:
         job.reused = job.run is not None and job.run.status == "done"
 
 
-def _begin_together(jobs: list[_Job], root: Path, place: Place | None, at_once: int | None) -> None:
+def _begin_together(jobs: list[Job], root: Path, place: Place | None, at_once: int | None) -> None:
     """Begin all runs in one go, where the place can do that; what it refuses has an `error` afterwards."""
     together = None if place is None else place.together(at_once)
     if together is None:
@@ -291,7 +302,7 @@ def _begin_together(jobs: list[_Job], root: Path, place: Place | None, at_once: 
             raise
 
 
-def _environments(jobs: list[_Job], workers: int | None, *, here: bool) -> Queue[dict[str, str]]:
+def _environments(jobs: list[Job], workers: int | None, *, here: bool) -> Queue[dict[str, str]]:
     """What to set for each of the runs that go side by side: on GPUs of this machine, which one."""
     on_gpus = here and any(job.recipe.device != "cpu" and ":" not in job.recipe.device for job in jobs)
     gpus = _accelerators() if on_gpus else []
@@ -321,6 +332,6 @@ def _accelerators() -> list[dict[str, str]]:
     return [{"CUDA_VISIBLE_DEVICES": one} for one in visible]
 
 
-def _activity(jobs: list[_Job]) -> str:
+def _activity(jobs: list[Job]) -> str:
     counts = Counter("failed" if job.error else job.run.status if job.run else "waiting" for job in jobs)
     return ", ".join(f"{count} {status}" for status, count in counts.items())

@@ -26,7 +26,7 @@ from workbench.training.recording.disk import read_bytes
 from workbench.training.recording.notes import DONE, read_note
 from workbench.training.recording.rows import last_rows
 from workbench.training.run import Run
-from workbench.training.sweep import AT
+from workbench.training.space import AT
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -49,6 +49,8 @@ Host = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.@:%-]*$")]  #: ne
 class Place(Section):
     """What all places can do. `start` has the arguments of `detached.start`."""
 
+    at_once: Count | None = Field(default=None, description="most runs of a sweep that train side by side")
+
     def check(self, recipe: Recipe) -> None:
         """Raise RunError where a recipe cannot be trained there."""
 
@@ -68,6 +70,10 @@ class Place(Section):
         """How a run that was sent there stands; None when it has ended. The answer may be `age` seconds old."""
         raise NotImplementedError
 
+    def ending(self, record: Record) -> str:
+        """What is said there of how a run ended, such as NODE_FAIL; empty where that is not known."""
+        return ""
+
     def stop(self, record: Record, *, grace: float) -> None:
         """Let it write a checkpoint and end; end it after `grace` seconds."""
         raise NotImplementedError
@@ -86,7 +92,6 @@ class SlurmPlace(Place):
     hours: Size = Field(default=1.0, description="time limit of a turn")
     notice: Count = Field(default=120, description="seconds before the limit in which a checkpoint is written")
     environment: dict[Name, str] = Field(default_factory=dict, description="variables to set")
-    at_once: Count | None = Field(default=None, description="most runs of an array that train side by side")
     options: dict[Option, Text] = Field(
         default_factory=dict, description="further ones of sbatch: qos, constraint ..."
     )
@@ -120,7 +125,7 @@ class SlurmPlace(Place):
         yield start
         for alike in asked.values():
             for first in range(0, len(alike), MOST_TASKS):
-                self._submit(alike[first : first + MOST_TASKS], at_once=at_once or self.at_once)
+                self._submit(alike[first : first + MOST_TASKS], at_once=at_once)
 
     def _job(self, folder: Path, processes: int, how: Mapping[str, Any]) -> slurm.Job:
         variables = {**self.environment, **_with_plug_ins(how["environment"])}
@@ -178,6 +183,10 @@ class SlurmPlace(Place):
     def state(self, record: Record, *, age: float = INTERVAL) -> JobState | None:
         found = JOBS.look_up(record.job, submitted=record.started, age=age)
         return found if found is not None and found.alive else None
+
+    def ending(self, record: Record) -> str:
+        found = JOBS.look_up(record.job, submitted=record.started)
+        return "" if found is None or found.alive else f"job {record.job} {found}"
 
     def stop(self, record: Record, *, grace: float) -> None:
         slurm.stop(record.job, grace=grace, ended=lambda: self.state(record, age=1.0) is None)

@@ -188,17 +188,19 @@ class Run:
             return str(message)
         if self._has(DONE):
             return f"{self.folder / DONE} is damaged; resume() goes on from the last checkpoint and writes it again"
-        how = detached.ending(self.folder)
         record = Record.read(self.folder)
+        place = place_of(record)
+        said = "" if record is None or place is None else place.ending(record)
+        how = said or detached.ending(self.folder)
         sent = record is not None and record.job
         printed = f"; what Slurm printed is in {papers(self.folder, record.job)}" if record and sent else ""
         known = f" ({how})" if how else ""
-        likely = "killed ones have often run out of memory"
+        likely = "" if said else "; killed ones have often run out of memory"
         with suppress(OSError):
             if (free := shutil.disk_usage(self.folder).free) < ROOM:
-                likely = f"the disk of its folder is full ({free} bytes are free): make room"
+                likely = f"; the disk of its folder is full ({free} bytes are free): make room"
         return (
-            f"the process{known} ended before it could say why; {likely}. "
+            f"the process{known} ended before it could say why{likely}. "
             f"Its last lines are in {self.folder / detached.LOG} (log() shows them){printed}; resume() goes on from "
             "the last checkpoint"
         )

@@ -1,4 +1,4 @@
-"""Train a recipe with many settings, of a grid or drawn at random, and see what each does to a metric.
+"""Train a recipe with many settings, of a grid, drawn at random or searched, and see what each does to a metric.
 
 A sweep is a comparison of recipes that differ in the swept values: what is finished already is used again, what was
 interrupted goes on, and its tables are those of a comparison.
@@ -6,107 +6,22 @@ interrupted goes on, and its tables are those of a comparison.
 
 from __future__ import annotations
 
-import itertools
-import json
-import math
-import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import RecipeError, RunError
+from workbench.errors import RunError
 from workbench.training.compare import compare
 from workbench.training.recipe import Recipe
+from workbench.training.search import search_settings
+from workbench.training.space import Drawn, named, settings
 
 if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
 
     from workbench.training.comparison import Comparison
-
-AT = " @ "  #: in a setting's name, between the recipe's and what is set
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A value that is drawn between two bounds, as `uniform` and `loguniform` make them."""
-
-    low: float
-    high: float
-    logarithmic: bool = False
-
-    def draw(self, generator: random.Random) -> float:
-        """One value, with four digits: so many say all, and can be read."""
-        if self.logarithmic:
-            value = math.exp(generator.uniform(math.log(self.low), math.log(self.high)))
-        else:
-            value = generator.uniform(self.low, self.high)
-        return min(max(float(f"{value:.4g}"), self.low), self.high)
-
-
-def uniform(low: float, high: float) -> Drawn:
-    """Values that are equally likely between two bounds.
-
-    Raises:
-        RecipeError: the bounds are not finite, or not in order.
-
-    Example:
-        >>> wb.uniform(0.1, 0.3)
-        Drawn(low=0.1, high=0.3, logarithmic=False)
-    """
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise RecipeError(f"expected two finite bounds, the lower first, got {low} and {high}")
-    return Drawn(low, high)
-
-
-def loguniform(low: float, high: float) -> Drawn:
-    """Values whose logarithms are equally likely between two bounds, as learning rates are tried.
-
-    Raises:
-        RecipeError: the bounds are not positive and finite, or not in order.
-
-    Example:
-        >>> wb.loguniform(1e-4, 1e-2)
-        Drawn(low=0.0001, high=0.01, logarithmic=True)
-    """
-    if not (0 < low < high < math.inf):
-        raise RecipeError(f"expected two positive bounds, the lower first, got {low} and {high}")
-    return Drawn(low, high, logarithmic=True)
-
-
-def settings(space: Mapping[str, Sequence[Any] | Drawn], *, draws: int = 10, seed: int = 0) -> list[dict[str, Any]]:
-    """What a sweep tries: each combination of the lists, and with each so many draws of what is drawn.
-
-    Args:
-        space: dotted key of a recipe → list of values, or `uniform(...)`, `loguniform(...)`.
-        draws: for each combination; 1 where nothing is drawn.
-        seed: of the draws. More draws begin with the same ones.
-
-    Raises:
-        RecipeError: there is nothing to try.
-
-    Example:
-        >>> settings({"batch_size": [4, 8], "stages.0.lr": [0.01]})
-        [{'batch_size': 4, 'stages.0.lr': 0.01}, {'batch_size': 8, 'stages.0.lr': 0.01}]
-        >>> settings({"stages.0.lr": wb.loguniform(1e-4, 1e-2)}, draws=2)
-        [{'stages.0.lr': 0.0005445}, {'stages.0.lr': 0.002127}]
-    """
-    listed = {key: values for key, values in space.items() if not isinstance(values, Drawn)}
-    drawn = {key: values for key, values in space.items() if isinstance(values, Drawn)}
-    for key, values in listed.items():
-        if isinstance(values, str) or not isinstance(values, Sequence) or not values:
-            raise RecipeError(f"{key}: expected a list of values, uniform(...) or loguniform(...), got {values!r}")
-    if not space or draws < 1:
-        raise RecipeError(f"there is nothing to sweep: {len(space)} keys, draws={draws}")
-    tried = []
-    for number in range(draws if drawn else 1):
-        generators = {key: random.Random(json.dumps([seed, number, key])) for key in drawn}
-        own = {key: values.draw(generators[key]) for key, values in drawn.items()}
-        for combination in itertools.product(*listed.values()):
-            chosen = {**dict(zip(listed, combination, strict=True)), **own}
-            tried.append({key: chosen[key] for key in space})
-    return tried
 
 
 def sweep(
@@ -116,12 +31,15 @@ def sweep(
     seeds: int | Sequence[int] = 3,
     draws: int = 10,
     draw_seed: int = 0,
+    search: str | None = None,
+    metric: str = "AP",
+    lowest: bool = False,
     **how: Any,
 ) -> Sweep:
     """Train a recipe with each setting of a space and each seed, and compare them.
 
     Called again it uses what is finished, goes on with what was interrupted, and adds what is new: more draws, more
-    values, more seeds.
+    values, more seeds. With a `search`, several notebooks that call it at once share the work.
 
     Args:
         recipe: a recipe, the name of a shipped one, or a file.
@@ -129,17 +47,22 @@ def sweep(
             high)`, `wb.loguniform(low, high)`.
         seeds: so many from 0 on, or the seeds; the same for each setting.
         draws: how often what is drawn is drawn, for each combination of the lists. The same for all combinations, so
-            that they can be compared.
+            that they can be compared. With a `search`: how many settings are tried in all, lists included.
         draw_seed: of the draws.
-        how: `folder`, `on`, `workers`, `test` and `progress`, as `compare` takes them; `on="slurm"` puts all runs
-            into the queue at once.
+        search: "tpe" learns from the settings that were tried where to try the next ones (Bergstra et al. 2011, by
+            Optuna): some at a time, as many as `workers` (or the place's `at_once`) train side by side. Settings with
+            a run that failed count as failed. What is known lies in `search-…` in the folder of the runs.
+        metric: of the results, whose mean over seeds a search goes by.
+        lowest: a search is for the lowest value, as of a loss.
+        how: `folder`, `on`, `workers`, `test` and `progress`, as `compare` takes them; `on="slurm"` puts all runs,
+            or all that a search tries at a time, into the queue at once.
 
     Returns:
         The result: `.table()`, `.best()`, `.figure(metric, key)`, `.comparison`.
 
     Raises:
         RecipeError: a key leads nowhere, a value is not allowed, or there is nothing to try.
-        RunError: as `compare`.
+        RunError: as `compare`; there is no such search, Optuna is not installed, or results have no such metric.
 
     Example:
         >>> stage = {"train": "detector", "steps": 5, "lr": 3e-3}
@@ -150,7 +73,10 @@ def sweep(
         {'stages.0.lr': 0.01}
     """
     base = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
-    tried = {_name(base, setting): setting for setting in settings(space, draws=draws, seed=draw_seed)}
+    if search is not None:
+        goal: dict[str, Any] = {"metric": metric, "lowest": lowest, "draws": draws, "draw_seed": draw_seed}
+        return Sweep(*search_settings(base, space, search, seeds=seeds, **goal, **how))
+    tried = named(base, settings(space, draws=draws, seed=draw_seed))
     changed = [base.replace(setting, name=name) for name, setting in tried.items()]
     return Sweep(compare(changed, seeds=seeds, **how), tried)
 
@@ -245,11 +171,3 @@ class Sweep:
 
     def _repr_html_(self) -> str:
         return self.table().to_html(index=False, na_rep="–", float_format="{:.4g}".format)
-
-
-def _name(base: Recipe, setting: Mapping[str, Any]) -> str:
-    return base.name + AT + ", ".join(f"{key}={_short(value)}" for key, value in setting.items())
-
-
-def _short(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
