@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 import pytest
 
@@ -64,3 +66,16 @@ def test_a_second_key_gives_the_lines():
     assert len(many.data) == 2, "more values than can be told apart"
     with pytest.raises(RunError, match="'kee' was not swept; did you mean 'key'"):
         metric_against(swept([1]), "AP", "kee")
+
+
+def test_runs_that_failed_are_crosses_below_the_others():
+    sweep = swept([1, 2, 3])
+    runs = sweep.comparison.frame()
+    runs.loc[runs["recipe"] == "3 None", ["AP", "status", "error"]] = [math.nan, "failed", "boom"]
+    figure = metric_against(Sweep(Comparison(runs), sweep.settings), "AP")
+    lost = figure.data[-1]
+    assert list(lost.x) == [3, 3]
+    assert list(lost.y) == pytest.approx([0.1 - 0.1 * 1.2] * 2), "AP is from 0.1 to 1.3"
+    assert lost.text[1] == "seed 1, 2: boom"
+    assert figure.layout.showlegend
+    assert figure.layout.xaxis.type == "linear"

@@ -22,6 +22,8 @@ FEW = 6  #: values of a second key that colours set apart
 def metric_against(sweep: Sweep, metric: str, key: str | None = None, *, height: int = 340) -> go.Figure:
     """A point for each run, and a line through the means over seeds with their 95 % intervals.
 
+    Runs without the metric, most of them failed, are crosses below all others, with what went wrong as their text.
+
     Args:
         sweep: what was tried.
         metric: its name, for the upright axis.
@@ -40,16 +42,43 @@ def metric_against(sweep: Sweep, metric: str, key: str | None = None, *, height:
     for place, value in enumerate([None] if other is None else _words(table, other).unique()):
         own = [frame if other is None else frame[_words(frame, other) == value] for frame in (runs, table)]
         _draw(figure, *own, key=key, metric=metric, name=value or "mean", colour=cycle(ON_PAGE, place))
+    lost = runs[runs[metric].isna()] if metric in runs else runs
+    if len(lost):
+        _draw_lost(figure, lost, key=key, floor=_floor(runs[metric].dropna().tolist() if metric in runs else []))
     legend = {"title": {"text": other}, "x": 1.02, "xanchor": "left"}
     figure.update_layout(**page_layout(height, {"l": 60, "r": 16, "t": 32, "b": 48}), legend=legend)
-    figure.update_layout(showlegend=other is not None)
-    figure.update_xaxes(title_text=key, type=_scale(table[key]), gridcolor=GRID, zeroline=False)
+    figure.update_layout(showlegend=other is not None or len(lost) > 0)
+    figure.update_xaxes(title_text=key, type=_scale(table[key]), exponentformat="e", gridcolor=GRID, zeroline=False)
     figure.update_yaxes(title_text=metric, gridcolor=GRID, zeroline=False)
     return figure
 
 
 def _words(frame: pd.DataFrame, key: str) -> pd.Series:
     return frame[key].map(str)
+
+
+def _places(frame: pd.DataFrame, key: str, *, words: bool) -> list:
+    return (_words(frame, key) if words else frame[key]).tolist()
+
+
+def _floor(values: list[float]) -> float:
+    """Below all values, by a tenth of their range."""
+    return min(values, default=0.0) - 0.1 * (max(values, default=0.0) - min(values, default=0.0))
+
+
+def _draw_lost(figure: go.Figure, lost: pd.DataFrame, *, key: str, floor: float) -> None:
+    """Runs that have no value, as crosses at the floor."""
+    figure.add_scatter(
+        x=_places(lost, key, words=_scale(lost[key]) == "category"),
+        y=[floor] * len(lost),
+        text=[
+            f"seed {run.seed}, {run.folder.rpartition('/')[2]}: {run.error or run.status}"
+            for run in lost.itertuples()
+        ],
+        name="no value",
+        mode="markers",
+        marker={"symbol": "x-thin-open", "size": 8, "color": cycle(ON_PAGE, FEW)},
+    )
 
 
 def _scale(values: pd.Series) -> str:
@@ -67,7 +96,7 @@ def _draw(
     points = {"mode": "markers", "marker": {"color": colour, "size": 5, "opacity": 0.5}, "showlegend": False}
     words = _scale(table[key]) == "category"
     ordered = table if words else table.sort_values(key)
-    places = [(_words(frame, key) if words else frame[key]).tolist() for frame in (runs, ordered)]
+    places = [_places(frame, key, words=words) for frame in (runs, ordered)]
     figure.add_scatter(x=places[0], y=runs[metric].tolist(), text=texts, name=name, **points)
     up = (ordered[f"{metric}_high"] - ordered[metric]).tolist()
     figure.add_scatter(
