@@ -323,3 +323,9 @@ LOSSES = Registry("LOSSES", "workbench.losses", place="detector.loss")
 NORMALISERS = Registry("NORMALISERS", "workbench.losses", place="detector.normaliser")
 MINING = Registry("MINING", "workbench.losses", place="detector.roi.mining")
 ANCHOR_MINING = Registry("ANCHOR_MINING", "workbench.losses", place="detector.mining")
+LOGGERS = Registry(
+    "LOGGERS",
+    "workbench.training.loggers",
+    place="loggers",
+    arguments=("folder", "recipe", "after_step", "logged_step"),
+)

@@ -169,7 +169,7 @@ def test_a_run_in_a_queue_is_followed_refused_twice_stopped_and_resumed(cluster,
     cluster.states["102"] = "NODE_FAIL|None"
     assert run.status == "failed"
     assert str(run.folder / "slurm") in run.error
-    assert run.error.startswith("the process (job 102 NODE_FAIL) ended before it could say why. Its last lines")
+    assert run.error.startswith("the process (job 102, NODE_FAIL) ended before it could say why. Its last lines")
     (run.folder / "done.json").write_text('{"seconds": 1.0}')
     cluster.states["102"] = "COMPLETING|None"
     assert run.status == "done"

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ def launch(
     on: str | Mapping[str, Any] | None = None,
     processes: int | None = None,
     threads: int | None = None,
+    loggers: Sequence[str | Mapping[str, Any]] | None = None,
     resume: bool = False,
     trust: bool = False,
 ) -> Run:
@@ -44,6 +45,8 @@ def launch(
             the folder under the same path.
         processes: train in so many processes, on several nodes: in all; by default as the recipe says.
         threads: CPU threads of each process; by default as the recipe says, else the cores are shared out.
+        loggers: where the metrics go as well: "csv", "tensorboard", "trackio", {"kind": "wandb", "project": "mine"}
+            or kinds of your own; by default as the recipe says.
         resume: go on with the run of the same recipe in `folder`, or start it if there is none yet. A finished
             run is returned as it is.
         trust: when resuming, load the plug-ins and set the variables that the folder names, though somebody else
@@ -65,7 +68,7 @@ def launch(
         'done'
     """
     place = find_place(on)
-    recipe = prepare(recipe, processes=processes, threads=threads, place=place)
+    recipe = prepare(recipe, processes=processes, threads=threads, loggers=loggers, place=place)
     folder = new_folder(recipe) if folder is None else Path(folder).expanduser().absolute()
     if (folder / "recipe.yaml").is_file():
         return _continue(Run.open(folder), recipe, resume=resume, on=on, trust=trust)
@@ -82,12 +85,13 @@ def prepare(
     *,
     processes: int | None = None,
     threads: int | None = None,
+    loggers: Sequence[str | Mapping[str, Any]] | None = None,
     place: Place | None = None,
 ) -> Recipe:
     """The recipe as it will be trained, checked against the machine.
 
     Args:
-        processes, threads: in place of the recipe's own; None: these.
+        processes, threads, loggers: in place of the recipe's own; None: these.
         place: that will train it; None: this machine.
 
     Raises:
@@ -96,7 +100,7 @@ def prepare(
     """
     if not isinstance(recipe, Recipe):
         recipe = Recipe.load(recipe)
-    changes = {"processes": processes, "threads": threads}
+    changes = {"processes": processes, "threads": threads, "loggers": loggers and [*loggers]}
     if changes := {key: value for key, value in changes.items() if value is not None}:
         recipe = recipe.replace(changes)
     if place is not None and recipe.threads is None:

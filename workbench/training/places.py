@@ -186,7 +186,7 @@ class SlurmPlace(Place):
 
     def ending(self, record: Record) -> str:
         found = JOBS.look_up(record.job, submitted=record.started)
-        return "" if found is None or found.alive else f"job {record.job} {found}"
+        return f"job {record.job}, {'which Slurm knows no more' if found is None else found}"
 
     def stop(self, record: Record, *, grace: float) -> None:
         slurm.stop(record.job, grace=grace, ended=lambda: self.state(record, age=1.0) is None)

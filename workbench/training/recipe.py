@@ -23,7 +23,7 @@ from pydantic_core import PydanticCustomError
 from workbench.data import check_loading
 from workbench.errors import RecipeError, WorkbenchError, did_you_mean
 from workbench.files import whole_file
-from workbench.registry import DATASETS, DETECTORS, HARDENERS, PROPOSALS, Registry
+from workbench.registry import DATASETS, DETECTORS, HARDENERS, LOGGERS, PROPOSALS, Registry
 from workbench.training.recipe_files import assign, load_layers, recipe_layers, resolve, shipped_names
 from workbench.training.recipe_images import image_misfits
 from workbench.training.recipe_sections import (
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 #: Keys that do not change which weights come out (threads can, in the last bits; the processes do).
 NOT_DECISIVE = (
     "name", "notes", "published", "device", "threads", "workers",
-    "log_every", "checkpoint_every", "keep", "validation",
+    "log_every", "checkpoint_every", "keep", "validation", "loggers",
 )  # fmt: skip
 
 
@@ -90,6 +90,9 @@ class Recipe(Section):
     threads: Count | None = Field(default=None, description="CPU threads of each process")
     workers: Annotated[int, Field(ge=0)] = Field(default=0, description="loader processes")
     log_every: Count = 10
+    loggers: list[str | dict[str, Any]] = Field(
+        default_factory=list, description="where metrics go as well: csv, tensorboard, wandb, trackio, with options"
+    )
     checkpoint_every: Count = 500
     keep: Count | None = Field(default=2, description="newest checkpoints to keep besides stage ends; None: all")
     notes: str | dict[str, Any] | None = None
@@ -219,6 +222,7 @@ def _misfits(recipe: Recipe) -> Iterator[str]:
     for key in ("data", "validation", "test"):
         yield from _data_misfits(key, getattr(recipe, key))
     yield from _test_misfits(recipe)
+    yield from _logger_misfits(recipe)
     yield from _source_misfits(recipe)
     name = recipe.detector.get("kind")
     if name in DETECTORS:
@@ -261,6 +265,14 @@ def _test_misfits(recipe: Recipe) -> Iterator[str]:
         check_figures("test", spec.audit, spec.regions)
     except WorkbenchError as error:
         yield str(error) if str(error).startswith("test.") else f"test: {error}"
+
+
+def _logger_misfits(recipe: Recipe) -> Iterator[str]:
+    for place, config in enumerate(recipe.loggers):
+        try:
+            LOGGERS.check(config, place=f"loggers.{place}")
+        except WorkbenchError as error:
+            yield str(error)
 
 
 def _source_misfits(recipe: Recipe) -> Iterator[str]:

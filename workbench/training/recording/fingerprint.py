@@ -27,6 +27,7 @@ EVALUATION = ("types.py", "rle.py", "registry.py", "options.py", "data", "detect
 #: Files of `training` that start, watch, list and compare runs: they do not change what comes out of one.
 NOT_DECISIVE = (
     "__init__", "carry", "compare", "comparison", "launch", "listing", "paper_claims", "places", "preflight",
+    "loggers/__init__", "loggers/base", "loggers/csv", "loggers/tensorboard", "loggers/trackers",
     "preflight_images", "recipe_listing", "run", "scoring", "search", "space", "sweep", "training_images",
     "processes/__init__", "processes/detached", "processes/group", "processes/lock", "processes/queue",
     "processes/record", "processes/remote", "processes/slurm", "processes/starting", "processes/worker",

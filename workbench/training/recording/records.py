@@ -17,6 +17,7 @@ from typing import Any
 from tqdm.asyncio import tqdm_asyncio as terminal_bar
 from tqdm.auto import tqdm
 
+from workbench.training.loggers.base import Loggers
 from workbench.training.recipe import Recipe
 from workbench.training.recording.disk import disk_error, open_to_append, write_atomically
 from workbench.training.recording.rows import read_rows
@@ -55,15 +56,24 @@ class Meter:
 class Journal:
     """`metrics.jsonl`: one JSON object per line, each step's rows once, also after a crash and resume.
 
-    Rows go to the log and to `progress` as well. Only the first process of a run is `active`.
+    Rows go to the log, to the loggers of the `recipe` and to `progress` as well. Only the first process of a run is
+    `active`.
     """
 
     def __init__(
-        self, folder: Path, *, after_step: int, progress: MetricsCallback | None = None, active: bool = True
+        self,
+        folder: Path,
+        *,
+        after_step: int,
+        recipe: Recipe | None = None,
+        progress: MetricsCallback | None = None,
+        active: bool = True,
     ):
         self.path, self.progress, self.active = folder / "metrics.jsonl", progress, active
-        if active:
-            _drop_rows_after(self.path, after_step)
+        logged_step = _drop_rows_after(self.path, after_step) if active else 0
+        plain = recipe.to_dict() if recipe is not None and active else {}
+        given = (folder, plain, after_step, logged_step)
+        self.loggers = Loggers(plain.get("loggers", ()), *given, warn=log.warning)
 
     def write(self, step: int, kind: str, values: dict[str, Any]) -> None:
         """Append one row; it is in the file when this returns."""
@@ -77,14 +87,21 @@ class Journal:
             raise disk_error(self.path, error) from error
         shown = (f"{name} {row[name]:.4g}" for name in IN_LOG if row.get(name) is not None)
         log.info("%s %d: %s", kind, step, ", ".join(shown))
+        self.loggers.write(row)
         if self.progress is not None:
             self.progress(row)
 
+    def close(self) -> None:
+        """No more rows come."""
+        self.loggers.close()
 
-def _drop_rows_after(path: Path, step: int) -> None:
-    """A resumed run writes the rows of later steps again."""
-    kept = "".join(json.dumps(row) + "\n" for row in read_rows(path) if row["step"] <= step)
+
+def _drop_rows_after(path: Path, step: int) -> int:
+    """A resumed run writes the rows of later steps again; the last step that there was."""
+    rows = read_rows(path)
+    kept = "".join(json.dumps(row) + "\n" for row in rows if row["step"] <= step)
     write_atomically(path, lambda file: file.write(kept.encode()))
+    return max((row["step"] for row in rows), default=0)
 
 
 @contextlib.contextmanager

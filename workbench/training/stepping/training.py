@@ -106,7 +106,7 @@ class Training:
         self.stage, self.stage_data = recipe.stages[0], self.data
         self._restore()
         self.began = time.monotonic() - self.seconds
-        self.journal = Journal(folder, after_step=self.step, progress=progress, active=world.first)
+        self.journal = Journal(folder, after_step=self.step, recipe=recipe, progress=progress, active=world.first)
 
     def run(self, stop: StopSignal) -> bool:
         """All stages from the present step on; False if a signal stopped it."""
@@ -127,7 +127,10 @@ class Training:
             prepare_proposals(data, workers=self.recipe.workers, part=part, stop=stop)
         if self.world.any(stop.name is not None)[0]:
             return self._stopped(stop)
-        with progress_bar(self.recipe, self.step, active=self.world.first) as bar:
+        with (
+            contextlib.closing(self.journal),
+            progress_bar(self.recipe, self.step, active=self.world.first) as bar,
+        ):
             for span in self.spans:
                 if self.step < span.last and not self._run_stage(span, stop, bar):
                     return self._stopped(stop)
