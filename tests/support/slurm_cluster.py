@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -97,9 +96,25 @@ def cluster(folder: Path) -> Iterator[Path]:
         yield conf
     finally:
         subprocess.run(["scancel", "--me"], env=own, capture_output=True, timeout=20)
-        for name in (*(f"slurmd.{node}" for node in NODES), "slurmctld", "munged"):
-            with suppress(OSError, ValueError):
-                os.kill(int((folder / f"{name}.pid").read_text()), signal.SIGTERM)
+        _end([process for process, _ in _processes(conf)])
+
+
+def _processes(conf: Path) -> Iterator[tuple[psutil.Process, dict[str, str]]]:
+    """All that belong to the cluster, daemons, steps and jobs, with their variables."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            own = process.environ()
+            if own.get("SLURM_CONF") == str(conf) and process.pid != os.getpid():
+                yield process, own
+
+
+def _end(processes: list[psutil.Process]) -> None:
+    """In order where they can, else at once."""
+    for end in (psutil.Process.terminate, psutil.Process.kill):
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                end(process)
+        _, processes = psutil.wait_procs(processes, timeout=5)
 
 
 def surroundings(conf: Path) -> dict[str, str]:
@@ -110,12 +125,9 @@ def surroundings(conf: Path) -> dict[str, str]:
 def kill_node(conf: Path, node: str) -> None:
     """A node dies: its daemon, and all that runs on it, at the same moment."""
     doomed = [psutil.Process(int((conf.parent / f"slurmd.{node}.pid").read_text()))]
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            own = process.environ()
-            if own.get("SLURM_CONF") == str(conf) and own.get("SLURMD_NODENAME") == node:
-                steps = [parent for parent in process.parents() if parent.name().startswith("slurmstepd")]
-                doomed += [*steps, process]
+    for process, own in _processes(conf):
+        if own.get("SLURMD_NODENAME") == node:
+            doomed += [*(parent for parent in process.parents() if parent.name() == "slurmstepd"), process]
     for process in doomed:
         with suppress(psutil.NoSuchProcess):
             process.kill()
