@@ -127,7 +127,7 @@ def kill_node(conf: Path, node: str) -> None:
     doomed = [psutil.Process(int((conf.parent / f"slurmd.{node}.pid").read_text()))]
     for process, own in _processes(conf):
         if own.get("SLURMD_NODENAME") == node:
-            doomed += [*(parent for parent in process.parents() if parent.name() == "slurmstepd"), process]
+            doomed += [*(one for one in process.parents() if one.name().startswith("slurmstepd")), process]
     for process in doomed:
         with suppress(psutil.NoSuchProcess):
             process.kill()

@@ -64,6 +64,8 @@ def test_places_are_named_and_changed_by_a_call(settings):
         ({"place": "slurm", "environment": {"A=1; rm": "x"}}, "environment"),
         ("ssh:-oProxyCommand=rm", "host: String should match"),
         ("ssh:", "host: String should match"),
+        ({"place": "ssh:box", "options": {"ProxyCommand=x y": "z"}}, "options"),
+        ({"place": "ssh:box", "port": 0}, "port: .*greater than or equal to 1"),
     ],
 )
 def test_what_is_no_place_is_refused(on, said):

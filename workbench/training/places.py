@@ -43,6 +43,7 @@ HERE = "here"  #: the place that is none: this machine
 Text = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]+$")]  #: one line: what ends a line ends a comment of sbatch
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]  #: of a variable
 Option = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]  #: of sbatch, without its dashes
+Keyword = Annotated[str, Field(pattern=r"^[A-Za-z]+$")]  #: of ssh's configuration
 Host = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.@:%-]*$")]  #: never an option of ssh
 
 
@@ -197,6 +198,9 @@ class SshPlace(Place):
 
     kind: Literal["ssh"] = "ssh"
     host: Host
+    port: Annotated[int, Field(ge=1, lt=2**16)] | None = None
+    config: Text | None = Field(default=None, description="file of ssh's configuration; None: the user's own")
+    options: dict[Keyword, Text] = Field(default_factory=dict, description="of ssh's configuration: {User: me}")
     python: Text | None = Field(default=None, description="that has the workbench; None: this one, in the same place")
 
     _seen: ClassVar[dict[tuple[str, float], tuple[float, bool]]] = {}  #: run → when asked, and whether it was alive
@@ -225,7 +229,11 @@ class SshPlace(Place):
 
     def _ask(self, request: dict[str, Any], *, patience: float = remote.PATIENCE) -> Any:
         here = ["env", f"PYTHONPATH={detached.SOURCES}", sys.executable]
-        return remote.ask(self.host, [self.python] if self.python else here, request, patience=patience)
+        options = [f"-o{name}={value}" for name, value in self.options.items()]
+        options += [f"-p{self.port}"] if self.port else []
+        options += [f"-F{Path(self.config).expanduser()}"] if self.config else []
+        python = [self.python] if self.python else here
+        return remote.ask(self.host, python, request, options=options, patience=patience)
 
 
 _KINDS: TypeAdapter[SlurmPlace | SshPlace] = TypeAdapter(

@@ -19,20 +19,28 @@ from workbench.errors import RunError, WorkbenchError
 PATIENCE = 60.0  #: seconds for an answer, beside what was asked for
 
 
-def ask(host: str, python: Sequence[str], request: Mapping[str, Any], *, patience: float = PATIENCE) -> Any:
+def ask(
+    host: str,
+    python: Sequence[str],
+    request: Mapping[str, Any],
+    *,
+    options: Sequence[str] = (),
+    patience: float = PATIENCE,
+) -> Any:
     """The answer of `answer(request)` on another machine.
 
     Args:
         host: as ssh knows it.
         python: the command that runs Python there.
         request: what is asked, as JSON has it.
+        options: further arguments of ssh.
         patience: seconds to wait.
 
     Raises:
         RunError: the machine cannot be reached, or refuses with a reason.
     """
     there = shlex.join([*python, "-m", "workbench.training.processes.remote"])  # ssh gives one text to a shell
-    command = ["ssh", "-T", "-o", "BatchMode=yes", "--", host, there]
+    command = ["ssh", "-T", "-o", "BatchMode=yes", *options, "--", host, there]
     try:
         done = subprocess.run(command, input=json.dumps(request), capture_output=True, text=True, timeout=patience)
     except (OSError, subprocess.SubprocessError) as error:
