@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from functools import partial
 
 import ipywidgets
 import torch
@@ -16,7 +17,7 @@ from torch import tensor
 
 from widgets.parts.controls import WIDE
 from widgets.parts.messages import note
-from widgets.parts.pictures import picture, png
+from widgets.parts.pictures import Picture
 from widgets.parts.region_explorer import SIZE, RegionExplorer
 from widgets.parts.sources import COLUMNS, LAST, thinned
 from workbench.analysis.adversary import RoIAdversary, adversaries, has_begun, roi_adversary
@@ -119,14 +120,15 @@ class AdversaryExplorer(RegionExplorer):
         names = self._names[1:]
         self._facts.value = self._sentence()
         self._note.value = note(self.note)
-        self.search.value = png(search_map(self.seen, names, **SIZE))
-        for part, box, shown, draw in (
-            (self.seen.dropout, self._of_asdn, self.dropout, sampled_masks),
-            (self.seen.rotation, self._of_astn, self.rotation, rotated_blocks),
+        seen, region = self.seen, (self._detector, self.image, tuple(self.box), self.label)
+        self.search.draw(lambda: search_map(seen, names, **SIZE), *region, self.stride)
+        for part, box, shown, draw, options in (
+            (seen.dropout, self._of_asdn, self.dropout, sampled_masks, (self.masks, self.sample)),
+            (seen.rotation, self._of_astn, self.rotation, rotated_blocks, ()),
         ):
             box.layout.display = None if part is not None else "none"
-            shown.value = b"" if part is None else png(draw(self.seen, **SIZE))
-        self.bars.value = png(class_scores(self.seen, names))
+            shown.draw(partial(draw, seen, **SIZE) if part is not None else lambda: None, *region, *options)
+        self.bars.draw(lambda: class_scores(seen, names), seen)
         self.comparison.titles = (OVER_TRAINING if self._source.steps else ALL_OBJECTS,)
         self._draw_comparison()
 
@@ -151,13 +153,13 @@ class AdversaryExplorer(RegionExplorer):
             things = enumerate(self.objects[:COLUMNS], start=1)
             found = {f"{place}: {thing.name}": self._ask(self.detector, LAST, thing) for place, thing in things}
         known = {title: seen for title, seen in found.items() if seen is not None}
-        self.compared.value = png(hardest_windows_of_objects(known, marked=marked, **SIZE)) if known else b""
+        self.compared.draw(lambda: hardest_windows_of_objects(known, marked=marked, **SIZE) if known else None)
 
     # ---- parts -----------------------------------------------------------------------------------------------
 
     def _panels(self) -> list[ipywidgets.Widget]:
         self._note = ipywidgets.HTML()
-        self.search, self.dropout, self.rotation, self.bars = (picture() for _ in range(4))
+        self.search, self.dropout, self.rotation, self.bars = (Picture() for _ in range(4))
         parts = (self.search, self.dropout, self.rotation, self.bars)
         boxes = [ipywidgets.VBox([ipywidgets.HTML(text), part]) for text, part in zip(HEADINGS, parts, strict=True)]
         _, self._of_asdn, self._of_astn, _ = boxes

@@ -8,15 +8,17 @@ nothing but detections and grows as it is watched. The pictures are `workbench.f
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import ipywidgets
 import traitlets
+from matplotlib.figure import Figure
 from torch import tensor
 
 from widgets.parts.controls import WIDE
-from widgets.parts.pictures import picture, png
+from widgets.parts.pictures import Picture
 from widgets.parts.region_explorer import SIZE, RegionExplorer
 from widgets.parts.saliency_view import (
     COMPARED,
@@ -180,8 +182,9 @@ class AttentionExplorer(RegionExplorer):
             "attention on what is kept": chosen.after,
             **self._others(),
         }
-        self.on_patch.value = png(attention_on_patch(rows, names, **SIZE))
-        self.strategies.value = png(four_strategies(self.inverted, names, **SIZE))
+        inverted = self.inverted
+        self.on_patch.draw(lambda: attention_on_patch(rows, names, **SIZE), inverted, self.inversion)
+        self.strategies.draw(lambda: four_strategies(inverted, names, **SIZE), inverted)
 
     def _draw_saliency(self) -> None:
         """The map of another method; D-RISE's grows while the widget goes on answering."""
@@ -222,8 +225,8 @@ class AttentionExplorer(RegionExplorer):
             titles = [f"step {step:,}" for step in steps]
         else:
             rows = {name: row for name in self.sources if (row := self._of_objects(name)) and None not in row}
-        figure = self._compare(rows, titles) if rows else None
-        self.compared.value = b"" if figure is None else png(figure, None if self.method == ATTENTION else 100)
+        draw = self._compare(rows, titles) if rows else lambda: None
+        self.compared.draw(draw, dpi=None if self.method == ATTENTION else 100)
 
     def _of_objects(self, name: str) -> list:
         """What a detector says of each of the first objects; None for one of a class that it does not know."""
@@ -238,18 +241,19 @@ class AttentionExplorer(RegionExplorer):
             self._compared[key] = explain(detector, self.image, asked, **self._asking(COMPARED))
         return self._compared[key]
 
-    def _compare(self, rows: dict[str, list], titles: list[str] | None) -> Any:
+    def _compare(self, rows: dict[str, list], titles: list[str] | None) -> Callable[[], Figure]:
+        """What draws the rows."""
         names = self._names[1:]
         if self.method != ATTENTION:
-            return saliency_of_objects(self.image, rows, names, titles=titles)
+            return partial(saliency_of_objects, self.image, rows, names, titles=titles)
         if titles is None:
-            return attention_of_objects(rows, names, **SIZE)
+            return partial(attention_of_objects, rows, names, **SIZE)
         steps = [int(title.removeprefix("step ").replace(",", "")) for title in titles]
         by_step = {
             name: {s: one for s, one in zip(steps, row, strict=True) if one is not None} for name, row in rows.items()
         }
         marked = max(self._source.steps, default=None) if self.step == LAST else self.step
-        return attention_over_training(by_step, marked=marked, **SIZE)
+        return partial(attention_over_training, by_step, marked=marked, **SIZE)
 
     def _sentence(self) -> str:
         """What the head says of the region, or where the map lies."""
@@ -267,7 +271,7 @@ class AttentionExplorer(RegionExplorer):
     # ---- parts -----------------------------------------------------------------------------------------------
 
     def _panels(self) -> list[ipywidgets.Widget]:
-        self.on_patch, self.strategies = picture(), picture()
+        self.on_patch, self.strategies = Picture(), Picture()
         looks, kept = (ipywidgets.HTML(text) for text in HEADINGS)
         self._of_attention = (looks, self.on_patch, kept, self.strategies)
         self.view = SaliencyView(self._guarded)

@@ -23,7 +23,7 @@ from widgets.parts.controls import FREE, ROW
 from widgets.parts.explorer import Explorer
 from widgets.parts.linked_maps import LinkedMaps, Marks
 from widgets.parts.messages import chips
-from widgets.parts.pictures import picture, png
+from widgets.parts.pictures import Picture
 from widgets.parts.sources import Source, named
 from widgets.parts.vector_maps import VectorMaps
 from workbench.analysis.deep_vectors import (
@@ -248,7 +248,8 @@ class DFVExplorer(Explorer):
             pictures[name] = self.pairs.occluded.image(int(self.pairs.index[pair, 1]))
         if (decoder := self.decoders.get(self.classifier)) is not None:
             pictures |= self._decoded(decoder, base, pair)
-        self._picture.value = png(reconstructions_figure({"": list(pictures.values())}, list(pictures), side=1.4))
+        row = {"": list(pictures.values())}
+        self._picture.draw(lambda: reconstructions_figure(row, list(pictures), side=1.4))
         self._words.value = f"<b>{html.escape(text)}</b>"
 
     def _decoded(self, decoder: DFVDecoder, base: int, pair: int) -> dict[str, Tensor]:
@@ -274,7 +275,7 @@ class DFVExplorer(Explorer):
     def _parts(self) -> list[ipywidgets.Widget]:
         self._controls = self._make_controls()
         self._key, self._facts = ipywidgets.HTML(), ipywidgets.HTML()
-        self._words, self._claims, self._picture = ipywidgets.HTML(), ipywidgets.HTML(), picture()
+        self._words, self._claims, self._picture = ipywidgets.HTML(), ipywidgets.HTML(), Picture()
         self.maps = LinkedMaps(self._on_point)
         return [
             ipywidgets.HBox(list(self._controls.values()), layout=ROW),

@@ -15,7 +15,7 @@ import traitlets
 
 from widgets.parts.controls import FREE, ROW, button
 from widgets.parts.explorer import Explorer
-from widgets.parts.pictures import picture, png
+from widgets.parts.pictures import Picture
 from widgets.parts.sources import Source, named
 from workbench.analysis.occlusion_masks import found_occlusion, occlusion_branch
 from workbench.data import Dataset
@@ -177,7 +177,7 @@ class ErrorBrowser(Explorer):
         self._on = button("Next", "arrow-right", lambda _: self._turn(+1), width="110px")
         self._place = ipywidgets.HTML(layout={"margin": "0 12px"})
         self._summary = ipywidgets.HTML()
-        self._picture = picture()
+        self._picture = Picture()
         turn = ipywidgets.HBox([self._back, self._on, self._place], layout=ROW)
         row = ipywidgets.HBox([*controls, self._hatched], layout=ROW)
         return [row, self._message, self._summary, turn, self._picture]
@@ -197,7 +197,8 @@ class ErrorBrowser(Explorer):
         how = {"number": PAGE, "columns": COLUMNS, "hidden_by": self._hidden_by()}
         self._picture.layout.display = None if number else "none"
         if number:
-            self._picture.value = png(draw(shown, self.diagnosis, self.data, **how), DPI)
+            about = shown, self.diagnosis, self.data
+            self._picture.draw(lambda: draw(*about, **how), dpi=DPI)
 
     def _hidden_by(self) -> HiddenBy | None:
         """Asks the chosen detector's occlusion branch, where it has one and is to be asked."""

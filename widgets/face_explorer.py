@@ -7,17 +7,18 @@ shows how its mask generator and its occlusion branch learned.
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import ipywidgets
 import torch
 import traitlets
+from matplotlib.figure import Figure
 from torch import tensor
 
 from widgets.parts.controls import WIDE
 from widgets.parts.messages import note
-from widgets.parts.pictures import picture, png
+from widgets.parts.pictures import Picture
 from widgets.parts.region_explorer import SIZE, RegionExplorer
 from widgets.parts.sources import COLUMNS, LAST, thinned
 from workbench.analysis.occlusion_masks import (
@@ -129,17 +130,20 @@ class FaceExplorer(RegionExplorer):
         names = self._names[1:]
         self._facts.value = self._sentence()
         self._note.value = note(self.note)
-        self.masks.value = png(masks_of_strategies(self.seen, names, **SIZE))
+        seen, found = self.seen, self.occlusion
+        self.masks.draw(lambda: masks_of_strategies(seen, names, **SIZE), seen)
         beside = self._generators()
-        self._show_part(1, png(generated_masks(beside, **SIZE)) if len(beside.get("", ())) > 1 else b"")
-        self._show_part(2, b"" if self.occlusion is None else png(found_and_true(self.occlusion, **SIZE)))
-        self.bars.value = png(class_scores(self.seen, names))
+        several = len(beside.get("", ())) > 1
+        self._show_part(1, lambda: generated_masks(beside, **SIZE) if several else None)
+        self._show_part(2, lambda: None if found is None else found_and_true(found, **SIZE), found)
+        self.bars.draw(lambda: class_scores(seen, names), seen)
         self._draw_comparison()
 
-    def _show_part(self, place: int, drawn: bytes) -> None:
-        """Put a picture into a part, which is hidden without one."""
-        self._boxes[place].layout.display = None if drawn else "none"
-        self._boxes[place].children[1].value = drawn
+    def _show_part(self, place: int, figure: Callable[[], Figure | None], *follows: Any) -> None:
+        """Draw a part, which is hidden where there is nothing to draw."""
+        shown = self._boxes[place].children[1]
+        shown.draw(figure, *follows)
+        self._boxes[place].layout.display = None if shown.value else "none"
 
     def _generators(self) -> dict[str, dict[str, RoIMasks]]:
         """Those of all sources on this region, as one row: the chosen one at its checkpoint, the others at theirs."""
@@ -173,13 +177,13 @@ class FaceExplorer(RegionExplorer):
             rows[name] = {title: seen for title, seen in asked.items() if seen is not None and seen.map is not None}
             marked = f"step {wanted:,}" if name == self.detector and steps else marked
         known = any(rows.values())
-        self.compared.value = png(generated_masks(rows, marked=marked, **SIZE)) if known else b""
+        self.compared.draw(lambda: generated_masks(rows, marked=marked, **SIZE) if known else None)
 
     # ---- parts -----------------------------------------------------------------------------------------------
 
     def _panels(self) -> list[ipywidgets.Widget]:
         self._note = ipywidgets.HTML()
-        self.masks, self.generators, self.occluded, self.bars = parts = [picture() for _ in HEADINGS]
+        self.masks, self.generators, self.occluded, self.bars = parts = [Picture() for _ in HEADINGS]
         self._boxes = [
             ipywidgets.VBox([ipywidgets.HTML(text), part]) for text, part in zip(HEADINGS, parts, strict=True)
         ]

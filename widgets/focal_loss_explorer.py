@@ -16,7 +16,7 @@ import traitlets
 
 from widgets.parts.controls import FREE, ROW
 from widgets.parts.explorer import Explorer
-from widgets.parts.pictures import picture, png
+from widgets.parts.pictures import Picture
 from widgets.parts.plots import Plot
 from widgets.parts.sources import Source, named
 from workbench.analysis.anchor_losses import HARDEST, LossWindows, Ranking, gather_windows
@@ -171,8 +171,8 @@ class FocalLossExplorer(Explorer):
         if losses or self.shares.empty:
             self.shares = self._shares(rankings)
             self._table.value = self._as_html()
-        self.table = rankings[self.kind].around(self.place, SHOWN)
-        self._picture.value = png(windows_grid(self.table, self.data))
+        self.table = table = rankings[self.kind].around(self.place, SHOWN)
+        self._picture.draw(lambda: windows_grid(table, self.data))
         self._facts.value = self._sentence(rankings[self.kind])
 
     def _shares(self, rankings: Mapping[str, Ranking]) -> pd.DataFrame:
@@ -214,7 +214,7 @@ class FocalLossExplorer(Explorer):
         self._controls = controls = self._make_controls()
         self._table, self._facts = ipywidgets.HTML(), ipywidgets.HTML()
         self.panels = Plot(pointed_at=self._on_point)
-        self._picture = picture()
+        self._picture = Picture()
         top = [controls[name] for name in ("detector", "gamma", "alpha", "magnified")]
         places = [controls[name] for name in ("kind", "hardest")]
         return [

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from widgets.parts.controls import WIDE, WIDE_CELLS
 from widgets.parts.messages import note
-from widgets.parts.pictures import picture, png
+from widgets.parts.pictures import Picture
 from widgets.parts.proposers import ProposalSource, Proposes
 from widgets.parts.region_explorer import RegionExplorer
 from widgets.parts.sources import LAST, thinned
@@ -108,7 +108,6 @@ class ProposalExplorer(RegionExplorer):
         **state: Any,
     ):
         self._given = data
-        self._drawn: dict[int, tuple] = {}  # what each figure was drawn of
         super().__init__(proposers, data, target, classes=classes, **state)
 
     def _opened(self, thing: DetectorLike | Dataset | Proposes) -> ProposalSource:
@@ -188,12 +187,9 @@ class ProposalExplorer(RegionExplorer):
 
     def _draw(self) -> None:
         self._facts.value, self._note.value, self._table.value = self._sentence(), note(self.note), self._as_html()
-        for place, (key, draw) in enumerate(self._parts_to_draw()):
-            if self._drawn.get(place) != key:
-                figure = draw()
-                self._boxes[place].layout.display = "none" if figure is None else None
-                self._boxes[place].children[1].value = b"" if figure is None else png(figure)
-                self._drawn[place] = key
+        for box, (key, draw) in zip(self._boxes, self._parts_to_draw(), strict=True):
+            box.children[1].draw(draw, *key)
+            box.layout.display = None if box.children[1].value else "none"
         self.comparison.titles = (OVER_TRAINING if self._source.steps else BY_NUMBER,)
         self._draw_comparison()
 
@@ -252,7 +248,8 @@ class ProposalExplorer(RegionExplorer):
             numbers = [*(number for number in GROWTH if number < len(found)), len(found)]
             shown = {f"{name}, best {number}": found.top(number) for number in numbers}
         best = {title: self._best(name, some) for title, some in shown.items()}
-        self.compared.value = png(objects_figure(self.image, self.target, best, masks=self._mask_key(name)))
+        shown_of = self.image, self.target, best
+        self.compared.draw(lambda: objects_figure(*shown_of, masks=self._mask_key(name)))
 
     # ---- parts -----------------------------------------------------------------------------------------------
 
@@ -260,7 +257,7 @@ class ProposalExplorer(RegionExplorer):
         self._controls["label"].layout.display = "none"
         self._controls["detector"].description = "Proposer"
         self._note = ipywidgets.HTML()
-        self.one, self.all, self.ranked, self.top_down, self.masks = parts = [picture() for _ in HEADINGS]
+        self.one, self.all, self.ranked, self.top_down, self.masks = parts = [Picture() for _ in HEADINGS]
         self._boxes = [
             ipywidgets.VBox([ipywidgets.HTML(text), part]) for text, part in zip(HEADINGS, parts, strict=True)
         ]

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import html
 import math
+from functools import partial
 
 import ipywidgets
 import torch
 import traitlets
+from torch import Tensor
 
 from widgets.parts.controls import WIDE, WIDE_CELLS
-from widgets.parts.pictures import picture, png
+from widgets.parts.pictures import Picture
 from widgets.parts.region_explorer import RegionExplorer
 from widgets.parts.sources import COLUMNS, LAST, thinned
 from workbench.analysis.occlusion_probe import Thing
@@ -62,6 +64,8 @@ class PyramidExplorer(RegionExplorer):
     all_anchors = traitlets.Bool(False)
     level = traitlets.Unicode("", read_only=True, help="the name of the level of the region")
     view: PyramidView | None = None
+    _looked_at: Tensor | None = None  #: the image of `view`
+    _proposals: dict[int, Tensor]  #: how many were asked for → their boxes in `view`
     match: AnchorMatch | None = None
 
     def _find_objects(self, target: Target | None) -> list[Thing]:
@@ -75,7 +79,9 @@ class PyramidExplorer(RegionExplorer):
         return 0  # levels and anchors do not ask for a class
 
     def _look(self) -> None:
-        self.view = look(self._detector, self.image)
+        if self.view is None or self.view.detector is not self._detector or self._looked_at is not self.image:
+            self.view, self._looked_at = look(self._detector, self.image), self.image
+            self._proposals = {}
         self.target = self._of_objects()
         self.match = self.view.match(self.target)
         self.table = object_table(self.view, self.target, [thing.name for thing in self.objects])
@@ -85,7 +91,10 @@ class PyramidExplorer(RegionExplorer):
 
     def _answer(self) -> None:
         top = self.proposals
-        self.proposed = self._detector.proposals([self.image], top)[0].boxes.cpu() if top else torch.zeros(0, 4)
+        if top not in self._proposals:
+            found = self._detector.proposals([self.image], top)[0].boxes.cpu() if top else torch.zeros(0, 4)
+            self._proposals[top] = found
+        self.proposed = self._proposals[top]
 
     def _of_objects(self) -> Target:
         """The objects as a target; each has a label of its own, and crowds stay crowds."""
@@ -98,19 +107,22 @@ class PyramidExplorer(RegionExplorer):
     # ---- what is shown ---------------------------------------------------------------------------------------
 
     def _draw(self) -> None:
-        boxes = self.target["boxes"]
-        built = {"bottom-up": self.view.body} if len(self.view.body) > 1 else {}
-        self.maps.value = png(levels_figure(self.image, {**built, self.detector: self.view.levels}, boxes=boxes))
-        what = "proposals" if self._detector.proposes else "detections"
-        region = self.region["boxes"][0] if self.chosen is None else None
-        where = assignment_figure(self.image, self.view, boxes, self.proposed, region=region, what=what)
-        self.where.value = png(where)
-        match, chosen = self.match, None if self.all_anchors else self.chosen
-        if self.chosen is None and not self.all_anchors:
-            boxes, match, chosen = self.region["boxes"], self.view.match(self.region), 0
-        self.anchors.value = png(anchors_figure(self.image, self.view, match, boxes, chosen=chosen))
         self._facts.value = self._sentence()
         self._table.value = self._as_html()
+        image, view, boxes, proposed = self.image, self.view, self.target["boxes"], self.proposed
+        built = {"bottom-up": view.body} if len(view.body) > 1 else {}
+        rows = {**built, self.detector: view.levels}
+        self.maps.draw(lambda: levels_figure(image, rows, boxes=boxes), view)
+        what = "proposals" if self._detector.proposes else "detections"
+        region = self.region["boxes"][0] if self.chosen is None else None
+        box = None if region is None else tuple(self.box)
+        where = partial(assignment_figure, image, view, boxes, proposed, region=region, what=what)
+        self.where.draw(where, view, proposed, box)
+        match, chosen = self.match, None if self.all_anchors else self.chosen
+        if self.chosen is None and not self.all_anchors:
+            boxes, match, chosen = self.region["boxes"], view.match(self.region), 0
+        draw = partial(anchors_figure, image, view, match, boxes, chosen=chosen)
+        self.anchors.draw(draw, view, chosen, self.all_anchors or box)
         self.comparison.titles = (OVER_TRAINING if self._source.steps else OF_ALL,)
         self._draw_comparison()
 
@@ -148,13 +160,14 @@ class PyramidExplorer(RegionExplorer):
             if one not in self._compared:
                 self._compared[one] = look(self.sources[one[0]].detector(one[1]), self.image)
         rows = {title: self._compared[one].levels for title, one in asked.items()}
-        self.compared.value = png(levels_figure(self.image, rows, boxes=self.target["boxes"]))
+        image, boxes = self.image, self.target["boxes"]
+        self.compared.draw(lambda: levels_figure(image, rows, boxes=boxes))
 
     # ---- parts -----------------------------------------------------------------------------------------------
 
     def _panels(self) -> list[ipywidgets.Widget]:
         self._controls["label"].layout.display = "none"
-        self.maps, self.where, self.anchors = (picture() for _ in HEADINGS)
+        self.maps, self.where, self.anchors = (Picture() for _ in HEADINGS)
         self._table = ipywidgets.HTML(layout={"overflow": "auto", "max_height": "260px"})
         parts = zip(HEADINGS, (self.maps, self.where, self.anchors), strict=True)
         return [*(ipywidgets.VBox([ipywidgets.HTML(text), part]) for text, part in parts), self._table]

@@ -31,6 +31,7 @@ import bench_roi_align
 import bench_roi_pool
 import bench_saliency
 import bench_scenes
+import bench_widgets
 from measure import Row, prepare, save, table
 
 BENCHMARKS: dict[str, Callable[[bool], list[Row]]] = {
@@ -51,6 +52,7 @@ BENCHMARKS: dict[str, Callable[[bool], list[Row]]] = {
     "scenes": bench_scenes.run,
     "annotations": bench_annotations.run,
     "listing": bench_listing.run,
+    "widgets": bench_widgets.run,
 }
 
 

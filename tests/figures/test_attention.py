@@ -69,7 +69,7 @@ def panels(figure):
     """Row → column → pixels; fails where panels touch, overlap or leave the figure. The scale is left out."""
     (image,) = figure.axes[0].images
     width, height = figure.get_size_inches()
-    assert image.get_extent() == [0, width, height, 0]
+    assert list(image.get_extent()) == [0, width, height, 0]
     pixels = np.asarray(image.get_array())
     drawn = pixels[..., 3] > 0  # the rest is clear
     rows, columns = runs(drawn.any(axis=1)), runs(drawn.any(axis=0))[:-1]

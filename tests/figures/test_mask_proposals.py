@@ -132,7 +132,7 @@ def test_one_object_and_what_each_proposer_has_for_it():
     assert tinted(none) == {}
     assert all((one.get_xlim(), one.get_ylim()) == ((25, 55), (35, 5)) for one in figure.axes)
     found = object_figure(IMAGE, TARGET, 0, BEST).axes[1]
-    assert (tinted(found), found.title.get_color()) == ({SKY: 20 * 18}, "black")
+    assert (tinted(found), to_hex(found.title.get_color())) == ({SKY: 20 * 18}, "#000000")
     assert (found.get_xlim(), found.get_ylim()) == ((0, 30), (30, 0))  # moved into the image
 
 

@@ -10,6 +10,7 @@ from adversary_run import adversary_run
 from widget_pictures import pixels
 
 from widgets import PyramidExplorer
+from widgets.parts.pictures import Picture
 from workbench import load_data, load_detector
 from workbench.analysis.pyramid import BEST_ONLY, LEFT_OUT, MATCHED
 from workbench.detectors import build_detector
@@ -64,6 +65,26 @@ def test_a_region_of_ones_own(explorer):
     explorer.chosen = 4
     assert explorer.box == pytest.approx(list(explorer.objects[4].box))
     assert explorer.level == "P2"
+
+
+def test_a_change_asks_and_draws_no_more_than_it_must(explorer, trained, monkeypatch):
+    passes, drawn = [], []
+    hook = trained.rpn.register_forward_hook(lambda *_: passes.append(1))
+    redraw = Picture._redraw
+    monkeypatch.setattr(Picture, "_redraw", lambda self, *_: (drawn.append(self), redraw(self)))
+
+    def cost(name, value):
+        passes.clear(), drawn.clear()
+        setattr(explorer, name, value)
+        return len(passes), drawn
+
+    assert cost("proposals", 50) == (1, [explorer.where])
+    assert cost("proposals", 100) == (0, [explorer.where]), "asked before"
+    assert cost("chosen", 3) == (0, [explorer.anchors])
+    assert cost("all_anchors", True) == (0, [explorer.anchors])
+    assert cost("chosen", 2) == (0, [])
+    assert cost("index", 6) == (1, [explorer.maps, explorer.where, explorer.anchors])
+    hook.remove()
 
 
 def test_another_detector_and_other_proposals(explorer):

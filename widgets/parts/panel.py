@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import anywidget
 import ipywidgets
+import traitlets
 
 from widgets.parts.javascript import script, style
+from widgets.parts.pictures import Picture
 
 
 class Whole(ipywidgets.Widget):
@@ -23,17 +26,25 @@ class Whole(ipywidgets.Widget):
 class Panel(Whole, ipywidgets.VBox):
     """Parts below each other, as wide as the cell.
 
-    Keys that are pressed in it mean nothing to JupyterLab, and it says when its kernel was restarted.
+    Keys that are pressed in it mean nothing to JupyterLab, it says when its kernel was restarted, and its pictures
+    are drawn anew when the page becomes dark or light.
     """
 
     def __init__(self, parts: Sequence[ipywidgets.Widget] = ()):
         self._frame = Frame()
+        self._frame.observe(self._colour, "dark")
         super().__init__(layout={"width": "100%"})
         self.fill(parts)
 
     def fill(self, parts: Sequence[ipywidgets.Widget]) -> None:
         """Show these parts."""
         self.children = (*parts, self._frame)
+        self._colour()
+
+    def _colour(self, _: Any = None) -> None:
+        for part in parts_of(self):
+            if isinstance(part, Picture):
+                part.dark = self._frame.dark
 
 
 class Frame(anywidget.AnyWidget):
@@ -41,6 +52,8 @@ class Frame(anywidget.AnyWidget):
 
     _esm = script("frame.js")
     _css = style("shared/panel.css")
+
+    dark = traitlets.Bool(False, help="whether the page is dark").tag(sync=True)
 
 
 def parts_of(widget: ipywidgets.Widget) -> Iterator[ipywidgets.Widget]:

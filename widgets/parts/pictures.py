@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
+from collections.abc import Callable
 from os import PathLike
+from typing import Any
 
 import ipywidgets
+import matplotlib
 import numpy as np
 import torch
+import traitlets
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
@@ -16,9 +22,13 @@ from torch import Tensor
 from workbench.data.reading.images import read_image
 from workbench.detectors.layers.inputs import SLACK
 from workbench.errors import DataError
+from workbench.figures.drawing.page import settings
 
 PNG_PIXELS = 300_000  # larger pictures travel as JPEG
 LONGEST = 1280  # pixels; no panel shows more
+_PLAIN = (str, int, float, bool, tuple, type(None))  # compared by what they are, all else by being the same
+_PNG = b"\x89PNG\r\n\x1a\n"
+_UP = 2  # the filter of lines in PNG: what is sent is the difference to the line above
 
 
 def as_image(image: Tensor | np.ndarray | Image.Image | str | PathLike[str]) -> Tensor:
@@ -69,8 +79,6 @@ def encode(image: Tensor, longest: int = LONGEST) -> bytes:
 def png(figure: Figure, dpi: int | None = None) -> bytes:
     """A figure as PNG without a ground of its own, packed for speed.
 
-    The page puts its paper below it, which is less bright in a dark theme (`wb-picture` in panel.css).
-
     Args:
         dpi: pixels per inch; None: the figure's own.
     """
@@ -84,13 +92,64 @@ def png(figure: Figure, dpi: int | None = None) -> bytes:
 
 
 def encode_pixels(pixels: np.ndarray) -> bytes:
-    """PNG of uint8 [H, W, 3] or, with opacity, [H, W, 4], packed for speed."""
-    out = io.BytesIO()
-    Image.fromarray(pixels).save(out, "PNG", compress_level=1)
-    return out.getvalue()
+    """PNG of uint8 [H, W, 3] or, with opacity, [H, W, 4], in half the time that Pillow takes."""
+    height, width, channels = pixels.shape
+    flat = pixels.reshape(height, width * channels)
+    lines = np.empty((height, 1 + width * channels), np.uint8)
+    lines[:, 0], lines[0, 1:] = _UP, flat[0]
+    np.subtract(flat[1:], flat[:-1], out=lines[1:, 1:])
+    kind = {3: 2, 4: 6}[channels]
+    head = struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0)
+    return _PNG + _chunk(b"IHDR", head) + _chunk(b"IDAT", zlib.compress(lines, 1)) + _chunk(b"IEND", b"")
 
 
-def picture() -> ipywidgets.Image:
-    """A place for a figure, in its own size where there is room."""
-    layout = {"max_width": "100%", "object_fit": "contain", "align_self": "flex-start"}
-    return ipywidgets.Image(format="png", layout=layout).add_class("wb-picture")
+def _chunk(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(content, zlib.crc32(name)))
+
+
+class Picture(ipywidgets.Image):
+    """A place for a figure, in its own size where there is room, with the page's ink.
+
+    It is drawn when what it follows from is another than before, and when the page becomes dark or light.
+    """
+
+    dark = traitlets.Bool(False, help="whether the page around it is dark")
+
+    def __init__(self) -> None:
+        super().__init__(
+            format="png", layout={"max_width": "100%", "object_fit": "contain", "align_self": "flex-start"}
+        )
+        self.add_class("wb-picture")
+        self._follows: tuple[Any, ...] | None = None
+        self._figure: Callable[[], Figure | None] = lambda: None
+        self._dpi: int | None = None
+
+    def draw(self, figure: Callable[[], Figure | None], *follows: Any, dpi: int | None = None) -> None:
+        """Show what `figure` makes, or nothing where that is None.
+
+        Args:
+            follows: all that the figure depends on; without any it is drawn every time.
+            dpi: pixels per inch; None: the figure's own.
+        """
+        if follows and self._follows is not None and _same(follows, self._follows):
+            return
+        self._follows = None  # of what fails nothing is known
+        self._figure, self._dpi = figure, dpi
+        self._redraw()
+        self._follows = follows
+
+    def clear(self) -> None:
+        """Show nothing."""
+        self.draw(lambda: None)
+
+    @traitlets.observe("dark")
+    def _redraw(self, _: Any = None) -> None:
+        with matplotlib.rc_context(settings(dark=self.dark)):
+            figure = self._figure()
+            self.value = b"" if figure is None else png(figure, self._dpi)
+
+
+def _same(some: tuple[Any, ...], others: tuple[Any, ...]) -> bool:
+    pairs = zip(some, others, strict=False)
+    known = (one is other or (isinstance(one, _PLAIN) and one == other) for one, other in pairs)
+    return len(some) == len(others) and all(known)

@@ -18,7 +18,7 @@ from torch import Tensor
 from widgets.parts.controls import controls_for
 from widgets.parts.explorer import Explorer
 from widgets.parts.objects import describe, largest
-from widgets.parts.pictures import as_image, encode, picture
+from widgets.parts.pictures import Picture, as_image, encode
 from widgets.parts.region_picker import RegionPicker
 from widgets.parts.sources import LAST, Source, named
 from workbench.analysis.occlusion_probe import OcclusionProbe, Thing
@@ -226,7 +226,7 @@ class RegionExplorer(Explorer):
         row = ipywidgets.HBox([left, right], layout={"flex_flow": "row wrap", "grid_gap": "16px"})
         trained = any(source.run for source in self.sources.values())
         title = "This region over training" if trained else "All objects of this image"
-        self.compared = picture()
+        self.compared = Picture()
         self.comparison = ipywidgets.Accordion([self.compared], titles=(title,), selected_index=None)
         self.comparison.observe(lambda _: self._guarded(self._draw_comparison), "selected_index")
         return [row, self._message, self.comparison]

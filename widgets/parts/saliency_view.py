@@ -12,7 +12,7 @@ from torch import Tensor
 from torchvision.ops import box_iou
 
 from widgets.parts.controls import ROW, button
-from widgets.parts.pictures import picture, png
+from widgets.parts.pictures import Picture
 from widgets.parts.turns import Turns
 from workbench.analysis import class_activation as activation
 from workbench.analysis.d_rise import METHOD as D_RISE
@@ -33,7 +33,7 @@ STEPS = 12  #: of curves: few, since every step is a pass of the detector for ea
 OVER = "<b>What the detection rests on</b> (bright: speaks for it); nothing is drawn where the map is 0 or below"
 LEVELS = "<b>Level by level</b>, all on one scale"
 JUDGED = "Does the detector need what is bright? Deletion and insertion"
-SIDE = 3.0  # inches of a picture
+SIDE, DPI = 3.0, 100  # inches of a picture, and its pixels per inch
 
 
 class SaliencyView(ipywidgets.VBox):
@@ -45,7 +45,7 @@ class SaliencyView(ipywidgets.VBox):
 
     def __init__(self, guarded: Callable[[Callable[[], None]], None]):
         self._turns, self._guarded = Turns(), guarded
-        self.over, self.levels, self.curves = picture(), picture(), picture()
+        self.over, self.levels, self.curves = Picture(), Picture(), Picture()
         self.progress = ipywidgets.FloatProgress(min=0, max=1, layout={"width": "180px"})
         self._stop = button("Stop", "stop", lambda _: self.stop(), width="90px", tooltip="Keep the map as it is now")
         self._growing = ipywidgets.HBox([self.progress, self._stop], layout=ROW)
@@ -111,12 +111,13 @@ class SaliencyView(ipywidgets.VBox):
     ) -> None:
         one = maps[name]
         if self.saliency is not one:
-            self.found, self.curves.value = None, b""
+            self.found = None
+            self.curves.clear()
         self._image, self._detector, self._name, self.saliency = image, detector, name, one
-        self.over.value = png(saliency_figure(image, maps, classes, side=SIDE), 100)
+        self.over.draw(lambda: saliency_figure(image, maps, classes, side=SIDE), dpi=DPI)
         self.progress.value = one.done
         self._of_levels.layout.display = None if one.levels else "none"
-        self.levels.value = png(saliency_levels_figure(image, one, side=1.9), 100) if one.levels else b""
+        self.levels.draw(lambda: saliency_levels_figure(image, one, side=1.9) if one.levels else None, dpi=DPI)
         self._show_growth()
 
     def _show_growth(self) -> None:
@@ -133,7 +134,7 @@ class SaliencyView(ipywidgets.VBox):
                 name: saliency_curves(self._detector, self._image, some, steps=STEPS) for name, some in given.items()
             }
             self.found = curves[self._name]
-            self.curves.value = png(saliency_curves_figure(curves), 100)
+            self.curves.draw(lambda: saliency_curves_figure(curves), dpi=DPI)
 
 
 def as_detection(detector: Detector, image: Tensor, box: Sequence[float], label: int | None = None) -> Detections:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from workbench.analysis.adversary import WINDOW, Dropout, RoIAdversary
 from workbench.errors import DataError
-from workbench.figures.drawing.canvas import new_figure
+from workbench.figures.drawing.canvas import place, placed_figure, text_width
 from workbench.figures.drawing.colours import INK, OKABE_ITO
 from workbench.figures.drawing.sheet import GAP, Sheet, class_name, heat, keep
 from workbench.hardeners.astn import rotate
@@ -128,14 +128,15 @@ def class_scores(seen: Answered, classes: Sequence[str] | None = None, *, width:
     means = {name: rows.mean(dim=0) for name, rows in answers.items()}
     rival = _rival(seen, means)
     parts = {label: OWN, 0: BACKGROUND} | ({} if rival is None else {rival: RIVAL})
-    figure, axes = new_figure(1, 1, (width, 0.85 + 0.36 * len(answers)))
-    axes = axes[0][0]
-    for place, (name, mean) in enumerate(means.items()):
-        _draw_shares(axes, place, {colour: float(mean[one]) for one, colour in parts.items()})
+    height, left = 0.85 + 0.36 * len(answers), 0.2 + max(text_width(name, 9) for name in answers) / 72
+    figure = placed_figure(width, height)
+    axes = place(figure, left, 0.3, width - left - 0.15, height - 0.75)
+    for row, (name, mean) in enumerate(means.items()):
+        _draw_shares(axes, row, {colour: float(mean[one]) for one, colour in parts.items()})
         own = answers[name][:, label].tolist()
         if len(own) > 1:
             style = {"markersize": 3.5, "color": "white", "markeredgecolor": "black"}
-            axes.plot(own, [place + 0.24] * len(own), "o", **style)
+            axes.plot(own, [row + 0.24] * len(own), "o", **style)
     axes.set_yticks(range(len(means)), means, fontsize=9)
     axes.set(xlim=(0, 1), ylim=(len(means) - 0.5, -0.5))
     axes.tick_params(labelsize=8.5, left=False)
@@ -143,21 +144,21 @@ def class_scores(seen: Answered, classes: Sequence[str] | None = None, *, width:
     rest = {} if len(parts) == len(seen.probabilities) else {"all others": REST}
     names = [*(class_name(one, classes) for one in parts), *rest]
     marks = [axes.barh(0, 0, color=colour) for colour in (*parts.values(), *rest.values())]
-    figure.legend(marks, names, loc="outside upper center", ncols=len(names), frameon=False, fontsize=8.5)
+    figure.legend(marks, names, loc="upper center", ncols=len(names), frameon=False, fontsize=8.5)
     axes.set_xlabel("probability", fontsize=8.5)
     return figure
 
 
-def _draw_shares(axes: Axes, place: int, shares: Mapping[str, float]) -> None:
+def _draw_shares(axes: Axes, row: int, shares: Mapping[str, float]) -> None:
     """One bar of shares by colour, and what is left to 1; those that have room for it have their number."""
     left, style = 0.0, {"ha": "center", "va": "center", "fontsize": 8}
     for colour, value in shares.items():
-        axes.barh(place, value, left=left, color=colour, height=0.72)
+        axes.barh(row, value, left=left, color=colour, height=0.72)
         if value >= 0.07:
             ink = "black" if colour == RIVAL else "white"
-            axes.text(left + value / 2, place - 0.04, f"{value:.2f}", color=ink, **style)
+            axes.text(left + value / 2, row - 0.04, f"{value:.2f}", color=ink, **style)
         left += value
-    axes.barh(place, max(0.0, 1 - left), left=left, color=REST, height=0.72)
+    axes.barh(row, max(0.0, 1 - left), left=left, color=REST, height=0.72)
 
 
 def hardest_windows_of_objects(

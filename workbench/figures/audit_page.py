@@ -19,15 +19,10 @@ import pandas as pd
 
 from workbench.evaluation import AuditReport
 from workbench.figures.audit import audit_figure, figure_names
+from workbench.figures.drawing.page import INK, INK_ON_DARK, settings
 from workbench.files import whole_file
 
-INK, INK_ON_DARK = "#1f2328", "#e6edf3"  #: of texts and axes, on a light page and on a dark one
-#: Matplotlib's settings for figures on a page's own ground.
-ON_PAGE = {
-    **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color", "axes.edgecolor"), INK),
-    "figure.facecolor": "none", "axes.facecolor": "none", "savefig.facecolor": "none", "grid.color": "#8c959f",
-    "svg.fonttype": "path", "svg.hashsalt": "audit",
-}  # fmt: skip
+ON_PAGE = {**settings(dark=False), "svg.fonttype": "path", "svg.hashsalt": "audit"}
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1f2328; --faint: #59636e; --ground: #ffffff; --line: #d1d9e0; }
 @media (prefers-color-scheme: dark) {

@@ -128,7 +128,7 @@ def object_figure(
         missed, rank = bool(found.missed[row]), int(found.index[row]) + 1
         _draw(one, found.of(row), MISSED if missed else SKY)
         facts = f"rank {rank}, IoU {float(found.iou[row]):.2f} ({found.overlapping(row)})"
-        title(one, proposer, facts if rank else "none overlaps it", colour=MISSED if missed else "black")
+        title(one, proposer, facts if rank else "none overlaps it", colour=MISSED if missed else None)
     for one in (first, *others):
         look_at(one, view)
     return figure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from workbench.figures.drawing.canvas import text_width
 from workbench.figures.drawing.sheet import GAP, SIZE, Sheet
@@ -25,3 +26,21 @@ def test_what_no_panel_covers_is_clear():
     sheet.show(0, 0, np.full((50, 50, 3), 9, np.uint8))
     assert (sheet.pixels[..., 3] > 0).sum() == 50 * 50
     assert (sheet.pixels[sheet.pixels[..., 3] > 0] == (9, 9, 9, 255)).all()
+
+
+def test_panels_keep_their_pixels_and_another_size_is_resampled():
+    noise = np.random.default_rng(0).integers(0, 256, (125, 125, 3), dtype=np.uint8)
+    sheet = Sheet.blank(1, 2, 1.25, 100)
+    sheet.show(0, 1, noise, "a title")
+    figure = sheet.finished()
+
+    def drawn(dpi):
+        figure.set_dpi(dpi)
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        return np.asarray(canvas.buffer_rgba())[..., :3].astype(float)
+
+    left, top = (round(100 * value) for value in sheet.place(0, 1))
+    assert (drawn(100)[top : top + 125, left : left + 125] == noise).all()
+    large = drawn(200)[2 * top : 2 * top + 250, 2 * left : 2 * left + 250]
+    assert np.corrcoef(large.ravel(), noise.repeat(2, 0).repeat(2, 1).ravel())[0, 1] > 0.8

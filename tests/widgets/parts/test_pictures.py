@@ -10,7 +10,7 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from widgets.parts.pictures import as_image, encode, encode_pixels, png
+from widgets.parts.pictures import Picture, as_image, encode, encode_pixels, png
 from workbench.errors import DataError
 
 
@@ -51,3 +51,40 @@ def test_an_image_may_be_the_path_of_a_picture(tmp_path):
 def test_what_is_no_image_is_said(thing):
     with pytest.raises(DataError, match=f"expected an image, .* got a {type(thing).__name__}"):
         as_image(thing)
+
+
+def test_a_figure_is_drawn_when_what_it_follows_from_changes():
+    shown, drawn = Picture(), []
+    image = torch.zeros(2)
+
+    def figure():
+        drawn.append(1)
+        return Figure((1, 1), dpi=50)
+
+    for follows in ((image, 3), (image, 3), (image, 4), (image.clone(), 4), (), (), (image, 4)):
+        shown.draw(figure, *follows)
+    assert len(drawn) == 1 + 0 + 1 + 1 + 1 + 1 + 1
+    shown.clear()
+    assert shown.value == b""
+    shown.draw(figure, image, 4)
+    assert opened(shown.value).size == (50, 50)
+
+
+def test_what_fails_is_drawn_again_and_a_dark_page_has_light_ink():
+    shown = Picture()
+    with pytest.raises(ZeroDivisionError):
+        shown.draw(lambda: 1 / 0, 1)
+
+    def figure():
+        made = Figure((1, 1), dpi=100)
+        made.text(0.5, 0.5, "M", fontsize=60, ha="center", va="center")
+        return made
+
+    shown.draw(figure, 1)
+    for dark, ink in ((False, (0x1F, 0x23, 0x28)), (True, (0xE6, 0xED, 0xF3))):
+        shown.dark = dark
+        pixels = np.asarray(opened(shown.value))
+        opaque = pixels[pixels[..., 3] == 255]
+        assert len(opaque) > 100
+        assert (opaque[:, :3] == ink).all()
+        assert pixels[0, 0, 3] == 0, "it has no ground"

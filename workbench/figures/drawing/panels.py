@@ -11,6 +11,7 @@ from matplotlib.patches import Patch, Rectangle
 from torch import Tensor
 
 from workbench.figures.drawing.canvas import image_axes, mask_layer, show_layer
+from workbench.figures.drawing.page import ink
 
 TINT = 0.5  #: opacity of masks
 LEGEND = 0.3  #: inches below pictures
@@ -36,10 +37,10 @@ def panels(number: int, columns: int, sizes: tuple[float, float], side: float) -
     return figure, list(axes.flat)[:number]
 
 
-def title(axes: Axes, name: str, facts: str, *, colour: str = "black") -> None:
-    """Two lines of text over a picture; a long name is cut."""
+def title(axes: Axes, name: str, facts: str, *, colour: str | None = None) -> None:
+    """Two lines of text over a picture, in ink unless a colour is given; a long name is cut."""
     short = name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
-    axes.set_title(f"{short}\n{facts}", fontsize=8.5, color=colour, linespacing=1.25, parse_math=False)
+    axes.set_title(f"{short}\n{facts}", fontsize=8.5, color=colour or ink(), linespacing=1.25, parse_math=False)
 
 
 def draw_mask(axes: Axes, mask: Tensor, colour: str, *, dashed: bool = False) -> None:
