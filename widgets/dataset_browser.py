@@ -16,7 +16,7 @@ import traitlets
 
 from widgets.parts.javascript import script, style
 from widgets.parts.panel import Whole
-from widgets.parts.pictures import as_image, encode, encode_pixels, png
+from widgets.parts.pictures import as_image, encode, encode_pixels, on_page
 from widgets.parts.state import HasState
 from workbench.analysis.reading.data_index import DataIndex, Wanted
 from workbench.data import Dataset
@@ -71,6 +71,7 @@ class DatasetBrowser(HasState, Whole, anywidget.AnyWidget):
         self.data, self.page_size = data, page_size
         self.index = DataIndex(data)
         self._counting: asyncio.Task | None = None
+        self._dark = False  # the page
         self.on_msg(self._on_message)
         self._when_changed(self._on_filter, "class_name", "occlusion")
         self._when_changed(lambda _: self._turn(), "page")
@@ -168,6 +169,9 @@ class DatasetBrowser(HasState, Whole, anywidget.AnyWidget):
                             setattr(self, name, tuple(value) if isinstance(value, list) else value)
             elif content["kind"] == "count":
                 self._start_counting()
+            elif content["kind"] == "theme":
+                self._dark = bool(content["dark"])
+                self._send_statistics()
         except Exception as error:  # a page that fails must not leave the browser waiting
             self.send({"kind": "error", "text": f"{type(error).__name__}: {error}"})
         if content.get("kind") == "set":
@@ -248,7 +252,7 @@ class DatasetBrowser(HasState, Whole, anywidget.AnyWidget):
 
     def _send_statistics(self) -> None:
         content = {"text": self.statistics()["text"], "complete": self.index.complete}
-        self.send({"kind": "statistics", **content}, [png(self.figure(), DPI)])
+        self.send({"kind": "statistics", **content}, [on_page(self.figure, dark=self._dark, dpi=DPI)])
 
 
 def _flags(target: dict[str, Any], row: int) -> str:

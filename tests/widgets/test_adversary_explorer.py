@@ -11,6 +11,7 @@ from stages import stage
 from widget_pictures import pixels
 
 from widgets import AdversaryExplorer
+from widgets.parts.pictures import Picture
 from widgets.parts.sources import LAST
 from workbench import load_data
 from workbench.errors import DataError
@@ -34,6 +35,19 @@ def data():
 @pytest.fixture
 def explorer(run, data):
     return AdversaryExplorer(run, data, index=5)
+
+
+def test_only_what_changes_is_drawn(explorer, monkeypatch):
+    drawn, redraw = [], Picture._redraw
+    monkeypatch.setattr(Picture, "_redraw", lambda self, *_: (drawn.append(self), redraw(self)))
+    for name, value, expected in (
+        ("sample", 3, [explorer.dropout, explorer.bars]),
+        ("stride", 2, [explorer.search, explorer.bars]),
+        ("label", 1, [explorer.search, explorer.dropout, explorer.rotation, explorer.bars]),
+    ):
+        drawn.clear()
+        setattr(explorer, name, value)
+        assert drawn == expected
 
 
 def colour_detector(hardener=None):

@@ -4,6 +4,7 @@ import { BRIGHT } from "python";
 import { HALO, bitmap, fit, paintPicture, strokeBox } from "./shared/canvas.js";
 import { button, checkbox, errorLine, field, make, progressBar, select } from "./shared/elements.js";
 import { paintTags } from "./shared/tags.js";
+import { watchTheme } from "./shared/theme.js";
 import { connect, moduleOf } from "./shared/view.js";
 
 const SIDE = 168; // CSS pixels of a thumbnail's longer side
@@ -17,10 +18,16 @@ class View {
     this.el = el;
     this.pending = 0; // questions without an answer
     this.disconnect = connect(model, el, "dataset-browser", (message, buffers) => this.receive(message, buffers));
+    this.dark = false; // as Python takes the page to be
+    this.unwatch = watchTheme(el, (dark) => {
+      if (dark !== this.dark) model.send({ kind: "theme", dark });
+      this.dark = dark;
+    });
     model.send({ kind: "hello" });
   }
 
   close() {
+    this.unwatch();
     this.disconnect();
   }
 

@@ -91,6 +91,13 @@ def png(figure: Figure, dpi: int | None = None) -> bytes:
     return encode_pixels(np.asarray(canvas.buffer_rgba()))
 
 
+def on_page(make: Callable[[], Figure | None], *, dark: bool, dpi: int | None = None) -> bytes:
+    """PNG of the figure that is made with the ink of a light or a dark page; empty where it is None."""
+    with matplotlib.rc_context(settings(dark=dark)):
+        figure = make()
+        return b"" if figure is None else png(figure, dpi)
+
+
 def encode_pixels(pixels: np.ndarray) -> bytes:
     """PNG of uint8 [H, W, 3] or, with opacity, [H, W, 4], in half the time that Pillow takes."""
     height, width, channels = pixels.shape
@@ -144,9 +151,7 @@ class Picture(ipywidgets.Image):
 
     @traitlets.observe("dark")
     def _redraw(self, _: Any = None) -> None:
-        with matplotlib.rc_context(settings(dark=self.dark)):
-            figure = self._figure()
-            self.value = b"" if figure is None else png(figure, self._dpi)
+        self.value = on_page(self._figure, dark=self.dark, dpi=self._dpi)
 
 
 def _same(some: tuple[Any, ...], others: tuple[Any, ...]) -> bool:

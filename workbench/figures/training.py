@@ -96,6 +96,7 @@ def page_layout(height: int, margin: dict[str, int]) -> dict[str, object]:
         "plot_bgcolor": CLEAR,
         "margin": margin,
         "font": {"size": 12, "color": INK},
+        "hoverlabel": {"bgcolor": "#24292f", "font": {"color": "#ffffff"}},
     }
 
 

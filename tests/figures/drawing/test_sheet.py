@@ -29,7 +29,7 @@ def test_what_no_panel_covers_is_clear():
 
 
 def test_panels_keep_their_pixels_and_another_size_is_resampled():
-    noise = np.random.default_rng(0).integers(0, 256, (125, 125, 3), dtype=np.uint8)
+    noise = np.random.default_rng(0).integers(0, 256, (25, 25, 3), dtype=np.uint8).repeat(5, 0).repeat(5, 1)
     sheet = Sheet.blank(1, 2, 1.25, 100)
     sheet.show(0, 1, noise, "a title")
     figure = sheet.finished()
