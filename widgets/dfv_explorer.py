@@ -19,7 +19,7 @@ import torch
 import traitlets
 from torch import Tensor
 
-from widgets.parts.controls import FREE, ROW
+from widgets.parts.controls import FREE, ROW, TABLE
 from widgets.parts.explorer import Explorer
 from widgets.parts.linked_maps import LinkedMaps, Marks
 from widgets.parts.messages import chips
@@ -275,7 +275,7 @@ class DFVExplorer(Explorer):
     def _parts(self) -> list[ipywidgets.Widget]:
         self._controls = self._make_controls()
         self._key, self._facts = ipywidgets.HTML(), ipywidgets.HTML()
-        self._words, self._claims, self._picture = ipywidgets.HTML(), ipywidgets.HTML(), Picture()
+        self._words, self._claims, self._picture = ipywidgets.HTML(), ipywidgets.HTML(layout=TABLE), Picture()
         self.maps = LinkedMaps(self._on_point)
         return [
             ipywidgets.HBox(list(self._controls.values()), layout=ROW),

@@ -14,7 +14,7 @@ import ipywidgets
 import pandas as pd
 import traitlets
 
-from widgets.parts.controls import FREE, ROW
+from widgets.parts.controls import FREE, ROW, TABLE
 from widgets.parts.explorer import Explorer
 from widgets.parts.pictures import Picture
 from widgets.parts.plots import Plot
@@ -212,7 +212,7 @@ class FocalLossExplorer(Explorer):
 
     def _parts(self) -> list[ipywidgets.Widget]:
         self._controls = controls = self._make_controls()
-        self._table, self._facts = ipywidgets.HTML(), ipywidgets.HTML()
+        self._table, self._facts = ipywidgets.HTML(layout=TABLE), ipywidgets.HTML()
         self.panels = Plot(pointed_at=self._on_point)
         self._picture = Picture()
         top = [controls[name] for name in ("detector", "gamma", "alpha", "magnified")]

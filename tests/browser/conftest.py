@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -246,7 +247,8 @@ def lab_page(jupyter: Server, chromium, tmp_path: Path, request) -> Iterator[Cal
         size: tuple[int, int] = (1400, 1000),
         allow_errors: bool = False,
     ) -> LabPage:
-        folder = jupyter.root / f"{request.node.name[:40]}-{len(list(jupyter.root.iterdir()))}"
+        plain = re.sub(r"\W+", "-", request.node.name)[:40]  # brackets of a parameter mean something in an address
+        folder = jupyter.root / f"{plain}-{len(list(jupyter.root.iterdir()))}"
         folder.mkdir()
         for name, content in (files or {}).items():
             (folder / name).write_bytes(content)

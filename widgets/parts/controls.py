@@ -9,8 +9,12 @@ import ipywidgets
 
 from widgets.parts.sources import LAST
 
-WIDE = {"style": {"description_width": "92px"}, "layout": {"width": "100%"}}  #: of a control in a column
+WIDE = {
+    "style": {"description_width": "92px"},
+    "layout": {"width": "auto"},
+}  #: of a control in a column, which it fills but for its margins
 FREE = {"description_width": "initial"}  #: style of a control in a row: the description is as wide as its text
+TABLE = {"overflow": "auto"}  #: layout of a table as HTML: what is too wide for the page is scrolled by itself
 WIDE_CELLS = {"justify": "left", "col_space": 78}  #: of a table as HTML
 ROW = {"flex_flow": "row wrap", "align_items": "center"}  #: layout of controls beside each other
 

@@ -124,7 +124,8 @@ class Picture(ipywidgets.Image):
 
     def __init__(self) -> None:
         super().__init__(
-            format="png", layout={"max_width": "100%", "object_fit": "contain", "align_self": "flex-start"}
+            format="png",
+            layout={"max_width": "calc(100% - 4px)", "object_fit": "contain", "align_self": "flex-start"},
         )
         self.add_class("wb-picture")
         self._follows: tuple[Any, ...] | None = None

@@ -210,7 +210,7 @@ class RegionExplorer(Explorer):
     # ---- parts -----------------------------------------------------------------------------------------------
 
     def _parts(self) -> list[ipywidgets.Widget]:
-        self.picker = RegionPicker(layout={"width": "100%"})
+        self.picker = RegionPicker(layout={"width": "auto"})
         self.picker.observe(self._on_drawn, "drawn")
         self._controls = {
             **controls_for(list(self.sources), len(self.data), self.QUESTION),
