@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from os import PathLike
 from typing import Any
 
@@ -20,12 +21,12 @@ from widgets.parts.annotator_grid import Grid
 from widgets.parts.annotator_list import SHOWN, PictureList
 from widgets.parts.annotator_objects import drawn_object, name_of, outlines_for_editing, thumbnail
 from widgets.parts.annotator_problems import problems_of
+from widgets.parts.annotator_still import candidate_pieces, example_pieces, grid_pieces, picture_pieces
 from widgets.parts.annotator_suggestions import Suggestions
 from widgets.parts.annotator_training import Example, Training
 from widgets.parts.javascript import script, style
 from widgets.parts.panel import Whole
 from widgets.parts.pictures import encode
-from widgets.parts.state import HasState
 from workbench.annotation.actions import Action
 from workbench.annotation.answers import answers
 from workbench.annotation.outlines import covered
@@ -37,13 +38,14 @@ from workbench.data.annotations import CocoFile
 from workbench.data.reading.problems import Report
 from workbench.errors import DataError, WorkbenchError
 from workbench.figures.drawing.colours import BRIGHT, CHOSEN
+from workbench.figures.still import Piece
 
 PAGE = 48  #: candidates on a page of the stage collecting (Lin's thesis has 128)
 LONGEST = 4096  #: pixels of a picture in the browser, so that it can be looked at closely
 DRAFT = 200_000  #: characters of what is being drawn
 
 
-class Annotator(HasState, Whole, anywidget.AnyWidget):
+class Annotator(Whole, anywidget.AnyWidget):
     """Annotate pictures by mouse or keyboard, alone or with others, into a COCO file.
 
     Stages: "collecting" (iconic pictures are clicked away), "labelling" (icons on one instance of each category, by
@@ -117,6 +119,7 @@ class Annotator(HasState, Whole, anywidget.AnyWidget):
         self._training_iou = training_iou
         self._suggestions = Suggestions(suggest, source)
         self._problems = problems_of(problems, self._store.coco, self._pictures)
+        self._small = lru_cache(maxsize=2 * PAGE)(lambda name: thumbnail(self._pictures.image(name)))
         self._list = PictureList(self._progress, self._pictures, self._problems)
         self._grid: Grid | None = None
         self._draft: Any = None
@@ -446,7 +449,7 @@ class Annotator(HasState, Whole, anywidget.AnyWidget):
     def _marks(self, name: str, size: tuple[int, int]) -> dict[str, Any]:
         """What was done with a picture."""
         state, coco = self._progress.of(name), self.coco
-        entries = [one for image in self._images(name) for one in coco.annotations_of(image)]
+        entries = self._entries(name)
         names = [name_of(coco.categories, one.get("category_id")) for one in entries]
         changed = self._store.changed_by
         objects = [
@@ -469,6 +472,10 @@ class Annotator(HasState, Whole, anywidget.AnyWidget):
         about = {"objects": objects, "crosses": crosses, "labels": labels, "claims": claims, "spotted": mine}
         return {**about, "looked": sorted(state.groups.get(self.worker, ()))}
 
+    def _entries(self, name: str) -> list[dict[str, Any]]:
+        """The annotations of a picture."""
+        return [one for image in self._images(name) for one in self.coco.annotations_of(image)]
+
     def _images(self, name: str) -> list[Any]:
         return [one for one, entry in self.coco.images.items() if entry.get("file_name") == name]
 
@@ -479,27 +486,59 @@ class Annotator(HasState, Whole, anywidget.AnyWidget):
         state = self._progress.of(name)
         return {"name": name, "iconic": state.verdicts.get(self.worker), "status": state.status("collecting", "")}
 
-    def _send_candidates(self) -> None:
+    def _page(self) -> tuple[list[dict[str, Any]], list[bytes]]:
+        """The candidates of the present page, and their small pictures."""
         items, buffers = [], []
         for name in self._candidates():
             item = self._candidate(name)
             try:
-                buffers.append(thumbnail(self._pictures.image(name)))
+                buffers.append(self._small(name))
             except (WorkbenchError, OSError) as error:
                 item["error"] = str(error)
                 buffers.append(b"")
             items.append(item)
+        return items, buffers
+
+    def _send_candidates(self) -> None:
+        items, buffers = self._page()
         self._say({"kind": "candidates", "items": items, "page": self.page}, buffers)
 
-    def _send_grid(self) -> None:
+    def _present_grid(self) -> Grid:
         if self._grid is None:
             seed = len(self._store.actions)
             self._grid = Grid(self._store, self._progress, self._pictures, self.worker, seed)
-        tiles = self._grid.tiles
+        return self._grid
+
+    def _send_grid(self) -> None:
+        grid = self._present_grid()
+        tiles = grid.tiles
         items = [{"category": one.category} for one in tiles]
-        own = sum(drawer == self.worker for drawer in self._grid.segments.values())
-        about = {"segments": len(self._grid.segments), "own": own, "planted": sum(one.bad for one in tiles)}
+        own = sum(drawer == self.worker for drawer in grid.segments.values())
+        about = {"segments": len(grid.segments), "own": own, "planted": sum(one.bad for one in tiles)}
         self._say({"kind": "grid", "items": items, **about}, [one.picture for one in tiles])
+
+    # ---- as a still picture ----------------------------------------------------------------------------------
+
+    def _pieces(self) -> list[Piece]:
+        if self.stage == "collecting":
+            return candidate_pieces(*self._page())
+        if self.stage == "verification":
+            return grid_pieces(self._present_grid().tiles)
+        if (example := self._example()) is not None:
+            return example_pieces(self._training.image(example), example)
+        name = self._name()
+        try:
+            image = self._pictures.image(name)
+        except (WorkbenchError, OSError) as error:
+            return [str(error)]
+        marks = self._marks(name, (image.shape[-2], image.shape[-1]))
+        return picture_pieces(image, self._entries(name), marks, list(self._groups))
+
+    def _settings(self) -> list[str]:
+        many = self.stage in ("collecting", "verification")
+        where = [] if many else [f"picture {self.picture + 1} of {len(self._pictures)}: {self._name()}"]
+        page = [f"page {self.page + 1}"] if self.stage == "collecting" else []
+        return [self.stage, *where, *page, *([] if many or self.category is None else [self.category]), self.worker]
 
 
 def _by_name(given: Any) -> dict[str, str]:

@@ -14,10 +14,10 @@ import anywidget
 import numpy as np
 import traitlets
 
+from widgets.parts.browser_still import detail_pieces, page_pieces
 from widgets.parts.javascript import script, style
 from widgets.parts.panel import Whole
 from widgets.parts.pictures import as_image, encode, encode_pixels, on_page
-from widgets.parts.state import HasState
 from workbench.analysis.reading.data_index import DataIndex, Wanted
 from workbench.data import Dataset
 from workbench.errors import DataError, WorkbenchError
@@ -25,13 +25,14 @@ from workbench.figures.data_statistics import statistics_figure
 from workbench.figures.drawing.canvas import target_layer
 from workbench.figures.drawing.colours import BRIGHT
 from workbench.figures.drawing.sheet import as_bytes
+from workbench.figures.still import Piece
 
 THUMBNAIL = 192  # pixels, longer side
 MASKED = 2 / 3  # opacity of masks
 DPI = 110  # pixels per inch of the statistics
 
 
-class DatasetBrowser(HasState, Whole, anywidget.AnyWidget):
+class DatasetBrowser(Whole, anywidget.AnyWidget):
     """Leaf through a data set, page by page.
 
     Args:
@@ -72,6 +73,7 @@ class DatasetBrowser(HasState, Whole, anywidget.AnyWidget):
         self.index = DataIndex(data)
         self._counting: asyncio.Task | None = None
         self._dark = False  # the page
+        self._detail: tuple[dict[str, Any], list[bytes]] | None = None  # as it was sent
         self.on_msg(self._on_message)
         self._when_changed(self._on_filter, "class_name", "occlusion")
         self._when_changed(lambda _: self._turn(), "page")
@@ -203,6 +205,7 @@ class DatasetBrowser(HasState, Whole, anywidget.AnyWidget):
             item, picture = self._item(position)
             items.append(item)
             pictures.append(picture)
+        self._sent = items, pictures
         state = {name: getattr(self, name) for name in self.STATE}
         whole = {"classes": self.data.classes, "total": len(self.data)}
         title = f"{self.data.name}, split {self.data.split}"
@@ -231,11 +234,13 @@ class DatasetBrowser(HasState, Whole, anywidget.AnyWidget):
 
     def _send_detail(self) -> None:
         """The selected image large, with its masks as a picture of their own, and its objects."""
+        self._detail = None
         if self.selected is None:
             self.send({"kind": "detail", "item": None})
             return
         item, _ = self._item(self.selected)
         if "error" in item:
+            self._detail = item, []
             self.send({"kind": "detail", "item": item})
             return
         image, target = self.data[self.selected]
@@ -248,11 +253,31 @@ class DatasetBrowser(HasState, Whole, anywidget.AnyWidget):
         }
         if layer is not None:
             buffers.append(encode_pixels(as_bytes(layer)))
+        self._detail = item, buffers
         self.send({"kind": "detail", "item": item}, buffers)
 
     def _send_statistics(self) -> None:
         content = {"text": self.statistics()["text"], "complete": self.index.complete}
         self.send({"kind": "statistics", **content}, [on_page(self.figure, dark=self._dark, dpi=DPI)])
+
+    # ---- as a still picture ----------------------------------------------------------------------------------
+
+    def _pieces(self) -> list[Piece]:
+        if self.selected is not None and (self._detail is None or self._detail[0]["position"] != self.selected):
+            self._send_detail()  # set when it was made
+        detail = [] if self.selected is None else detail_pieces(*self._detail, self.data.classes)
+        page = page_pieces(*self._sent, self.data.classes)
+        return [*detail, *page, self.statistics()["text"], self.figure()]
+
+    def _settings(self) -> list[str]:
+        first, last = self.page * self.page_size, self.page * self.page_size + len(self.shown)
+        low, high = self.occlusion or (None, None)
+        return [
+            f"images {first + 1} to {last}" + (" and more" if self.more else "") if self.shown else "no image",
+            "any class" if self.class_name is None else f"with {self.class_name}",
+            *([] if low is None else [f"hidden by {low:.0%} to {high:.0%}"]),
+            *([] if self.selected is None else [f"image {self.selected} open"]),
+        ]
 
 
 def _flags(target: dict[str, Any], row: int) -> str:

@@ -22,7 +22,7 @@ from torch import Tensor
 from widgets.parts.controls import FREE, ROW, TABLE
 from widgets.parts.explorer import Explorer
 from widgets.parts.linked_maps import LinkedMaps, Marks
-from widgets.parts.messages import chips
+from widgets.parts.messages import Chips, hint
 from widgets.parts.pictures import Picture
 from widgets.parts.sources import Source, named
 from widgets.parts.vector_maps import VectorMaps
@@ -215,7 +215,7 @@ class DFVExplorer(Explorer):
             self.maps.move(self._marks())
         if changed == {"point"}:
             return
-        self._key.value = chips(f"Colour by {self.colour}:", self._colours())
+        self._key.show(f"Colour by {self.colour}:", self._colours())
         self._facts.value = self.mapped.sentence(self.image, self.beta, self.pseudo, self.placed)
         self._claims.value = self.mapped.claims()
 
@@ -274,7 +274,7 @@ class DFVExplorer(Explorer):
 
     def _parts(self) -> list[ipywidgets.Widget]:
         self._controls = self._make_controls()
-        self._key, self._facts = ipywidgets.HTML(), ipywidgets.HTML()
+        self._key, self._facts = Chips(), ipywidgets.HTML()
         self._words, self._claims, self._picture = ipywidgets.HTML(), ipywidgets.HTML(layout=TABLE), Picture()
         self.maps = LinkedMaps(self._on_point)
         return [
@@ -283,7 +283,7 @@ class DFVExplorer(Explorer):
             self._key,
             self.maps,
             self._facts,
-            ipywidgets.HTML(f"<div style='margin-top:8px'>{POINT}</div>"),
+            hint(POINT),
             self._words,
             self._picture,
             self._claims,

@@ -16,6 +16,7 @@ import traitlets
 
 from widgets.parts.controls import FREE, ROW, TABLE
 from widgets.parts.explorer import Explorer
+from widgets.parts.messages import hint
 from widgets.parts.pictures import Picture
 from widgets.parts.plots import Plot
 from widgets.parts.sources import Source, named
@@ -223,7 +224,7 @@ class FocalLossExplorer(Explorer):
             self._message,
             self.panels,
             self._table,
-            ipywidgets.HTML(f"<div style='margin-top:8px'>{POINT}</div>"),
+            hint(POINT),
             ipywidgets.HBox(places, layout=ROW),
             self._facts,
             self._picture,

@@ -23,11 +23,11 @@ from torch import Tensor
 
 from widgets.parts.javascript import script, style
 from widgets.parts.lab_saliency import ASKED, ExplainsObject
+from widgets.parts.lab_still import answer_pieces, check_region, explained_pieces
 from widgets.parts.objects import largest
 from widgets.parts.panel import Whole
-from widgets.parts.pictures import as_image, encode, encode_pixels
+from widgets.parts.pictures import as_image, decoded, encode, encode_pixels
 from widgets.parts.sources import Source, named
-from widgets.parts.state import HasState
 from workbench.analysis.occlusion_probe import OWN, OcclusionProbe, PlacedOccluder
 from workbench.analysis.occlusion_response import OcclusionResponse
 from workbench.data.drawing.occluders import FILLS, OUTLINES
@@ -35,6 +35,8 @@ from workbench.detectors.branches.occlusion import FOUND
 from workbench.detectors.load import DetectorLike
 from workbench.errors import DataError
 from workbench.figures.drawing.colours import CHOSEN, SCORES, colour
+from workbench.figures.occlusion_response import response_figure
+from workbench.figures.still import Piece
 from workbench.types import Target
 
 REST = 0.4  # seconds after a change in which a growing map makes way for dragging
@@ -43,7 +45,7 @@ GRIDS = {"coarse": 12, "medium": 20, "fine": 32}  # cells of a response map alon
 _SCORES = (255 * SCORES).round().astype(int).tolist()  # red, green, blue, opacity
 
 
-class OcclusionLab(ExplainsObject, HasState, Whole, anywidget.AnyWidget):
+class OcclusionLab(ExplainsObject, Whole, anywidget.AnyWidget):
     """Drag, resize and re-texture an occluder over an image; every detector answers at once.
 
     Args:
@@ -140,6 +142,7 @@ class OcclusionLab(ExplainsObject, HasState, Whole, anywidget.AnyWidget):
             self._probe = OcclusionProbe(self.detectors, image, target, classes=self._classes)
             self._maps: dict[tuple, dict[str, OcclusionResponse]] = {}
             self.chosen = None
+            self._first_objects = len(self._probe.objects)
             self.set_trait("objects", [asdict(thing) for thing in self._probe.objects])
             self.chosen = largest(self._probe.objects)
 
@@ -158,11 +161,22 @@ class OcclusionLab(ExplainsObject, HasState, Whole, anywidget.AnyWidget):
             self.chosen = chosen
 
     def _remembered(self) -> dict[str, Any]:
-        kept = ("image", "_probe", "_maps", "_frame", "_layers", "objects", "result", "scores", "hidden")
+        kept = (
+            "image",
+            "_probe",
+            "_first_objects",
+            "_maps",
+            "_frame",
+            "_layers",
+            "objects",
+            "result",
+            "scores",
+            "hidden",
+        )
         return {**super()._remembered(), **{name: getattr(self, name, None) for name in kept}}
 
     def _go_back(self, kept: Mapping[str, Any]) -> None:
-        for name in ("image", "_probe", "_maps", "_frame", "_layers"):
+        for name in ("image", "_probe", "_first_objects", "_maps", "_frame", "_layers"):
             setattr(self, name, kept[name])
         for name in ("objects", "result", "scores", "hidden"):
             self.set_trait(name, kept[name])
@@ -217,6 +231,43 @@ class OcclusionLab(ExplainsObject, HasState, Whole, anywidget.AnyWidget):
         shown = [score >= self.min_score for score in answer["scores"]]
         hidden = answer.pop(FOUND)[shown].any(dim=0)
         return encode_pixels((255 * hidden[..., None].expand(-1, -1, 4)).byte().numpy())
+
+    # ---- as a still picture, and in a file -------------------------------------------------------------------
+
+    BESIDE = ("region",)
+
+    def _pieces(self) -> list[Piece]:
+        pieces = answer_pieces(decoded(self._frame), self.result, self._probe.names, self._layers)
+        if self._explained and self._explained_key == self._key_of_saliency():
+            pieces += explained_pieces(self._explained_picture, self._explained_method, self._explained)
+        key = (self.chosen, *self._occluder.size, self.texture, self.outline)
+        return pieces + [response_figure(self.image, maps) for known, maps in self._maps.items() if known[:-1] == key]
+
+    def _settings(self) -> list[str]:
+        facts = [f"{self.texture} {self.outline} over {', '.join(map(str, self.box))}"]
+        if self.chosen is not None:
+            facts.append(f"object {self.chosen + 1}: {self.objects[self.chosen]['name']}")
+        if self.hidden is not None:
+            facts.append(f"{self.hidden:.0%} of it hidden")
+        return [*facts, f"detections from {self.min_score:g}"]
+
+    def view_state(self) -> dict[str, Any]:
+        """The traitlets of `STATE`, and `region` where the chosen object is none of those that were there first."""
+        thing = None if self.chosen is None else self.objects[self.chosen]
+        is_own = thing is not None and self.chosen >= self._first_objects
+        region = {"box": [*thing["box"]], "name": thing["name"], "source": thing["source"]} if is_own else None
+        if region is not None and region["source"] == OWN:
+            region["source"] = None
+        return {**super().view_state(), **({} if region is None else {"region": region})}
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        region = state.get("region")
+        known = {name: value for name, value in state.items() if name != "region"}
+        if region is not None:
+            check_region(region)
+            known.pop("chosen", None)  # it is the region, wherever that lies in the list
+        self._change(region, **known)
+        self._send_answer(None)
 
     # ---- response maps ---------------------------------------------------------------------------------------
 

@@ -10,10 +10,9 @@ import traitlets
 
 from widgets.parts.messages import alert
 from widgets.parts.panel import Panel
-from widgets.parts.state import HasState
 
 
-class Explorer(HasState, Panel):
+class Explorer(Panel):
     """Controls and what they show. A subclass gives `STATE` and `_show`, and calls `_begin` with its parts.
 
     `error` says what went wrong with the last change; such a change leaves everything as it was.
@@ -32,6 +31,9 @@ class Explorer(HasState, Panel):
 
     def _show(self, **state: Any) -> None:
         raise NotImplementedError
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        self.show(**state)
 
     def _go_back(self, kept: Mapping[str, Any]) -> None:
         super()._go_back(kept)

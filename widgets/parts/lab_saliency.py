@@ -103,7 +103,7 @@ class ExplainsObject:
         thing, box = self._probe.objects[self.chosen], self._occluder
         self._explained = {}
         self._explained_failed: dict[str, str] = {}
-        self._explained_key, self._explained_method = [self.chosen, *box.box, box.texture, box.outline], method
+        self._explained_key, self._explained_method = self._key_of_saliency(), method
         self._explained_picture = paste(self.image, box.box, box.texture, outline=box.outline)[0]
         able = [n for n in self._probe.able(self.chosen) if method in methods_of(self._probe.detectors[n])]
         if not able:
@@ -121,6 +121,10 @@ class ExplainsObject:
                 self._explained_failed[name] = str(error)
         self._explained_done = 1.0
         self._send_saliency()
+
+    def _key_of_saliency(self) -> list:
+        """What a map belongs to."""
+        return [self.chosen, *self._occluder.box, self._occluder.texture, self._occluder.outline]
 
     def _send_failure(self, error: Exception) -> None:
         self.send({"kind": "saliency-failed", "text": f"{type(error).__name__}: {error}"})

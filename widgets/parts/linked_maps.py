@@ -39,8 +39,8 @@ class LinkedMaps(ipywidgets.HBox):
 
     def __init__(self, pointed_at: Callable[[str, bool, str | None, int], None]):
         self._pointed_at = pointed_at
-        self.vectors = Plot(pointed_at=self._on_vector)
-        self.differences = Plot(pointed_at=self._on_difference)
+        self.vectors = Plot(pointed_at=self._on_vector, width=6.6)
+        self.differences = Plot(pointed_at=self._on_difference, width=4.7)
         maps = [
             ipywidgets.VBox([ipywidgets.HTML(title), plot], layout={"flex": flex, "min_width": "0", "margin": "0"})
             for title, plot, flex in ((DFVS, self.vectors, "3 1 480px"), (DVS, self.differences, "2 1 320px"))

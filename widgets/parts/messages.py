@@ -5,6 +5,11 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping
 
+import ipywidgets
+
+from widgets.parts.seen import HINT, Drawable
+from workbench.figures.still import Key
+
 #: Ink and ground of what a text is about; the text says what colour shows, and both can be read.
 TONES = {
     "error": ("#a40e26", "#ffebe9"),
@@ -36,6 +41,25 @@ def badge(text: str, tone: str) -> str:
     ink, ground = TONES[tone]
     style = f"color:{ink};background:{ground};border-radius:10px;padding:2px 10px;white-space:nowrap"
     return f'<span role="status" style="{style}">{html.escape(text)}</span>'
+
+
+def hint(text: str) -> ipywidgets.HTML:
+    """What can be done on the page, in HTML; a still picture leaves it out."""
+    return ipywidgets.HTML(f"<div style='margin-top:8px'>{text}</div>").add_class(HINT)
+
+
+class Chips(Drawable, ipywidgets.HTML):
+    """Names with their colours."""
+
+    key: Key | None = None
+
+    def show(self, title: str, key: Mapping[str, str]) -> None:
+        """A title, and names with these colours."""
+        self.key, self.value = Key(title, dict(key)), chips(title, key)
+
+    def still(self) -> Key | None:
+        """The same."""
+        return self.key
 
 
 def chips(title: str, key: Mapping[str, str]) -> str:

@@ -11,9 +11,10 @@ import traitlets
 
 from widgets.parts.javascript import script, style
 from widgets.parts.pictures import Picture
+from widgets.parts.shown import Shown
 
 
-class Whole(ipywidgets.Widget):
+class Whole(Shown):
     """A widget whose `close()` closes its parts, too: ipywidgets keeps each of them until it is closed itself."""
 
     def close(self) -> None:
@@ -31,7 +32,7 @@ class Panel(Whole, ipywidgets.VBox):
     """
 
     def __init__(self, parts: Sequence[ipywidgets.Widget] = ()):
-        self._frame = Frame()
+        self._frame = Frame(self)
         self._frame.observe(self._colour, "dark")
         super().__init__(layout={"width": "100%"})
         self.fill(parts)
@@ -48,12 +49,16 @@ class Panel(Whole, ipywidgets.VBox):
 
 
 class Frame(anywidget.AnyWidget):
-    """Joins the box that it is put into to the page (frame.js); nothing is seen of it while the kernel lives."""
+    """Joins the box that it is put into to the page (frame.js), with a menu by which its view is saved."""
 
     _esm = script("frame.js")
     _css = style("shared/panel.css")
 
     dark = traitlets.Bool(False, help="whether the page is dark").tag(sync=True)
+
+    def __init__(self, whole: Shown):
+        super().__init__()
+        self.on_msg(lambda _, content, buffers: whole.answer_save(content, self.send))
 
 
 def parts_of(widget: ipywidgets.Widget) -> Iterator[ipywidgets.Widget]:

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
+from widgets.parts.seen import Drawable
 from workbench.data.reading.images import read_image
 from workbench.detectors.layers.inputs import SLACK
 from workbench.errors import DataError
@@ -76,6 +77,18 @@ def encode(image: Tensor, longest: int = LONGEST) -> bytes:
     return out.getvalue()
 
 
+def decoded(picture: bytes) -> Tensor:
+    """A PNG or JPEG of ours as uint8 [3, H, W]."""
+    with Image.open(io.BytesIO(picture)) as opened:
+        return torch.from_numpy(np.array(opened.convert("RGB"))).permute(2, 0, 1)
+
+
+def decoded_layer(picture: bytes) -> np.ndarray:
+    """A PNG of ours with opacity as uint8 [H, W, 4]."""
+    with Image.open(io.BytesIO(picture)) as opened:
+        return np.array(opened.convert("RGBA"))
+
+
 def png(figure: Figure, dpi: int | None = None) -> bytes:
     """A figure as PNG without a ground of its own, packed for speed.
 
@@ -88,6 +101,7 @@ def png(figure: Figure, dpi: int | None = None) -> bytes:
         figure.set_dpi(dpi)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
+    figure.set_layout_engine("none")  # its parts stay where they are when it is drawn again
     return encode_pixels(np.asarray(canvas.buffer_rgba()))
 
 
@@ -114,7 +128,7 @@ def _chunk(name: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(content, zlib.crc32(name)))
 
 
-class Picture(ipywidgets.Image):
+class Picture(Drawable, ipywidgets.Image):
     """A place for a figure, in its own size where there is room, with the page's ink.
 
     It is drawn when what it follows from is another than before, and when the page becomes dark or light.
@@ -149,6 +163,11 @@ class Picture(ipywidgets.Image):
     def clear(self) -> None:
         """Show nothing."""
         self.draw(lambda: None)
+
+    def still(self) -> Figure | None:
+        """The figure, for a light page."""
+        with matplotlib.rc_context(settings(dark=False)):
+            return self._figure()
 
     @traitlets.observe("dark")
     def _redraw(self, _: Any = None) -> None:

@@ -13,20 +13,24 @@ import anywidget
 import numpy as np
 import plotly.graph_objects as go
 import traitlets
+from matplotlib.figure import Figure
 from plotly.offline import get_plotlyjs
 
 from widgets.parts.javascript import script, style
+from widgets.parts.seen import Drawable
+from workbench.figures.drawing.of_plotly import drawn_by_matplotlib
 
 #: Called with "hover" or "click", the line that was pointed at, and the number of its point.
 PointedAt = Callable[[str, Any, int], None]
 
 
-class Plot(anywidget.AnyWidget):
+class Plot(Drawable, anywidget.AnyWidget):
     """A figure as wide as its cell; zoom and hidden lines stay as the reader left them when it is drawn anew.
 
     Args:
         figure: what is shown first, if anything; `figure` is what is shown now.
         pointed_at: called when a point is pointed at or clicked.
+        width: inches of its still picture.
     """
 
     _esm = script("plot.js")
@@ -38,8 +42,9 @@ class Plot(anywidget.AnyWidget):
     _moved = traitlets.Dict(help="number of a line → where its points are since it was drawn").tag(sync=True)
     _pointed = traitlets.Dict(help="`event`, `line` and `point` of the last event, and its `turn`").tag(sync=True)
 
-    def __init__(self, figure: go.Figure | None = None, pointed_at: PointedAt | None = None):
+    def __init__(self, figure: go.Figure | None = None, pointed_at: PointedAt | None = None, *, width: float = 9.0):
         super().__init__(layout={"width": "100%"})
+        self._width = width
         self.draw(go.Figure() if figure is None else figure)
         if pointed_at is not None:
             self.observe(lambda change: self._point(pointed_at, **change["new"]), "_pointed")
@@ -59,6 +64,10 @@ class Plot(anywidget.AnyWidget):
                 line.x, line.y = points[line.name].T
                 moved[str(number)] = {axis: line[axis].tolist() for axis in "xy"}
         self._moved = moved
+
+    def still(self) -> Figure:
+        """The same by matplotlib."""
+        return drawn_by_matplotlib(self.figure, width=self._width)
 
     def _point(self, action: PointedAt, *, event: str, line: int, point: int, turn: int) -> None:
         if line < len(self.figure.data):  # another figure may have come meanwhile

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from widgets.parts.controls import controls_for
 from widgets.parts.explorer import Explorer
+from widgets.parts.messages import hint
 from widgets.parts.objects import describe, largest
 from widgets.parts.pictures import Picture, as_image, encode
 from widgets.parts.region_picker import RegionPicker
@@ -220,7 +221,7 @@ class RegionExplorer(Explorer):
             traitlets.link((self, name), (control, name if control is self.picker else "value"))
         traitlets.dlink((self, "box"), (self.picker, "box"))
         self._facts = ipywidgets.HTML()
-        parts = [ipywidgets.HTML(POINT), self.picker, *self._controls.values()]
+        parts = [hint(POINT), self.picker, *self._controls.values()]
         left = ipywidgets.VBox(parts, layout={"flex": "0 0 320px"})
         right = ipywidgets.VBox([self._facts, *self._panels()], layout={"flex": "1 1 500px", "min_width": "300px"})
         row = ipywidgets.HBox([left, right], layout={"flex_flow": "row wrap", "grid_gap": "16px"})

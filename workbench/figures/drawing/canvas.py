@@ -180,7 +180,7 @@ def draw_tags(axes: Axes, boxes: Tensor, texts: Sequence[str], colours: Sequence
             (place[1] + place[3]) / 2,
             text,
             fontsize=TAG,
-            color=_on(ground),
+            color=ink_on(ground),
             ha="center",
             va="center_baseline",
             bbox={"facecolor": ground, "edgecolor": "none", "pad": 0.8},
@@ -230,7 +230,7 @@ def plain(text: str) -> str:
     return f"\u200b{text}" if text.startswith("_") else text
 
 
-def _on(background: str) -> str:
+def ink_on(background: str) -> str:
     """Black or white, whichever reads better on a colour."""
     red, green, blue = to_rgb(background)
     return "black" if 0.3 * red + 0.59 * green + 0.11 * blue > 0.55 else "white"

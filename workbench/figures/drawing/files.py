@@ -1,0 +1,77 @@
+"""Figures as the bytes of a picture: the same bytes for the same figure, with words of ours in what describes it."""
+
+from __future__ import annotations
+
+import io
+import math
+import warnings
+
+import matplotlib
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from workbench.errors import DataError
+
+#: Suffix of a picture → its type on the web.
+KINDS = {"png": "image/png", "svg": "image/svg+xml", "pdf": "application/pdf"}
+DPI = 200  #: pixels per inch, two for each of a page
+LEAST = 80  #: pixels per inch, whatever a PNG takes
+PIXELS, BYTES = 4_000_000, 245_000  #: of a PNG that is to be small, at most
+PHOTOS = 150  #: pixels per inch of photographs in PDF and SVG
+#: Letters that other programs can read and change, and names of parts that do not depend on chance.
+VECTORS = {"pdf.fonttype": 42, "svg.fonttype": "path", "svg.hashsalt": "still"}
+
+
+def encoded(figure: Figure, kind: str = "png", note: str = "") -> bytes:
+    """A figure as PNG of 256 colours, as SVG or as PDF.
+
+    Args:
+        kind: one of `KINDS`.
+        note: ASCII that is kept as it is in what describes the picture.
+
+    Raises:
+        DataError: another kind.
+    """
+    if kind not in KINDS:
+        raise DataError(f"a picture cannot be {kind!r}; it can be {', '.join(KINDS)}")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")  # letters that the font lacks are boxes
+        return _png(figure, note) if kind == "png" else _vectors(figure, kind, note)
+
+
+def _vectors(figure: Figure, kind: str, note: str) -> bytes:
+    out = io.BytesIO()
+    about = {"CreationDate": None, "Keywords": note} if kind == "pdf" else {"Date": None, "Description": note}
+    with matplotlib.rc_context(VECTORS):
+        figure.savefig(out, format=kind, dpi=PHOTOS, metadata=about)
+    return out.getvalue()
+
+
+def _png(figure: Figure, note: str) -> bytes:
+    """As sharp as `PIXELS` and `BYTES` allow."""
+    about = PngInfo()
+    if note:
+        about.add_text("Description", note)
+    dpi = min(DPI, math.sqrt(PIXELS / float(np.prod(figure.get_size_inches()))))
+    own = figure.dpi
+    try:
+        while True:
+            out = io.BytesIO()
+            resolution = (dpi, dpi)
+            _pixels(figure, dpi).save(out, "PNG", compress_level=6, pnginfo=about, dpi=resolution)
+            if (size := out.tell()) <= BYTES or dpi <= LEAST:
+                return out.getvalue()
+            dpi = max(LEAST, 0.95 * dpi * math.sqrt(BYTES / size))
+    finally:
+        figure.set_dpi(own)
+
+
+def _pixels(figure: Figure, dpi: float) -> Image.Image:
+    figure.set_dpi(dpi)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    drawn = Image.fromarray(np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3]))
+    return drawn.quantize(256, method=Image.Quantize.FASTOCTREE)
