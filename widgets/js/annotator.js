@@ -2,6 +2,7 @@
 
 import { bitmap } from "./shared/canvas.js";
 import { button, errorLine, make } from "./shared/elements.js";
+import { saveMenu } from "./shared/save_view.js";
 import { connect, moduleOf } from "./shared/view.js";
 import { Board } from "./annotator/board.js";
 import { Collecting } from "./annotator/collecting.js";
@@ -185,7 +186,7 @@ class View {
     this.main.append(this.problems, this.place, this.board.element, this.under);
     const body = make("div", "an-body");
     body.append(this.list.element, this.main);
-    this.el.replaceChildren(this.head.element, this.newCategory.element, this.error, this.whole, body, this.saved, this.help, this.live);
+    this.el.replaceChildren(this.head.element, this.newCategory.element, this.error, this.whole, body, this.saved, this.help, this.live, saveMenu(this.model));
   }
 
   // Another stage.

@@ -3,6 +3,7 @@
 import { BRIGHT } from "python";
 import { HALO, bitmap, fit, paintPicture, strokeBox } from "./shared/canvas.js";
 import { button, checkbox, errorLine, field, make, progressBar, select } from "./shared/elements.js";
+import { saveMenu } from "./shared/save_view.js";
 import { paintTags } from "./shared/tags.js";
 import { watchTheme } from "./shared/theme.js";
 import { connect, moduleOf } from "./shared/view.js";
@@ -93,7 +94,7 @@ class View {
     line.append(this.statistics, this.count, this.progress);
     this.figure = make("img", "db-figure wb-picture");
     this.hint = make("div", "wb-note", "Click a picture to see it large, with the names and masks of its objects and how much of each is hidden.");
-    this.el.replaceChildren(this.tools, this.error, this.hint, this.detail, this.grid, line, this.figure);
+    this.el.replaceChildren(this.tools, this.error, this.hint, this.detail, this.grid, line, this.figure, saveMenu(this.model));
   }
 
   buildTools() {

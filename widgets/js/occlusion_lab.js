@@ -5,6 +5,7 @@ import { clamp, contains, smallestAt } from "./shared/boxes.js";
 import { bitmap, fit } from "./shared/canvas.js";
 import { make } from "./shared/elements.js";
 import { NewestWins } from "./shared/newest.js";
+import { saveMenu } from "./shared/save_view.js";
 import { connect, moduleOf } from "./shared/view.js";
 import { Foot, KEYS } from "./occlusion_lab/foot.js";
 import { cursorOf, handleAt, moved, placed, resized } from "./occlusion_lab/occluder.js";
@@ -140,7 +141,7 @@ class View {
     this.foot = new Foot();
     const row = make("div", "ol-panels");
     row.append(...this.panels.map((panel) => panel.element));
-    this.el.replaceChildren(this.tools.element, row, this.foot.element);
+    this.el.replaceChildren(this.tools.element, row, this.foot.element, saveMenu(this.model));
     this.layout();
   }
 
