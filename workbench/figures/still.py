@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeAlias
 
 import matplotlib.pyplot as plt
 from matplotlib.artist import Artist
@@ -44,7 +45,7 @@ class Key:
 
 
 #: A text, a key, a table, a figure, parts below each other (a list) or beside each other (a tuple).
-Piece = str | Key | Table | Figure | list["Piece"] | tuple["Piece", ...]
+Piece: TypeAlias = str | Key | Table | Figure | list["Piece"] | tuple["Piece", ...]
 
 
 @dataclass(frozen=True)
@@ -132,12 +133,12 @@ def _figure(figure: Figure, width: float) -> _Block:
     if not isinstance(figure.get_layout_engine(), PlaceHolderLayoutEngine | None):
         figure.draw_without_rendering()  # lays it out; what is placed elsewhere cannot be
         figure.set_layout_engine("none")
-    inches = figure.get_size_inches()
+    wide, high = (float(one) for one in figure.get_size_inches())
 
     def draw(page: Figure, x: float, y: float) -> None:
-        page.add_artist(_Placed(figure, x, page.get_size_inches()[1] - y - inches[1]))
+        page.add_artist(_Placed(figure, x, page.get_size_inches()[1] - y - high))
 
-    return _Block(*(float(one) for one in inches), draw)
+    return _Block(wide, high, draw)
 
 
 def _text(text: str, width: float, size: float = SIZE, *, colour: str = TEXT, weight: str = "normal") -> _Block:

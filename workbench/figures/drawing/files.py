@@ -66,10 +66,18 @@ def _png(figure: Figure, note: str) -> bytes:
     shown = drawn
     while True:
         out = io.BytesIO()
-        few = shown.quantize(256, method=Image.Quantize.FASTOCTREE)
-        few.save(out, "PNG", compress_level=6, pnginfo=about, dpi=(dpi, dpi))
+        _of_few_colours(shown).save(out, "PNG", compress_level=6, pnginfo=about, dpi=(dpi, dpi))
         if (size := out.tell()) <= BYTES or dpi <= LEAST:
             return out.getvalue()
         smaller = max(LEAST, 0.9 * dpi * math.sqrt(BYTES / size))
         shown = drawn.resize([round(length * smaller / dpi) for length in shown.size], Image.Resampling.HAMMING)
         dpi = smaller
+
+
+def _of_few_colours(picture: Image.Image) -> Image.Image:
+    """The same with 256 colours, of which the paper's, in the corner, stays white."""
+    few = picture.quantize(256, method=Image.Quantize.FASTOCTREE)
+    colours, paper = np.array(few.getpalette()).reshape(-1, 3), few.getpixel((0, 0))
+    colours[paper] = picture.getpixel((0, 0))
+    few.putpalette(colours.flatten().tolist())
+    return few
