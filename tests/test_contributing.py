@@ -116,10 +116,15 @@ from workbench import load_data
 assert "ObjectCounter" in dir(widgets), dir(widgets)
 assert widgets.ObjectCounter(load_data("digits", split="test").subset(range(4)), images=100).value == "4 objects"
 counter = widgets.ObjectCounter(load_data("digits", split="test"), images=3)
-assert counter._repr_mimebundle_()["application/vnd.jupyter.widget-view+json"]
+data, _ = counter._repr_mimebundle_()
+assert data["application/vnd.jupyter.widget-view+json"] and data["image/png"]
+assert "3 objects" in [text.get_text() for text in counter.still().texts]
+counter.save_view("a.png")
 before = counter.value
 counter.images = 30
 print(before, "|", counter.value)
+counter.load_view("a.png")
+assert counter.value == before, counter.value
 """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
     done = subprocess.run(

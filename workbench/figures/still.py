@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import TypeAlias
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.backend_bases import RendererBase
 from matplotlib.figure import Figure
@@ -58,16 +59,15 @@ class _Block:
 
 
 class _Placed(Artist):
-    """A figure as a part of a page, its left and lower edge in inches."""
+    """A figure as a part of a page; its left lower corner in shares of the page."""
 
-    def __init__(self, inner: Figure, left: float, bottom: float):
+    def __init__(self, inner: Figure, corner: tuple[float, float]):
         super().__init__()
-        self.inner, self.size = inner, inner.get_size_inches()
-        self.left, self.bottom = left, bottom
+        self.inner, self.size, self.corner = inner, inner.get_size_inches(), corner
 
     def get_window_extent(self, renderer: RendererBase | None = None) -> Bbox:
         page = self.get_figure(root=True)
-        corner = page.transFigure.transform((self.left, self.bottom) / page.get_size_inches())
+        corner = page.transFigure.transform(self.corner)
         return Bbox.from_bounds(*corner, *(self.size * page.dpi))
 
     def draw(self, renderer: RendererBase) -> None:
@@ -77,7 +77,7 @@ class _Placed(Artist):
             self.inner.bbox_inches.set_points(self.get_window_extent().get_points() / page.dpi)
             self.inner.draw(renderer)
         finally:
-            self.inner.bbox_inches.set_points([[0, 0], self.size])
+            self.inner.bbox_inches.set_points(np.array([(0, 0), self.size]))
             self.inner.set_dpi(dpi)
         self.stale = False
 
@@ -94,7 +94,7 @@ def still_figure(title: str, facts: str, pieces: Sequence[Piece]) -> Figure:
     width = min(wide, max(NARROWEST - 2 * MARGIN, _natural(list(pieces), wide)))
     head = [_text(title, width, size=TITLE, weight="bold", colour=TEXT), _text(facts, width, SMALL, colour=QUIET)]
     whole = _below([*(one for one in head if one.height), *(_block(piece, width) for piece in pieces)])
-    size = width + 2 * MARGIN, whole.height + 2 * MARGIN
+    size = max(NARROWEST, whole.width + 2 * MARGIN), whole.height + 2 * MARGIN
     figure = plt.figure(figsize=size, facecolor="white")
     plt.close(figure)  # else a notebook shows it twice
     whole.draw(figure, MARGIN, MARGIN)
@@ -136,7 +136,8 @@ def _figure(figure: Figure, width: float) -> _Block:
     wide, high = (float(one) for one in figure.get_size_inches())
 
     def draw(page: Figure, x: float, y: float) -> None:
-        page.add_artist(_Placed(figure, x, page.get_size_inches()[1] - y - high))
+        width, height = page.get_size_inches()
+        page.add_artist(_Placed(figure, (x / width, 1 - (y + high) / height)))
 
     return _Block(wide, high, draw)
 

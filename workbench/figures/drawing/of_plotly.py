@@ -37,6 +37,8 @@ def drawn_by_matplotlib(figure: go.Figure, *, width: float = 9.0) -> Figure:
     Raises:
         WorkbenchError: it has another kind of trace than lines, markers and bars.
     """
+    if strange := [trace.type for trace in figure.data if trace.type not in ("scatter", "bar")]:
+        raise WorkbenchError(f"a {strange[0]} cannot be drawn by matplotlib here; lines, markers and bars can")
     layout = figure.layout
     height = float(layout.height or 450) / PIXELS
     drawn = plt.figure(figsize=(width, height), facecolor="white")
@@ -96,8 +98,6 @@ def _draw(axes: Axes, trace: Any) -> None:
         step = float(np.diff(x).min()) if len(x) > 1 else 1.0
         axes.bar(x, y, width=0.94 * step, color=_colour(trace.marker.color))
         return
-    if not isinstance(trace, go.Scatter):
-        raise WorkbenchError(f"a {trace.type} cannot be drawn by matplotlib here; lines, markers and bars can")
     mode, opacity = trace.mode or "lines", 1.0 if trace.opacity is None else trace.opacity
     if trace.marker.symbol == ARROW:
         _arrows(axes, x, y, trace, opacity)
@@ -199,7 +199,10 @@ def _legend(drawn: Figure, figure: go.Figure, name: str, panels: Mapping[str, Ax
     handles = []
     for trace in traces:
         if "markers" in (trace.mode or "lines") and trace.marker.symbol != ARROW and "lines" not in trace.mode:
-            handles.append(axes.scatter([], [], **_of_markers(trace)))
+            first = {
+                name: value[:1] if isinstance(value, list) else value for name, value in _of_markers(trace).items()
+            }
+            handles.append(axes.scatter([], [], **first))
         else:
             handles.append(axes.plot([], [], **_of_line(trace))[0])
     left, bottom, width, height = room
