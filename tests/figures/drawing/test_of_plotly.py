@@ -46,7 +46,7 @@ def test_bars_markers_arrows_and_logarithms():
     points.add_scatter(x=[1, 2, None], y=[1, 3, None], marker={"symbol": "arrow"})
     points.update_xaxes(type="log", range=[0, 2])
     axes = drawn_by_matplotlib(points).axes[0]
-    drawn, arrows = axes.collections
+    drawn, arrows, *_ = axes.collections
     assert drawn.get_facecolors()[:, :3].tolist() == [[1, 0, 0], [0, 0, 1]]
     assert (arrows.U.tolist(), arrows.V.tolist()) == ([1], [2])
     assert (axes.get_xscale(), axes.get_xlim()) == ("log", (1, 100))
