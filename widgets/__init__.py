@@ -1,7 +1,7 @@
 """Widgets for JupyterLab, one file each; what they share is in `parts`.
 
 The class of a file has the file's name: `dfv_explorer.py` defines DFVExplorer. Each is imported when it is first
-asked for, so that one costs no other's imports.
+asked for, so that one costs no other's imports. `link` lets them follow each other.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _found(folder: Path) -> dict[str, str]:
     return found
 
 
-_HOMES = _found(Path(__file__).parent)
+_HOMES = {**_found(Path(__file__).parent), "link": "parts.linking"}
 
 __all__ = sorted(_HOMES)
 

@@ -57,7 +57,7 @@ class AdversaryExplorer(RegionExplorer):
     `index` (of the image), `chosen` (position in `objects`, or None), `box` (the region, xyxy pixels) and `label`
     (the true class, 0 is background). `show()` sets several at once. `seen` is what is shown (a `RoIAdversary`),
     `scores` the score after each player, `note` says what is missing, and `error` what went wrong with the last
-    change.
+    change. `selection` is the region, with its score before any player.
 
     Example:
         >>> detector = wb.load_detector("digit-scenes/faster-rcnn")
@@ -84,6 +84,9 @@ class AdversaryExplorer(RegionExplorer):
 
     def _seen(self, name: str, step: int, box: Sequence[float], label: int | None) -> RoIAdversary:
         return roi_adversary(self.sources[name].detector(step), self.image, tensor(box), label, masks=1)
+
+    def _score(self) -> float:
+        return self.scores["untouched"]
 
     def _answer(self) -> None:
         options = {"masks": self.masks, "stride": self.stride}

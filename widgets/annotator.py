@@ -19,7 +19,7 @@ import traitlets
 from widgets.parts.annotator_acts import Acts, checked_rings
 from widgets.parts.annotator_grid import Grid
 from widgets.parts.annotator_list import SHOWN, PictureList
-from widgets.parts.annotator_objects import drawn_object, name_of, outlines_for_editing, thumbnail
+from widgets.parts.annotator_objects import annotation_rows, drawn_object, name_of, outlines_for_editing, thumbnail
 from widgets.parts.annotator_problems import problems_of
 from widgets.parts.annotator_still import candidate_pieces, example_pieces, grid_pieces, picture_pieces
 from widgets.parts.annotator_suggestions import Suggestions
@@ -27,6 +27,7 @@ from widgets.parts.annotator_training import Example, Training
 from widgets.parts.javascript import script, style
 from widgets.parts.panel import Whole
 from widgets.parts.pictures import encode
+from widgets.parts.selection import BOX, Selects
 from workbench.annotation.actions import Action
 from workbench.annotation.answers import answers
 from workbench.annotation.outlines import covered
@@ -45,7 +46,7 @@ LONGEST = 4096  #: pixels of a picture in the browser, so that it can be looked 
 DRAFT = 200_000  #: characters of what is being drawn
 
 
-class Annotator(Whole, anywidget.AnyWidget):
+class Annotator(Selects, Whole, anywidget.AnyWidget):
     """Annotate pictures by mouse or keyboard, alone or with others, into a COCO file.
 
     Stages: "collecting" (iconic pictures are clicked away), "labelling" (icons on one instance of each category, by
@@ -67,7 +68,8 @@ class Annotator(Whole, anywidget.AnyWidget):
 
     `worker`, `stage`, `picture` (its place in the list), `category`, and which pictures the list has, `show` and
     `having` (a category; None: any), are traitlets that may be set from Python or in the browser. `coco` is the
-    file's content as a `CocoFile`.
+    file's content as a `CocoFile`. `selection` are the annotations of the picture, in collecting those of the
+    page; `annotation` is the id in the file, and a picture without any has a row of its own.
 
     Example:
         >>> data = wb.load_data("digit-scenes", split="test", length=20)
@@ -82,6 +84,7 @@ class Annotator(Whole, anywidget.AnyWidget):
     _esm = script("annotator.js", BRIGHT=BRIGHT, CHOSEN=CHOSEN, MOST_CROSSES=MOST_CROSSES)
     _css = style("shared/panel.css", "annotator.css")
 
+    COLUMNS = ("image", "file_name", "annotation", "class", *BOX, "area")
     STATE = ("worker", "stage", "category", "show", "having", "picture", "page")
 
     worker = traitlets.Unicode("me")
@@ -283,6 +286,13 @@ class Annotator(Whole, anywidget.AnyWidget):
                 return
         raise DataError("all pictures of the list are done in this stage")
 
+    def _chosen_rows(self) -> list[dict[str, Any]]:
+        if self.stage == "verification":
+            return []
+        names = self._candidates() if self.stage == "collecting" else [self._name()]
+        found = [row for name in names for row in annotation_rows(self.coco, name)]
+        return [{"image": self._pictures.positions[row["file_name"]], **row} for row in found]
+
     # ---- messages --------------------------------------------------------------------------------------------
 
     def _on_message(self, _: object, content: dict[str, Any], buffers: list[bytes]) -> None:
@@ -401,6 +411,7 @@ class Annotator(Whole, anywidget.AnyWidget):
         self.send(content, [*buffers])
 
     def _send_state(self) -> None:
+        self._announce()
         undo, redo = self._store.can(self.worker)
         about = {
             **{name: getattr(self, name) for name in self.STATE},

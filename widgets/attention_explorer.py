@@ -8,6 +8,7 @@ nothing but detections and grows as it is watched. The pictures are `workbench.f
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -74,7 +75,7 @@ class AttentionExplorer(RegionExplorer):
     `objects`, or None), `box` (the region, xyxy pixels) and `label` (the class to explain, 0 is background). `show()`
     sets several at once. `seen` and `inverted` (by strategy) are what attention shows, `scores` the score before and
     after each inversion; `saliency` is the map of another method, and `view.found` its curves. `error` says what went
-    wrong with the last change.
+    wrong with the last change. `selection` is the region, with its score.
 
     Example:
         >>> detector = wb.load_detector("digit-scenes/faster-rcnn")
@@ -123,6 +124,10 @@ class AttentionExplorer(RegionExplorer):
     def _asking(self, most: int) -> dict[str, Any]:
         """What `explain` is given, with so many masks at most."""
         return options_of(self.method, self.layer, min(self.masks, most))
+
+    def _score(self) -> float:
+        shown = self.seen if self.method == ATTENTION else self.saliency
+        return math.nan if shown is None else shown.score
 
     def _answer(self) -> None:
         way = (self.method, self.layer, self.masks)
@@ -195,6 +200,7 @@ class AttentionExplorer(RegionExplorer):
         steps = steps_of(self._detector, self.image, asked, **options)
         shown = self.image, self._detector, self._names[1:], self.detector
         if "masks" in options:
+            self.saliency = None  # that of another region, until there is one
             self.view.grow(steps, *shown, self._take)
         else:
             self._take(next(steps))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import anywidget
@@ -16,8 +17,10 @@ import traitlets
 
 from widgets.parts.browser_still import detail_pieces, page_pieces
 from widgets.parts.javascript import script, style
+from widgets.parts.looking import Looks, Place
 from widgets.parts.panel import Whole
 from widgets.parts.pictures import as_image, encode, encode_pixels, on_page
+from widgets.parts.selection import BOX, WHICH, object_rows
 from workbench.analysis.reading.data_index import DataIndex, Wanted
 from workbench.data import Dataset
 from workbench.errors import DataError, WorkbenchError
@@ -32,7 +35,7 @@ MASKED = 2 / 3  # opacity of masks
 DPI = 110  # pixels per inch of the statistics
 
 
-class DatasetBrowser(Whole, anywidget.AnyWidget):
+class DatasetBrowser(Looks, Whole, anywidget.AnyWidget):
     """Leaf through a data set, page by page.
 
     Args:
@@ -40,27 +43,36 @@ class DatasetBrowser(Whole, anywidget.AnyWidget):
         page_size: images on a page.
         state: any of the traitlets that can be set.
 
-    `page` (from 0), `class_name` (or None), `occlusion` (lowest and highest hidden fraction, or None) and
-    `selected` (position of the image shown large, or None) are traitlets that may be set from Python or in the
+    `page` (from 0), `class_name` (or None), `occlusion` (lowest and highest hidden fraction, or None), `selected`
+    (position of the image shown large, or None), `object` (row of its target, or None) and `marked` (positions of
+    further images, those of Ctrl + click and Shift + click) are traitlets that may be set from Python or in the
     browser. A page shows images with at least one object of that class in that range. `shown` are the positions
-    on the page; `more` says whether another page follows. `count_all()` completes the statistics.
+    on the page; `more` says whether another page follows. `count_all()` completes the statistics. `selection` are
+    the objects of the image that is shown large (or the chosen one) and of those that are marked, or else of all on
+    the page; an image without objects has a row of its own.
 
     Example:
         >>> data = wb.load_data("digit-scenes", split="test", length=20)
         >>> browser = widgets.DatasetBrowser(data, page_size=6, class_name="7")
         >>> all(data.classes.index("7") + 1 in data.target(place)["labels"] for place in browser.shown)
         True
+        >>> browser.marked = browser.shown[:2]
+        >>> browser.selection["image"].unique().tolist() == browser.shown[:2]
+        True
     """
 
     _esm = script("dataset_browser.js", BRIGHT=BRIGHT)
     _css = style("shared/panel.css", "dataset_browser.css")
 
-    STATE = ("class_name", "occlusion", "page", "selected")
+    STATE = ("class_name", "occlusion", "page", "selected", "object", "marked")
+    COLUMNS = (*WHICH, *BOX, "area", "occlusion")
 
     page = traitlets.Int(0, min=0)
     class_name = traitlets.Unicode(None, allow_none=True)
     occlusion = traitlets.Tuple(traitlets.Float(), traitlets.Float(), default_value=None, allow_none=True)
     selected = traitlets.Int(None, allow_none=True)
+    object = traitlets.Int(None, allow_none=True)
+    marked = traitlets.List(traitlets.Int())
     shown = traitlets.List(traitlets.Int(), read_only=True)
     more = traitlets.Bool(False, read_only=True)
 
@@ -77,7 +89,8 @@ class DatasetBrowser(Whole, anywidget.AnyWidget):
         self.on_msg(self._on_message)
         self._when_changed(self._on_filter, "class_name", "occlusion")
         self._when_changed(lambda _: self._turn(), "page")
-        self._when_changed(lambda _: self._send_detail(), "selected")
+        self._when_changed(self._on_selected, "selected")
+        self._when_changed(lambda _: self._choose(), "object", "marked")
         self._apply(state)
         self._turn()
 
@@ -95,6 +108,21 @@ class DatasetBrowser(Whole, anywidget.AnyWidget):
         if proposal["value"] is not None and not 0 <= proposal["value"] < len(self.data):
             raise traitlets.TraitError(f"image {proposal['value']} of {len(self.data)} does not exist")
         return proposal["value"]
+
+    @traitlets.validate("marked")
+    def _all_exist(self, proposal: dict[str, Any]) -> list[int]:
+        if outside := [place for place in proposal["value"] if not 0 <= place < len(self.data)]:
+            raise traitlets.TraitError(f"image {outside[0]} of {len(self.data)} does not exist")
+        return sorted(set(proposal["value"]))
+
+    @traitlets.validate("object")
+    def _is_in_the_image(self, proposal: dict[str, Any]) -> int | None:
+        row = proposal["value"]
+        if row is not None and self.selected is None:
+            raise traitlets.TraitError(f"object is {row}, but no image is selected; set selected first")
+        if row is not None and not 0 <= row < (number := len(self.data.target(self.selected)["labels"])):
+            raise traitlets.TraitError(f"object is {row}; image {self.selected} has {number} objects, from 0 on")
+        return row
 
     @property
     def wanted(self) -> Wanted:
@@ -135,6 +163,7 @@ class DatasetBrowser(Whole, anywidget.AnyWidget):
         for name in ("shown", "more"):
             self.set_trait(name, kept[name])
         self._send_page()
+        self._announce()
 
     def _on_filter(self, _: object) -> None:
         with self._silently():
@@ -154,6 +183,39 @@ class DatasetBrowser(Whole, anywidget.AnyWidget):
             self.index.scan(200)
         self._send_page()
         self._send_statistics()
+        self._announce()
+
+    # ---- what is chosen --------------------------------------------------------------------------------------
+
+    def _on_selected(self, _: Any) -> None:
+        with self._silently():
+            self.object = None
+        self._send_detail()
+        self._announce()
+
+    def _choose(self) -> None:
+        self.send({"kind": "choice", "object": self.object, "marked": self.marked})
+        self._announce()
+
+    def _chosen_rows(self) -> list[dict[str, Any]]:
+        chosen = {*self.marked} | ({self.selected} - {None})
+        rows: list[dict[str, Any]] = []
+        for place in sorted(chosen) or self.shown:
+            some = [self.object] if place == self.selected and self.object is not None else None
+            with suppress(WorkbenchError, OSError):  # what cannot be read has no rows
+                rows += object_rows(self.data, place, self.data.target(place), some)
+        return rows
+
+    def _looked_at(self) -> Place | None:
+        return None if self.selected is None else Place(self.data, self.selected, self.object)
+
+    def _go_to(self, place: Place) -> None:
+        self._apply({"selected": place.index, "object": place.object})
+        self._send_detail()
+        self._announce()
+
+    def _show_notice(self) -> None:
+        self.send({"kind": "notice", "text": self.notice})
 
     # ---- messages --------------------------------------------------------------------------------------------
 
@@ -163,6 +225,8 @@ class DatasetBrowser(Whole, anywidget.AnyWidget):
                 self._send_page()
                 self._send_statistics()
                 self._send_detail()
+                if self.notice:
+                    self._show_notice()
             elif content["kind"] == "set":
                 with self._all_or_nothing():
                     for name in self.STATE:
@@ -246,6 +310,7 @@ class DatasetBrowser(Whole, anywidget.AnyWidget):
         image, target = self.data[self.selected]
         buffers, layer = [encode(as_image(image))], target_layer(target, opacity=MASKED)
         item |= {
+            "object": self.object,
             "masked": layer is not None,
             "image_id": target.get("image_id", self.selected),
             "area": target["area"].tolist() if "area" in target else None,

@@ -22,6 +22,7 @@ from torch import Tensor
 from widgets.parts.controls import FREE, ROW, TABLE
 from widgets.parts.explorer import Explorer
 from widgets.parts.linked_maps import LinkedMaps, Marks
+from widgets.parts.looking import Looks, Place
 from widgets.parts.messages import Chips, hint
 from widgets.parts.pictures import Picture
 from widgets.parts.sources import Source, named
@@ -45,10 +46,13 @@ from workbench.figures.dfv import reconstructions_figure
 from workbench.figures.embedding import COLOUR_BY, colour_key, describe
 
 MOST_BETA = 3.0
-POINT = "Point at a map: this is what lies there, and a ring marks it on both. A click chooses the image of a point."
+POINT = (
+    "Point at a map: this is what lies there, and a ring marks it on both. A click chooses the image of a point, and "
+    "the lasso or box of the map's tool bar several points for <code>selection</code>."
+)
 
 
-class DFVExplorer(Explorer):
+class DFVExplorer(Explorer, Looks):
     """Maps of the vectors of clean and occluded images, and of their differences, for one or several classifiers.
 
     Maps take some seconds per thousand vectors.
@@ -63,10 +67,11 @@ class DFVExplorer(Explorer):
 
     Traitlets, to be set from Python or with the controls: `classifier` (name), `colour` (one of `COLOUR_BY`),
     `arrows` (DVs are drawn from clean to occluded, those of the chosen image first), `image` (row of a clean image),
-    `beta` and `point` (row of `embedding` that is shown, for a DV that of its occluded DFV; -1 - k is the k-th
-    pseudo-DFV of the image). `pseudo` and
+    `beta`, `point` (row of `embedding` that is shown, for a DV that of its occluded DFV; -1 - k is the k-th
+    pseudo-DFV of the image) and `selected` (rows of `embedding`, those in a lasso or box). `pseudo` and
     `placed` are the pseudo-DFVs of the image, with all DVs of others, and where they lie. `tightness` and
-    `coverage()` measure the paper's claims, `error` says what went wrong with the last change.
+    `coverage()` measure the paper's claims, `error` says what went wrong with the last change. `selection` are the
+    points that are selected, or else the one pointed at; `image` is there the position in the clean images.
 
     Raises:
         DataError: no classifier, no pairs, a decoder that fits none, or a state that does not exist.
@@ -80,7 +85,8 @@ class DFVExplorer(Explorer):
         True
     """
 
-    STATE = ("classifier", "colour", "arrows", "image", "beta", "point")
+    STATE = ("classifier", "colour", "arrows", "image", "beta", "point", "selected")
+    COLUMNS = ("image", "image_id", "class", "kind", "pattern", "point", "x", "y", "detector")
 
     classifier = traitlets.Unicode()
     colour = traitlets.Enum(COLOUR_BY, COLOUR_BY[0])
@@ -88,6 +94,7 @@ class DFVExplorer(Explorer):
     image = traitlets.Int(0, min=0)
     beta = traitlets.Float(1.0, min=0, max=MOST_BETA)
     point = traitlets.Int(0)
+    selected = traitlets.List(traitlets.Int(min=0))
     pseudo: PseudoVectors
     placed: Placed
 
@@ -117,6 +124,7 @@ class DFVExplorer(Explorer):
             if lengths[0] != lengths[1]:
                 raise DataError(f"the decoder of {name} paints vectors of {lengths[0]}, not {lengths[1]}")
         self.pairs = some_pairs(pairs_of(pairs), images=images, patterns=patterns)
+        self.data = self.pairs.clean
         self._clean_rows = np.unique(self.pairs.index[:, 0])
         self._mapped: dict[str, VectorMaps] = {}
         super().__init__()
@@ -177,6 +185,40 @@ class DFVExplorer(Explorer):
             raise traitlets.TraitError(f"image is {proposal['value']}; there are {len(self._clean_rows)}, from 0 on")
         return proposal["value"]
 
+    @traitlets.validate("selected")
+    def _are_there(self, proposal: dict[str, Any]) -> list[int]:
+        rows, number = proposal["value"], len(self.embedding) if proposal["value"] else 0
+        if beyond := [row for row in rows if row >= number]:
+            raise traitlets.TraitError(f"selected has row {beyond[0]}; the map has {number} points, from 0 on")
+        return sorted(set(rows))
+
+    def _chosen_rows(self) -> list[dict[str, Any]]:
+        if self.selected or self.point >= 0:
+            points = self.selected or [min(self.point, len(self.embedding) - 1)]
+            found = [(self.embedding.base[point], self.mapped.row(point)) for point in points]
+        else:
+            number = self._pseudo_row()
+            x, y = self.placed.points[number]
+            like = self.mapped.row(int(self.embedding.rows("occluded")[self.pseudo.pair[number]]))
+            name = self.vectors.classes[self.vectors.clean_labels[self.image] - 1]
+            own = {"class": name, "kind": "pseudo-DFV", "point": self.point, "x": float(x), "y": float(y)}
+            found = [(self.image, like | own)]
+        rows = []
+        for base, row in found:
+            image = int(self._clean_rows[base])
+            which = {"image": image, "image_id": self.data.image_id(image), "detector": self.classifier}
+            rows.append(which | row)
+        return rows
+
+    def _looked_at(self) -> Place:
+        return Place(self.data, int(self._clean_rows[self.image]))
+
+    def _go_to(self, place: Place) -> None:
+        rows = np.flatnonzero(self._clean_rows == place.index)
+        if not len(rows):
+            raise DataError(f"{place.words} has no pair on this map of {len(self._clean_rows)} images.")
+        self.show(image=int(rows[0]))
+
     def _follow(self, name: str, state: Mapping[str, Any]) -> None:
         if name == "image" and "point" not in state:
             self.point = self.image  # clean images are the first rows of the map
@@ -195,6 +237,9 @@ class DFVExplorer(Explorer):
         elif row >= 0:
             self.image = int(self.embedding.base[row])
 
+    def _on_lasso(self, points: dict[str, list[int]]) -> None:
+        self.selected = self.mapped.rows_of(points)
+
     def _own_pairs(self) -> np.ndarray:
         """Pairs of the chosen image."""
         return np.flatnonzero(self.vectors.source == self.image)
@@ -207,10 +252,14 @@ class DFVExplorer(Explorer):
     # ---- what is shown ---------------------------------------------------------------------------------------
 
     def _draw(self, changed: set[str]) -> None:
+        if changed == {"selected"}:
+            self.maps.select(self.embedding, self.selected)
+            return
         self._place_pseudo()
         self._draw_picture()
         if changed & {"classifier", "colour", "arrows", "image"}:
             self.maps.draw(self.embedding, self.differences, self.colour, self._marks())
+            self.maps.select(self.embedding, self.selected)
         else:
             self.maps.move(self._marks())
         if changed == {"point"}:
@@ -276,7 +325,7 @@ class DFVExplorer(Explorer):
         self._controls = self._make_controls()
         self._key, self._facts = Chips(), ipywidgets.HTML()
         self._words, self._claims, self._picture = ipywidgets.HTML(), ipywidgets.HTML(layout=TABLE), Picture()
-        self.maps = LinkedMaps(self._on_point)
+        self.maps = LinkedMaps(self._on_point, self._on_lasso)
         return [
             ipywidgets.HBox(list(self._controls.values()), layout=ROW),
             self._message,

@@ -10,12 +10,15 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import ipywidgets
+import numpy as np
 import pandas as pd
 import traitlets
 
 from widgets.parts.controls import FREE, ROW, button
 from widgets.parts.explorer import Explorer
-from widgets.parts.pictures import Picture
+from widgets.parts.looking import Looks, Place
+from widgets.parts.panel_picker import PanelPicker
+from widgets.parts.selection import BOX, WHICH, box_of
 from widgets.parts.sources import Source, named
 from workbench.analysis.occlusion_masks import found_occlusion, occlusion_branch
 from workbench.data import Dataset
@@ -40,7 +43,7 @@ PAGE, COLUMNS = 8, 4
 DPI = 110  #: pixels per inch
 
 
-class ErrorBrowser(Explorer):
+class ErrorBrowser(Explorer, Looks):
     """Pictures of the errors of one or several detectors on `data`, eight on a page.
 
     Args:
@@ -55,9 +58,11 @@ class ErrorBrowser(Explorer):
 
     Traitlets, to be set from Python or with the controls: `detector` (name), `view` (one of `VIEWS`), `unlike` (name
     of a detector that does not make the same error, or "all"), `class_name`, `kind` (of false positives; both may be
-    "all"), `occlusion` (whether what hides objects is hatched) and `page` (from 0). `table` holds the errors that
-    match, best score first; `error` says what went wrong with the last change. False positives are the top ones: as
-    many per class as it has objects.
+    "all"), `occlusion` (whether what hides objects is hatched), `page` (from 0) and `chosen` (row of `table`, or
+    None), which a click sets. `table` holds the errors that match, best score first; `error` says what went wrong
+    with the last change. False positives are the top ones: as many per class as it has objects. `selection` is the
+    chosen error, or else those of the page: boxes of false positives, with the object that explains them, or missed
+    objects.
 
     Raises:
         DataError: results on other images, or a name that is not known.
@@ -70,7 +75,8 @@ class ErrorBrowser(Explorer):
         {'localisation'}
     """
 
-    STATE = ("detector", "view", "unlike", "class_name", "kind", "occlusion", "page")
+    STATE = ("detector", "view", "unlike", "class_name", "kind", "occlusion", "page", "chosen")
+    COLUMNS = (*WHICH, *BOX, "occlusion", "score", "kind", "iou", "detector")
 
     detector = traitlets.Unicode()
     view = traitlets.Enum(VIEWS, VIEWS[0])
@@ -79,6 +85,7 @@ class ErrorBrowser(Explorer):
     kind = traitlets.Enum((EVERY, *ERROR_KINDS), EVERY)
     occlusion = traitlets.Bool(True)
     page = traitlets.Int(0, min=0)
+    chosen = traitlets.Int(None, allow_none=True, min=0)
 
     def __init__(
         self,
@@ -135,12 +142,67 @@ class ErrorBrowser(Explorer):
                            ("class_name", (EVERY, *self.diagnosis.classes))):  # fmt: skip
             if key in state and state[key] not in known:
                 raise DataError(f"{key} is {state[key]!r}; it can be {', '.join(known)}")
+        before = self.page
         self._apply(state)
         with self._silently():
             self.table = self._matching()
-            stays = "page" in state or not set(state) - {"occlusion"}
+            stays = "page" in state or not set(state) - {"occlusion", "chosen"}
             self.page = min(self.page, self.pages - 1) if stays else 0
-        self._draw()
+            if "chosen" not in state and set(state) - {"occlusion"}:
+                self.chosen = None
+            if self.chosen is not None:
+                self._check_chosen()
+                self.page = self.chosen // PAGE
+        if set(state) != {"chosen"} or self.page != before:
+            self._draw()
+        with self._silently():
+            self._picture.chosen = None if self.chosen is None else self.chosen - self.page * PAGE
+
+    def _check_chosen(self) -> None:
+        if self.chosen >= len(self.table):
+            raise DataError(f"chosen is {self.chosen}; {len(self.table)} errors are listed, from 0 on")
+
+    # ---- what is chosen --------------------------------------------------------------------------------------
+
+    @property
+    def _shown(self) -> pd.DataFrame:
+        return self.table.iloc[self.page * PAGE : (self.page + 1) * PAGE]
+
+    def _chosen_rows(self) -> list[dict[str, Any]]:
+        some = self._shown if self.chosen is None else self.table.iloc[[self.chosen]]
+        return [self._row(row) for _, row in some.iterrows()]
+
+    def _row(self, row: pd.Series) -> dict[str, Any]:
+        """An error as columns of `selection`."""
+        found, objects, known = self.diagnosis.found, self.diagnosis.objects, int(row["object"])
+        is_wrong = self.view == VIEWS[0]
+        image, detection = int(row["image"]), int(row["detection"])
+        box = found.boxes[detection] if is_wrong else objects.boxes[known]
+        which = {"image": image, "image_id": self.data.image_id(image), "object": self._target_row(row)}
+        about = {name: row[name] for name in ("class", "score", "iou")} | {"kind": row.get("kind", "missed")}
+        hidden = {"occlusion": float(objects.occlusion[known])} if known >= 0 else {}
+        return {**which, **about, **hidden, **box_of(box), "detector": self.detector}
+
+    def _target_row(self, row: pd.Series) -> int | None:
+        """The row of an error's object in the target of its image."""
+        known, first = int(row["object"]), np.searchsorted(self.diagnosis.objects.images, row["image"])
+        return None if known < 0 else known - int(first)
+
+    def _looked_at(self) -> Place | None:
+        if self.chosen is None:
+            return None
+        row = self.table.iloc[self.chosen]
+        return Place(self.data, int(row["image"]), self._target_row(row))
+
+    def _go_to(self, place: Place) -> None:
+        """Choose an error of the image, of the object where there is one."""
+        rows = np.flatnonzero(self.table["image"] == place.index)
+        if not len(rows):
+            what = f"the {len(self.table):,} that are listed" if len(self.table) else "those listed: there is none"
+            raise DataError(f"{place.words} has no error among {what}. Other filters may show one.")
+        asked = [] if place.object is None else rows
+        of_object = [row for row in asked if self._target_row(self.table.iloc[row]) == place.object]
+        self.show(chosen=int((of_object or rows)[0]))
 
     # ---- what follows from what ------------------------------------------------------------------------------
 
@@ -177,17 +239,20 @@ class ErrorBrowser(Explorer):
         self._on = button("Next", "arrow-right", lambda _: self._turn(+1), width="110px")
         self._place = ipywidgets.HTML(layout={"margin": "0 12px"})
         self._summary = ipywidgets.HTML()
-        self._picture = Picture()
+        self._picture = PanelPicker()
+        self._picture.observe(self._unless_silent(self._on_picked), "chosen")
         turn = ipywidgets.HBox([self._back, self._on, self._place], layout=ROW)
         row = ipywidgets.HBox([*controls, self._hatched], layout=ROW)
         return [row, self._message, self._summary, turn, self._picture]
+
+    def _on_picked(self, change: dict[str, Any]) -> None:
+        self.chosen = None if change["new"] is None else self.page * PAGE + change["new"]
 
     def _turn(self, step: int) -> None:
         self.page = min(max(0, self.page + step), self.pages - 1)
 
     def _draw(self) -> None:
-        number, first = len(self.table), self.page * PAGE
-        shown = self.table.iloc[first : first + PAGE]
+        number, first, shown = len(self.table), self.page * PAGE, self._shown
         self._summary.value = self._counts()
         self._kind.layout.display = None if self.view == VIEWS[0] else "none"
         self._back.disabled, self._on.disabled = self.page == 0, self.page + 1 >= self.pages
@@ -198,7 +263,8 @@ class ErrorBrowser(Explorer):
         self._picture.layout.display = None if number else "none"
         if number:
             about = shown, self.diagnosis, self.data
-            self._picture.draw(lambda: draw(*about, **how), dpi=DPI)
+            texts = [f"image {image}, {name}" for image, name in zip(shown["image"], shown["class"], strict=True)]
+            self._picture.draw(lambda: draw(*about, **how), texts, dpi=DPI)
 
     def _hidden_by(self) -> HiddenBy | None:
         """Asks the chosen detector's occlusion branch, where it has one and is to be asked."""

@@ -28,10 +28,8 @@ from workbench.analysis.occlusion_masks import (
     mask_generator,
     roi_masks,
 )
-from workbench.analysis.occlusion_probe import Thing
 from workbench.figures.adversary import class_scores
 from workbench.figures.occlusion_masks import found_and_true, generated_masks, masks_of_strategies
-from workbench.types import Target
 
 HEADINGS = (
     "<b>Masks</b> of each strategy (dark: hidden), with the score before → after",
@@ -60,6 +58,7 @@ class FaceExplorer(RegionExplorer):
     (the class whose score is shown, 0 is background). `show()` sets several at once. `seen` (`RoIMasks`) and
     `occlusion` (`FoundOcclusion` or None) are what is shown, `scores` the score after each mask, `iou` that of the
     found and the true occlusion, `note` says what is missing, and `error` what went wrong with the last change.
+    `selection` is the region, with its score before any mask.
 
     Example:
         >>> detector = wb.load_detector("digit-scenes/faster-rcnn")
@@ -82,10 +81,6 @@ class FaceExplorer(RegionExplorer):
     seen: RoIMasks | None = None
     occlusion: FoundOcclusion | None = None
 
-    def _find_objects(self, target: Target | None) -> list[Thing]:
-        self._target = target
-        return super()._find_objects(target)
-
     def _show(self, **state: Any) -> None:
         if "area" in state:
             self._compared.clear()
@@ -99,6 +94,9 @@ class FaceExplorer(RegionExplorer):
 
     def _seen(self, name: str, step: int, box: Sequence[float], label: int) -> RoIMasks:
         return roi_masks(self.sources[name].detector(step), self.image, tensor(box), label, area=self.area)
+
+    def _score(self) -> float:
+        return self.scores["untouched"]
 
     def _answer(self) -> None:
         drawn = torch.Generator().manual_seed(self.sample)

@@ -19,6 +19,7 @@ from widgets.parts.explorer import Explorer
 from widgets.parts.messages import hint
 from widgets.parts.pictures import Picture
 from widgets.parts.plots import Plot
+from widgets.parts.selection import BOX, box_of
 from widgets.parts.sources import Source, named
 from workbench.analysis.anchor_losses import HARDEST, LossWindows, Ranking, gather_windows
 from workbench.data import Dataset
@@ -49,7 +50,8 @@ class FocalLossExplorer(Explorer):
     Traitlets, to be set from Python or with the controls: `detector` (name), `gamma`, `alpha` (weight of a class that
     is present), `kind` (of the windows shown: "objects" or "background"), `place` (of them, 0: the easiest, 1: the
     hardest window) and `magnified` (the axis of windows is logarithmic). `shares` (a table), `table` (the windows
-    shown) and `windows` follow; `error` says what went wrong with the last change.
+    shown) and `windows` follow; `error` says what went wrong with the last change. `selection` are the windows shown,
+    with the class of windows of objects, and the highest score that the detector gives them.
 
     Raises:
         DataError: a detector without dense anchors, other classes, no detector, or a state that does not exist.
@@ -64,6 +66,7 @@ class FocalLossExplorer(Explorer):
         True
     """
 
+    COLUMNS = ("image", "image_id", "class", *BOX, "score", "loss", "kind", "detector")
     STATE = ("detector", "gamma", "alpha", "kind", "place", "magnified")
 
     detector = traitlets.Unicode()
@@ -157,6 +160,17 @@ class FocalLossExplorer(Explorer):
         kind = WINDOW_KINDS[0] if line.xaxis == "x2" else WINDOW_KINDS[1]
         place = float(self.rankings()[kind].distribution(POINTS).windows[point])
         self._guarded(lambda: self.show(kind=kind, place=place))
+
+    def _chosen_rows(self) -> list[dict[str, Any]]:
+        """The windows that are shown."""
+        rows = []
+        for row in self.table.to_dict("records"):
+            image, label = int(row["image"]), int(row["label"])
+            name = self.data.classes[label - 1] if label else ""
+            which = {"image": image, "image_id": self.data.image_id(image), "class": name}
+            about = {"score": row["score"], "loss": row["loss"], "kind": self.kind, "detector": self.detector}
+            rows.append({**which, **box_of([row[side] for side in BOX]), **about})
+        return rows
 
     # ---- what is shown ---------------------------------------------------------------------------------------
 

@@ -24,9 +24,11 @@ from torch import Tensor
 from widgets.parts.javascript import script, style
 from widgets.parts.lab_saliency import ASKED, ExplainsObject
 from widgets.parts.lab_still import answer_pieces, check_region, explained_pieces
+from widgets.parts.looking import Looks, OneImage, Place, find, true_row
 from widgets.parts.objects import largest
 from widgets.parts.panel import Whole
 from widgets.parts.pictures import as_image, decoded, encode, encode_pixels
+from widgets.parts.selection import BOX, WHICH, box_of, id_of
 from widgets.parts.sources import Source, named
 from workbench.analysis.occlusion_probe import OWN, OcclusionProbe, PlacedOccluder
 from workbench.analysis.occlusion_response import OcclusionResponse
@@ -43,9 +45,11 @@ REST = 0.4  # seconds after a change in which a growing map makes way for draggi
 SMALLEST = 4  # pixels, side of an occluder
 GRIDS = {"coarse": 12, "medium": 20, "fine": 32}  # cells of a response map along the longer side
 _SCORES = (255 * SCORES).round().astype(int).tolist()  # red, green, blue, opacity
+#: What follows from the image that is shown, beside traitlets.
+OF_IMAGE = ("image", "_shown", "_probe", "_first_objects", "_maps", "_frame", "_layers")
 
 
-class OcclusionLab(ExplainsObject, Whole, anywidget.AnyWidget):
+class OcclusionLab(Looks, ExplainsObject, Whole, anywidget.AnyWidget):
     """Drag, resize and re-texture an occluder over an image; every detector answers at once.
 
     Args:
@@ -62,7 +66,8 @@ class OcclusionLab(ExplainsObject, Whole, anywidget.AnyWidget):
     of those of `wb.wrap`), the best detection that matches the object is followed, which its panel says. `region()`
     makes an object of a region of your own, `response_map()` gives the maps that the button draws, and `saliency()`
     and `judge_saliency()` what the score rests on now. What the occlusion branch of a detector finds to hide its
-    detections is hatched.
+    detections is hatched. `selection` has a row for each detector: the chosen object, its score before and now, and
+    how much of it was hidden (`occlusion`) and is now (`hidden`). Linked, it takes any image of the others.
 
     Example:
         >>> image, target = wb.load_data("digit-scenes", split="test")[7]
@@ -71,11 +76,14 @@ class OcclusionLab(ExplainsObject, Whole, anywidget.AnyWidget):
         >>> before, now = lab.scores["plain"]
         >>> lab.hidden, before > 0.9 > 0.1 > now
         (1.0, True)
+        >>> lab.selection[["object", "class", "hidden", "detector"]].values.tolist()
+        [[2, '5', 1.0, 'plain']]
     """
 
     _esm = script("occlusion_lab.js", CHOSEN=CHOSEN, OWN=OWN, SCORES=_SCORES)
     _css = style("shared/panel.css", "occlusion_lab.css")
 
+    COLUMNS = (*WHICH, *BOX, "occlusion", "hidden", "before", "score", "detector")
     STATE = ("chosen", "box", "texture", "outline", "min_score")
 
     box = traitlets.List(traitlets.Int(), help="occluder, xyxy pixels")
@@ -112,10 +120,13 @@ class OcclusionLab(ExplainsObject, Whole, anywidget.AnyWidget):
     def show(self, image: Tensor | np.ndarray | Image.Image, target: Target | None = None, **state: Any) -> None:
         """Put another picture under the occluder; `state` may set the traitlets that the user can set."""
         self._check_names(state)
+        self._show_place(Place(OneImage(as_image(image), target, self._classes or ()), 0), **state)
+
+    def _show_place(self, place: Place, **state: Any) -> None:
         self.stop_map()
         self.stop_saliency()
         with self._all_or_nothing():
-            self._take(as_image(image), target)
+            self._take(place)
             self._apply({"box": self._first_box(), **state})
             self._find()
         self._send_setup()
@@ -135,16 +146,47 @@ class OcclusionLab(ExplainsObject, Whole, anywidget.AnyWidget):
             self._find()
         self._send_answer(None)
 
-    def _take(self, image: Tensor, target: Target | None) -> None:
+    def _take(self, place: Place) -> None:
         """Look at another image."""
+        image, target = place.data[place.index]
         with self._silently():
-            self.image = image
-            self._probe = OcclusionProbe(self.detectors, image, target, classes=self._classes)
+            self.image, self._shown = as_image(image), place
+            classes = place.data.classes or None
+            self._probe = OcclusionProbe(self.detectors, self.image, target or None, classes=classes)
             self._maps: dict[tuple, dict[str, OcclusionResponse]] = {}
             self.chosen = None
             self._first_objects = len(self._probe.objects)
             self.set_trait("objects", [asdict(thing) for thing in self._probe.objects])
-            self.chosen = largest(self._probe.objects)
+            self.chosen = largest(self._probe.objects) if place.object is None else place.object
+
+    # ---- what is chosen --------------------------------------------------------------------------------------
+
+    def _chosen_rows(self) -> list[dict[str, Any]]:
+        if self.chosen is None:
+            return []
+        (data, index, row), target, thing = self._looked_at(), self._probe.target, self._probe.objects[self.chosen]
+        which = {"image": index, "image_id": id_of(data, index, target), "object": row, "class": thing.name}
+        known = {"hidden": self.hidden, **box_of(thing.box)}
+        if row is not None and "occlusion" in target:
+            known["occlusion"] = float(target["occlusion"][row])
+        scores = self.scores.items()
+        return [{**which, **known, "detector": name, "before": old, "score": now} for name, (old, now) in scores]
+
+    def _looked_at(self) -> Place:
+        return self._shown._replace(object=true_row(self.chosen, self._probe.objects))
+
+    def _same_here(self, place: Place) -> Place:
+        """The image that is here already, or another one."""
+        return find(place, self._shown.data) or place
+
+    def _go_to(self, place: Place) -> None:
+        if place[:2] == self._shown[:2]:
+            self.chosen = place.object
+        else:
+            self._show_place(place)
+
+    def _show_notice(self) -> None:
+        self.send({"kind": "notice", "text": self.notice})
 
     def _draw(self, region: Mapping[str, Any]) -> None:
         """Choose a region: a box of the user's own, or a detection, which has a source."""
@@ -161,22 +203,11 @@ class OcclusionLab(ExplainsObject, Whole, anywidget.AnyWidget):
             self.chosen = chosen
 
     def _remembered(self) -> dict[str, Any]:
-        kept = (
-            "image",
-            "_probe",
-            "_first_objects",
-            "_maps",
-            "_frame",
-            "_layers",
-            "objects",
-            "result",
-            "scores",
-            "hidden",
-        )
+        kept = (*OF_IMAGE, "objects", "result", "scores", "hidden")
         return {**super()._remembered(), **{name: getattr(self, name, None) for name in kept}}
 
     def _go_back(self, kept: Mapping[str, Any]) -> None:
-        for name in ("image", "_probe", "_first_objects", "_maps", "_frame", "_layers"):
+        for name in OF_IMAGE:
             setattr(self, name, kept[name])
         for name in ("objects", "result", "scores", "hidden"):
             self.set_trait(name, kept[name])
@@ -325,6 +356,8 @@ class OcclusionLab(ExplainsObject, Whole, anywidget.AnyWidget):
             if content["kind"] == "hello":
                 self._send_setup()
                 self._send_answer(None)
+                if self.notice:
+                    self._show_notice()
             elif content["kind"] == "change":
                 self._changed = time.monotonic()
                 self._change(**content["state"])
@@ -365,6 +398,7 @@ class OcclusionLab(ExplainsObject, Whole, anywidget.AnyWidget):
     def _send_answer(self, seq: int | None) -> None:
         content = {"objects": self.objects, "result": self.result, "layers": list(self._layers)}
         self.send({"kind": "answer", "seq": seq, **content}, [self._frame, *self._layers.values()])
+        self._announce()
 
     def _send_maps(self, maps: dict[str, OcclusionResponse], key: tuple, done: float) -> None:
         first = next(iter(maps.values()))

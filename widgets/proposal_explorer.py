@@ -24,6 +24,7 @@ from widgets.parts.messages import note
 from widgets.parts.pictures import Picture
 from widgets.parts.proposers import ProposalSource, Proposes
 from widgets.parts.region_explorer import RegionExplorer
+from widgets.parts.selection import BOX, WHICH
 from widgets.parts.sources import LAST, thinned
 from workbench.analysis.mask_proposals import (
     BestProposals,
@@ -78,7 +79,8 @@ class ProposalExplorer(RegionExplorer):
     and `box` (a region of your own, xyxy pixels). `show()` sets several at once. `found` and `best` are `Proposals`
     and `BestProposals` by name, `path` is a `TopDownPath` where the proposer is a SharpMask, `table` has a row for
     each object, `missed` are the objects that the proposer misses, `note` says what is not shown, and `error` what
-    went wrong with the last change.
+    went wrong with the last change. `selection` has a row for each proposer: the object or region, and rank, score
+    and IoU of the proposal that fits it best.
 
     Example:
         >>> detector = wb.load_detector("digit-scenes/faster-rcnn")
@@ -88,6 +90,8 @@ class ProposalExplorer(RegionExplorer):
     """
 
     OPTIONS = ("top", "number", "rank", "channels")
+    OF_CLASS = False
+    COLUMNS = (*WHICH, *BOX, "occlusion", "detector", "rank", "score", "iou")
 
     top = traitlets.Enum(TOPS, 100)
     number = traitlets.Int(12, min=1, max=MOST)
@@ -164,6 +168,17 @@ class ProposalExplorer(RegionExplorer):
     def _mask_key(self, name: str) -> str:
         """Where targets have the masks that those of a source should be."""
         return getattr(self.sources[name].detector(), "mask_key", None) or "masks"
+
+    def _chosen_rows(self) -> list[dict[str, Any]]:
+        """The region once for each proposer, with the best proposal of it."""
+        which, row = super()._chosen_rows()[0], self.chosen or 0
+        rows = []
+        for name, best in self.of_one.items():
+            fits = which | {"detector": name}
+            if (place := int(best.index[row])) >= 0:
+                fits |= {"rank": place + 1, "score": float(best.proposals.scores[place]), "iou": float(best.iou[row])}
+            rows.append(fits)
+        return rows
 
     def _rank_looked_at(self) -> int:
         """The rank that is asked for, or of the best proposal of the object; 0 where none overlaps it."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 import math
 from functools import partial
+from typing import Any
 
 import ipywidgets
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor
 from widgets.parts.controls import WIDE, WIDE_CELLS
 from widgets.parts.pictures import Picture
 from widgets.parts.region_explorer import RegionExplorer
+from widgets.parts.selection import BOX, WHICH
 from widgets.parts.sources import COLUMNS, LAST, thinned
 from workbench.analysis.occlusion_probe import Thing
 from workbench.analysis.pyramid import MATCH_KINDS, AnchorMatch, PyramidView, look, object_table
@@ -49,7 +51,8 @@ class PyramidExplorer(RegionExplorer):
     last), `proposals` (how many are drawn), `all_anchors` (of every object, or of the chosen one), `index` (of the
     image), `chosen` (position in `objects`, or None) and `box` (a region of your own, xyxy pixels). `show()` sets
     several at once. `view` (a `PyramidView`), `match` (an `AnchorMatch`) and `table` (a row for each object) are what
-    is shown, `level` is where the region goes, and `error` says what went wrong with the last change.
+    is shown, `level` is where the region goes, and `error` says what went wrong with the last change. `selection` is
+    the region, with its level.
 
     Example:
         >>> detector = wb.load_detector("digit-scenes/faster-rcnn")
@@ -59,6 +62,8 @@ class PyramidExplorer(RegionExplorer):
     """
 
     OPTIONS = ("proposals", "all_anchors")
+    OF_CLASS = False
+    COLUMNS = (*WHICH, *BOX, "occlusion", "level", "detector")
 
     proposals = traitlets.Int(100, min=0, max=MOST)
     all_anchors = traitlets.Bool(False)
@@ -95,6 +100,9 @@ class PyramidExplorer(RegionExplorer):
             found = self._detector.proposals([self.image], top)[0].boxes.cpu() if top else torch.zeros(0, 4)
             self._proposals[top] = found
         self.proposed = self._proposals[top]
+
+    def _chosen_rows(self) -> list[dict[str, Any]]:
+        return [row | {"level": self.level} for row in super()._chosen_rows()]
 
     def _of_objects(self) -> Target:
         """The objects as a target; each has a label of its own, and crowds stay crowds."""

@@ -16,6 +16,7 @@ from widgets.parts.controls import button
 from widgets.parts.messages import alert, badge
 from widgets.parts.panel import Panel
 from widgets.parts.plots import Plot
+from widgets.parts.selection import Selects
 from workbench.errors import WorkbenchError
 from workbench.figures.adversary_health import (
     adversary_health,
@@ -41,7 +42,7 @@ STOP, RESUME = "Write a checkpoint and end; it can be resumed", "Go on from the 
 IDLE = 5  #: an ended run is looked at so many times less often, since another may resume it
 
 
-class RunMonitor(Panel):
+class RunMonitor(Selects, Panel):
     """Learning curves, status, speed and log of a run, kept up to date until `close()`.
 
     Args:
@@ -53,7 +54,7 @@ class RunMonitor(Panel):
     (ASDN, ASTN), where the run has one.
 
     A thread of its own looks at the folder, so that it goes on while a cell runs. `status` and `step` are traitlets
-    to observe; `refresh()` looks at once.
+    to observe; `refresh()` looks at once. `selection` has one row, the run.
 
     Example:
         >>> brief = {"stages.0.steps": 2, "batch_size": 2, "data.options": {"length": 8}}
@@ -66,6 +67,8 @@ class RunMonitor(Panel):
         ('done', 2)
         >>> monitor.close()
     """
+
+    COLUMNS = ("run", "folder", "recipe", "status", "step", "steps")
 
     status = traitlets.Unicode("starting", read_only=True, help="the run's status, or 'stopping'")
     step = traitlets.Int(0, read_only=True)
@@ -154,6 +157,11 @@ class RunMonitor(Panel):
         self._draw()
         self.set_trait("step", progress.step)  # last, so that observers find the rest up to date
         self.set_trait("status", shown)
+        self._announce()
+
+    def _chosen_rows(self) -> list[dict[str, Any]]:
+        about = {"run": self.run.name, "folder": str(self.run.folder), "recipe": self.run.recipe.name}
+        return [about | {"status": self.status, "step": self.step, "steps": self.run.recipe.steps}]
 
     def _draw(self) -> None:
         metrics = self.run.metrics()

@@ -1,4 +1,4 @@
-"""Positions that are spaced evenly over a data set."""
+"""Positions that are spaced evenly over a data set, and where the images of views come from."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from workbench.data import load_data
 from workbench.data.dataset import evenly_spaced
 
 
@@ -26,3 +27,10 @@ def test_by_hand() -> None:
     assert evenly_spaced(11, 3) == [0, 5, 10]
     assert evenly_spaced(11, 1) == [0]
     assert evenly_spaced(4, 9) == [0, 1, 2, 3]
+
+
+def test_where_the_images_of_views_come_from() -> None:
+    data = load_data("digit-scenes", split="test", length=9)
+    some = data.subset([8, 3, 5]).subset([2, 1])
+    assert [some.origin(index) for index in (0, 1, -1)] == [(data, 5), (data, 3), (data, 3)]
+    assert data.image_id(4) == data.target(4)["image_id"] == 4

@@ -156,3 +156,13 @@ def test_other_occluders_lie_in_places_of_their_own() -> None:
     assert not places[0] & places[1]
     same = OcclusionPlan()
     assert same.test_patterns == same.patterns == plan.patterns
+
+
+def test_clean_images_come_from_the_clean_data_and_occluded_ones_are_made_here() -> None:
+    some = {"occluders": ["cup"], "random_places": 0, "pair_classes": 2, "pair_images": 2}
+    data = load_data("digits", split="test", occlusion=some)
+    for index in (0, 1, 12):
+        row, number = int(data.rows[index]), int(data.numbers[index])
+        assert data.origin(index) == ((data, index) if number else (data.clean, row))
+        assert data.clean_origin(index) == (data.clean, row)
+    assert data.numbers[1] > 0

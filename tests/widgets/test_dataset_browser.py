@@ -10,6 +10,7 @@ import traitlets
 from PIL import Image
 
 from widgets.dataset_browser import DatasetBrowser
+from widgets.parts.looking import Place
 from workbench import TrainingImages, load_data
 from workbench.data.dataset import Dataset, make_target
 from workbench.errors import DataError
@@ -219,3 +220,54 @@ def test_training_images_with_what_is_hidden_and_ignored():
     target = images.target(place)
     assert item["flags"] == ["ignored" if flag else "" for flag in target["ignored"].tolist()]
     assert item["occlusion"] == pytest.approx([round(share, 3) for share in target["occlusion"].tolist()])
+
+
+def test_the_selection_are_the_objects_of_what_is_chosen_or_of_the_page(data):
+    browser = DatasetBrowser(data, page_size=3)
+    assert browser.selection[["image", "class"]].values.tolist() == [
+        [0, "<b>b</b>"], [1, "a"], [2, "a"], [2, "a"], [2, "<b>b</b>"],
+    ]  # fmt: skip
+    browser.selected = 8
+    assert browser.selection["object"].tolist() == [0, 1, 2]
+    assert browser.selection["image_id"].unique().tolist() == [1008]
+    assert browser.selection.iloc[2][["x1", "y2", "area", "occlusion"]].tolist() == pytest.approx([1, 6, 16, 0.08])
+    browser.object = 2
+    assert browser.selection["class"].tolist() == ["<b>b</b>"]
+    browser.marked = [3, 1, 3]
+    assert browser.marked == [1, 3]
+    assert browser.selection["image"].tolist() == [1, 3, 8], "image 3 has no object and a row of its own"
+    assert browser.selection["object"].isna().tolist() == [False, True, False]
+    browser.selected = None
+    assert browser.object is None
+    assert browser.selection["image"].tolist() == [1, 3]
+
+
+def test_clicks_announce_selections_and_objects_are_those_of_the_image(data):
+    browser = DatasetBrowser(data, page_size=3)
+    sent, seen = listen(browser), []
+    browser.observe(lambda change: seen.append(change["new"]["image"].unique().tolist()), "selection")
+    say(browser, sent, kind="set", state={"selected": 2, "marked": []})
+    messages = say(browser, sent, kind="set", state={"marked": [1, 2]})
+    assert "detail" not in messages, "no image is decoded anew"
+    assert messages["choice"][0] == {"kind": "choice", "object": None, "marked": [1, 2]}
+    say(browser, sent, kind="set", state={"page": 4})
+    assert seen == [[2], [1, 2]]
+    assert say(browser, sent, kind="set", state={"object": 1})["choice"][0]["object"] == 1
+    assert "image 2 has 3 objects" in say(browser, sent, kind="set", state={"object": 3})["error"][0]["text"]
+    assert browser.object == 1
+    with pytest.raises(traitlets.TraitError, match="image 50 of 50 does not exist"):
+        browser.marked = [50]
+    with pytest.raises(traitlets.TraitError, match="no image is selected"):
+        DatasetBrowser(data).object = 0
+
+
+def test_what_cannot_be_shown_of_a_linked_widget_is_said_also_to_a_page_that_comes_later(data):
+    browser = DatasetBrowser(data)
+    sent = listen(browser)
+    browser.follow(Place(Numbered(60), 55))
+    assert sent[-1][0]["kind"] == "notice"
+    assert say(browser, sent, kind="hello")["notice"][0]["text"].startswith(
+        "numbered/test image 55 is not among the 50"
+    )
+    browser.selected = 1
+    assert sent[-1][0] == {"kind": "notice", "text": ""}

@@ -252,3 +252,49 @@ def test_an_error_is_shown(explorer, monkeypatch):
     monkeypatch.undo()
     explorer.image = 2
     assert explorer.error == explorer._message.value == ""
+
+
+def lasso(plot, **points):
+    """Choose points of lines by plotly's lasso, as the browser does."""
+    names = [one.name for one in plot.figure.data]
+    found = {str(names.index(name)): some for name, some in points.items()}
+    plot._lassoed = {"points": found, "turn": plot._lassoed.get("turn", 0) + 1}
+
+
+def test_the_selection_is_what_is_pointed_at(explorer):
+    row = explorer.selection.iloc[0]
+    assert (row["kind"], row["pattern"], row["point"], row["detector"]) == ("clean", "", 0, NAME)
+    assert (row["x"], row["y"]) == pytest.approx(explorer.embedding.points[0])
+    point(explorer.maps.vectors, "occluded", 7)
+    row = explorer.selection.iloc[0]
+    source = explorer.vectors.source[7]
+    assert (row["image"], row["point"], row["kind"]) == (explorer._clean_rows[source], 6 + 7, "occluded")
+    assert row["pattern"] == explorer.vectors.pattern_names[explorer.vectors.patterns[7] - 1]
+    assert row["class"] == explorer.vectors.classes[explorer.vectors.labels[7] - 1]
+    assert row["image_id"] == explorer.pairs.clean.target(int(row["image"]))["image_id"]
+    point(explorer.maps.vectors, PSEUDO, 3)
+    row = explorer.selection.iloc[0]
+    assert (row["kind"], row["point"]) == ("pseudo-DFV", -4)
+    assert (row["x"], row["y"]) == pytest.approx(explorer.placed.points[3])
+
+
+def test_a_lasso_selects_points_on_both_maps(explorer):
+    seen = []
+    explorer.observe(lambda change: seen.append(change["new"]["point"].tolist()), "selection")
+    drawn = explorer._picture.value
+    lasso(explorer.maps.vectors, clean=[2], occluded=[4, 1], **{PSEUDO: [0]})
+    assert explorer.selected == [2, 6 + 1, 6 + 4]
+    assert explorer.selection["kind"].tolist() == ["clean", "occluded", "occluded"]
+    assert explorer._picture.value is drawn
+    line = [one.name for one in explorer.maps.differences.figure.data].index("DV")
+    assert explorer.maps.differences._selected[str(line)] == [1, 4]
+    lasso(explorer.maps.differences, DV=[3])
+    assert explorer.selected == [6 + 3]
+    explorer.colour = "kind"
+    assert explorer.maps.differences._selected[str(line)] == [3], "also once it is drawn anew"
+    lasso(explorer.maps.vectors)
+    assert explorer.selected == []
+    assert explorer.maps.vectors._selected == explorer.maps.differences._selected == {}
+    assert seen == [[2, 7, 10], [9], [0]]
+    with pytest.raises(traitlets.TraitError, match=r"selected has row 99; the map has \d+ points"):
+        explorer.selected = [99]

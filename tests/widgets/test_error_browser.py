@@ -192,3 +192,40 @@ def test_what_a_detector_finds_to_hide_objects_is_hatched(browser):
     assert ErrorBrowser(results, Toy(), detectors=ColourDetector())._hatched.layout.display == "none"
     with pytest.raises(DataError, match="there is no result of three; there are one, two"):
         ErrorBrowser(results, Toy(), detectors={"three": detector})
+
+
+def test_the_selection_is_what_is_chosen_or_else_the_page(browser):
+    assert browser.selection["image"].tolist() == browser.table["image"][:PAGE].tolist()
+    browser.page = 1
+    assert len(browser.selection) == IMAGES - PAGE
+    browser.chosen = 3
+    assert browser.page == 0
+    row = browser.selection.iloc[0]
+    assert len(browser.selection) == 1
+    assert row[["x1", "y1", "x2", "y2"]].tolist() == list(DOG)
+    about = ["image", "image_id", "object", "class", "kind", "detector"]
+    assert row[about].tolist() == [3, 4, 1, "cat", "similar", "<i>one</i>"]
+    assert row["score"] == pytest.approx(0.9)
+    browser.show(view="missed objects")
+    assert browser.chosen is None, "it was a row of another list"
+    assert browser.selection["class"].unique().tolist() == ["<b>dog</b>"]
+    assert browser.selection["kind"].unique().tolist() == ["missed"]
+    assert browser.selection["object"].unique().tolist() == [1]
+    browser.show(view="false positives", detector="two")
+    assert browser.selection["object"].isna().all(), "they lie where nothing is"
+
+
+def test_a_click_chooses_and_draws_nothing_anew(browser):
+    drawn = browser._picture.value
+    browser._picture.chosen = 2
+    assert (browser.chosen, browser._picture.value is drawn) == (2, True)
+    browser._picture.chosen = None
+    assert browser.chosen is None
+    browser.chosen = 9
+    assert (browser.page, browser._picture.chosen) == (1, 1)
+    assert browser._picture.value is not drawn
+    browser.page = 0
+    assert (browser.chosen, browser._picture.chosen) == (None, None)
+    browser.chosen = IMAGES
+    assert browser.error == "DataError: chosen is 12; 12 errors are listed, from 0 on"
+    assert browser.chosen is None

@@ -21,12 +21,12 @@ print(dir(widgets), [name for name in sys.modules if name.startswith("widgets.")
 """
 
 
-def test_twelve_widgets_by_name():
+def test_twelve_widgets_by_name_and_what_links_them():
     expected = (
         "AdversaryExplorer Annotator AttentionExplorer DFVExplorer DatasetBrowser ErrorBrowser FaceExplorer "
         "FocalLossExplorer OcclusionLab ProposalExplorer PyramidExplorer RunMonitor"
     )
-    assert widgets.__all__ == expected.split()
+    assert widgets.__all__ == [*expected.split(), "link"]
 
 
 @pytest.mark.parametrize("file", FILES)

@@ -1,6 +1,7 @@
 // Draws pages of thumbnails, one image large, and the statistics; Python finds and sends them.
 
 import { BRIGHT } from "python";
+import { smallestAt } from "./shared/boxes.js";
 import { HALO, bitmap, fit, paintPicture, strokeBox } from "./shared/canvas.js";
 import { button, checkbox, errorLine, field, make, progressBar, select } from "./shared/elements.js";
 import { saveMenu } from "./shared/save_view.js";
@@ -39,7 +40,23 @@ class View {
 
   open(position) {
     this.opened = true; // by hand, so that it may come into sight
-    this.set({ selected: position });
+    this.set({ selected: position, marked: [] });
+  }
+
+  // A click on a thumbnail: with Ctrl or Cmd it is marked or no longer, with Shift all from the last one on are.
+  pick(event, position) {
+    const last = this.last ?? this.state.selected ?? position;
+    this.last = position;
+    if (event.shiftKey) {
+      const shown = this.state.items.map((item) => item.position);
+      const [from, to] = [last, position].map((one) => Math.max(0, shown.indexOf(one))).sort((a, b) => a - b);
+      this.set({ marked: [...new Set([...this.state.marked, ...shown.slice(from, to + 1)])] });
+    } else if (event.ctrlKey || event.metaKey) {
+      const marked = this.state.marked.filter((one) => one !== position);
+      this.set({ marked: marked.length === this.state.marked.length ? [...marked, position] : marked });
+    } else {
+      this.open(position);
+    }
   }
 
   // Back to the thumbnail that was open.
@@ -65,6 +82,13 @@ class View {
       return;
     } else if (message.kind === "detail") {
       await this.showDetail(message.item, buffers);
+    } else if (message.kind === "choice") {
+      this.state.marked = message.marked;
+      this.showMarks();
+      this.choose(message.object);
+    } else if (message.kind === "notice") {
+      this.notice.textContent = message.text;
+      this.notice.hidden = message.text === "";
     } else if (message.kind === "statistics") {
       this.showStatistics(message, buffers[0]);
     } else if (message.kind === "counting") {
@@ -84,6 +108,8 @@ class View {
     this.classes = message.classes;
     this.tools = this.buildTools();
     this.error = errorLine();
+    this.notice = make("div", "wb-error", "", { role: "status" });
+    this.notice.hidden = true;
     this.grid = make("div", "db-grid");
     this.detail = make("div", "db-detail");
     this.detail.hidden = true;
@@ -93,8 +119,11 @@ class View {
     const line = make("div", "wb-line");
     line.append(this.statistics, this.count, this.progress);
     this.figure = make("img", "db-figure wb-picture");
-    this.hint = make("div", "wb-note", "Click a picture to see it large, with the names and masks of its objects and how much of each is hidden.");
-    this.el.replaceChildren(this.tools, this.error, this.hint, this.detail, this.grid, line, this.figure, saveMenu(this.model));
+    this.hint = make("div", "wb-note", "Click a picture to see it large, with the names and masks of its objects and how much of each is hidden. Ctrl or Shift + click marks several.");
+    this.marks = make("div", "wb-line");
+    this.marksText = make("span", "");
+    this.marks.append(this.marksText, button("Unmark", () => this.set({ marked: [] })));
+    this.el.replaceChildren(this.tools, this.error, this.notice, this.hint, this.marks, this.detail, this.grid, line, this.figure, saveMenu(this.model));
   }
 
   buildTools() {
@@ -147,13 +176,25 @@ class View {
     this.thumbnails = [];
     this.grid.replaceChildren(...message.items.map((item, i) => this.thumbnail(item, buffers[i])));
     if (!message.items.length) this.grid.append(make("div", "wb-note", "No image has such an object."));
+    this.showMarks();
+  }
+
+  showMarks() {
+    const { marked, selected } = this.state;
+    this.marks.hidden = marked.length === 0;
+    this.marksText.textContent = `${marked.length} marked`;
+    for (const { item, element } of this.thumbnails) {
+      element.classList.toggle("db-selected", item.position === selected);
+      element.classList.toggle("db-marked", marked.includes(item.position));
+      element.setAttribute("aria-pressed", String(item.position === selected || marked.includes(item.position)));
+    }
   }
 
   thumbnail(item, bytes) {
     const element = make("button", "db-thumbnail", undefined, { type: "button" });
-    element.addEventListener("click", () => this.open(item.position));
-    element.classList.toggle("db-selected", item.position === this.state.selected);
+    element.addEventListener("click", (event) => this.pick(event, item.position));
     if (item.error) {
+      this.thumbnails.push({ item, element });
       element.append(make("span", "db-broken", item.error), make("span", "db-caption", `image ${item.position}`));
       return element;
     }
@@ -182,8 +223,9 @@ class View {
 
   drawBox(context, item, i, scale) { // returns its tag
     const colour = BRIGHT[(item.labels[i] - 1) % BRIGHT.length];
-    strokeBox(context, item.boxes[i], scale, HALO, 3.5);
-    strokeBox(context, item.boxes[i], scale, colour, 1.8);
+    const width = item.object === i ? 4 : 1.8;
+    strokeBox(context, item.boxes[i], scale, HALO, width + 1.7);
+    strokeBox(context, item.boxes[i], scale, colour, width);
     return { box: item.boxes[i].map((value) => value * scale), colour, text: `${i + 1}: ${this.classes[item.labels[i] - 1]}` };
   }
 
@@ -201,7 +243,7 @@ class View {
 
   async showDetail(item, buffers) {
     this.state.selected = item?.position ?? null;
-    for (const { item: other, element } of this.thumbnails) element.classList.toggle("db-selected", other.position === item?.position);
+    this.showMarks();
     this.detail.hidden = item === null;
     this.hint.hidden = item !== null;
     this.large = null;
@@ -217,6 +259,7 @@ class View {
     }
     const room = Math.min(LARGE / item.width, LARGE / item.height);
     const canvas = make("canvas", "db-large", undefined, { role: "img", "aria-label": `image ${item.position}` });
+    canvas.addEventListener("click", ({ offsetX, offsetY }) => this.toggle(smallestAt(item.boxes, [offsetX / scale, offsetY / scale])));
     const scale = room >= 2 ? Math.floor(room) : room;
     side.append(make("div", "wb-note", `${item.width} × ${item.height} pixels, image id ${item.image_id}`), this.table(item));
     this.detail.replaceChildren(canvas, side);
@@ -224,9 +267,25 @@ class View {
     if (item.masked) large.masks = await bitmap(buffers[1], "image/png");
     this.masks.disabled = !item.masked;
     this.large = large;
-    this.draw(large);
+    this.choose(item.object);
     if (this.opened) this.detail.scrollIntoView({ block: "nearest" });
     this.opened = false;
+  }
+
+  // Choose an object of the large image in Python, or none if it is chosen already.
+  toggle(object) {
+    if (object !== null) this.set({ object: object === this.large?.item.object ? null : object });
+  }
+
+  // Show which object is chosen.
+  choose(object) {
+    if (!this.large) return;
+    this.large.item.object = object;
+    this.draw(this.large);
+    [...this.detail.querySelectorAll("tr")].slice(1).forEach((row, i) => {
+      row.classList.toggle("db-chosen", i === object);
+      row.querySelector("button")?.setAttribute("aria-pressed", String(i === object));
+    });
   }
 
   table(item) {
@@ -241,6 +300,11 @@ class View {
       String(i + 1), this.classes[label - 1], item.boxes[i].join(", "),
       item.area ? Math.round(item.area[i]).toLocaleString() : "", percent(item.occlusion[i]), item.flags[i],
     ])));
+    [...table.rows].slice(1).forEach((line, i) => {
+      const choice = button(String(i + 1), () => this.toggle(i));
+      choice.title = "Choose this object, here and in linked widgets";
+      line.cells[0].replaceChildren(choice);
+    });
     if (!item.labels.length) table.append(row("td", ["", "no object", "", "", "", ""]));
     return table;
   }

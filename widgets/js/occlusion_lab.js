@@ -70,6 +70,8 @@ class View {
       const [frame, ...layers] = await Promise.all(buffers.map((one) => bitmap(one)));
       if (order === this.received) this.take(message, frame, layers);
       this.free(message.seq);
+    } else if (message.kind === "notice") {
+      this.foot.showNotice(message.text);
     } else if (message.kind === "map") {
       this.mapping.take(message, buffers);
     } else if (message.kind === "saliency") {

@@ -33,7 +33,7 @@ class View {
     this.plotly = null;
     this.turn = 0;
     this.drawn = false;
-    this.listeners = { "change:_drawn": () => this.draw(), "change:_moved": () => this.move() };
+    this.listeners = { "change:_drawn": () => this.draw(), "change:_moved": () => this.move(), "change:_selected": () => this.select() };
     for (const [name, listener] of Object.entries(this.listeners)) model.on(name, listener);
     this.observer = new ResizeObserver(() => this.fit());
     globalThis.workbenchPlotly ??= libraryOf(model.get("_library"));
@@ -63,9 +63,16 @@ class View {
     if (!this.plotly || !this.box.clientWidth) return;
     const { data, layout } = JSON.parse(this.model.get("_drawn"));
     for (const [number, points] of Object.entries(this.model.get("_moved"))) Object.assign(data[number], points);
+    for (const [number, points] of Object.entries(this.model.get("_selected"))) data[number].selectedpoints = points;
     this.plotly.react(this.box, identified(data), { uirevision: "kept", ...layout }, CONFIG);
-    if (!this.drawn) for (const event of ["hover", "click"]) this.box.on(`plotly_${event}`, ({ points }) => this.point(event, points[0]));
+    if (!this.drawn) this.listen();
     this.drawn = true;
+  }
+
+  listen() {
+    for (const event of ["hover", "click"]) this.box.on(`plotly_${event}`, ({ points }) => this.point(event, points[0]));
+    this.box.on("plotly_selected", (event) => event && this.lasso(event.points));
+    this.box.on("plotly_deselect", () => this.lasso([]));
   }
 
   move() {
@@ -74,6 +81,21 @@ class View {
     if (!this.drawn) return;
     const points = moved.map(([, each]) => each);
     this.plotly.restyle(this.box, { x: points.map(({ x }) => x), y: points.map(({ y }) => y) }, moved.map(([number]) => Number(number)));
+  }
+
+  // Show the chosen points; what was drawn around them goes, as it may be about others.
+  select() {
+    if (!this.drawn) return;
+    const chosen = this.model.get("_selected");
+    const lines = this.box.data.map((_, number) => chosen[number] ?? null);
+    this.plotly.update(this.box, { selectedpoints: lines }, { selections: [] }, lines.map((_, number) => number));
+  }
+
+  lasso(found) {
+    const points = {};
+    for (const { curveNumber, pointNumber } of found) (points[curveNumber] ??= []).push(pointNumber);
+    this.model.set("_lassoed", { points, turn: ++this.turn });
+    this.model.save_changes();
   }
 
   point(event, { curveNumber, pointNumber }) {

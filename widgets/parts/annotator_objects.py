@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,8 +11,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from widgets.parts.selection import box_of
 from workbench.annotation.outlines import code_for, mask_for, polygons_of
-from workbench.data.annotations import Id
+from workbench.data.annotations import CocoFile, Id
 from workbench.data.reading.boxes import finite_box
 from workbench.errors import DataError
 from workbench.rle import run_lengths
@@ -47,6 +49,19 @@ def drawn_object(entry: Mapping[str, Any], name: str, seen: str, size: tuple[int
         else:
             about["box"] = [box[0], box[1], box[0] + box[2], box[1] + box[3]]
     return about
+
+
+def annotation_rows(coco: CocoFile, name: str) -> list[dict[str, Any]]:
+    """The annotations of a picture as rows of `Annotator.selection`; of one without any, the picture alone."""
+    images = [one for one, entry in coco.images.items() if entry.get("file_name") == name]
+    rows = []
+    for entry in (one for image in images for one in coco.annotations_of(image)):
+        row = {"annotation": entry["id"], "class": name_of(coco.categories, entry.get("category_id"))}
+        if (box := finite_box(entry.get("bbox"))) is not None:
+            row |= box_of([box[0], box[1], box[0] + box[2], box[1] + box[3]])
+        area = entry.get("area")
+        rows.append({**row, "area": float(area) if isinstance(area, int | float) else math.nan})
+    return [{"file_name": name, **row} for row in rows or [{}]]
 
 
 def outlines_for_editing(entry: Mapping[str, Any], size: tuple[int, int]) -> list[list[float]]:

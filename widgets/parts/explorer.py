@@ -10,9 +10,10 @@ import traitlets
 
 from widgets.parts.messages import alert
 from widgets.parts.panel import Panel
+from widgets.parts.selection import Selects
 
 
-class Explorer(Panel):
+class Explorer(Selects, Panel):
     """Controls and what they show. A subclass gives `STATE` and `_show`, and calls `_begin` with its parts.
 
     `error` says what went wrong with the last change; such a change leaves everything as it was.
@@ -28,6 +29,7 @@ class Explorer(Panel):
         """Set several traitlets, and what follows from them, and draw once."""
         with self._all_or_nothing():
             self._show(**state)
+        self._announce()
 
     def _show(self, **state: Any) -> None:
         raise NotImplementedError
@@ -44,6 +46,7 @@ class Explorer(Panel):
         self.fill(parts)
         self._show(**state)
         self._when_changed(self._on_change)
+        self._announce()
 
     def _on_change(self, change: dict[str, Any]) -> None:
         name, before = change["name"], change["old"]
@@ -52,6 +55,7 @@ class Explorer(Panel):
     def _change(self, name: str, before: Any, new: Any) -> None:
         with self._all_or_nothing(**{name: before}):
             self._show(**{name: new})
+        self._announce()
 
     def _guarded(self, action: Callable[[], None]) -> None:
         """Do it and show what went wrong: nobody would see an exception from a control."""
@@ -61,4 +65,8 @@ class Explorer(Panel):
         except Exception as error:
             text = f"{type(error).__name__}: {error}"
         self.set_trait("error", text)
-        self._message.value = alert(text)
+        self._show_notice()
+
+    def _show_notice(self) -> None:
+        """Say what went wrong with the last change, or else what cannot be shown of a linked widget."""
+        self._message.value = alert(self.error) or alert(getattr(self, "notice", ""), "warning")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,12 +35,17 @@ class LinkedMaps(ipywidgets.HBox):
     Args:
         pointed_at: called with "hover" or "click", whether it is a DV, the kind of vector (one of `POINT_KINDS`, or
             None for a yellow point) and its number among those of the kind.
+        lassoed: called with the kinds of vectors in a lasso and their numbers, and none for an empty one.
     """
 
-    def __init__(self, pointed_at: Callable[[str, bool, str | None, int], None]):
-        self._pointed_at = pointed_at
-        self.vectors = Plot(pointed_at=self._on_vector, width=6.6)
-        self.differences = Plot(pointed_at=self._on_difference, width=4.7)
+    def __init__(
+        self,
+        pointed_at: Callable[[str, bool, str | None, int], None],
+        lassoed: Callable[[dict[str, list[int]]], None],
+    ):
+        self._pointed_at, self._lassoed = pointed_at, lassoed
+        self.vectors = Plot(pointed_at=self._on_vector, lassoed=self._on_lasso, width=6.6)
+        self.differences = Plot(pointed_at=self._on_difference, lassoed=self._on_lasso, width=4.7)
         maps = [
             ipywidgets.VBox([ipywidgets.HTML(title), plot], layout={"flex": flex, "min_width": "0", "margin": "0"})
             for title, plot, flex in ((DFVS, self.vectors, "3 1 480px"), (DVS, self.differences, "2 1 320px"))
@@ -58,6 +63,15 @@ class LinkedMaps(ipywidgets.HBox):
         """Only what moves with beta and with what is pointed at."""
         self.vectors.move({PSEUDO: marks.pseudo, POINTED: marks.pointed})
         self.differences.move({OWN_DVS: marks.own, POINTED: marks.pointed_difference})
+
+    def select(self, vectors: Embedding, rows: Sequence[int]) -> None:
+        """Show on both maps that these rows of `vectors` are chosen; a DV is as its occluded DFV is."""
+        some = {kind: np.flatnonzero(np.isin(vectors.rows(kind), rows)).tolist() for kind in POINT_KINDS}
+        self.vectors.select(some)
+        self.differences.select({"DV": some["occluded"]})
+
+    def _on_lasso(self, points: dict[str, list[int]]) -> None:
+        self._lassoed({name: some for name, some in points.items() if name in POINT_KINDS})
 
     def _on_vector(self, event: str, line: Any, point: int) -> None:
         self._on_point(event, False, line.name, point)

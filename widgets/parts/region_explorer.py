@@ -6,6 +6,7 @@ never falls behind.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,10 +18,12 @@ from torch import Tensor
 
 from widgets.parts.controls import controls_for
 from widgets.parts.explorer import Explorer
+from widgets.parts.looking import Looks, OneImage, Place, true_row
 from widgets.parts.messages import hint
 from widgets.parts.objects import describe, largest
 from widgets.parts.pictures import Picture, as_image, encode
 from widgets.parts.region_picker import RegionPicker
+from widgets.parts.selection import BOX, WHICH, box_of, id_of
 from widgets.parts.sources import LAST, Source, named
 from workbench.analysis.occlusion_probe import OcclusionProbe, Thing
 from workbench.data import Dataset
@@ -33,7 +36,7 @@ SIZE = {"side": 1.25, "dpi": 100}  # inches of a panel, pixels per inch
 POINT = "Click an object, or drag a region of your own; it is then outlined in yellow."
 
 
-class RegionExplorer(Explorer):
+class RegionExplorer(Explorer, Looks):
     """Detectors, an image and a region of it; subclasses ask about it (`_look`, `_answer`) and draw (`_draw`).
 
     See a subclass for the arguments. Every traitlet of `STATE` can be set from Python or with its control.
@@ -42,6 +45,8 @@ class RegionExplorer(Explorer):
     OPTIONS: tuple[str, ...] = ()  #: traitlets of the subclass that change the answer but need no other look
     QUESTION = "Explain class"  #: what the class is wanted for
     HARDENED = False  #: whether a run's detectors come with their hardener
+    OF_CLASS = True  #: whether it asks about a class
+    COLUMNS = (*WHICH, *BOX, "occlusion", "score", "detector")
 
     detector = traitlets.Unicode()
     step = traitlets.Int(LAST)
@@ -60,10 +65,10 @@ class RegionExplorer(Explorer):
         **state: Any,
     ):
         self.sources = {name: self._opened(one) for name, one in named(detectors).items()}
-        self.data = data if isinstance(data, Dataset) else [(as_image(data), target)]
+        self._classes = classes or getattr(data, "classes", None)
+        self.data = data if isinstance(data, Dataset) else OneImage(as_image(data), target, self._classes or ())
         if not len(self.data):
             raise DataError("no image to explore; these data hold none")
-        self._classes = classes or getattr(data, "classes", None)
         self.STATE = ("detector", "step", *self.OPTIONS, "index", "chosen", "box", "label")
         self.objects: list[Thing] = []
         self._compared: dict[tuple, Any] = {}
@@ -135,6 +140,32 @@ class RegionExplorer(Explorer):
         """What a source says of a region and a class of its own."""
         raise NotImplementedError
 
+    def _score(self) -> float:
+        """Of the region and the class; NaN where it is not asked for."""
+        return math.nan
+
+    # ---- what is chosen --------------------------------------------------------------------------------------
+
+    def _chosen_rows(self) -> list[dict[str, Any]]:
+        """The region, with what is known of its object."""
+        thing = None if self.chosen is None else self.objects[self.chosen]
+        asked = self._names[self.label] if self.OF_CLASS and self.label else ""
+        name = asked or ("" if thing is None else thing.name)
+        row: dict[str, Any] = {"object": true_row(self.chosen, self.objects), "class": name, **box_of(self.box)}
+        if row["object"] is not None and "occlusion" in self._target:
+            row["occlusion"] = float(self._target["occlusion"][row["object"]])
+        which = {"image": self.index, "image_id": id_of(self.data, self.index, self._target)}
+        return [{**which, **row, "score": self._score(), "detector": self.detector}]
+
+    def _looked_at(self) -> Place:
+        return Place(self.data, self.index, true_row(self.chosen, self.objects))
+
+    def _go_to(self, place: Place) -> None:
+        state = {"index": place.index} if place.index != self.index else {}
+        if place.object is not None:
+            state["chosen"] = place.object
+        self.show(**state)
+
     def _ask(self, name: str, step: int, thing: Thing | None = None) -> Any:
         """What any source says of the region, or of an object; None if it does not know the class."""
         box = self.box if thing is None else list(thing.box)
@@ -181,8 +212,9 @@ class RegionExplorer(Explorer):
 
     def _follow_image(self) -> None:
         """The image and its objects."""
-        image, target = self.data[self.index]
-        self.image = as_image(image)
+        image, known = self.data[self.index]
+        self.image, target = as_image(image), known or None
+        self._target = target
         self._compared.clear()
         self.objects = self._find_objects(target)
         texts = [describe(place, thing, target) for place, thing in enumerate(self.objects)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -42,6 +43,22 @@ class VectorMaps:
         own, others = rows[mine], rows[~mine]
         some = others[:: max(1, -(-len(others) // max(1, ARROWS - len(own))))]
         return np.concatenate([own, some])[:ARROWS]
+
+    def rows_of(self, points: dict[str, list[int]]) -> list[int]:
+        """Rows of the map, of vectors by kind and number; DVs stand for their occluded DFVs."""
+        named = [("occluded" if kind == "DV" else kind, numbers) for kind, numbers in points.items()]
+        return sorted({int(self.embedding.rows(kind)[number]) for kind, numbers in named for number in numbers})
+
+    def row(self, point: int) -> dict[str, Any]:
+        """A row of the map as columns of `DFVExplorer.selection`, but for the image."""
+        embedding = self.embedding
+        pattern = int(embedding.patterns[point])
+        names = embedding.pattern_names
+        named = "" if not pattern else names[pattern - 1] if pattern <= len(names) else f"pattern {pattern}"
+        x, y = embedding.points[point]
+        kind = POINT_KINDS[embedding.kinds[point]]
+        name = embedding.classes[embedding.labels[point] - 1]
+        return {"class": name, "kind": kind, "pattern": named, "point": point, "x": float(x), "y": float(y)}
 
     def sentence(self, image: int, beta: float, pseudo: PseudoVectors, placed: Placed) -> str:
         """In HTML: what the pseudo-DFVs of an image are taken for, and what they lie nearest to."""

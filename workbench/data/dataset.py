@@ -103,6 +103,10 @@ class Dataset(torch.utils.data.Dataset):
         """The id of the image, as in its target; counted from 1 where that has none."""
         return int(self.target(index).get("image_id", self._position(index) + 1))
 
+    def origin(self, index: int) -> tuple[Dataset, int]:
+        """The data set that an image comes from, and its position there: of a view, what it is a view of."""
+        return self, self._position(index)
+
     def annotation_ids(self, index: int) -> list[int] | None:
         """The ids of the objects of the image in the file that they are from; None if there is none."""
         return None
@@ -197,6 +201,10 @@ class View(Dataset):
     def image_id(self, index: int) -> int:
         whole, place = self._place(index)
         return whole.image_id(place)
+
+    def origin(self, index: int) -> tuple[Dataset, int]:
+        whole, place = self._place(index)
+        return whole.origin(place)
 
     def annotation_ids(self, index: int) -> list[int] | None:
         whole, place = self._place(index)

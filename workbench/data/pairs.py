@@ -84,6 +84,15 @@ class OccludedImages(Dataset):
         image: Any = self._latest[1]
         return tv_tensors.Image(paste_pattern(image, self.patterns[number - 1])[0] if number else image.clone())
 
+    def origin(self, index: int) -> tuple[Dataset, int]:
+        """Of an image without a pattern, the clean one; those under a pattern are made here."""
+        index = self._position(index)
+        return (self, index) if self.numbers[index] else self.clean_origin(index)
+
+    def clean_origin(self, index: int) -> tuple[Dataset, int]:
+        """The clean image that one is made from, as `origin` says it."""
+        return self.clean.origin(int(self.rows[self._position(index)]))
+
     def full_image(self, index: int) -> tv_tensors.Image:
         """Of a clean image all of its file; a pattern is pasted on what `image` shows of it."""
         index = self._position(index)

@@ -49,3 +49,18 @@ def test_the_line_and_the_point_that_are_pointed_at_are_passed_on():
     plot._pointed = {"event": "click", "line": 1, "point": 7, "turn": 2}
     plot._pointed = {"event": "hover", "line": 2, "point": 0, "turn": 3}  # of a figure that was shown before
     assert seen == [("hover", "line 2", 7), ("click", "line 2", 7)]
+
+
+def test_chosen_points_are_in_the_state_and_a_lasso_is_passed_on():
+    seen = []
+    plot = Plot(lines(1, 2), lassoed=seen.append)
+    plot.select({"line 2": [1]})
+    assert plot.get_state()["_selected"] == {"1": [1]}
+    plot.select({"line 1": [], "line 2": []})
+    assert plot.get_state()["_selected"] == {}
+    plot._lassoed = {"points": {"0": [0, 1], "5": [2]}, "turn": 1}  # the last is of a figure that was shown before
+    plot._lassoed = {"points": {}, "turn": 2}
+    assert seen == [{"line 1": [0, 1]}, {}]
+    plot.select({"line 1": [0]})
+    plot.draw(lines(3))
+    assert plot.get_state()["_selected"] == {}

@@ -21,13 +21,14 @@ export class Foot {
     meter.append(this.sceneBar, this.hiddenBar);
     this.time = make("span", "ol-time");
     this.error = errorLine();
+    this.notice = errorLine();
     this.live = make("span", "ol-live", "", { "aria-live": "polite" });
     const line = make("div", "wb-line");
     line.append(this.hiddenText, meter, this.time);
     const help = make("div", "wb-note", `Drag the occluder or its white handles; click an object or a detection to choose it. ${KEYS}`);
     this.twoScores = make("div", "", TWO_SCORES);
     help.append(this.twoScores);
-    this.element.append(line, this.error, help, this.live);
+    this.element.append(line, this.error, this.notice, help, this.live);
   }
 
   show({ hidden, hidden_of: of, hidden_by_scene: scene, detectors }) {
@@ -53,6 +54,12 @@ export class Foot {
   showError(text) {
     this.error.textContent = text;
     this.error.hidden = text === "";
+  }
+
+  // Why it does not show what a linked widget shows.
+  showNotice(text) {
+    this.notice.textContent = text;
+    this.notice.hidden = text === "";
   }
 
   // For screen readers, once the occluder rests. scores: detector → score or null.

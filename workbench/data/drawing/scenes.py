@@ -92,6 +92,9 @@ class Scenes(Dataset):
                 self._images[index] = pixels
         return tv_tensors.Image(torch.from_numpy(pixels).permute(2, 0, 1).contiguous())
 
+    def image_id(self, index: int) -> int:
+        return self._position(index)
+
     def target(self, index: int) -> Target:
         index = self._position(index)
         layout, owner = self._made(index)
