@@ -69,7 +69,7 @@ class PyramidExplorer(RegionExplorer):
     all_anchors = traitlets.Bool(False)
     level = traitlets.Unicode("", read_only=True, help="the name of the level of the region")
     view: PyramidView | None = None
-    _looked_at: Tensor | None = None  #: the image of `view`
+    _image_seen: Tensor | None = None  #: the image of `view`
     _proposals: dict[int, Tensor]  #: how many were asked for → their boxes in `view`
     match: AnchorMatch | None = None
 
@@ -84,8 +84,8 @@ class PyramidExplorer(RegionExplorer):
         return 0  # levels and anchors do not ask for a class
 
     def _look(self) -> None:
-        if self.view is None or self.view.detector is not self._detector or self._looked_at is not self.image:
-            self.view, self._looked_at = look(self._detector, self.image), self.image
+        if self.view is None or self.view.detector is not self._detector or self._image_seen is not self.image:
+            self.view, self._image_seen = look(self._detector, self.image), self.image
             self._proposals = {}
         self.target = self._of_objects()
         self.match = self.view.match(self.target)

@@ -19,7 +19,7 @@ def test_panels_are_where_the_axes_are():
         axes.imshow(np.zeros((2, 2, 3)), aspect="auto")
         axes.add_patch(Rectangle((-0.5, -0.5), 2, 2, color=colour))
     picker = PanelPicker()
-    picker.draw(figure, ["<i>one</i>", "two"], 50)
+    picker.draw(lambda: figure, ["<i>one</i>", "two"], dpi=50)
     assert [one["text"] for one in picker.panels] == ["<i>one</i>", "two"]
     assert [pytest.approx(one["box"], abs=0.02) for one in picker.panels] == [
         [0.1, 0.3, 0.4, 0.8],
