@@ -24,13 +24,14 @@ def test_parameters_are_found_and_used(path, tmp_path):
     injected = ast.parse(prepared.cells[place + 1].source).body
     assert {line.targets[0].id: line.value.value for line in injected} == given
     after = [ast.parse(cell.source) for cell in prepared.cells[place + 2 :] if cell.cell_type == "code"]
-    used = {node.id for cell in after for node in ast.walk(cell) if isinstance(node, ast.Name)}
-    assert set(given) <= used
+    names = [node for cell in after for node in ast.walk(cell) if isinstance(node, ast.Name)]
+    assert set(given) <= {node.id for node in names}
+    assert not set(given) & {node.id for node in names if isinstance(node.ctx, ast.Store)}
 
 
 def test_a_notebook_runs_with_other_numbers(tmp_path):
     path = ROOT / "notebooks" / "10_the_claims.ipynb"
-    given = {"scenes_measured": 12, "results": str(ROOT / "notebooks" / "results")}
+    given = {"scenes_measured": 12, "stored": str(ROOT / "notebooks" / "results")}
     done = papermill.execute_notebook(path, tmp_path / "out.ipynb", given, cwd=tmp_path, progress_bar=False)
     cell = next(cell for cell in done.cells if "score_regions" in cell.source)
     (printed,) = (output.text for output in cell.outputs)
