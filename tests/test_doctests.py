@@ -79,6 +79,7 @@ def test_rooms_are_found():
             "proposals",
             "reporting",
             "training",
+            "training.loggers",
         )
     }
 

@@ -77,7 +77,7 @@ class OcclusionLab(Looks, ExplainsObject, Whole, anywidget.AnyWidget):
         >>> lab.hidden, before > 0.9 > 0.1 > now
         (1.0, True)
         >>> lab.selection[["object", "class", "hidden", "detector"]].values.tolist()
-        [[2, '5', 1.0, 'plain']]
+        [[0, '0', 1.0, 'plain']]
     """
 
     _esm = script("occlusion_lab.js", CHOSEN=CHOSEN, OWN=OWN, SCORES=_SCORES)

@@ -86,7 +86,7 @@ def link(*widgets: Any) -> Link:
         >>> linked = widgets.link(browser, lab)
         >>> browser.selected, browser.object = 4, 2
         >>> lab.selection[["image", "object", "class"]].values.tolist()
-        [[4, 2, '7']]
+        [[4, 2, '8']]
         >>> linked.unlink()
     """
     if (number := len({id(one) for one in widgets})) < 2:
