@@ -163,7 +163,7 @@ def test_blocks_of_python_train_what_is_stored(compared):
     for kind, code in BLOCK.findall(TEXT):
         if kind == "python":
             exec(compile(code, "docs/results.md", "exec"), names)
-    assert len(compared) == 22
+    assert len(compared) == 24
     for file, runs in compared:
         stored = Comparison.load(FOLDER / f"{file}.json").runs
         asked = set(runs[["recipe", "seed"]].itertuples(index=False, name=None))
