@@ -132,7 +132,7 @@ class Annotator(Selects, Whole, anywidget.AnyWidget):
         self._when_changed(self._on_change)
 
     def __repr__(self) -> str:
-        return f"Annotator({self._pictures.title}, {len(self._pictures)} pictures, {self._store.path})"
+        return f"Annotator({self._pictures.title}, {len(self._pictures)} pictures, {self._store.path.name})"
 
     @property
     def coco(self) -> CocoFile:
