@@ -392,7 +392,7 @@ def test_other_test_data_are_evaluated_once_without_training_again(tmp_path, rec
             json.dumps({"test": job.test.model_dump(mode="json"), "code": "fingerprint of evaluation"})
         )
 
-    monkeypatch.setattr(MODULE._Job, "_score", score)
+    monkeypatch.setattr(MODULE.Job, "_score", score)
     for _ in range(2):
         test = {"name": "digit-scenes", "limit": 1}
         frame = compare(recipes[:1], seeds=1, folder=runs, test=test, progress=False).frame()

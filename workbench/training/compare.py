@@ -93,7 +93,8 @@ def compare(
     find_runs(jobs, root)
     if not all(job.is_scored for job in jobs):
         check_writable(root / "run", RunError)
-    workers = workers or (None if place is None else place.at_once)
+    if workers is None and place is not None:
+        workers = place.at_once
     environments = _environments(jobs, workers, here=place is None)
     _begin_together(jobs, root, place, workers)
     interrupted, patience = threading.Event(), 1.0 if place is None else POLL_ELSEWHERE
