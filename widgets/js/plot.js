@@ -33,7 +33,6 @@ class View {
     this.plotly = null;
     this.turn = 0;
     this.drawn = false;
-    this.selecting = false;
     this.listeners = { "change:_drawn": () => this.draw(), "change:_moved": () => this.move(), "change:_selected": () => this.select() };
     for (const [name, listener] of Object.entries(this.listeners)) model.on(name, listener);
     this.observer = new ResizeObserver(() => this.fit());
@@ -72,8 +71,9 @@ class View {
 
   listen() {
     for (const event of ["hover", "click"]) this.box.on(`plotly_${event}`, ({ points }) => this.point(event, points[0]));
-    this.box.on("plotly_selected", (event) => event && this.lasso(event.points));
-    this.box.on("plotly_doubleclick", () => this.lasso([])); // a deselect comes when the figure is drawn anew, too
+    // An empty selection and a deselect also come when a figure is drawn anew; a reader ends it by a double click.
+    this.box.on("plotly_selected", (event) => event?.points.length && this.lasso(event.points));
+    this.box.on("plotly_doubleclick", () => this.lasso([]));
   }
 
   move() {
@@ -89,13 +89,10 @@ class View {
     if (!this.drawn) return;
     const chosen = this.model.get("_selected");
     const lines = this.box.data.map((_, number) => chosen[number] ?? null);
-    this.selecting = true; // what plotly says of it is no choice of the reader's
-    const done = () => { this.selecting = false; };
-    this.plotly.update(this.box, { selectedpoints: lines }, { selections: [] }, lines.map((_, number) => number)).then(done, done);
+    this.plotly.update(this.box, { selectedpoints: lines }, { selections: [] }, lines.map((_, number) => number));
   }
 
   lasso(found) {
-    if (this.selecting) return;
     const points = {};
     for (const { curveNumber, pointNumber } of found) (points[curveNumber] ??= []).push(pointNumber);
     this.model.set("_lassoed", { points, turn: ++this.turn });

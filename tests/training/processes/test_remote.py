@@ -90,7 +90,9 @@ def test_a_run_is_started_stopped_and_resumed_and_ends_as_one_here(box, tmp_path
     train(recipe, tmp_path / "here")
     plug_in = SUPPORT / "tiny_detector.py"
     monkeypatch.setenv("WORKBENCH_PLUGINS", str(plug_in))
-    monkeypatch.setitem(plugins._loaded, str(plug_in), plug_in)  # imported above; another copy would stay for all tests
+    monkeypatch.setitem(
+        plugins._loaded, str(plug_in), plug_in
+    )  # imported above; another copy would stay for all tests
     run = launch(recipe, tmp_path / "a run", on=box)
     deadline = time.monotonic() + 300
     while run.progress().step < 3:
