@@ -68,10 +68,11 @@ class DFVExplorer(Explorer, Looks):
     Traitlets, to be set from Python or with the controls: `classifier` (name), `colour` (one of `COLOUR_BY`),
     `arrows` (DVs are drawn from clean to occluded, those of the chosen image first), `image` (row of a clean image),
     `beta`, `point` (row of `embedding` that is shown, for a DV that of its occluded DFV; -1 - k is the k-th
-    pseudo-DFV of the image) and `selected` (rows of `embedding`, those in a lasso or box). `pseudo` and
-    `placed` are the pseudo-DFVs of the image, with all DVs of others, and where they lie. `tightness` and
-    `coverage()` measure the paper's claims, `error` says what went wrong with the last change. `selection` are the
-    points that are selected, or else the one pointed at; `image` is there the position in the clean images.
+    pseudo-DFV of the image) and `selected` (rows of `embedding`, those in a lasso or box, until a double click
+    with the same tool). `pseudo` and `placed` are the pseudo-DFVs of the image, with all DVs of others, and where
+    they lie. `tightness` and `coverage()` measure the paper's claims, `error` says what went wrong with the last
+    change. `selection` are the points that are selected, or else the one pointed at; `image` is there the position in
+    the clean images.
 
     Raises:
         DataError: no classifier, no pairs, a decoder that fits none, or a state that does not exist.

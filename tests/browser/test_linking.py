@@ -91,3 +91,42 @@ def test_a_point_of_a_map_changes_the_browser(lab_page):
     index = lab.python("print(explorer._clean_rows[explorer.image], browser.selected)").split()
     assert index[0] == index[1] != "0"
     page.locator(".db-detail", has_text=f"Image {index[0]}").wait_for()
+
+
+def test_a_box_selects_points_until_a_double_click(lab_page):
+    lab = lab_page([VECTORS], size=(1300, 1500))
+    page, plot = lab.page, lab.page.locator(".dfv-explorer .js-plotly-plot").first
+    plot.locator(".scatterlayer .trace").nth(5).wait_for()
+    plot.hover()
+    plot.locator(".modebar-btn[data-title='Box Select']").click()
+    edge = plot.locator(".nsewdrag").bounding_box()
+    page.mouse.move(edge["x"] + 5, edge["y"] + 5)
+    page.mouse.down()
+    page.mouse.move(edge["x"] + edge["width"] / 2, edge["y"] + edge["height"] - 5, steps=4)
+    page.mouse.up()
+    lab.wait_idle()
+    number, whole, left, pale = lab.python(
+        "points, chosen = explorer.embedding.points, explorer.selection\n"
+        "left = chosen['x'].mean() < points[:, 0].mean()\n"
+        "print(len(chosen), len(points), left, len(explorer.maps.vectors._selected))"
+    ).split()
+    assert 0 < int(number) < int(whole)
+    assert left == "True"
+    assert int(pale) > 0
+    lab.screenshot("dfv-lasso-light", ".dfv-explorer")
+
+    lab.theme("dark")
+    for step in range(6):  # pointing at others and drawing anew leave it as it is
+        page.mouse.move(edge["x"] + 20 + 60 * step, edge["y"] + 20 + 30 * step, steps=3)
+    lab.wait_idle()
+    lab.python("explorer.image = 7\nprint('drawn')")
+    lab.wait_idle()
+    lab.screenshot("dfv-lasso-dark", ".dfv-explorer")
+    assert lab.python("print(len(explorer.selected))") == number
+
+    plot.locator(".nsewdrag").dblclick(position={"x": 8, "y": edge["height"] - 8})
+    page.wait_for_function(
+        "!document.querySelector('.dfv-explorer .js-plotly-plot').data.some((line) => line.selectedpoints)"
+    )
+    lab.wait_idle()
+    assert lab.python("print(explorer.selected, len(explorer.selection))") == "[] 1"

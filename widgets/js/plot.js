@@ -33,6 +33,7 @@ class View {
     this.plotly = null;
     this.turn = 0;
     this.drawn = false;
+    this.drawing = 0;
     this.listeners = { "change:_drawn": () => this.draw(), "change:_moved": () => this.move(), "change:_selected": () => this.select() };
     for (const [name, listener] of Object.entries(this.listeners)) model.on(name, listener);
     this.observer = new ResizeObserver(() => this.fit());
@@ -55,8 +56,15 @@ class View {
   // A figure can be measured and drawn only where there is room for it.
   fit() {
     if (!this.box.clientWidth) return;
-    if (this.drawn) this.plotly.Plots.resize(this.box);
+    if (this.drawn) this.own(this.plotly.Plots.resize(this.box));
     else this.draw();
+  }
+
+  // While the figure is drawn plotly may say that nothing is selected, which is no choice of the reader's.
+  own(drawn) {
+    this.drawing += 1;
+    const done = () => { this.drawing -= 1; };
+    drawn.then(done, done);
   }
 
   draw() {
@@ -64,16 +72,15 @@ class View {
     const { data, layout } = JSON.parse(this.model.get("_drawn"));
     for (const [number, points] of Object.entries(this.model.get("_moved"))) Object.assign(data[number], points);
     for (const [number, points] of Object.entries(this.model.get("_selected"))) data[number].selectedpoints = points;
-    this.plotly.react(this.box, identified(data), { uirevision: "kept", ...layout }, CONFIG);
+    this.own(this.plotly.react(this.box, identified(data), { uirevision: "kept", ...layout }, CONFIG));
     if (!this.drawn) this.listen();
     this.drawn = true;
   }
 
   listen() {
     for (const event of ["hover", "click"]) this.box.on(`plotly_${event}`, ({ points }) => this.point(event, points[0]));
-    // An empty selection and a deselect also come when a figure is drawn anew; a reader ends it by a double click.
     this.box.on("plotly_selected", (event) => event?.points.length && this.lasso(event.points));
-    this.box.on("plotly_doubleclick", () => this.lasso([]));
+    this.box.on("plotly_deselect", () => this.drawing || this.lasso([]));
   }
 
   move() {
@@ -81,7 +88,8 @@ class View {
     if (!moved.length) return void this.draw();
     if (!this.drawn) return;
     const points = moved.map(([, each]) => each);
-    this.plotly.restyle(this.box, { x: points.map(({ x }) => x), y: points.map(({ y }) => y) }, moved.map(([number]) => Number(number)));
+    const places = { x: points.map(({ x }) => x), y: points.map(({ y }) => y) };
+    this.own(this.plotly.restyle(this.box, places, moved.map(([number]) => Number(number))));
   }
 
   // Show the chosen points; what was drawn around them goes, as it may be about others.
@@ -89,7 +97,7 @@ class View {
     if (!this.drawn) return;
     const chosen = this.model.get("_selected");
     const lines = this.box.data.map((_, number) => chosen[number] ?? null);
-    this.plotly.update(this.box, { selectedpoints: lines }, { selections: [] }, lines.map((_, number) => number));
+    this.own(this.plotly.update(this.box, { selectedpoints: lines }, { selections: [] }, lines.map((_, number) => number)));
   }
 
   lasso(found) {
