@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from widgets.parts.seen import pieces_of, settings_of
-from widgets.parts.state import HasState
+from widgets.parts.state import TURN, HasState
 from widgets.parts.views import as_note, as_view, check_types, read_state
 from workbench.errors import DataError
 from workbench.figures.drawing.files import KINDS, encoded
@@ -157,7 +157,8 @@ class Shown(HasState, ipywidgets.Widget):
         if content.get("kind") == SAVE:
             self.answer_save(content, self.send)
         else:
-            super()._handle_custom_msg(content, buffers)
+            with TURN:
+                super()._handle_custom_msg(content, buffers)
 
     def answer_save(self, content: Mapping[str, Any], send: Callable[..., None]) -> None:
         """Send the file that a page asks for, or what went wrong.
@@ -170,7 +171,8 @@ class Shown(HasState, ipywidgets.Widget):
         answer = {"kind": "saved-view", "turn": content.get("turn")}
         try:
             kind = str(content.get("suffix"))
-            picture = self._saved(kind, name)
+            with TURN:
+                picture = self._saved(kind, name)
             send({**answer, "name": f"{name}.{kind}", "type": KINDS[kind]}, [picture])
         except Exception as error:  # the page waits for an answer
             send({**answer, "text": f"{type(error).__name__}: {error}"})

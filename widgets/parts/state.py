@@ -1,7 +1,12 @@
-"""The state of a widget: several traitlets set at once, and no answer to what the widget changes itself."""
+"""The state of a widget: several traitlets set at once, and no answer to what the widget changes itself.
+
+JupyterLab 4.4 and later answers what comes from the page in a thread of its own (a subshell of the kernel), also
+while a cell runs. So that neither meets what the other has half done, both take turns.
+"""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -9,6 +14,9 @@ from typing import Any
 import traitlets
 
 from workbench.errors import DataError
+
+#: Held by who changes widgets: one for all of them, as linked ones change each other.
+TURN = threading.RLock()
 
 
 class HasState(traitlets.HasTraits):
@@ -23,11 +31,12 @@ class HasState(traitlets.HasTraits):
     @contextmanager
     def _silently(self) -> Iterator[None]:
         """Changes in this context are not answered; contexts may lie in each other."""
-        before, self._silent = self._silent, True
-        try:
-            yield
-        finally:
-            self._silent = before
+        with TURN:
+            before, self._silent = self._silent, True
+            try:
+                yield
+            finally:
+                self._silent = before
 
     def _when_changed(self, action: Callable[[dict[str, Any]], None], *names: str) -> None:
         """Call `action(change)` when one of these traitlets, or of `STATE`, changes, but not in `_silently`."""
@@ -37,8 +46,9 @@ class HasState(traitlets.HasTraits):
         """The action, for `observe` of a control; it is not taken in `_silently`."""
 
         def answer(change: dict[str, Any]) -> None:
-            if not self._silent:
-                action(change)
+            with TURN:
+                if not self._silent:
+                    action(change)
 
         return answer
 
@@ -58,13 +68,14 @@ class HasState(traitlets.HasTraits):
         Args:
             before: values of traitlets that were changed already.
         """
-        kept = {**self._remembered(), **before}
-        try:
-            yield
-        except BaseException:
-            with suppress(Exception), self._silently():  # the first error says more than a second one
-                self._go_back(kept)
-            raise
+        with TURN:
+            kept = {**self._remembered(), **before}
+            try:
+                yield
+            except BaseException:
+                with suppress(Exception), self._silently():  # the first error says more than a second one
+                    self._go_back(kept)
+                raise
 
     def _remembered(self) -> dict[str, Any]:
         """What `_go_back` needs: the values of `STATE`."""

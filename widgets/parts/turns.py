@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from widgets.parts.state import TURN
+
 SHOWN = 0.25  #: seconds between two pictures of what grows
 PAUSE = 0.001  #: seconds in which other messages are answered
 
@@ -48,24 +50,41 @@ class Turns:
 
     def stop(self) -> None:
         """Leave it as it is."""
-        if self._task is not None:
-            self._task.cancel()
-        self._task = None
+        task, self._task = self._task, None
+        if task is not None and not task.done():
+            task.get_loop().call_soon_threadsafe(task.cancel)  # it may be that of another thread
 
     async def _take(
         self, steps: Iterator[Any], show: Callable[[Any], None], failed: Callable[[Exception], None] | None
     ) -> None:
         shown, last, is_new = 0.0, None, False
         try:
-            for last in steps:
+            for last in _each(steps):
                 is_new = True
                 if time.monotonic() - shown >= SHOWN:
-                    show(last)
+                    self._say(show, last)
                     shown, is_new = time.monotonic(), False
                 await asyncio.sleep(PAUSE)
             if is_new:
-                show(last)
+                self._say(show, last)
         except Exception as error:
             if failed is None:
                 raise
-            failed(error)
+            self._say(failed, error)
+
+    def _say(self, action: Callable[[Any], None], what: Any) -> None:
+        """Unless it was stopped meanwhile."""
+        with TURN:
+            if self._task is asyncio.current_task():
+                action(what)
+
+
+def _each(steps: Iterator[Any]) -> Iterator[Any]:
+    """The same steps, while none of which a widget is changed."""
+    while True:
+        with TURN:
+            try:
+                one = next(steps)
+            except StopIteration:
+                return
+        yield one

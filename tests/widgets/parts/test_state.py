@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import pytest
 import traitlets
 
@@ -73,3 +76,47 @@ def test_a_control_is_followed_unless_silent():
     with square._silently():
         follow({"new": 2})
     assert followed == [{"new": 1}]
+
+
+def test_a_cell_and_the_page_take_turns():
+    """What a thread changes while another one is silent is answered afterwards, and silence ends with both."""
+    square, inside, begun = Square(), threading.Event(), threading.Event()
+
+    def page() -> None:
+        assert inside.wait(10)
+        begun.set()
+        square.area = 50
+
+    thread = threading.Thread(target=page)
+    thread.start()
+    with square._silently():
+        inside.set()
+        assert begun.wait(10)
+        thread.join(0.2)  # it is not answered yet
+        square.side = 7
+    thread.join(10)
+    assert (square.answers, square._silent) == ([("area", 50)], False)
+
+
+def test_silence_does_not_last_where_two_threads_are_silent():
+    """The second one must not bring back the silence of the first one, which ends before."""
+    square, second_is_in, first_is_out = Square(), threading.Event(), threading.Event()
+
+    def first() -> None:
+        with square._silently():
+            second_is_in.wait(0.3)
+        first_is_out.set()
+
+    def second() -> None:
+        with square._silently():
+            second_is_in.set()
+            assert first_is_out.wait(10)
+
+    threads = [threading.Thread(target=first), threading.Thread(target=second)]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.05)
+    for thread in threads:
+        thread.join()
+    square.side = 9
+    assert square.answers == [("side", 9)]

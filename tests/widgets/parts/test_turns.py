@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 
 import pytest
 
@@ -61,3 +63,29 @@ def test_stopped_or_failed(monkeypatch):
         return [type(error).__name__ for error in errors]
 
     assert asyncio.run(kernel()) == ["ZeroDivisionError"]
+
+
+def test_what_runs_in_one_thread_is_stopped_from_another(monkeypatch):
+    """As the page's messages and a cell are answered in threads of their own."""
+    monkeypatch.setattr(turns, "SHOWN", 0.0)
+    shown, one, some, ended = [], Turns(), threading.Event(), threading.Event()
+
+    def show(step: int) -> None:
+        shown.append(step)
+        some.set()
+
+    async def page() -> None:
+        one.start(iter(range(1_000_000)), show)
+        task = one._task
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        ended.set()
+
+    thread = threading.Thread(target=lambda: asyncio.run(page()))
+    thread.start()
+    assert some.wait(10)
+    one.stop()
+    number = len(shown)
+    assert ended.wait(10)
+    thread.join()
+    assert (len(shown), one.running) == (number, False)
