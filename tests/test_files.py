@@ -9,8 +9,11 @@ import pytest
 
 import workbench as wb
 from workbench.data import load_data
+from workbench.data.reading.mat_files import mat_content
+from workbench.data.reading.paths import read_json
+from workbench.detectors.layers.pretrained import read_weights
 from workbench.errors import DataError, WeightsError, WorkbenchError
-from workbench.files import check_writable, user_path, write_json
+from workbench.files import check_writable, unfetched, user_path, write_json
 
 
 def test_variables_and_home_are_replaced(monkeypatch):
@@ -62,3 +65,20 @@ def test_what_is_no_path_is_said_wherever_one_is_given(thing) -> None:
             take(thing)
     with pytest.raises(DataError, match="expected the path of a picture"):
         wb.read_image(thing)
+
+
+READERS = {
+    "a.pth": read_weights,
+    "a.safetensors": wb.load_detector,
+    "a.jpg": wb.read_image,
+    "a.json": read_json,
+    "a.mat": lambda path: mat_content(path, ["x"]),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_what_git_lfs_has_not_fetched_is_said_of_every_kind(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 4\n")
+    with pytest.raises(WorkbenchError, match=rf"{name}.*`git lfs pull` fetches it"):
+        READERS[name](tmp_path / name)
+    assert unfetched(tmp_path / "absent") == unfetched(tmp_path) == ""

@@ -18,6 +18,8 @@ from typing import IO, Any
 
 from workbench.errors import WorkbenchError
 
+_POINTER = b"version https://git-lfs"
+
 
 def settings_folder() -> Path:
     """The user's folder of settings, which need not be there.
@@ -44,6 +46,23 @@ def user_path(path: str | PathLike[str], error: type[WorkbenchError]) -> Path:
     if unset and unset[1] not in os.environ:
         raise error(f"{os.fspath(path)}: the variable {unset[1]} is not set; set it or write the path itself")
     return Path(text).expanduser()
+
+
+def unfetched(path: str | PathLike[str]) -> str:
+    """What to do where a file is only what Git LFS leaves in its place; "" for any other, and where there is none.
+
+    Example:
+        >>> from pathlib import Path
+        >>> _ = Path("faces.pth").write_text("version https://git-lfs.github.com/spec/v1\\noid sha256:1\\nsize 4\\n")
+        >>> unfetched("faces.pth")
+        'this is only the pointer of Git LFS to the file; `git lfs pull` fetches it'
+    """
+    try:
+        with open(path, "rb") as file:
+            begins = file.read(len(_POINTER))
+    except OSError:
+        return ""
+    return "this is only the pointer of Git LFS to the file; `git lfs pull` fetches it" if begins == _POINTER else ""
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -21,6 +20,7 @@ from workbench.detectors.reading.run_checkpoint import is_checkpoint, read_check
 from workbench.detectors.reading.torchvision_weights import described
 from workbench.detectors.wrap import is_model, wrap
 from workbench.errors import DataError, WeightsError
+from workbench.files import unfetched
 
 
 @runtime_checkable
@@ -36,7 +36,6 @@ DetectorLike: TypeAlias = Detector | HasDetector | Detects | str | Path  #: for 
 
 FORMAT = "occlusion-workbench-detector-1"
 STATED = {"format", "config", "classes", "about", "digest"}  #: keys of what a file states of itself
-LFS = b"version https://git-lfs"  #: how the stand-in of a file begins that Git LFS has not fetched
 TORCH = (".pt", ".pth", ".bin", ".ckpt")  #: endings of state dicts
 
 
@@ -143,9 +142,8 @@ def _content(path: Path, classes: Sequence[str] | None) -> tuple[dict[str, Any],
     Raises:
         WeightsError: it is none that can be read.
     """
-    with suppress(OSError), open(path, "rb") as file:
-        if file.read(len(LFS)) == LFS:
-            raise WeightsError(f"{path} is only a pointer of Git LFS: `git lfs pull` fetches the file")
+    if fetch := unfetched(path):
+        raise WeightsError(f"{path} holds no detector and no state dict: {fetch}")
     if path.suffix == ".onnx":
         raise WeightsError(f"{path} is an ONNX model: wb.wrap(path, classes=..., prepare=..., decode=...) takes it")
     if is_checkpoint(path):

@@ -24,6 +24,7 @@ from torch import Tensor
 from torchvision import tv_tensors
 
 from workbench.errors import DataError
+from workbench.files import unfetched
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "JPEG2000", "PPM", "TIFF", "WEBP")
 #: Endings of names that pictures of these formats mostly have; others are looked into.
@@ -182,9 +183,8 @@ def open_picture(path: str | PathLike[str], *, header_only: bool = False) -> Ite
     except FileNotFoundError:
         raise DataError(f"{path}: this image does not exist") from None
     except UnidentifiedImageError:
-        raise DataError(
-            f"{path}: this image cannot be read (it is none of {', '.join(FORMATS)}, or is broken)"
-        ) from None
+        reason = unfetched(path) or f"it is none of {', '.join(FORMATS)}, or is broken"
+        raise DataError(f"{path}: this image cannot be read ({reason})") from None
     except Image.DecompressionBombError:
         raise DataError(_too_large(path, "far too many")) from None
     except DataError:

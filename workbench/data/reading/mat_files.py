@@ -51,6 +51,7 @@ def mat_content(path: Path, names: Iterable[str]) -> dict[str, Any]:
     """
     from workbench.data.reading.paths import check_regular  # not at the top, which the program runs, too
     from workbench.errors import DataError
+    from workbench.files import unfetched
 
     check_regular(path)
     if not path.exists():
@@ -58,7 +59,7 @@ def mat_content(path: Path, names: Iterable[str]) -> dict[str, Any]:
     try:
         return read_mat(path, names)
     except ValueError as error:
-        raise DataError(f"{path}: {error}") from error
+        raise DataError(f"{path}: {unfetched(path) or error}") from error
 
 
 def _value(branch: Any, numbers: np.ndarray) -> Any:

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, TextIO
 
 from workbench.errors import DataError
-from workbench.files import user_path
+from workbench.files import unfetched, user_path
 
 #: Names of which no part is . or .., and which every system reads alike.
 _PLAIN = re.compile(r"(?:(?!\.\.?/)[^/\\:\0\ud800-\udfff]{1,200}/){0,20}(?!\.\.?$)[^/\\:\0\ud800-\udfff]{1,200}")
@@ -195,7 +195,7 @@ def read_json(path: Path, *, load: Callable[[TextIO], Any] = json.load) -> Any:
     except OSError as error:
         raise DataError(f"{path}: this file cannot be read ({error.strerror or error})") from error
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: this is not JSON ({error})") from error
+        raise DataError(f"{path}: this is not JSON ({unfetched(path) or error})") from error
 
 
 def checked_name(folder: Path, name: object) -> str:

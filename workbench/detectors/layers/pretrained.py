@@ -10,7 +10,7 @@ import torchvision
 from torch import Tensor, nn
 
 from workbench.errors import WeightsError
-from workbench.files import user_path
+from workbench.files import unfetched, user_path
 
 #: places of fc6 and fc7 in torchvision's `classifier`
 CLASSIFIERS = {"vgg16": (0, 3), "vgg11": (0, 3), "alexnet": (1, 4)}
@@ -51,6 +51,8 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     path = user_path(path, WeightsError)
     if not path.is_file():
         raise WeightsError(f"there is no file of weights at {path}")
+    if fetch := unfetched(path):
+        raise WeightsError(f"{path} holds no weights: {fetch}")
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
