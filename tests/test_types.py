@@ -12,7 +12,7 @@ from workbench import types
 from workbench.errors import DataError
 from workbench.rle import encode_masks
 from workbench.training.recipe_sections import Stage
-from workbench.types import Detections, Proposals, Target, TrainingStage, learnable
+from workbench.types import Detections, Proposals, Target, TrainingStage, check_label, learnable
 
 
 def detections() -> Detections:
@@ -177,3 +177,17 @@ def test_code_that_knows_bare_boxes_takes_proposals_as_such():
     some = Proposals.ranked(torch.tensor([[0.0, 0, 4, 4], [2, 2, 6, 6]]))
     assert torch.equal(some.as_subclass(torch.Tensor), some.boxes)
     assert np.asarray(some).tolist() == some.boxes.tolist()
+
+
+@pytest.mark.parametrize("label", [1, 3, np.int64(2), torch.tensor(3)])
+def test_whole_numbers_of_any_kind_are_labels(label):
+    check_label(label, 3)
+    check_label(0, 3, least=0)
+
+
+@pytest.mark.parametrize("label", [0, 4, -1, 2.0, "2", None, [1], torch.tensor([1, 2])])
+def test_what_is_no_label_is_said(label):
+    with pytest.raises(
+        DataError, match=r"^label .* (is outside|is no whole number; expected one in) 1\.\.3, the classes$"
+    ):
+        check_label(label, 3)

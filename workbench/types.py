@@ -6,6 +6,7 @@ Label 0 is background. Masks are 1 where something is kept (or visible) and 0 wh
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypedDict
@@ -73,6 +74,30 @@ def learnable(target: Target) -> Tensor:
         if flag in target:
             keep &= ~target[flag].to(keep.device).bool()
     return keep
+
+
+def check_label(label: Any, number: int, *, least: int = 1) -> None:
+    """Refuse what is no label of a class.
+
+    Args:
+        number: K, of classes.
+        least: 1, or 0 where background is one, too.
+
+    Raises:
+        DataError: it is no whole number in `least`..K.
+
+    Example:
+        >>> check_label("cat", 20)
+        Traceback (most recent call last):
+        workbench.errors.DataError: label 'cat' is no whole number; expected one in 1..20, the classes
+    """
+    what = f"{least}..{number}, {'the classes' if least else 'the classes and background'}"
+    try:
+        known = least <= operator.index(label) <= number
+    except TypeError:
+        raise DataError(f"label {label!r:.60} is no whole number; expected one in {what}") from None
+    if not known:
+        raise DataError(f"label {label} is outside {what}")
 
 
 @dataclass

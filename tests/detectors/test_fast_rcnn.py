@@ -131,6 +131,10 @@ def test_missing_or_wrong_proposals_are_named():
         detector.losses(images, bare)
     with pytest.raises(DataError, match="2 images came with 1 sets"):
         detector.detect(images, [torch.zeros(0, 4)])
+    with pytest.raises(DataError, match="proposals are a int; expected a list"):
+        detector.detect(images, 3)
+    with pytest.raises(DataError, match="proposals of an image are a list"):
+        detector.detect(images, [[[0, 0, 4, 4]], []])
     for wrong, message in (
         (torch.zeros(3, 5), r"shape \(3, 5\), not \[P, 4\]"),
         (torch.tensor([[20.0, 20, 10, 10]]), "image 1 .*x, y, width, height"),

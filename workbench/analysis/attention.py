@@ -35,7 +35,7 @@ from workbench.hardeners.inverted_attention import (
     combine,
     invert_spatial,
 )
-from workbench.types import RoIBatch, Score, learnable
+from workbench.types import RoIBatch, Score, check_label, learnable
 
 STRATEGIES = ("random", "overturn", "hard", "soft")  #: the four of the paper's Fig. 6, in its order
 PATCH = 224  #: pixels, side of the patch that maps are shown on
@@ -294,8 +294,8 @@ def region(detector: Detector, image: Tensor, box: Tensor, label: int | None) ->
     Raises:
         DataError: no such part, or a label that is outside 0..K of the detector.
     """
-    if label is not None and not 0 <= label <= len(detector.classes):
-        raise DataError(f"label {label} is outside 0..{len(detector.classes)}, the detector's classes and background")
+    if label is not None:
+        check_label(label, len(detector.classes), least=0)
     height, width = image.shape[-2:]
     given = torch.as_tensor(box).as_subclass(Tensor).float().cpu().reshape(4)
     box = torch.minimum(given.clamp(min=0), given.new_tensor([width, height, width, height]))

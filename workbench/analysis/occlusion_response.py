@@ -25,7 +25,7 @@ from workbench.analysis.following import object_scores, scores_boxes
 from workbench.data.drawing.occluders import paste
 from workbench.detectors.load import DetectorLike, as_detector
 from workbench.errors import DataError
-from workbench.types import Target
+from workbench.types import Target, check_label
 
 
 @dataclass(frozen=True)
@@ -206,5 +206,4 @@ def _check(image: Tensor, size: tuple[int, int], stride: int, label: int, num_cl
         raise DataError(f"image is {image.dtype} {tuple(image.shape)}; expected uint8 [3, H, W]")
     if stride <= 0 or min(size) <= 0:
         raise DataError(f"occluder_size {size} and stride {stride} must be at least one pixel")
-    if not 1 <= label <= num_classes:
-        raise DataError(f"label {label} is outside 1..{num_classes}, the detector's classes")
+    check_label(label, num_classes)

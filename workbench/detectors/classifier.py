@@ -23,7 +23,7 @@ from workbench.detectors.layers.networks import Network, build_network, norms, s
 from workbench.errors import DataError, RecipeError
 from workbench.options import Count, check_options
 from workbench.registry import DETECTORS
-from workbench.types import Detections, HeadLayout, Losses, Proposals, RoIBatch, Score, Target
+from workbench.types import Detections, HeadLayout, Losses, Proposals, RoIBatch, Score, Target, check_label
 
 
 @DETECTORS.register("classifier")
@@ -225,8 +225,10 @@ class Classifier(Detector):
             label, image_id = target.get("label"), target.get("image_id", index)
             if label is None:
                 raise DataError(f'image {image_id} has no target["label"]; a classifier needs data such as "digits"')
-            if not 1 <= label <= len(self.classes):
-                raise DataError(f"image {image_id}: label {label} is outside 1..{len(self.classes)}")
+            try:
+                check_label(label, len(self.classes))
+            except DataError as error:
+                raise DataError(f"image {image_id}: {error}") from None
         return torch.tensor([target["label"] for target in targets], device=self.device)
 
 

@@ -104,15 +104,13 @@ class FastRCNN(RCNN):
         generator: torch.Generator | None = None,
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
         """The given ones, clipped to their images; there is no loss on them."""
-        _check(given, images)
+        _check(given)
         boxes = self._scaled(images, batch, given)
         return [clip_boxes_to_image(box, size) for box, size in zip(boxes, batch.image_sizes, strict=True)], {}
 
 
-def _check(proposals: list[Tensor | None], images: Sequence[Tensor]) -> None:
+def _check(proposals: list[Tensor | None]) -> None:
     """Raise a DataError unless there are boxes [P, 4] for every image."""
-    if len(proposals) != len(images):
-        raise DataError(f"{len(images)} images came with {len(proposals)} sets of proposals; give one per image")
     for index, boxes in enumerate(proposals):
         if boxes is None:
             raise DataError(

@@ -19,6 +19,7 @@ from workbench.detectors.layers.roi_head import RoIHead
 from workbench.detectors.layers.roi_pool import PyramidPool
 from workbench.detectors.layers.rpn import RegionProposalNetwork
 from workbench.detectors.layers.trunk import Resize
+from workbench.errors import DataError
 from workbench.types import Detections, HeadLayout, Losses, Proposals, Score, Target
 
 
@@ -94,7 +95,7 @@ class RCNN(HoldsBranches[ImageBranch], SeesMaps, Detector, ABC):
         """Detections of each image in its own pixels, highest score first."""
         if is_empty(images):
             return []
-        given = [None] * len(images) if proposals is None else [_boxes(one) for one in proposals]
+        given = _given(proposals, len(images))
         with evaluating(self):
             batch = self.prepare(images)
             features = self.maps(batch)
@@ -149,6 +150,20 @@ class RCNN(HoldsBranches[ImageBranch], SeesMaps, Detector, ABC):
         ]
 
 
+def _given(proposals: Sequence[Proposals | Tensor] | None, number: int) -> list[Tensor | None]:
+    """Of each of so many images."""
+    if proposals is None:
+        return [None] * number
+    if not isinstance(proposals, list | tuple):
+        raise DataError(f"proposals are a {type(proposals).__name__}; expected a list of one set per image")
+    if len(proposals) != number:
+        raise DataError(f"{number} images came with {len(proposals)} sets of proposals; give one per image")
+    return [_boxes(one) for one in proposals]
+
+
 def _boxes(given: Proposals | Tensor | None) -> Tensor | None:
     """Boxes [P, 4], where a detector looks, of proposals or as they are."""
-    return given.boxes if isinstance(given, Proposals) else given
+    given = given.boxes if isinstance(given, Proposals) else given
+    if given is not None and not isinstance(given, Tensor):
+        raise DataError(f"proposals of an image are a {type(given).__name__}; expected Proposals or a tensor [P, 4]")
+    return given

@@ -23,6 +23,7 @@ from workbench.evaluation.diagnosis import Diagnosis, diagnose
 from workbench.evaluation.voc import VocMatches, match_voc, voc_ap
 from workbench.evaluation.voc_files import COMPETITION
 from workbench.files import write_json
+from workbench.types import check_label
 
 RESAMPLES = 1000  #: bootstrap resamples behind every 95 % interval
 STRICT = "Wrong detections at objects of other levels count in every level of occlusion."
@@ -193,8 +194,8 @@ class Result:
         nearest = int(np.abs(THRESHOLDS - threshold).argmin())
         if abs(THRESHOLDS[nearest] - threshold) > 1e-6:
             raise DataError(f"threshold {threshold} is not one of {THRESHOLDS.round(2).tolist()}.")
-        if label is not None and not 1 <= label <= len(self.classes):
-            raise DataError(f"label {label} is outside 1..{len(self.classes)}, the classes of the data set.")
+        if label is not None:
+            check_label(label, len(self.classes))
         curves = bootstrap.precision_at_recall(self.matches)[:, nearest]  # [K, 101]
         precision = bootstrap.mean_over_classes(curves.T) if label is None else curves[label - 1]
         return pd.DataFrame({"recall": bootstrap.RECALLS, "precision": precision})
