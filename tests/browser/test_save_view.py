@@ -46,7 +46,7 @@ def test_a_view_is_saved_by_mouse_from_every_kind_of_widget(lab_page, tmp_path):
         menu.get_by_text(f"saved as {file.name}").wait_for()
         (lab.folder / file.name).write_bytes(content)
     lab.screenshot("save-view-menus")
-    read = f"lab.texture = 'noise'; lab.load_view('occlusion-lab.{[*BEGINS][1]}'); print(lab.texture)"
+    read = f"lab.texture = 'noise'; lab.load_view('occlusion-lab-image-0.{[*BEGINS][1]}'); print(lab.texture)"
     assert lab.python(read) == "brick"
 
 
@@ -66,7 +66,7 @@ def test_a_view_is_saved_by_keyboard_and_escape_shuts_the_menu(lab_page):
     lab.screenshot("save-view-keyboard")
     with page.expect_download() as download:
         page.keyboard.press("Enter")
-    assert download.value.suggested_filename == "attention-explorer.svg"
+    assert download.value.suggested_filename == "attention-explorer-image-0-object-0.svg"
     assert page.evaluate("document.activeElement.textContent") == "Save this view"
     assert page.locator(".jp-CodeCell").count() == 2, "keys mean nothing to the notebook"
 

@@ -75,6 +75,13 @@ class Selects(traitlets.HasTraits):
         """What is chosen; columns that a row leaves out are missing or unknown there."""
         raise NotImplementedError
 
+    def _which(self) -> str:
+        """The run, image and object that all chosen rows are of."""
+        rows = self.selection
+        alike = {column: rows[column].dropna().unique() for column in ("run", "image", "object") if column in rows}
+        words = {"run": "", "image": "image ", "object": "object "}
+        return " ".join(f"{words[column]}{values[0]}" for column, values in alike.items() if len(values) == 1)
+
     def observe(self, handler: Any, names: Any = traitlets.All, type: str = "change") -> None:
         """As for any traitlets; from now on `selection` is kept, so that only another one is announced."""
         super().observe(handler, names, type)

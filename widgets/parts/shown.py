@@ -27,6 +27,7 @@ from workbench.files import user_path, whole_file
 
 PAGE_DPI = 100  #: pixels per inch of a picture on a page; it has more for sharp screens
 LONGEST = 600  #: characters of what stands for a picture that is not seen
+LONGEST_NAME = 80  #: characters of what is seen in the name of a file
 SAVE = "save-view"  #: kind of the message by which a page asks for a file
 
 _CAPTION = "margin:6px 0 0;font:13px/1.4 system-ui,sans-serif;color:#57606a"
@@ -127,6 +128,10 @@ class Shown(HasState, ipywidgets.Widget):
                 if name in state:
                     setattr(self, name, state[name])
 
+    def _which(self) -> str:
+        """Which one of many it shows, as a part of a file's name."""
+        return ""
+
     # ---- pictures --------------------------------------------------------------------------------------------
 
     def _described(self) -> tuple[str, str]:
@@ -160,6 +165,12 @@ class Shown(HasState, ipywidgets.Widget):
             with TURN:
                 super()._handle_custom_msg(content, buffers)
 
+    def _file_name(self) -> str:
+        """What a download is called, without its suffix: letters, digits and what is safe on any system."""
+        kind = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", type(self).__name__).lower()
+        which = re.sub(r"[^A-Za-z0-9]+", "-", self._which())[:LONGEST_NAME].strip("-")
+        return f"{kind}-{which}" if which else kind
+
     def answer_save(self, content: Mapping[str, Any], send: Callable[..., None]) -> None:
         """Send the file that a page asks for, or what went wrong.
 
@@ -167,11 +178,11 @@ class Shown(HasState, ipywidgets.Widget):
             content: `suffix` is the kind of picture, `turn` goes back with the answer.
             send: sends an answer and its buffers to the page.
         """
-        name = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", type(self).__name__).lower()
         answer = {"kind": "saved-view", "turn": content.get("turn")}
         try:
             kind = str(content.get("suffix"))
             with TURN:
+                name = self._file_name()
                 picture = self._saved(kind, name)
             send({**answer, "name": f"{name}.{kind}", "type": KINDS[kind]}, [picture])
         except Exception as error:  # the page waits for an answer

@@ -298,6 +298,20 @@ def test_a_widget_whose_picture_fails_is_shown_live_and_says_why(browser, monkey
     )
 
 
+def test_a_download_is_named_after_what_is_seen(every, monkeypatch):
+    names = {
+        name: every[name]._file_name() for name in ("DFVExplorer", "Annotator", "FocalLossExplorer", "RunMonitor")
+    }
+    assert names == {
+        "DFVExplorer": "dfv-explorer-image-0",
+        "Annotator": "annotator-image-7",
+        "FocalLossExplorer": "focal-loss-explorer",
+        "RunMonitor": "run-monitor-run",
+    }
+    monkeypatch.setattr(every["RunMonitor"], "_which", lambda: f'../\\"<b>\n{"y" * 300}')
+    assert re.fullmatch(r"run-monitor-b-y{70,80}", every["RunMonitor"]._file_name())
+
+
 def test_the_page_gets_the_file_it_asks_for_or_the_reason(every, monkeypatch):
     for name in ("DatasetBrowser", "AttentionExplorer"):
         widget, sent = every[name], []
@@ -306,7 +320,7 @@ def test_the_page_gets_the_file_it_asks_for_or_the_reason(every, monkeypatch):
         for suffix in ("pdf", "exe", None):
             speaks._handle_custom_msg({"kind": "save-view", "suffix": suffix, "turn": "7"}, [])
         (first, buffers), (second, none), _ = sent
-        stem = {"DatasetBrowser": "dataset-browser", "AttentionExplorer": "attention-explorer"}[name]
+        stem = {"DatasetBrowser": "dataset-browser", "AttentionExplorer": "attention-explorer-image-0-object-0"}[name]
         assert first == {"kind": "saved-view", "turn": "7", "name": f"{stem}.pdf", "type": "application/pdf"}
         assert buffers[0].startswith(b"%PDF")
         assert (second["turn"], none) == ("7", None)
