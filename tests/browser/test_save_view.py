@@ -46,7 +46,9 @@ def test_a_view_is_saved_by_mouse_from_every_kind_of_widget(lab_page, tmp_path):
         menu.get_by_text(f"saved as {file.name}").wait_for()
         (lab.folder / file.name).write_bytes(content)
     lab.screenshot("save-view-menus")
-    read = f"lab.texture = 'noise'; lab.load_view('occlusion-lab-image-0.{[*BEGINS][1]}'); print(lab.texture)"
+    read = (
+        f"lab.texture = 'noise'; lab.load_view('occlusion-lab-image-0-object-0.{[*BEGINS][1]}'); print(lab.texture)"
+    )
     assert lab.python(read) == "brick"
 
 
