@@ -61,6 +61,14 @@ OTHERS = [
     if isinstance(node, ast.FunctionDef | ast.ClassDef) and ">>>" in (ast.get_docstring(node) or "")
     if (module_of(path), node.name) not in HOMES
 ]
+METHODS = [
+    (module_of(path), node.name, method.name)
+    for path in FILES
+    for node in ast.parse(path.read_text(encoding="utf-8")).body
+    if isinstance(node, ast.ClassDef)
+    for method in node.body
+    if isinstance(method, ast.FunctionDef) and ">>>" in (ast.get_docstring(method) or "")
+]
 
 
 def test_rooms_are_found():
@@ -94,6 +102,12 @@ def test_examples_run(room, name, folder):
 def test_other_examples_run(module, name, folder):
     home = import_module(module)
     run(getattr(home, name), name, vars(home))
+
+
+@pytest.mark.parametrize(("module", "name", "method"), METHODS, ids=[f"{name}.{one}" for _, name, one in METHODS])
+def test_examples_of_methods_run(module, name, method, folder):
+    home = import_module(module)
+    run(vars(getattr(home, name))[method], f"{name}.{method}", vars(home))
 
 
 def run(thing: object, name: str, known: dict[str, object]) -> None:

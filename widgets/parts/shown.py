@@ -47,7 +47,14 @@ class Shown(HasState, ipywidgets.Widget):
     BESIDE: tuple[str, ...] = ()  #: what a view holds beside `STATE`
 
     def still(self) -> Figure:
-        """What it shows now, as a matplotlib figure with a title that says the state."""
+        """What it shows now, as a matplotlib figure with a title that says the state.
+
+        Example:
+            >>> data = wb.load_data("digit-scenes", split="test", length=20)
+            >>> browser = widgets.DatasetBrowser(data, page_size=4)
+            >>> browser.still().texts[0].get_text()
+            'DatasetBrowser(digit-scenes test, 20 images)'
+        """
         return still_figure(*self._described(), self._pieces())
 
     def to_html(self, path: str | PathLike[str] | None = None) -> str:
@@ -61,6 +68,11 @@ class Shown(HasState, ipywidgets.Widget):
 
         Raises:
             DataError: the file cannot be written.
+
+        Example:
+            >>> browser = widgets.DatasetBrowser(wb.load_data("digit-scenes", split="test", length=20), page_size=4)
+            >>> browser.to_html("page.html")[:58]
+            '<figure style="margin:0"><img src="data:image/png;base64,i'
         """
         title, facts = self._described()
         pieces = self._pieces()
@@ -78,7 +90,14 @@ class Shown(HasState, ipywidgets.Widget):
         return figure
 
     def view_state(self) -> dict[str, Any]:
-        """What the user has set, so that it can be written as JSON: the traitlets of `STATE` and their values."""
+        """What the user has set, so that it can be written as JSON: the traitlets of `STATE` and their values.
+
+        Example:
+            >>> browser = widgets.DatasetBrowser(wb.load_data("digit-scenes", split="test", length=20), page_size=4)
+            >>> browser.selected = 3
+            >>> browser.view_state()["selected"]
+            3
+        """
         return json.loads(json.dumps({name: getattr(self, name) for name in self.STATE}, allow_nan=False))
 
     def save_view(self, path: str | PathLike[str]) -> None:
@@ -89,6 +108,11 @@ class Shown(HasState, ipywidgets.Widget):
 
         Raises:
             DataError: another ending, or a file that cannot be written.
+
+        Example:
+            >>> lab = widgets.OcclusionLab("digit-scenes/faster-rcnn", *wb.load_data("digit-scenes", split="test")[7])
+            >>> lab.texture = "noise"
+            >>> lab.save_view("noise.pdf")  # and noise.json
         """
         file = user_path(path, DataError)
         picture = self._saved(file.suffix.removeprefix(".").lower(), file.name)
@@ -103,6 +127,15 @@ class Shown(HasState, ipywidgets.Widget):
 
         Raises:
             DataError: the file holds no view of such a widget, or a state that does not fit what this one shows.
+
+        Example:
+            >>> scene = wb.load_data("digit-scenes", split="test")[7]
+            >>> lab = widgets.OcclusionLab("digit-scenes/faster-rcnn", *scene, texture="noise")
+            >>> lab.save_view("noise.png")
+            >>> another = widgets.OcclusionLab("digit-scenes/faster-rcnn", *scene)
+            >>> another.load_view("noise.png")
+            >>> another.texture
+            'noise'
         """
         state = read_state(path, type(self).__name__)
         check_types(self, (*self.STATE, *self.BESIDE), state, path)
