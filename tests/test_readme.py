@@ -47,7 +47,7 @@ def test_public_names(name):
     assert hasattr(workbench, name)
 
 
-@pytest.mark.parametrize("name", found(r"widgets\.(\w+)|`([A-Z]\w+(?:Lab|Explorer|Browser|Monitor))`"))
+@pytest.mark.parametrize("name", found(r"widgets\.(?!md\b)(\w+)|`([A-Z]\w+(?:Lab|Explorer|Browser|Monitor))`"))
 def test_widgets(name):
     assert hasattr(widgets, next(filter(None, name)))
 
