@@ -434,8 +434,12 @@ def test_what_cannot_be_compared_is_refused(tmp_path, recipes):
         compare(recipes, seeds=0, folder=tmp_path)
     with pytest.raises(RecipeError, match="seed"):
         compare(recipes, seeds=[-1], folder=tmp_path)
-    with pytest.raises(RunError, match="at least 1, got 0"):
-        compare(recipes, workers=0, folder=tmp_path)
+    for seeds in ("3", 1.5, None):
+        with pytest.raises(RecipeError, match=f"seeds is {seeds!r}; expected how many, or a list of seeds"):
+            compare(recipes, seeds=seeds, folder=tmp_path)
+    for workers in (0, "2", 1.5):
+        with pytest.raises(RunError, match=f"at least 1, got {workers!r}"):
+            compare(recipes, workers=workers, folder=tmp_path)
 
 
 def test_cores_are_shared_among_the_runs(recipes, monkeypatch):

@@ -55,6 +55,8 @@ def test_places_are_named_and_changed_by_a_call(settings):
 @pytest.mark.parametrize(
     ("on", "said"),
     [
+        (3, "on is 3; expected 'slurm', 'ssh:HOST', the name of a place, or a dict"),
+        (["slurm"], r"on is \['slurm'\]; expected"),
         ("bigg", r"there is no place 'bigg'; did you mean 'big'\?.*places.yaml names places"),
         ({"place": "slurm", "node": 2}, r"the place slurm: unknown key 'node'; did you mean 'nodes'"),
         ({"place": "slurm", "nodes": 0}, r"nodes: .*greater than or equal to 1, got 0"),

@@ -221,6 +221,8 @@ class Job:
 
 def seeds_of(seeds: int | Sequence[int]) -> list[int]:
     """So many from 0 on, or each of those that are given once."""
+    if not isinstance(seeds, int) and (isinstance(seeds, str) or not isinstance(seeds, Iterable)):
+        raise RecipeError(f"seeds is {seeds!r:.60}; expected how many, or a list of seeds")
     return list(range(seeds)) if isinstance(seeds, int) else list(dict.fromkeys(seeds))
 
 
@@ -253,6 +255,8 @@ def plan(recipes: list[Recipe], seeds: Sequence[int], workers: int | None, place
         raise RecipeError("there is nothing to compare: give at least one recipe and one seed")
     for seed in seeds:
         recipes[0].replace(seed=seed)  # refuses what is no seed
+    if workers is not None and (not isinstance(workers, int) or workers < 1):
+        raise RunError(f"workers: expected at least 1, got {workers!r:.60}")
     share = detached.core_share(min(workers or detached.available_cores(), count))
     jobs = []
     for seed in seeds:
@@ -312,8 +316,6 @@ def _environments(jobs: list[Job], workers: int | None, *, here: bool) -> Queue[
     if workers is None:
         each = max(job.recipe.processes * (job.recipe.threads or 1) for job in jobs)
         workers = len(gpus) or detached.core_share(each)
-    if workers < 1:
-        raise RunError(f"workers: expected at least 1, got {workers}")
     queue: Queue[dict[str, str]] = Queue()
     for place in range(min(workers, len(jobs))):
         queue.put(gpus[place % len(gpus)] if gpus else {})

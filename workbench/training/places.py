@@ -251,6 +251,8 @@ def find_place(on: str | Mapping[str, Any] | None) -> Place | None:
     Raises:
         RunError: there is no such place, or it is described wrongly.
     """
+    if not isinstance(on, str | Mapping | None):
+        raise RunError(f"on is {on!r:.60}; expected 'slurm', 'ssh:HOST', the name of a place, or a dict with it")
     given = {"place": on} if isinstance(on, str) else dict(on or {"place": HERE})
     name, changes = given.pop("place", "slurm"), {key: value for key, value in given.items() if key != "place"}
     named = _named()

@@ -68,7 +68,15 @@ def loguniform(low: float, high: float) -> Drawn:
 
 
 def check_space(space: Mapping[str, Sequence[Any] | Drawn], draws: int) -> None:
-    """Raise RecipeError where there is nothing to try."""
+    """Raise RecipeError where there is nothing to try, or what is given is no space."""
+    if not isinstance(space, Mapping):
+        raise RecipeError(
+            f"the space is {space!r:.60}; expected key of the recipe → values, as {{'batch_size': [4, 8]}}"
+        )
+    if own := {"seed", "name"}.intersection(space):
+        raise RecipeError(
+            f"{min(own)} is set for each run of a sweep; give seeds=[...] and keys that change a training"
+        )
     for key, values in space.items():
         listed = isinstance(values, Sequence) and not isinstance(values, str) and len(values) > 0
         if not listed and not isinstance(values, Drawn):
