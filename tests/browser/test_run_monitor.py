@@ -58,3 +58,24 @@ def test_it_follows_stops_and_resumes_a_run_and_survives_a_restart(lab_page):
     drawn = "document.querySelector('.run-monitor .js-plotly-plot').calcdata[0]"
     page.wait_for_function(f"{drawn}.length === 300 && {drawn}[299].x > 990", timeout=10_000)
     lab.screenshot("run-monitor-done-dark")
+
+
+QUEUED = """
+from workbench.training.processes.queue import JobState
+
+run.stop()
+Run.status = property(lambda run: "queued")
+Run.job = property(lambda run: JobState("PENDING", "<b>Resources</b>"))
+"""
+
+
+def test_a_run_that_waits_in_a_queue_says_why_and_can_be_stopped(lab_page):
+    lab = lab_page([LAUNCH, QUEUED, "RunMonitor('run', interval=0.5)"], files={"recipe.yaml": RECIPE.encode()})
+    monitor = lab.page.locator(".run-monitor").last
+    monitor.get_by_role("status").get_by_text("queued").wait_for()
+    monitor.get_by_text("PENDING (<b>Resources</b>)").wait_for()
+    assert monitor.get_by_role("button", name="Stop").is_enabled()
+    assert monitor.get_by_role("button", name="Resume").is_disabled()
+    lab.screenshot("run-monitor-queued", ".run-monitor")
+    lab.theme("dark")
+    lab.screenshot("run-monitor-queued-dark", ".run-monitor")
