@@ -10,6 +10,7 @@ import ipywidgets
 import traitlets
 
 from widgets.parts.javascript import script, style
+from widgets.parts.mirror import Mirror
 from widgets.parts.pictures import Picture
 from widgets.parts.shown import Shown
 
@@ -31,6 +32,8 @@ class Panel(Whole, ipywidgets.VBox):
     are drawn anew when the page becomes dark or light.
     """
 
+    _mirrors: tuple[Mirror, ...] = ()
+
     def __init__(self, parts: Sequence[ipywidgets.Widget] = ()):
         self._frame = Frame(self)
         self._frame.observe(self._colour, "dark")
@@ -41,6 +44,23 @@ class Panel(Whole, ipywidgets.VBox):
         """Show these parts."""
         self.children = (*parts, self._frame)
         self._colour()
+
+    def as_anywidget(self) -> Mirror:
+        """The same as an anywidget, for pages that show these but no ipywidgets; marimo asks for it by itself.
+
+        What is changed in one is changed in the other. The page needs anywidget 0.11 or later, or marimo 0.25.
+        """
+        mirror = Mirror(self)
+        self._mirrors += (mirror,)
+        return mirror
+
+    _display_ = as_anywidget  # what marimo looks for first
+
+    def close(self) -> None:
+        """Take it away, with all that it is made of."""
+        for mirror in self._mirrors:
+            mirror.close()
+        super().close()
 
     def _colour(self, _: Any = None) -> None:
         for part in parts_of(self):
