@@ -1,8 +1,11 @@
 // Whether the page is light or dark: by the ink that it writes with, whatever host it is.
 
-// Of a colour as browsers compute it, rgb(r, g, b) or with opacity: 0 (black) to 1 (white).
-export function brightness(colour) {
-  const [red, green, blue] = (colour.match(/[\d.]+/g) ?? [0, 0, 0]).map(Number);
+// Of any colour of CSS, as a browser paints it: 0 (black) to 1 (white).
+function brightness(colour) {
+  const context = new OffscreenCanvas(1, 1).getContext("2d");
+  context.fillStyle = colour;
+  context.fillRect(0, 0, 1, 1);
+  const [red, green, blue] = context.getImageData(0, 0, 1, 1).data;
   return (0.3 * red + 0.59 * green + 0.11 * blue) / 255;
 }
 
