@@ -33,14 +33,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import nbformat
 import pytest
 import warm_kernel
 from lab_server import TOKEN, environment, free_port, no_news, wait_until_up
+from marimo_server import running, write_app
+from pages import LabPage, MarimoPage, NotebookPage, check
 
 FLAGS = [
     "--no-sandbox",
@@ -50,9 +52,8 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
-LOCAL = ("127.0.0.1", "")  # data: and blob: addresses have no host
-IDLE = "Python 3 (ipykernel) | Idle"
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,7 @@ def jupyter(tmp_path_factory: pytest.TempPathFactory, kernels: tuple[Path, Path]
         "IdentityProvider.token": TOKEN,
         "LabApp.check_for_updates_class": "jupyterlab.handlers.announcements.NeverCheckForUpdate",
         "LabApp.expose_app_in_browser": True,
+        "JupyterNotebookApp.expose_app_in_browser": True,
     }
     command = [sys.executable, "-m", "jupyterlab", *(f"--{key}={value}" for key, value in options.items())]
     variables = environment(home) | {"JUPYTER_PATH": str(kernels[0])}
@@ -113,7 +115,7 @@ def jupyter(tmp_path_factory: pytest.TempPathFactory, kernels: tuple[Path, Path]
         )
     url = f"http://127.0.0.1:{port}"
     try:
-        wait_until_up(url, process, log)
+        wait_until_up(f"{url}/api?token={TOKEN}", process, log)
         deadline = time.monotonic() + 60
         while not kernels[1].exists():
             assert time.monotonic() < deadline, "the process whose forks are the kernels has not started"
@@ -141,90 +143,6 @@ def chromium(executable: str) -> Iterator:
         browser.close()
 
 
-@dataclass
-class LabPage:
-    """An open notebook; `page` is the Playwright page that shows it."""
-
-    page: object
-    folder: Path
-    pictures: Path
-    requests: list[str] = field(default_factory=list)  #: every address asked for
-    failures: list[str] = field(default_factory=list)  #: uncaught JavaScript errors
-
-    def watch(self) -> None:
-        """Record all traffic and errors from now on."""
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("websocket", lambda web_socket: self.requests.append(web_socket.url))
-        self.page.on("pageerror", lambda error: self.failures.append(str(error)))
-
-    def python(self, code: str) -> str:
-        """Run code in a new cell and return what it prints."""
-        self.command("notebook:insert-cell-below")
-        self.page.keyboard.press("Enter")
-        self.page.keyboard.insert_text(code)
-        self.command("notebook:run-cell")
-        self.wait_idle()
-        output = self.page.locator(".jp-Cell.jp-mod-active .jp-OutputArea-output pre").last
-        output.wait_for()
-        return output.inner_text().strip()
-
-    def command(self, name: str, **arguments: object) -> None:
-        """Run a command of JupyterLab's palette and wait until it has finished."""
-        self.page.evaluate("([n, a]) => window.jupyterapp.commands.execute(n, a).then(() => null)", [name, arguments])
-
-    def wait_idle(self) -> None:
-        """Wait until the status bar says that the kernel is idle."""
-        self.page.get_by_text(IDLE).wait_for(timeout=30_000)
-
-    def run_all(self, allow_errors: bool = False) -> None:
-        """Run every cell and wait; a cell that raises fails the test with its traceback."""
-        self.wait_idle()
-        self.command("notebook:run-all-cells")
-        self.wait_idle()
-        errors = self.page.locator(".jp-RenderedText[data-mime-type*='stderr'], .jp-mod-error").all_inner_texts()
-        raised = [text for text in errors if "Traceback" in text]
-        if raised and not allow_errors:
-            pytest.fail("a cell of the notebook raised:\n" + "\n".join(raised))
-
-    def changes(self, action: Callable[[], object], pictures: str = "img.widget-image", place: int = 0) -> None:
-        """Do it, and wait until the picture at a place among those of a selector that are shown is another one."""
-        shown = f"[...document.querySelectorAll({json.dumps(pictures)})].filter((one) => one.offsetHeight)"
-        picture = f"{shown}[{place}]"
-        before = self.page.evaluate(f"() => {picture}.src")
-        action()
-        self.page.wait_for_function(f"was => {picture}.src !== was && {picture}.complete", arg=before)
-        self.wait_idle()
-
-    def reload(self) -> None:
-        """Save the notebook and load the page anew; the kernel lives on."""
-        self.command("docmanager:save")
-        self.page.reload()
-        self.wait_idle()
-
-    def restart_kernel(self) -> None:
-        """Restart the kernel without asking, as after a crash; widgets of the old kernel are dead."""
-        self.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
-        self.wait_idle()
-
-    def theme(self, name: str) -> None:
-        """Switch JupyterLab to "light" or "dark"."""
-        self.command("apputils:change-theme", theme=f"JupyterLab {name.title()}")
-        light = str(name == "light").lower()
-        self.page.wait_for_function(f"document.body.dataset.jpThemeLight === '{light}'")
-        self.page.locator("#jupyterlab-splash").wait_for(state="detached")
-
-    def screenshot(self, name: str, selector: str | None = None) -> Path:
-        """Save what is seen (or the first element matching `selector`) as `name`.png and return its path."""
-        path = self.pictures / f"{name}.png"
-        target = self.page.locator(selector).first if selector else self.page
-        target.screenshot(path=path)
-        return path
-
-    def strangers(self) -> list[str]:
-        """The requests that went to another host than 127.0.0.1."""
-        return [url for url in self.requests if (urlsplit(url).hostname or "") not in LOCAL]
-
-
 def _write_notebook(path: Path, cells: list[str]) -> None:
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     kernel = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
@@ -232,12 +150,10 @@ def _write_notebook(path: Path, cells: list[str]) -> None:
     nbformat.write(notebook, path)
 
 
-@pytest.fixture
-def lab_page(jupyter: Server, chromium, tmp_path: Path, request) -> Iterator[Callable[..., LabPage]]:
-    """Open a notebook made of the given cells and run it; see the docstring of this file."""
+@contextmanager
+def _notebooks(kind: type[LabPage], server: Server, chromium, pictures: Path, name: str) -> Iterator[Callable]:
+    """What opens notebooks as pages of a kind; at the end no page may have asked others, or have failed."""
     opened: list[LabPage] = []
-    pictures = Path(os.environ.get("WORKBENCH_SCREENSHOTS", tmp_path))
-    pictures.mkdir(parents=True, exist_ok=True)
 
     def open_page(
         cells: list[str],
@@ -247,20 +163,17 @@ def lab_page(jupyter: Server, chromium, tmp_path: Path, request) -> Iterator[Cal
         size: tuple[int, int] = (1400, 1000),
         allow_errors: bool = False,
     ) -> LabPage:
-        plain = re.sub(r"\W+", "-", request.node.name)[:40]  # brackets of a parameter mean something in an address
-        folder = jupyter.root / f"{plain}-{len(list(jupyter.root.iterdir()))}"
+        plain = re.sub(r"\W+", "-", name)[:40]  # brackets of a parameter mean something in an address
+        folder = server.root / f"{plain}-{len(list(server.root.iterdir()))}"
         folder.mkdir()
-        for name, content in (files or {}).items():
-            (folder / name).write_bytes(content)
+        for file, content in (files or {}).items():
+            (folder / file).write_bytes(content)
         _write_notebook(folder / "test.ipynb", cells)
         page = chromium.new_context(viewport={"width": size[0], "height": size[1]}).new_page()
-        lab = LabPage(page, folder, pictures)
+        lab = kind(page, folder, pictures)
         opened.append(lab)
         lab.watch()
-        name = json.dumps(folder.name).strip('"')
-        page.goto(f"{jupyter.url}/lab/workspaces/{name}/tree/{name}/test.ipynb?token={TOKEN}")
-        lab.wait_idle()
-        lab.command("application:toggle-left-area")
+        lab.open(server.url, TOKEN)
         lab.theme(theme)
         lab.run_all(allow_errors)
         return lab
@@ -269,7 +182,50 @@ def lab_page(jupyter: Server, chromium, tmp_path: Path, request) -> Iterator[Cal
     for lab in opened:
         lab.page.evaluate("() => window.jupyterapp.serviceManager.sessions.shutdownAll()")
         lab.page.context.close()
-    strangers = [url for lab in opened for url in lab.strangers()]
-    assert not strangers, f"requests that left 127.0.0.1: {strangers[:5]}"
-    failures = [text for lab in opened for text in lab.failures]
-    assert not failures, f"uncaught JavaScript errors: {failures[:5]}"
+    check(opened)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """The folder of screenshots."""
+    folder = Path(os.environ.get("WORKBENCH_SCREENSHOTS", tmp_path))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def lab_page(jupyter: Server, chromium, pictures: Path, request) -> Iterator[Callable[..., LabPage]]:
+    """Open a notebook made of the given cells in JupyterLab and run it; see the docstring of this file."""
+    with _notebooks(LabPage, jupyter, chromium, pictures, request.node.name) as open_page:
+        yield open_page
+
+
+@pytest.fixture
+def notebook_page(jupyter: Server, chromium, pictures: Path, request) -> Iterator[Callable[..., NotebookPage]]:
+    """The same in Notebook 7, which the server of JupyterLab has, too."""
+    pytest.importorskip("notebook", reason="Notebook 7 is not installed")
+    with _notebooks(NotebookPage, jupyter, chromium, pictures, request.node.name) as open_page:
+        yield open_page
+
+
+@pytest.fixture
+def marimo_page(chromium, pictures: Path, tmp_path: Path) -> Iterator[Callable[..., MarimoPage]]:
+    """Open a notebook of marimo made of the given cells as an app."""
+    pytest.importorskip("marimo", reason="marimo is not installed")
+    opened: list[MarimoPage] = []
+    with ExitStack() as stack:
+
+        def open_page(cells: list[str], folder: Path, *, size: tuple[int, int] = (1400, 1000)) -> MarimoPage:
+            write_app(folder / "app.py", cells)
+            url = stack.enter_context(running(folder, tmp_path / "marimo"))
+            page = chromium.new_context(viewport={"width": size[0], "height": size[1]}).new_page()
+            marimo = MarimoPage(page, folder, pictures)
+            opened.append(marimo)
+            marimo.watch()
+            page.goto(url)
+            return marimo
+
+        yield open_page
+        for marimo in opened:
+            marimo.page.context.close()
+    check(opened)

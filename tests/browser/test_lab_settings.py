@@ -27,7 +27,7 @@ def made_lab(tmp_path):
         with log.open("w") as out:
             own = {"cwd": ROOT, "env": environment(tmp_path), "stdout": out, "stderr": out}
             started.append(subprocess.Popen(["sh", "-c", command], **own))
-        wait_until_up(f"http://127.0.0.1:{port}", started[-1], log)
+        wait_until_up(f"http://127.0.0.1:{port}/api?token={TOKEN}", started[-1], log)
         return f"http://127.0.0.1:{port}"
 
     yield start

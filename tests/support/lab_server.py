@@ -51,8 +51,8 @@ def wait_until_up(url: str, process: subprocess.Popen, log: Path, seconds: float
         if process.poll() is not None:
             break
         try:
-            urllib.request.urlopen(f"{url}/api?token={TOKEN}", timeout=2).close()
+            urllib.request.urlopen(url, timeout=2).close()
             return
         except OSError:
             time.sleep(0.2)
-    pytest.fail(f"JupyterLab did not start:\n{log.read_text()[-2000:]}")
+    pytest.fail(f"the server did not start:\n{log.read_text()[-2000:]}")
