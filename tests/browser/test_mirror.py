@@ -35,7 +35,8 @@ panel = Panel([*controls.values(), row, text, image, fold])
 
 
 def said():
-    print(json.dumps({**{name: one.value for name, one in controls.items()}, "clicks": len(clicks), "fold": fold.selected_index}))
+    values = {name: one.value for name, one in controls.items()}
+    print(json.dumps({**values, "clicks": len(clicks), "fold": fold.selected_index}))
 
 
 def redden():
@@ -112,9 +113,15 @@ def test_controls_are_in_step_both_ways(lab_page):
     assert mirror.get_by_label("Choice").locator("option").all_inner_texts() == ["x", "y", "z"]
     assert mirror.get_by_label("Choice").evaluate("one => one.selectedIndex") == 0
     number = mirror.get_by_label("Number")
-    assert (number.get_attribute("aria-valuetext"), number.get_attribute("max"), number.input_value()) == ("all", "2", "2")
+    assert (number.get_attribute("aria-valuetext"), number.get_attribute("max"), number.input_value()) == (
+        "all",
+        "2",
+        "2",
+    )
     assert mirror.get_by_label("Whole").input_value() == "36"
-    assert abs(float(mirror.get_by_label("Log").input_value()) - 4) < 1, "100 by powers of 2, as far as the slider goes"
+    assert abs(float(mirror.get_by_label("Log").input_value()) - 4) < 1, (
+        "100 by powers of 2, as far as the slider goes"
+    )
     assert mirror.get_by_role("button", name="left").is_disabled()
     assert not mirror.get_by_label("another").is_checked()
     assert mirror.get_by_label("Count").is_hidden()

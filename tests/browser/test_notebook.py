@@ -1,4 +1,4 @@
-"""Every widget in Notebook 7: shown, with its pictures, and in step with Python; also when the page is loaded anew."""
+"""Every widget in Notebook 7: shown, with its pictures, and in step with Python; also on a page loaded anew."""
 
 from pathlib import Path
 
@@ -37,6 +37,7 @@ def test_every_widget_works(notebook_page, run):
     assert list(ACTS) == [name for name in widgets.__all__ if name != "link"]
     lab = notebook_page([f"import shutil; shutil.copytree({str(run)!r}, 'run')", *cells()], size=(1400, 9000))
     problems = {}
+    lab.page.set_default_timeout(10_000)
     for place, (name, act) in enumerate(ACTS.items()):
         try:
             perform(act, lab.page.locator(OUTPUTS).nth(place), lab.folder / f"{name}.txt")

@@ -1,4 +1,4 @@
-"""What a user does with each widget, in words that hold on every page, and what Python and the page have of it then."""
+"""What a user does with each widget, in words that hold on every page, and what Python and the page have then."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from typing import Any
 from every_widget import CELLS, SETUP
 
 #: Pictures of a widget that are seen, as texts that are others when the pictures are.
-PICTURES = """(root) => [...root.querySelectorAll('img, canvas, .wb-plot .main-svg')].filter((one) => one.getClientRects().length)
+PICTURES = """(root) => [...root.querySelectorAll('img, canvas, .wb-plot .main-svg')]
+  .filter((one) => one.getClientRects().length)
   .map((one) => one.src ?? one.toDataURL?.() ?? one.innerHTML)"""
-#: Whether there are pictures, and all are drawn: images have loaded, canvases show more than one colour, plots have marks.
+#: Whether there are pictures, and all are drawn: images loaded, canvases of more than one colour, plots with marks.
 DRAWN = """(root) => {
   const seen = [...root.querySelectorAll('img, canvas, .wb-plot')].filter((one) => one.getClientRects().length);
   const colours = (one) => {
     const { data } = one.getContext('2d').getImageData(0, 0, one.width, one.height);
     return new Set(new Uint32Array(data.buffer)).size;
   };
-  const drawn = (one) => one.naturalWidth || (one.getContext && colours(one) > 1) || one.querySelector('.trace, .slicetext');
+  const drawn = (one) => one.naturalWidth || (one.getContext && colours(one) > 1) || one.querySelector('.trace');
   return seen.length > 0 && seen.every(drawn);
 }"""
 #: Writes what Python has to a file of the widget's name, now and at each change.
@@ -65,7 +66,9 @@ ACTS = {
     "ErrorBrowser": Act(lambda w: w.get_by_role("button", name="Next").click(), "w.page", 1),
     "FaceExplorer": Act(lambda w: w.locator("[aria-pressed=false]").first.press("Enter"), "w.chosen != 0", True),
     "FocalLossExplorer": Act(lambda w: w.get_by_role("button", name="objects").click(), "w.kind", "objects"),
-    "OcclusionLab": Act(lambda w: w.get_by_role("combobox", name="Texture").select_option("noise"), "w.texture", "noise"),
+    "OcclusionLab": Act(
+        lambda w: w.get_by_role("combobox", name="Texture").select_option("noise"), "w.texture", "noise"
+    ),
     "ProposalExplorer": Act(lambda w: fill(w.get_by_label("Look at rank"), "3"), "w.rank", 3),
     "PyramidExplorer": Act(lambda w: w.get_by_label("anchors of all objects").check(), "w.all_anchors", True),
     "RunMonitor": Act(

@@ -1,7 +1,7 @@
 """A widget made of ipywidgets as an anywidget, for pages that show only these, as those of marimo.
 
-The page has the models of all widgets, of controls and boxes too, and keeps them in step with Python as for any widget.
-What it lacks is how they look: `mirror.js` draws them as plain HTML, and anywidgets within them by their own code.
+The page has the models of all widgets, of controls and boxes too, and keeps them in step with Python. What it lacks
+is how they look: `mirror.js` draws them as plain HTML, and anywidgets within them by their own code.
 """
 
 from __future__ import annotations

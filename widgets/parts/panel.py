@@ -56,6 +56,12 @@ class Panel(Whole, ipywidgets.VBox):
 
     _display_ = as_anywidget  # what marimo looks for first
 
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        """As any widget, and with what Colab asks for where there are anywidgets, which know it."""
+        bundle = super()._repr_mimebundle_(**options)
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        return data, {**self._frame._repr_mimebundle_()[1], **metadata}
+
     def close(self) -> None:
         """Take it away, with all that it is made of."""
         for mirror in self._mirrors:

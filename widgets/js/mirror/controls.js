@@ -15,14 +15,14 @@ function drawDropdown(context) {
   });
 }
 
-// A slider: `place` gives where it stands, `said` what it says, and `told` what Python gets of where it was put.
-function drawSlider(context, ends, watched, { name, place, said, told }) {
+// A slider: `place` gives where it stands, `said` what it says, and `meant` what Python gets for a place.
+function drawSlider(context, ends, watched, { name, place, said, meant }) {
   const { model, watch, tell } = context;
   const input = make("input", "", undefined, { type: "range" });
   const output = make("output", "wb-readout", "", { for: identified(input) });
   const change = () => {
-    say(said(told(Number(input.value))));
-    tell(name, told(Number(input.value)));
+    say(said(meant(Number(input.value))));
+    tell(name, meant(Number(input.value)));
   };
   const say = (text) => {
     output.textContent = text;
@@ -44,7 +44,7 @@ function drawNumberSlider(context) {
   const ends = () => ({ min: model.get("min"), max: model.get("max"), step: model.get("step") ?? "any" });
   const said = (value) => formatted(value, model.get("readout_format"));
   const watched = ["min", "max", "step", "value"];
-  drawSlider(context, ends, watched, { name: "value", place: () => model.get("value"), said, told: (value) => value });
+  drawSlider(context, ends, watched, { name: "value", place: () => model.get("value"), said, meant: (value) => value });
 }
 
 function drawLogSlider(context) {
@@ -54,7 +54,7 @@ function drawLogSlider(context) {
   const said = (value) => formatted(value, model.get("readout_format"));
   const place = () => Math.log(model.get("value")) / Math.log(base());
   const watched = ["min", "max", "step", "base", "value"];
-  drawSlider(context, ends, watched, { name: "value", place, said, told: (value) => base() ** value });
+  drawSlider(context, ends, watched, { name: "value", place, said, meant: (value) => base() ** value });
 }
 
 function drawSelectionSlider(context) {
@@ -62,7 +62,7 @@ function drawSelectionSlider(context) {
   const ends = () => ({ min: 0, max: Math.max(0, model.get("_options_labels").length - 1), step: 1 });
   const said = (index) => model.get("_options_labels")[index] ?? "";
   const place = () => model.get("index") ?? 0;
-  drawSlider(context, ends, ["_options_labels", "index"], { name: "index", place, said, told: (index) => index });
+  drawSlider(context, ends, ["_options_labels", "index"], { name: "index", place, said, meant: (index) => index });
 }
 
 function drawToggleButtons(context) {
