@@ -17,7 +17,8 @@ for another picture. The kernel starts in the notebook's folder, `lab.folder`. E
 page is recorded: when the test ends, one that left 127.0.0.1 fails the test, and so does an uncaught JavaScript
 error. The server starts once per session, the browser once per file, a page and its kernel once per call (about 2 s
 each, as kernels are forks that have imported PyTorch already); keep each test below 40 s.
-Without Chromium the tests skip. Pictures go to the folder named by WORKBENCH_SCREENSHOTS, or else to pytest's
+`notebook_page(cells)` does the same in Notebook 7, and `marimo_page(cells, folder)` opens a notebook of marimo.
+No name of another host is found. Without Chromium, Notebook 7 or marimo the tests of it skip. Pictures go to the folder named by WORKBENCH_SCREENSHOTS, or else to pytest's
 temporary one.
 """
 
