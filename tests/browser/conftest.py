@@ -18,8 +18,8 @@ page is recorded: when the test ends, one that left 127.0.0.1 fails the test, an
 error. The server starts once per session, the browser once per file, a page and its kernel once per call (about 2 s
 each, as kernels are forks that have imported PyTorch already); keep each test below 40 s.
 `notebook_page(cells)` does the same in Notebook 7, and `marimo_page(cells, folder)` opens a notebook of marimo.
-No name of another host is found. Without Chromium, Notebook 7 or marimo the tests of it skip. Pictures go to the folder
-named by WORKBENCH_SCREENSHOTS, or else to pytest's temporary one.
+No name of another host is found. Without Chromium, Notebook 7 or marimo the tests of it skip. Pictures go to the
+folder named by WORKBENCH_SCREENSHOTS, or else to pytest's temporary one.
 """
 
 from __future__ import annotations
