@@ -42,6 +42,7 @@ COLUMNS = {
     "class known": "regions_accuracy_clean",
     "class known, half hidden": "regions_accuracy_50",
     "p(object) beside objects": "regions_p_object_0.3-0.5",
+    "p(object) on objects": "regions_p_object_0.5-1",
     "AR10 of masks": "mask_AR10",
     "AR100 of masks": "mask_AR100",
     "AR1k of masks": "mask_AR1k",
@@ -163,7 +164,7 @@ def test_blocks_of_python_train_what_is_stored(compared):
     for kind, code in BLOCK.findall(TEXT):
         if kind == "python":
             exec(compile(code, "docs/results.md", "exec"), names)
-    assert len(compared) == 24
+    assert len(compared) == 25
     for file, runs in compared:
         stored = Comparison.load(FOLDER / f"{file}.json").runs
         asked = set(runs[["recipe", "seed"]].itertuples(index=False, name=None))
