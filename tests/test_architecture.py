@@ -14,13 +14,14 @@ from workbench import registry
 
 ROOT = Path(__file__).parents[1]
 #: For each room of `workbench`, the rooms that it may import from (its own is always allowed).
-BASE = {"errors", "lazy", "progress", "rle", "types", "files", "options", "registry"}
+BASE = {"cards", "errors", "lazy", "progress", "rle", "types", "files", "options", "registry"}
 ALLOWED = {
+    "cards": set(),
     "errors": set(),
     "lazy": set(),
     "progress": set(),
     "rle": set(),
-    "types": {"errors", "rle"},
+    "types": {"cards", "errors", "rle"},
     "files": {"errors"},
     "options": {"errors"},
     "registry": {"errors", "options"},

@@ -7,7 +7,7 @@ Label 0 is background. Masks are 1 where something is kept (or visible) and 0 wh
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypedDict
 
@@ -15,12 +15,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from workbench.cards import clip, never_raises, notes_and_tables, table
 from workbench.errors import DataError, WorkbenchError
 from workbench.rle import RLE, decode_masks, encode_masks, flip
 
 CHUNK_BYTES = 2**26  #: of the largest tensor that a search over many variants of features makes at once
 CLASS_SCORES = "class_scores"  #: in `Detections.extras`: scores of all classes [N, K+1], background first
 MASK_BYTES = 2**28  #: of masks that `Proposals.decode_masks` makes at once
+MOST_LABELS, MOST_SHOWN = 12, 10  #: rows of the tables in which detections show themselves
 OBJECTNESS = "objectness"  #: in `Detections.extras`: whether there is anything at all [N], 0..1
 
 
@@ -100,9 +102,17 @@ def check_label(label: Any, number: int, *, least: int = 1) -> None:
         raise DataError(f"label {label} is outside {what}")
 
 
-@dataclass
+@dataclass(repr=False)
 class Detections:
-    """The objects found in one image, highest score first."""
+    """The objects found in one image, highest score first.
+
+    A notebook shows how many there are of each label, and the best; names of classes are those of the detector.
+
+    Example:
+        >>> boxes = torch.tensor([[10.0, 10, 40, 60], [50.0, 12, 80, 64]])
+        >>> Detections(boxes, torch.tensor([2, 1]), torch.tensor([0.9, 0.25]))
+        Detections(2 objects, scores 0.25 to 0.90, 2 labels)
+    """
 
     boxes: Tensor  #: [N, 4] float32, xyxy pixels of the image given to the detector
     labels: Tensor  #: [N] int64 in 1..K
@@ -112,6 +122,45 @@ class Detections:
 
     def __len__(self) -> int:
         return len(self.boxes)
+
+    @never_raises
+    def __repr__(self) -> str:
+        return f"Detections({', '.join(self._words())})"
+
+    @never_raises
+    def _repr_html_(self) -> str:
+        said = notes_and_tables([f"Detections: {', '.join(self._words())}"])
+        if not len(self):
+            return said
+        boxes, labels, scores = (part.detach().cpu() for part in (self.boxes, self.labels, self.scores))
+        kinds, counts = labels.unique(return_counts=True)
+        most = counts.argsort(descending=True, stable=True)[:MOST_LABELS].tolist()
+        rows = [(kinds[k].item(), counts[k].item(), scores[labels == kinds[k]].max().item()) for k in most]
+        by_label: list[Sequence[object]] = [*rows]
+        if len(kinds) > MOST_LABELS:
+            by_label.append((f"{len(kinds) - MOST_LABELS} more", len(self) - int(counts[most].sum()), ""))
+        best = [
+            (int(labels[row]), scores[row].item(), ", ".join(f"{value:.0f}" for value in boxes[row].tolist()))
+            for row in scores.argsort(descending=True, stable=True)[:MOST_SHOWN].tolist()
+        ]
+        title = f"the best {MOST_SHOWN} of {len(self):,}" if len(self) > MOST_SHOWN else "all of them"
+        labelled = table("by label", ("label", "objects", "best score"), by_label)
+        return said + labelled + table(title, ("label", "score", "box"), best)
+
+    def _words(self) -> Iterator[str]:
+        """What there is."""
+        yield f"{len(self):,} object{'s' * (len(self) != 1)}"
+        if len(self):
+            low, high = (value.item() for value in self.scores.detach().float().aminmax())
+            kinds = len(self.labels.unique())
+            yield f"scores {low:.2f} to {high:.2f}"
+            yield f"{kinds} label{'s' * (kinds != 1)}"
+        if self.masks is not None:
+            yield f"masks of {' × '.join(map(str, self.masks.shape[1:]))} pixels"
+        if self.extras:
+            yield f"with {', '.join(clip(name, 40) for name in self.extras)}"
+        if self.boxes.device.type != "cpu":
+            yield f"on {self.boxes.device}"
 
     def above(self, threshold: float) -> Detections:
         """Only the detections that score at least `threshold`."""

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +26,7 @@ from scipy.special import gammaln
 
 from workbench.annotation.actions import Action, Stage, jobs
 from workbench.annotation.counting.claims import Claims, gather_claims
+from workbench.cards import notes_and_tables
 from workbench.data import Dataset
 from workbench.errors import DataError, did_you_mean
 from workbench.evaluation.counting import bootstrap
@@ -123,9 +123,7 @@ class WorkerQuality:
         return f"WorkerQuality({self.what})\n{self._shown().to_string(float_format='{:.3f}'.format, na_rep='–')}"
 
     def _repr_html_(self) -> str:
-        table = self._shown().to_html(float_format="{:.3f}".format, na_rep="–")
-        union = self.union.to_html(float_format="{:.3f}".format, na_rep="–") if len(self.union) else ""
-        return f"<p>{escape(self.what)}</p>{table}{union}"
+        return notes_and_tables([self.what], *(table for table in (self._shown(), self.union) if len(table)))
 
     def _shown(self) -> pd.DataFrame:
         return self.workers.dropna(axis=1, how="all").head(40)

@@ -7,7 +7,7 @@ holds is kept as a table in the user's cache, which later loads and other proces
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import count, pairwise
 from os import PathLike
@@ -22,6 +22,7 @@ from torchvision import tv_tensors
 from workbench.data.dataset import Dataset, make_target
 from workbench.data.reading.class_names import choice_problems, class_labels
 from workbench.data.reading.coco_table import CODE, POLYGONS, REVISION, WITHOUT, read_coco
+from workbench.data.reading.contents import ObjectsAtHand, rows_of
 from workbench.data.reading.images import read_sized
 from workbench.data.reading.lazy_target import LazyTarget
 from workbench.data.reading.masks import code_of, estimate_occlusion
@@ -126,8 +127,11 @@ class Coco(Dataset):
     def category_labels(self) -> dict[int, int]:
         return dict(zip(self.category_ids, range(1, len(self.classes) + 1), strict=True)) | self._category_labels
 
-    def class_counts(self) -> np.ndarray:
-        return np.bincount(self._labels[self._table["label"]], minlength=len(self.classes) + 1)[1:]
+    def objects_at_hand(self, indices: Sequence[int]) -> ObjectsAtHand:
+        """As the file has them: an occlusion that would be estimated is unknown (NaN)."""
+        rows = rows_of(self._table["starts"], indices)
+        labels = self._labels[self._table["label"][rows]]
+        return ObjectsAtHand(labels[labels > 0], self._table["occlusion"][rows][labels > 0])
 
     def image_id(self, index: int) -> int:
         return int(self._table["image_id"][self._position(index)])

@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 from torchvision import tv_tensors
 
+from workbench.cards import clip, never_raises
 from workbench.data.export import coco_dict
+from workbench.data.reading.contents import ObjectsAtHand, contents
 from workbench.data.reading.problems import Problem
 from workbench.files import write_json
 from workbench.types import Target
@@ -97,6 +99,11 @@ class Dataset(torch.utils.data.Dataset):
 
     def class_counts(self) -> np.ndarray | None:
         """How many objects there are of each class [K]; None where only looking at every target would say it."""
+        found = self.objects_at_hand(range(len(self)))
+        return None if found is None else np.bincount(found.labels, minlength=len(self.classes) + 1)[1:]
+
+    def objects_at_hand(self, indices: Sequence[int]) -> ObjectsAtHand | None:
+        """The objects of some images (0..len-1), without a look at any file; None where that is not known."""
         return None
 
     def image_id(self, index: int) -> int:
@@ -136,9 +143,14 @@ class Dataset(torch.utils.data.Dataset):
     def __iter__(self) -> Iterator[tuple[tv_tensors.Image, Target]]:
         return (self[index] for index in range(len(self)))
 
+    @never_raises
     def __repr__(self) -> str:
         text = f"{len(self)} images, {len(self.classes)} classes"
-        return f"{type(self).__name__}({self.name!r}, split={self.split!r}: {text})"
+        return f"{type(self).__name__}({clip(self.name)!r}, split={clip(self.split)!r}: {text})"
+
+    @never_raises
+    def _repr_html_(self) -> str:
+        return contents(self)
 
     def subset(self, indices: Sequence[int] | Tensor | slice) -> Dataset:
         """The images at `indices` only, in that order; `image_id` is kept."""
@@ -259,6 +271,10 @@ class Subset(ViewOfOne):
 
     def __len__(self) -> int:
         return len(self.indices)
+
+    def objects_at_hand(self, indices: Sequence[int]) -> ObjectsAtHand | None:
+        """Those of the whole, at these images."""
+        return self.whole.objects_at_hand([self.indices[index] for index in indices])
 
     def _place(self, index: int) -> tuple[Dataset, int]:
         return self.whole, self.indices[self._position(index)]

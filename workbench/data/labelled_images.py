@@ -18,6 +18,7 @@ from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as V
 
 from workbench.data.dataset import Dataset, make_target
+from workbench.data.reading.contents import ObjectsAtHand
 from workbench.data.reading.images import read_image
 from workbench.errors import DataError
 from workbench.types import Target
@@ -64,6 +65,10 @@ class LabelledImages(Dataset):
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def objects_at_hand(self, indices: Sequence[int]) -> ObjectsAtHand:
+        """The images themselves, of which nothing is hidden."""
+        return ObjectsAtHand(self.labels[list(indices)], np.zeros(len(indices)))
 
     def target(self, index: int) -> Target:
         index = self._position(index)

@@ -6,6 +6,7 @@ tools that made these lists do not turn pictures by their EXIF orientation; neit
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,6 +16,7 @@ from torchvision import tv_tensors
 
 from workbench.data.dataset import Dataset, make_target
 from workbench.data.reading.boxes import SLACK, XYWH, format_problems, too_thin, xywh
+from workbench.data.reading.contents import ObjectsAtHand, rows_of
 from workbench.data.reading.images import read_image, stored_size
 from workbench.data.reading.listed_table import ListedTable, spans
 from workbench.data.reading.picture_folder import PictureFolder
@@ -76,6 +78,15 @@ class ListedImages(Dataset):
             self._sizes[index] = stored_size(self.path(index))
         height, width = self._sizes[index].tolist()
         return height, width
+
+    def class_counts(self) -> None:
+        """None: what lies outside its image is left out of targets, and images are not measured at once."""
+
+    def objects_at_hand(self, indices: Sequence[int]) -> ObjectsAtHand:
+        """As the list has them."""
+        rows = rows_of(self._table.starts, indices)
+        hidden = self._table.columns.get("occlusion")
+        return ObjectsAtHand(np.ones(len(rows), np.int64), None if hidden is None else hidden[rows])
 
     def image(self, index: int) -> tv_tensors.Image:
         return read_image(self.path(index), upright=False)

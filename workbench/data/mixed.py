@@ -6,12 +6,13 @@ A detector learns from each image what its target says; a branch that has no lab
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from workbench.data.dataset import Dataset, Subset, View
+from workbench.data.reading.contents import ObjectsAtHand, joined
 from workbench.errors import DataError, did_you_mean
 from workbench.registry import DATASETS
 from workbench.types import Target
@@ -87,6 +88,17 @@ class Mixed(View):
     def image_id(self, index: int) -> int:
         """Counted from 1 over all sources."""
         return self._position(index) + 1
+
+    def objects_at_hand(self, indices: Sequence[int]) -> ObjectsAtHand | None:
+        """Those of its sources, one source after another."""
+        chosen = np.asarray(indices, dtype=np.int64)
+        owner, starts = np.searchsorted(self._ends, chosen, side="right"), [0, *self._ends.tolist()]
+        return joined(
+            [
+                part.objects_at_hand((chosen[owner == number] - starts[number]).tolist())
+                for number, part in enumerate(self.parts.values())
+            ]
+        )
 
     def annotation_ids(self, index: int) -> None:
         """None: those of the sources may be the same."""

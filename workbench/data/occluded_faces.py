@@ -31,6 +31,7 @@ from workbench.data.drawing.pixels import SPLITS
 from workbench.data.drawing.scenes import choice
 from workbench.data.drawing.worn import FACE_COVERS
 from workbench.data.face_scenes import MASKED
+from workbench.data.reading.contents import ObjectsAtHand
 from workbench.options import Count, Number, Share
 from workbench.registry import DATASETS
 from workbench.types import Target
@@ -83,9 +84,10 @@ class OccludedFaces(Altered):
         self.occluders = tuple(choice("occluders", kind, tuple(FACE_COVERS)) for kind in kinds)
         self._latest: tuple[int | None, list[Cover]] = (None, [])
 
-    def class_counts(self) -> np.ndarray | None:
-        """How many faces there are of each class [K], as the other data set says."""
-        return self.whole.class_counts()
+    def objects_at_hand(self, indices: Sequence[int]) -> ObjectsAtHand | None:
+        """Those of the other data set; how much is laid over them is seen in targets only."""
+        found = self.whole.objects_at_hand(indices)
+        return None if found is None else ObjectsAtHand(found.labels)
 
     def image(self, index: int) -> tv_tensors.Image:
         """The image [3, H, W], uint8, of the other data set with occluders over it."""

@@ -15,7 +15,7 @@ images without occluders as `CreateL0.py` of its authors writes them, is read as
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,6 +26,7 @@ from torchvision import tv_tensors
 
 from workbench.data.dataset import Dataset, make_target
 from workbench.data.reading.boxes import too_thin
+from workbench.data.reading.contents import ObjectsAtHand
 from workbench.data.reading.images import read_image, stored_size
 from workbench.data.reading.npz_files import read_npz
 from workbench.data.reading.paths import DataRoot, read_text
@@ -115,8 +116,8 @@ class OccludedPascal3d(Dataset):
     def image(self, index: int) -> tv_tensors.Image:
         return read_image(self.path(index), upright=False)
 
-    def class_counts(self) -> np.ndarray:
-        return np.bincount([image.label for image in self._images], minlength=len(CLASSES) + 1)[1:]
+    def objects_at_hand(self, indices: Sequence[int]) -> ObjectsAtHand:
+        return ObjectsAtHand(np.array([self._images[index].label for index in indices], dtype=np.int64))
 
     def target(self, index: int) -> Target:
         """The target alone; the annotation is read, and no image decoded.

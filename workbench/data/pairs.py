@@ -29,6 +29,7 @@ from workbench.data.dataset import Dataset
 from workbench.data.drawing.cut_outs import Occluder, load_occluders
 from workbench.data.drawing.patterns import CENTRE, RATIOS, Pattern, columns_of, make_patterns, paste_pattern
 from workbench.data.labelled_images import LabelledImages, draw_per_class, whole_image_target
+from workbench.data.reading.contents import ObjectsAtHand
 from workbench.errors import DataError, did_you_mean
 from workbench.options import Count, Fraction, Number
 from workbench.types import Target
@@ -83,6 +84,11 @@ class OccludedImages(Dataset):
             self._latest = row, self.clean.image(row)
         image: Any = self._latest[1]
         return tv_tensors.Image(paste_pattern(image, self.patterns[number - 1])[0] if number else image.clone())
+
+    def objects_at_hand(self, indices: Sequence[int]) -> ObjectsAtHand:
+        """The images themselves, and the share of each that its pattern hides."""
+        ratios = np.array([0.0, *(pattern.ratio for pattern in self.patterns)])
+        return ObjectsAtHand(self.labels[list(indices)], ratios[self.numbers[list(indices)]])
 
     def origin(self, index: int) -> tuple[Dataset, int]:
         """Of an image without a pattern, the clean one; those under a pattern are made here."""

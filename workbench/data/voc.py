@@ -7,7 +7,7 @@ and any split, with defusedxml, and takes only what stands directly below `annot
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from torchvision import tv_tensors
 
 from workbench.data.dataset import Dataset, make_target
 from workbench.data.reading.class_names import choice_problems, class_labels
+from workbench.data.reading.contents import ObjectsAtHand
 from workbench.data.reading.images import read_sized
 from workbench.data.reading.paths import DataRoot
 from workbench.data.reading.problems import raise_first
@@ -108,9 +109,9 @@ class Voc(Dataset):
         path, identity = self.path(index), self.ids[self._position(index)]
         return read_sized(path, self.size(index), self._files.xml(identity) if self.annotated else path)
 
-    def class_counts(self) -> np.ndarray:
-        labels = [label for objects in self._objects for label, _ in objects]
-        return np.bincount(labels, minlength=len(self.classes) + 1)[1:]
+    def objects_at_hand(self, indices: Sequence[int]) -> ObjectsAtHand:
+        labels = [label for index in indices for label, _ in self._objects[index]]
+        return ObjectsAtHand(np.array(labels, dtype=np.int64))
 
     def target(self, index: int) -> Target:
         index = self._position(index)

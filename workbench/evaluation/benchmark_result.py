@@ -11,12 +11,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from workbench.cards import notes_and_tables
 from workbench.data import Dataset
 from workbench.errors import DataError
 from workbench.evaluation.counting import bootstrap
@@ -197,4 +197,4 @@ class BenchmarkResult(ABC):
         return f"{type(self).__name__}({parts})\n{self.note}"
 
     def _repr_html_(self) -> str:
-        return f"<p>{escape(self.note)}</p>" + self.table().to_html(float_format="{:.3f}".format, na_rep="–")
+        return notes_and_tables([self.note], self.table())

@@ -12,7 +12,6 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from workbench.cards import notes_and_tables
 from workbench.errors import DataError
 from workbench.evaluation.counting import bootstrap, saved
 from workbench.evaluation.counting.batches import LossMeans, batches
@@ -146,7 +146,7 @@ class ImageResult:
         return f"ImageResult({self.measure}: {', '.join(parts)}; {self._what()})"
 
     def _repr_html_(self) -> str:
-        return f"<p>{escape(self._what())}</p>" + self.table().to_html(float_format="{:.3f}".format, na_rep="–")
+        return notes_and_tables([self._what()], self.table())
 
     def _what(self) -> str:
         return f"{self.data} {self.split}, {self.num_images} images made from {self.num_sources}"

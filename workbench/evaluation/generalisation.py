@@ -20,6 +20,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from workbench.cards import notes_and_tables
 from workbench.data import Dataset
 from workbench.detectors.class_map import few
 from workbench.detectors.load import DetectorLike, as_detector
@@ -163,9 +164,7 @@ class Generalisation:
         return f"Generalisation({self.what})\n{self.drops().to_string(float_format='{:.3f}'.format, na_rep='–')}"
 
     def _repr_html_(self) -> str:
-        tables = (self.table(), self.drops())
-        shown = "".join(one.to_html(float_format="{:.3f}".format, na_rep="–") for one in tables)
-        return f"<p>{self.what}</p>{shown}"
+        return notes_and_tables([self.what], self.table(), self.drops())
 
 
 def generalisation(

@@ -14,13 +14,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from pycocotools import mask as coco_mask
 
+from workbench.cards import notes_and_tables
 from workbench.data import Dataset
 from workbench.data.reading.boxes import xywh
 from workbench.errors import DataError
@@ -141,8 +141,7 @@ class MaskOverlap:
         return f"MaskOverlap(overlap {self.mean:.3f}, filled boxes {self.filled:.3f}; {self.what})"
 
     def _repr_html_(self) -> str:
-        table = self.by_class.to_html(float_format="{:.3f}".format, na_rep="–")
-        return f"<p>{escape(self.what)}</p><p>mean over classes {self.mean:.3f}</p>{table}"
+        return notes_and_tables([self.what, f"mean over classes {self.mean:.3f}"], self.by_class)
 
     def _table(self, members: Sequence[np.ndarray], names: Sequence[str]) -> pd.DataFrame:
         member = np.stack(members) if members else np.zeros((0, len(self.labels)), bool)

@@ -16,7 +16,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from workbench.cards import notes_and_tables
 from workbench.data.reading.problems import Problem
 from workbench.errors import DataError
 from workbench.evaluation import occlusion
@@ -163,9 +163,8 @@ class ProposalRecall:
         return "\n".join(filter(None, [f"ProposalRecall({', '.join(parts)}; {self._what()})", self.occlusion_note]))
 
     def _repr_html_(self) -> str:
-        notes = "".join(f"<p>{escape(text)}</p>" for text in (self._what(), self.occlusion_note) if text)
-        table = self.table().to_html(float_format="{:.3f}".format, na_rep="–")
-        return notes + table + ("" if self.masks is None else self.masks._repr_html_())
+        shown = notes_and_tables(filter(None, (self._what(), self.occlusion_note)), self.table())
+        return shown + ("" if self.masks is None else self.masks._repr_html_())
 
     def _what(self) -> str:
         what = "" if self.iou_type == "bbox" else ", by their masks"

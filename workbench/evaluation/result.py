@@ -6,13 +6,13 @@ import os
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from workbench.cards import notes_and_tables
 from workbench.errors import DataError
 from workbench.evaluation import occlusion
 from workbench.evaluation.counting import bootstrap, saved
@@ -212,8 +212,7 @@ class Result:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        notes = "".join(f"<p>{escape(text)}</p>" for text in (self._what(), *self._notes()))
-        return notes + self.table().to_html(float_format="{:.3f}".format, na_rep="–")
+        return notes_and_tables((self._what(), *self._notes()), self.table())
 
     def _what(self) -> str:
         return f"{self.data} {self.split}, {self.num_images} images, {self.num_objects} objects"

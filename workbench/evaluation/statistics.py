@@ -17,13 +17,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
+from workbench.cards import notes_and_tables
 from workbench.data import Dataset
 from workbench.data.dataset import evenly_spaced
 from workbench.data.reading.lazy_target import at_hand
@@ -131,8 +131,7 @@ class DataStatistics:
         return "\n".join([f"DataStatistics({self.what})", self.beside().to_string(), *self.notes])
 
     def _repr_html_(self) -> str:
-        notes = "".join(f"<p>{escape(text)}</p>" for text in (self.what, *self.notes))
-        return notes + self.beside().to_html()
+        return notes_and_tables((self.what, *self.notes), self.beside())
 
 
 def statistics(

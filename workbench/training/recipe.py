@@ -17,14 +17,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import yaml
-from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from workbench.cards import never_raises
 from workbench.data import check_loading
 from workbench.errors import RecipeError, WorkbenchError, did_you_mean
 from workbench.files import whole_file
 from workbench.registry import DATASETS, DETECTORS, HARDENERS, LOGGERS, PROPOSALS, Registry
-from workbench.training.recipe_files import assign, load_layers, recipe_layers, resolve, shipped_names
+from workbench.training.recipe_card import Origin, recipe_html, recipe_text
+from workbench.training.recipe_files import Layer, assign, load_layers, recipe_layers, resolve, shipped_names
 from workbench.training.recipe_images import image_misfits
 from workbench.training.recipe_sections import (
     AugmentSpec,
@@ -97,6 +99,7 @@ class Recipe(Section):
     keep: Count | None = Field(default=2, description="newest checkpoints to keep besides stage ends; None: all")
     notes: str | dict[str, Any] | None = None
     published: dict[str, Any] | None = Field(default=None, description="what the paper states")
+    _origin: Origin = PrivateAttr(default=Origin())
 
     @field_validator("hardener", mode="after")
     @classmethod
@@ -108,6 +111,25 @@ class Recipe(Section):
         for reason in _misfits(self) if (info.context or {}).get("trial", True) else ():
             raise PydanticCustomError("fit", "{reason}", {"reason": reason})
         return self
+
+    def __eq__(self, other: object) -> bool:
+        """Whether all values are equal, wherever they come from."""
+        return isinstance(other, Recipe) and self.to_dict() == other.to_dict()
+
+    @never_raises
+    def __repr__(self) -> str:
+        return recipe_text(self)
+
+    __str__ = __repr__
+
+    @never_raises
+    def _repr_html_(self) -> str:
+        return recipe_html(self)
+
+    @property
+    def origin(self) -> Origin:
+        """The files that it comes from, and its values before `replace`; says nothing of what it does."""
+        return self._origin
 
     @property
     def steps(self) -> int:
@@ -144,7 +166,7 @@ class Recipe(Section):
         if not isinstance(values, dict):
             raise RecipeError(f"{source}: expected keys and values, got {type(values).__name__}")
         if "base" in values:
-            values = resolve(recipe_layers(values, source))
+            return cls._of_layers(recipe_layers(values, source), trial=trial)
         try:
             return cls.model_validate(values, context={"trial": trial})
         except ValidationError as error:
@@ -158,8 +180,13 @@ class Recipe(Section):
         A file that says no name is called as the file.
         """
         layers = load_layers(name_or_path)
-        values = {"name": Path(layers[-1].source).stem, **resolve(layers)}
-        return cls.from_dict(values, source=layers[-1].source, trial=trial)
+        return cls._of_layers(layers, trial=trial, name=Path(layers[-1].source).stem)
+
+    @classmethod
+    def _of_layers(cls, layers: list[Layer], *, trial: bool, **defaults: Any) -> Recipe:
+        made = cls.from_dict(defaults | resolve(layers), source=layers[-1].source, trial=trial)
+        made._origin = Origin(tuple(layers))
+        return made
 
     @classmethod
     def shipped(cls) -> list[str]:
@@ -190,7 +217,10 @@ class Recipe(Section):
         changed = deepcopy(self.to_dict())
         for key, value in {**(overrides or {}), **values}.items():
             assign(changed, key, value.model_dump(mode="json") if isinstance(value, Section) else deepcopy(value))
-        return Recipe.from_dict(changed, source=f"{self.name} with changes")
+        made = Recipe.from_dict(changed, source=f"{self.name} with changes")
+        files, loaded = self._origin
+        made._origin = Origin(files, self.to_dict() if loaded is None else loaded)
+        return made
 
     @property
     def hardener_learns(self) -> bool:

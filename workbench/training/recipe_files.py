@@ -187,7 +187,7 @@ def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     for key, value in changes.items():
         before = base.get(key)
         merged[key] = value
-        if isinstance(before, dict) and isinstance(value, dict) and not _of_another_kind(before, value):
+        if isinstance(before, dict) and isinstance(value, dict) and not of_another_kind(before, value):
             merged[key] = merge(before, value)
     return merged
 
@@ -216,7 +216,8 @@ def assign(tree: dict[str, Any], dotted: str, value: Any) -> None:
         node = node[part]
 
 
-def _of_another_kind(before: dict[str, Any], changes: dict[str, Any]) -> bool:
+def of_another_kind(before: dict[str, Any], changes: dict[str, Any]) -> bool:
+    """Whether a mapping says another `kind`, or `name` where there is no kind, than the one that it changes."""
     key = "kind" if "kind" in before or "kind" in changes else "name"
     return key in changes and changes[key] != before.get(key)
 

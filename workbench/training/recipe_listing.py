@@ -95,14 +95,14 @@ def _places(value: Any, place: Place = ()) -> Iterator[Place]:
 
 
 def _entry(key: Any, value: Any, place: Place, marks: dict[Place, str], depth: int) -> list[str]:
-    return _lines(f"{_flow(key)}:", value, (*place, key), marks, depth)
+    return _lines(f"{flow(key)}:", value, (*place, key), marks, depth)
 
 
 def _lines(head: str, value: Any, place: Place, marks: dict[Place, str], depth: int) -> list[str]:
     """`key: value` or `- value` on one line if it is short and all of one origin, else one line for each part."""
     indent = "  " * depth
     found = {marks.get(each) for each in _places(value, place)}
-    line = f"{indent}{head} {_flow(value)}"
+    line = f"{indent}{head} {flow(value)}"
     if isinstance(value, str) and len(line) > WIDTH and found == {None}:
         folded = yaml.safe_dump(value, default_style=">", width=WIDTH).rstrip("\n").split("\n")
         return [f"{indent}{head} {folded[0]}", *(f"{indent}{rest}" if rest else "" for rest in folded[1:])]
@@ -117,7 +117,7 @@ def _lines(head: str, value: Any, place: Place, marks: dict[Place, str], depth: 
     return [f"{indent}{head} {below[0].lstrip()}", *below[1:]] if head == "-" else [f"{indent}{head}", *below]
 
 
-def _flow(value: Any) -> str:
+def flow(value: Any) -> str:
     """YAML on one line."""
     settings: dict[str, Any] = {"default_flow_style": True, "sort_keys": False, "width": float("inf")}
     text = yaml.safe_dump(value, **settings).removesuffix("...\n").rstrip("\n")

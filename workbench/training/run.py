@@ -7,7 +7,6 @@ The folder holds `recipe.yaml`, `environment.json`, `metrics.jsonl` (one JSON ob
 
 from __future__ import annotations
 
-import html
 import io
 import os
 import shutil
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tqdm.auto import tqdm
 
+from workbench.cards import card
 from workbench.errors import RunError
 from workbench.files import user_path
 from workbench.training.carry import change, complete, with_data_root, with_stage
@@ -386,12 +386,7 @@ class Run:
         }
         if self.error:
             facts["error"] = self.error
-        cells = "".join(
-            f'<tr><th scope="row" style="text-align:left">{key}</th>'
-            f'<td style="text-align:left">{html.escape(value)}</td></tr>'
-            for key, value in facts.items()
-        )
-        return f"<table><caption>{html.escape(self.name)}</caption>{cells}</table>"
+        return card(self.name, facts)
 
     def _show(self, bar: tqdm) -> None:
         rows = self._metrics.read()

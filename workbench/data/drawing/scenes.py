@@ -19,6 +19,7 @@ from torchvision import tv_tensors
 from workbench.data.dataset import Dataset, make_target
 from workbench.data.drawing.layout import Layout
 from workbench.data.drawing.pixels import SPLITS, check_split
+from workbench.data.reading.contents import GLANCE, ObjectsAtHand
 from workbench.errors import DataError
 from workbench.options import Number, Share
 from workbench.types import Target
@@ -115,6 +116,18 @@ class Scenes(Dataset):
             masks_amodal=torch.from_numpy(amodal),
             boxes_visible=as_tensor([_tight(mask) for mask in visible]),
         )
+
+    def objects_at_hand(self, indices: Sequence[int]) -> ObjectsAtHand | None:
+        """Those of a few scenes: each is laid out, and none painted."""
+        if len(indices) > GLANCE:
+            return None
+        labels, hidden = [np.zeros(0, np.int64)], [np.zeros(0)]
+        for index in indices:
+            pieces, owner = self.layout(index).pieces, self._made(index)[1]
+            whole = np.array([piece.mask.sum() for piece in pieces])
+            labels.append(np.array([piece.label for piece in pieces], dtype=np.int64))
+            hidden.append(1 - np.bincount(owner.ravel(), minlength=len(pieces) + 1)[1 : len(pieces) + 1] / whole)
+        return ObjectsAtHand(np.concatenate(labels), np.concatenate(hidden))
 
     def layout(self, index: int) -> Layout:
         """Where everything lies in scene `index`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from typing import Literal
 
 import pandas as pd
 
+from workbench.cards import notes_and_tables
 from workbench.errors import DataError
 
 MOST_OF_A_KIND = 20  #: how many problems of one kind a report lists before it only counts them
@@ -70,10 +70,9 @@ class Report:
 
     def _repr_html_(self) -> str:
         if not self.problems:
-            return f"<p>{html.escape(str(self))}</p>"
-        head = html.escape(str(self).splitlines()[0])
+            return notes_and_tables([str(self)])
         with pd.option_context("display.max_colwidth", None):  # else the ends are cut off
-            return f"<p>{head}</p>" + self.frame().to_html(index=False, escape=True)
+            return notes_and_tables([str(self).splitlines()[0]], self.frame(), index=False)
 
 
 def raise_first(problems: Iterable[Problem], *, hint: str) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
+from workbench.cards import notes_and_tables
 from workbench.errors import DataError, did_you_mean
 from workbench.evaluation.auditing.conditions import Condition
 from workbench.evaluation.auditing.objects import REASONS
@@ -48,8 +48,7 @@ class Report:
         return "\n".join([f"{type(self).__name__}({self.what})", table, *self.notes])
 
     def _repr_html_(self) -> str:
-        notes = "".join(f"<p>{escape(text)}</p>" for text in (self.what, *self.notes))
-        return notes + self.summary.to_html(float_format="{:.3f}".format, na_rep="–")
+        return notes_and_tables((self.what, *self.notes), self.summary)
 
     def _number(self, detector: str | None, default: int = 0) -> int:
         if detector is None:
