@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -191,3 +193,55 @@ def test_what_is_no_label_is_said(label):
         DataError, match=r"^label .* (is outside|is no whole number; expected one in) 1\.\.3, the classes$"
     ):
         check_label(label, 3)
+
+
+# ---------------------------------------------------------------------------------------- detections in notebooks
+
+
+def cells(page: str) -> list[list[str]]:
+    return [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr>(<td.*?)</tr>", page)]
+
+
+def test_detections_by_hand():
+    found = detections()
+    found.labels = torch.tensor([3, 1, 3])
+    more = "masks of 1 × 3 pixels, with shape, hidden"
+    assert repr(found) == f"Detections(3 objects, scores 0.10 to 0.90, 2 labels, {more})"
+    page = found._repr_html_()
+    assert cells(page) == [
+        ["3", "2", "0.900"], ["1", "1", "0.500"],
+        ["3", "0.900", "0, 1, 2, 3"], ["1", "0.500", "4, 5, 6, 7"], ["3", "0.100", "8, 9, 10, 11"],
+    ]  # fmt: skip
+    assert "all of them" in page
+
+
+def test_no_detections():
+    none = detections()[:0]
+    assert repr(none) == "Detections(0 objects, masks of 1 × 3 pixels, with shape, hidden)"
+    assert none._repr_html_() == f"<p>{repr(none).replace('(', ': ', 1)[:-1]}</p>"
+
+
+def test_of_many_detections_the_best_are_shown_whatever_their_order():
+    number = 50
+    scores = torch.linspace(0, 1, number)
+    found = Detections(torch.zeros(number, 4), torch.arange(1, number + 1), scores)
+    rows = cells(found._repr_html_())
+    assert rows[types.MOST_LABELS] == [f"{number - types.MOST_LABELS} more", str(number - types.MOST_LABELS), ""]
+    best = rows[types.MOST_LABELS + 1 :]
+    assert len(best) == types.MOST_SHOWN
+    assert best[0][:2] == ["50", "1.000"]
+
+
+def test_detections_that_learn_or_lie_elsewhere_or_are_none():
+    found = detections()
+    found.scores = found.scores.bfloat16().requires_grad_()
+    assert "scores 0.10 to 0.90" in found._repr_html_()
+    away = detections().to("meta")  # has no values
+    assert repr(away).startswith("<Detections, which cannot be shown:")
+    assert away._repr_html_().startswith("<p>&lt;Detections, which cannot be shown:")
+    broken = Detections(torch.zeros(2, 4), torch.ones(1, dtype=torch.long), torch.tensor([float("nan")] * 2))
+    assert "Detections" in repr(broken) + broken._repr_html_()
+    hostile = detections()
+    hostile.extras = {"<script>\n": torch.zeros(3), "x" * 999: torch.zeros(3)}
+    assert "<script" not in hostile._repr_html_()
+    assert len(repr(hostile)) < 200

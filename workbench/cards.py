@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from html import escape
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 LONGEST = 200  #: characters of a text in a cell of a table
 LONGEST_FACT = 400  #: likewise, where it has a row for itself
-_LEFT = "text-align:left;overflow-wrap:anywhere"
+LONGEST_WORD = 24  #: characters that fit into a narrow cell; longer texts are broken anywhere
 
 
 def clip(text: object, longest: int = LONGEST) -> str:
@@ -39,8 +40,7 @@ def notes_and_tables(notes: Iterable[str], *tables: pd.DataFrame, **options: Any
 def card(title: str, facts: Mapping[str, object]) -> str:
     """A table of facts, a row for each: its name and what it is. A list gives lines."""
     rows = "".join(
-        f'<tr><th scope="row" style="text-align:left">{escape(clip(name))}</th>'
-        f'<td style="{_LEFT}">{_lines(value)}</td></tr>'
+        f'<tr><th scope="row" style="text-align:left">{escape(clip(name))}</th>{_text(value, LONGEST_FACT)}</tr>'
         for name, value in facts.items()
     )
     return f"<table>{_caption(title)}{rows}</table>"
@@ -48,7 +48,11 @@ def card(title: str, facts: Mapping[str, object]) -> str:
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A table of texts, which stand left, and numbers, which stand right."""
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in columns)
+    rows = list(rows)
+    left = [' style="text-align:left"' if isinstance(value, str) else "" for value in rows[0]] if rows else []
+    head = "".join(
+        f'<th scope="col"{align}>{escape(name)}</th>' for name, align in zip_longest(columns, left, fillvalue="")
+    )
     body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
     return f"<table>{_caption(title)}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
@@ -68,15 +72,17 @@ def never_raises(show: Callable[[Any], str]) -> Callable[[Any], str]:
 
 
 def _caption(title: str) -> str:
-    return f"<caption>{escape(clip(title))}</caption>" if title else ""
+    return f'<caption style="text-align:left">{escape(clip(title))}</caption>' if title else ""
 
 
-def _lines(value: object) -> str:
-    lines = value if isinstance(value, list) else [value]
-    return "<br>".join(escape(clip(line, LONGEST_FACT)) for line in lines)
+def _text(value: object, longest: int) -> str:
+    """A cell with a text, or with a list of them as lines."""
+    lines = [clip(line, longest) for line in (value if isinstance(value, list) else [value])]
+    broken = ";overflow-wrap:anywhere" if max(map(len, lines), default=0) > LONGEST_WORD else ""
+    return f'<td style="text-align:left{broken}">{"<br>".join(map(escape, lines))}</td>'
 
 
 def _cell(value: object) -> str:
     if isinstance(value, str):
-        return f'<td style="{_LEFT}">{escape(clip(value))}</td>'
+        return _text(value, LONGEST)
     return f"<td>{f'{value:,}' if isinstance(value, int) else f'{value:.3f}'}</td>"

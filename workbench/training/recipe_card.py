@@ -57,9 +57,9 @@ def _changes(recipe: Recipe, names: list[str]) -> Iterator[str]:
     files, loaded = recipe.origin
     if len(files) > 1:
         found = differences(_inherited(resolve(list(files[:-1]))), _inherited(resolve(list(files))))
-        yield _table(f"differs from {names[1]}", list(found))
+        yield _table(f"differs from {names[1]}", "there", "here", found)
     if loaded is not None:
-        yield _table("changed by replace", list(differences(loaded, recipe.to_dict())))
+        yield _table("changed by replace", "before", "now", differences(loaded, recipe.to_dict()))
 
 
 def differences(before: Any, after: Any, place: str = "") -> Iterator[tuple[str, Any, Any]]:
@@ -83,11 +83,11 @@ def differences(before: Any, after: Any, place: str = "") -> Iterator[tuple[str,
         yield from differences(there, here, f"{place}.{key}" if place else key)
 
 
-def _table(title: str, found: list[tuple[str, Any, Any]]) -> str:
+def _table(title: str, there: str, here: str, found: Iterator[tuple[str, Any, Any]]) -> str:
     rows = [(key, *(ABSENT if value is ... else flow(value) for value in pair)) for key, *pair in found]
     if len(rows) > MOST_CHANGES:
         rows = [*rows[:MOST_CHANGES], (f"{len(rows) - MOST_CHANGES} more", "", "")]
-    return table(title, ("key", "there", "here"), rows) if rows else ""
+    return table(title, ("key", there, here), rows) if rows else ""
 
 
 def _inherited(values: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from workbench.cards import card, clip, notes_and_tables, table
+from workbench.cards import card, clip, table
 
 if TYPE_CHECKING:
     from workbench.data.dataset import Dataset
@@ -59,9 +59,9 @@ def contents(data: Dataset) -> str:
     if found is None:
         looked = evenly_spaced(number, GLANCE)
         found = data.objects_at_hand(looked)
-    where = "" if found is None or len(looked) == number else f" in {len(looked)} of the images, evenly spaced"
+    some = "" if found is None or len(looked) == number else f"{len(looked)} images"
     if found is not None:
-        facts["objects"] = f"{len(found.labels):,}{where}"
+        facts["objects"] = f"{len(found.labels):,}" + (f" in {some}, evenly spaced" if some else "")
     facts["classes"] = f"{len(data.classes):,}"
     if found is None:
         facts["classes"] = f"{len(data.classes):,}: {_few(data.classes)}"
@@ -74,16 +74,16 @@ def contents(data: Dataset) -> str:
     if data.problems:
         facts["problems"] = f"{len(data.problems):,} in the annotations; wb.doctor(data) lists them"
     shown = card(f"{clip(data.name)}: {type(data).__name__}", facts)
-    return shown if found is None else shown + _class_table(data.classes, found.labels, where)
+    return shown if found is None else shown + _class_table(data.classes, found.labels, some)
 
 
-def _class_table(classes: tuple[str, ...], labels: np.ndarray, where: str) -> str:
+def _class_table(classes: tuple[str, ...], labels: np.ndarray, some: str) -> str:
     counts = np.bincount(labels, minlength=len(classes) + 1)[1 : len(classes) + 1]
     most = np.argsort(-counts, kind="stable")[:MOST_CLASSES].tolist()
     rows = [(classes[k], int(counts[k])) for k in most]
     if len(classes) > MOST_CLASSES:
         rows.append((f"{len(classes) - MOST_CLASSES:,} more", int(counts.sum() - counts[most].sum())))
-    return table(f"objects by class{where}", ("class", "objects"), rows) if rows else notes_and_tables(["no classes"])
+    return table(f"in {some}" if some else "", ("class", "objects"), rows)
 
 
 def _occlusion(data: Dataset, hidden: np.ndarray | None) -> str:
