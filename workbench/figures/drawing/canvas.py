@@ -9,11 +9,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib import patheffects
 from matplotlib.axes import Axes
+from matplotlib.axis import XAxis, YAxis
 from matplotlib.colors import to_rgb, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
+from matplotlib.spines import Spine
 from scipy import ndimage
 from torch import Tensor
 
@@ -24,6 +26,44 @@ from workbench.types import Target
 TAG = 6.5  # points, size of the names of boxes
 HATCH, HATCHED = "////", 0.4  #: of what is found to hide objects: matplotlib's sign, and the opacity below it
 OUTLINE = [patheffects.Stroke(linewidth=3.2, foreground="#000000a0"), patheffects.Normal()]
+
+
+class _WithoutTicks:
+    """An axis of `PictureAxes`."""
+
+    def reset_ticks(self) -> None:
+        self.majorTicks, self.minorTicks = [], []
+
+    def get_ticks_position(self) -> str:
+        return "default"
+
+    def get_tightbbox(self, *_: object, **__: object) -> None:
+        return None
+
+
+class _XAxis(_WithoutTicks, XAxis):
+    pass
+
+
+class _YAxis(_WithoutTicks, YAxis):
+    pass
+
+
+class PictureAxes(Axes):
+    """Axes that are off and stay so, for a picture and its title.
+
+    Others make spines and ticks, which are most of the time of a small picture, also where these are not drawn.
+    """
+
+    def clear(self) -> None:
+        super().clear()
+        self.set_axis_off()
+
+    def _gen_axes_spines(self, *_: object, **__: object) -> dict[str, Spine]:
+        return {}
+
+    def _init_axis(self) -> None:
+        self.xaxis, self.yaxis = _XAxis(self), _YAxis(self)
 
 
 def new_figure(rows: int, columns: int, size: tuple[float, float], **options: object) -> tuple[Figure, np.ndarray]:
@@ -53,10 +93,8 @@ def image_axes(
     height, width = sizes
     inches = side / max(height, width)
     size = columns * width * inches, rows * height * inches + 0.25 * titles
-    figure, axes = new_figure(rows, columns, size)
+    figure, axes = new_figure(rows, columns, size, subplot_kw={"axes_class": PictureAxes})
     figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0, hspace=0)
-    for one in axes.flat:
-        one.set_axis_off()
     return figure, axes
 
 
@@ -67,19 +105,22 @@ def placed_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def place(figure: Figure, x: float, y: float, width: float, height: float) -> Axes:
+def place(figure: Figure, x: float, y: float, width: float, height: float, **options: object) -> Axes:
     """Axes at a place in inches from the upper left corner: where places are known, they are not to be measured.
 
     A layout that matplotlib finds takes more time than all else in a figure of a few pictures.
+
+    Args:
+        options: of `Figure.add_axes`.
     """
     across, down = figure.get_size_inches()
-    return figure.add_axes((x / across, 1 - (y + height) / down, width / across, height / down))
+    return figure.add_axes((x / across, 1 - (y + height) / down, width / across, height / down), **options)
 
 
 def place_pictures(
     figure: Figure, rows: int, columns: int, sizes: tuple[float, float], *, above: float, gap: float = 0.06
 ) -> np.ndarray:
-    """Axes [rows, columns] for pictures, without ticks, from the upper left corner on.
+    """`PictureAxes` [rows, columns] from the upper left corner on.
 
     Args:
         sizes: inches of height and width of each.
@@ -90,9 +131,7 @@ def place_pictures(
     axes = np.empty((rows, columns), dtype=object)
     for row, column in np.ndindex(rows, columns):
         x, y = gap / 2 + column * (width + gap), above + row * (height + above + gap)
-        axes[row, column] = place(figure, x, y, width, height)
-        axes[row, column].set(xticks=[], yticks=[])  # those of axes that are off are made, too
-        axes[row, column].set_axis_off()
+        axes[row, column] = place(figure, x, y, width, height, axes_class=PictureAxes)
     return axes
 
 
