@@ -24,7 +24,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from workbench.figures.drawing.canvas import text_width
+from workbench.figures.drawing.canvas import PictureAxes, text_width
 from workbench.figures.drawing.page import ink
 
 GAP, LABELS = 0.06, 1.3  #: inches between panels, and for the names of rows
@@ -131,11 +131,9 @@ class Sheet:
         """
         step = side + GAP + LINE * (above + below)
         width, height = labels + columns * (side + GAP) + bar, rows * step + GAP
-        figure, axes = plt.subplots(figsize=(width, height), dpi=dpi)
+        figure, axes = plt.subplots(figsize=(width, height), dpi=dpi, subplot_kw={"axes_class": PictureAxes})
         plt.close(figure)  # else a notebook shows it twice
         axes.set_position((0, 0, 1, 1))
-        axes.set(xticks=[], yticks=[])
-        axes.set_axis_off()
         shape = (int(height * dpi), int(width * dpi), 4)  # as matplotlib rounds
         return cls(axes, np.zeros(shape, np.uint8), side, dpi, step, labels, LINE * above + GAP)
 
