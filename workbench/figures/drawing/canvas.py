@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib import patheffects
 from matplotlib.axes import Axes
-from matplotlib.axis import XAxis, YAxis
+from matplotlib.axis import Tick, XAxis, YAxis
 from matplotlib.colors import to_rgb, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
@@ -32,7 +32,8 @@ class _WithoutTicks:
     """An axis of `PictureAxes`."""
 
     def reset_ticks(self) -> None:
-        self.majorTicks, self.minorTicks = [], []
+        self.majorTicks: list[Tick] = []
+        self.minorTicks: list[Tick] = []
 
     def get_ticks_position(self) -> str:
         return "default"
