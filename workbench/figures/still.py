@@ -130,8 +130,9 @@ def _block(piece: Piece, width: float) -> _Block:
 
 
 def _figure(figure: Figure, width: float) -> _Block:
-    if not isinstance(figure.get_layout_engine(), PlaceHolderLayoutEngine | None):
-        figure.draw_without_rendering()  # lays it out; what is placed elsewhere cannot be
+    engine = figure.get_layout_engine()
+    if not isinstance(engine, PlaceHolderLayoutEngine | None):
+        engine.execute(figure)  # what is placed elsewhere cannot be laid out
         figure.set_layout_engine("none")
     wide, high = (float(one) for one in figure.get_size_inches())
 

@@ -151,7 +151,7 @@ def draw_box(axes: Axes, box: Tensor, *, colour: str = WHITE, dashed: bool = Fal
     style = "--" if dashed else "-"
     outline = Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=colour, linewidth=1.6, linestyle=style)
     outline.set_path_effects([] if dashed else OUTLINE)
-    axes.add_patch(outline)
+    axes.add_artist(outline)  # unlike a patch it does not widen the limits, which are those of the picture
 
 
 def mask_layer(masks: Tensor, colours: Sequence[str], *, opacity: float) -> np.ndarray:
