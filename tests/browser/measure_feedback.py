@@ -34,8 +34,8 @@ SLIDERS = {"AttentionExplorer": ["Image"], "AdversaryExplorer": ["Image"], "Pyra
 #: Keeps when the last key was pressed and when what followed was painted last.
 WATCH = """
 (root) => {
-    window.timed = { pressed: 0, first: 0, painted: 0 };
-    root.addEventListener("keydown", () => { timed.pressed = performance.now(); timed.first = timed.painted = 0; }, true);
+    const press = () => { window.timed = { pressed: performance.now(), first: 0, painted: 0 }; };
+    root.addEventListener("keydown", press, true);
     const note = () => { timed.painted = performance.now(); timed.first ||= timed.painted; };
     const painted = () => requestAnimationFrame(() => requestAnimationFrame(note));
     new MutationObserver((changes) => {
@@ -81,9 +81,7 @@ def test_feedback(lab_page):
         for slider in sliders:
             measured[name, slider] = waits(lab, root, slider)
     peer = np.median(measured["ipywidgets.interact", "Image"][:, 1])
-    print(
-        "\n| slider | first picture, ms | all pictures, ms | all, ratio to ipywidgets.interact |\n|---|---|---|---|"
-    )
+    print("\n| slider | first picture, ms | all, ms | all, ratio to ipywidgets.interact |\n|---|---|---|---|")
     for (name, slider), times in measured.items():
         first, last = np.median(times, axis=0)
         print(f"| {name}, {slider} | {first:.0f} | {last:.0f} | {last / peer:.2f} |")
