@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import contextlib
 import json
 import shutil
 import signal
@@ -19,7 +20,7 @@ import torch
 import yaml
 from PIL import Image
 
-from workbench.__main__ import build_parser, main
+from workbench.__main__ import _names, build_parser, main
 from workbench.detectors import build_detector, save_detector
 from workbench.evaluation import AuditReport, Result, load_result
 from workbench.training import Recipe, Run
@@ -515,3 +516,46 @@ def test_detect_saves_what_is_found_in_a_data_set(tmp_path, capsys):
     for arguments in ([], ["photo.png", *data], [*data], ["photo.png", "--save", coco]):
         assert main(["detect", detector, *arguments]) == 2
         assert "give one of them" in (said := capsys.readouterr().err) or "belong together" in said
+
+
+def test_pictures_of_equal_names_take_the_place_of_no_other():
+    images = [Path(name) for name in ("a/x.png", "b/X.jpg", "c/x-1.png", "d/y.png", "e/x.png")]
+    assert _names(images) == ["x-2", "X-3", "x-1", "y", "x-4"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["train", "digit-scenes/faster-rcnn", "--set", "seed=1", "--set", "seed=2"], "seed is given twice"),
+        (
+            [
+                "evaluate",
+                "digit-scenes/faster-rcnn",
+                "--data",
+                "digit-scenes",
+                "--classes",
+                "a=0",
+                "--classes",
+                "a=1",
+            ],
+            "a class is given twice",
+        ),
+        (["evaluate", "digit-scenes/faster-rcnn", "--data", "digit-scenes", "--limit", "-3"], "expected at least 1"),
+        (["compare", "digit-scenes/faster-rcnn", "--seeds", "0"], "expected at least 1, got 0"),
+    ],
+)
+def test_what_is_said_twice_or_counts_nothing_is_refused(arguments, said, capsys):
+    with contextlib.suppress(SystemExit):
+        assert main(arguments) != 0
+    assert said in capsys.readouterr().err
+
+
+def test_names_of_anybody_do_not_move_the_cursor(tmp_path, capsys):
+    folder = tmp_path / "\x1b[2J\nrun"
+    folder.mkdir()
+    Recipe.load("digit-scenes/faster-rcnn", trial=False).save(folder / "recipe.yaml")
+    assert main(["runs", "list", str(tmp_path)]) == 0
+    assert main(["runs", "show", str(folder)]) == 1, "it never began"
+    said = capsys.readouterr().out
+    assert "\x1b" not in said
+    assert "[2J" in said

@@ -16,6 +16,7 @@ import re
 import signal
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -170,6 +171,19 @@ def _recipe(options: argparse.Namespace) -> Recipe:
     return Recipe.load(options.recipe).replace(changes)
 
 
+def _count(text: str) -> int:
+    """A number of things, at least one, for argparse."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected at least 1, got {number}")
+    return number
+
+
+def _printable(text: str) -> str:
+    """A line of text, in which nothing moves the cursor: names of folders may be anybody's."""
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
+
+
 def _pairs(settings: list[str], error: type[WorkbenchError]) -> dict[str, Any]:
     """KEY=VALUE as a dict; values are read as YAML, so that numbers, lists and null come as such."""
     from workbench.training.recipe_files import read_value
@@ -179,6 +193,8 @@ def _pairs(settings: list[str], error: type[WorkbenchError]) -> dict[str, Any]:
         key, equals, value = setting.partition("=")
         if not equals or not key:
             raise error(f"expected KEY=VALUE, got {setting!r}")
+        if key in pairs:
+            raise error(f"{key} is given twice; give it once")
         try:
             pairs[key] = read_value(value)
         except ValueError:
@@ -243,7 +259,7 @@ def _add_data(parser: argparse.ArgumentParser, *, split: str, required: bool) ->
     parser.add_argument("--root", help="folder of data that live on disk")
     parser.add_argument("--split", default=split, help=f"part of the data (default: {split})")
     parser.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="of the data set")
-    parser.add_argument("--limit", type=int, help="only the first images")
+    parser.add_argument("--limit", type=_count, help="only the first images")
     parser.add_argument("--proposals", action="append", default=[], metavar="KEY=VALUE", help=PROPOSALS)
 
 
@@ -309,7 +325,10 @@ def _renamed(settings: list[str]) -> dict[str, str]:
     for own, equals, other in pairs:
         if not (own and equals and other):
             raise DataError(f"--classes: expected ITS=DATA, such as tv=tvmonitor, got {own + equals + other!r}")
-    return {own: other for own, _, other in pairs}
+    renamed = {own: other for own, _, other in pairs}
+    if len(renamed) < len(pairs):
+        raise DataError("--classes: a class is given twice; give each once")
+    return renamed
 
 
 def _add_audit(verbs: Any) -> None:
@@ -448,9 +467,22 @@ def _picture_path(folder: Path, images: list[Path], number: int) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"{folder} cannot be made: {error.strerror}") from None
-    stem = images[number].stem
-    same = [place for place, path in enumerate(images) if path.stem == stem]
-    return folder / (f"{stem}.png" if len(same) == 1 else f"{stem}-{same.index(number) + 1}.png")
+    return folder / f"{_names(images)[number]}.png"
+
+
+def _names(images: Sequence[Path]) -> list[str]:
+    """A name for each image: its own, or, where several have it, with a number that makes it none of the others."""
+    stems = [path.stem for path in images]
+    taken, names = {stem.casefold() for stem in stems}, []
+    often = Counter(stem.casefold() for stem in stems)
+    for stem in stems:
+        name, number = stem, 0
+        while often[stem.casefold()] > 1 and name.casefold() in taken:
+            number += 1
+            name = f"{stem}-{number}"
+        taken.add(name.casefold())
+        names.append(name)
+    return names
 
 
 # -------------------------------------------------------------------------------------------- compare, runs
@@ -459,9 +491,9 @@ def _picture_path(folder: Path, images: list[Path], number: int) -> Path:
 def _add_compare(verbs: Any) -> None:
     parser = _verb(verbs, "compare", compare, "Train recipes with several seeds and compare them with the first.")
     parser.add_argument("recipes", metavar="RECIPE", nargs="+", help="name or YAML file; the first is compared with")
-    parser.add_argument("--seeds", type=int, default=5, help="so many, from 0 on (default: 5)")
+    parser.add_argument("--seeds", type=_count, default=5, help="so many, from 0 on (default: 5)")
     parser.add_argument("--folder", help="where the runs are kept and looked for (default: runs)")
-    parser.add_argument("--workers", type=int, help="runs at a time (default: one per core)")
+    parser.add_argument("--workers", type=_count, help="runs at a time (default: one per core)")
     parser.add_argument("--save", metavar="FILE", help="write the comparison as JSON")
 
 
@@ -500,7 +532,7 @@ def _add_runs(verbs: Any) -> None:
         action = _verb(actions, name, function, text)
         action.add_argument("run", metavar="RUN", help=RUN)
         if name == "log":
-            action.add_argument("-n", type=int, default=20, help="lines (default: 20)")
+            action.add_argument("-n", type=_count, default=20, help="lines (default: 20)")
         if name == "resume":
             _add_place(action)
             action.add_argument("--data-root", metavar="FOLDER", help="where the data of the training lie now")
@@ -528,7 +560,7 @@ def list_runs(options: argparse.Namespace) -> int:
         shown = [f"{name} {one.metrics[name]:.3f}" for name in names if name in one.metrics]
         shown += [f"{key}={json.dumps(value)}" for key, value in one.overrides.items()]
         line = f"{one.status:<9}{one.step:>8}/{one.steps:<8}{one.run.name}  {', '.join(shown)}"
-        print(line.rstrip())
+        print(_printable(line.rstrip()))
     return 0
 
 
@@ -536,7 +568,9 @@ def show_run(options: argparse.Namespace) -> int:
     """Status and latest figures."""
     run = _open(options.run)
     stands = run.error or run.job or _summary(run)
-    print(f"{run.folder}\n{run.recipe.name}, seed {run.recipe.seed}\n{run.status}: {stands}")
+    how = f"{run.status}: {stands}".splitlines()
+    for line in (str(run.folder), f"{run.recipe.name}, seed {run.recipe.seed}", *how):
+        print(_printable(line))
     metrics = run.metrics()
     for kind in ("train", "val"):
         rows = metrics[metrics["kind"] == kind]
