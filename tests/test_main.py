@@ -31,11 +31,14 @@ from workbench.training.recipe_listing import listing
 SUPPORT = Path(__file__).parent / "support"
 STAND_IN = SUPPORT / "stand_in"
 FOLLOWS = f"""
+import signal
 import sys
 from pathlib import Path
 from workbench.__main__ import main
 from workbench.training.processes import detached
 detached.SOURCES = Path({str(STAND_IN)!r})
+signal.signal(signal.SIGINT, signal.default_int_handler)  # tests may run where these are ignored
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 slow = ["--set", "notes.step=0.05", "--set", "stages.0.steps=1000"]
 sys.exit(main(["train", sys.argv[1], "--folder", sys.argv[2], *slow]))
 """

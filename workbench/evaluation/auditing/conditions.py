@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -140,6 +141,8 @@ def make_kinds(named: Sequence[str | Path | Occluder]) -> tuple[Kind, ...]:
     Raises:
         DataError: a name, file or folder that holds no occluder, or one that is given twice.
     """
+    if isinstance(named, str) or not isinstance(named, Iterable):
+        raise DataError(f"kinds is {named!r:.60}; expected a list of occluders, as ['grey', 'cut-outs']")
     kinds = tuple(_kind(one) for one in named)
     names = [kind.name for kind in kinds]
     twice = next((name for name in names if names.count(name) > 1 or name in (CLEAN, *CORRUPTIONS)), None)
@@ -151,6 +154,8 @@ def make_kinds(named: Sequence[str | Path | Occluder]) -> tuple[Kind, ...]:
 def _kind(one: str | Path | Occluder) -> Kind:
     if isinstance(one, Occluder):
         return Kind(one.name, (one,))
+    if not isinstance(one, str | PathLike):
+        raise DataError(f"kinds: {one!r:.60} is no occluder; give its name, a PNG, or a folder of them")
     if one == CUT_OUTS:
         return Kind(CUT_OUTS, from_data=True)
     if one in KINDS:

@@ -57,6 +57,7 @@ class PictureAxes(Axes):
     """
 
     def clear(self) -> None:
+        """Take away what is drawn."""
         super().clear()
         self.set_axis_off()
 
