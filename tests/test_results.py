@@ -183,7 +183,7 @@ def test_commands_of_the_terminal_name_what_exists(command):
         assert f"\n{command[1]}: " in (ROOT / "Makefile").read_text()
         return
     if command[0] == "python":
-        assert (ROOT / command[1]).is_file()
+        assert (ROOT / (command[-1] if command[1] == "-m" else command[1])).is_file()
         return
     assert command[0] == "workbench"
     options = build_parser().parse_args(command[1:])
