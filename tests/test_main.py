@@ -30,15 +30,18 @@ from workbench.training.recipe_listing import listing
 
 SUPPORT = Path(__file__).parent / "support"
 STAND_IN = SUPPORT / "stand_in"
-FOLLOWS = f"""
+#: Tests may run where these are ignored.
+SIGNALS = """
 import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+"""
+FOLLOWS = f"""
 import sys
 from pathlib import Path
 from workbench.__main__ import main
 from workbench.training.processes import detached
 detached.SOURCES = Path({str(STAND_IN)!r})
-signal.signal(signal.SIGINT, signal.default_int_handler)  # tests may run where these are ignored
-signal.signal(signal.SIGHUP, signal.SIG_DFL)
 slow = ["--set", "notes.step=0.05", "--set", "stages.0.steps=1000"]
 sys.exit(main(["train", sys.argv[1], "--folder", sys.argv[2], *slow]))
 """
@@ -157,7 +160,7 @@ def test_train_detached_returns_at_once(recipe, capsys):
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_what_ends_the_command_ends_the_followed_run_in_order(recipe, tmp_path, sent):
     """As batch systems, users and closed terminals do."""
-    command = [sys.executable, "-u", "-W", "ignore", "-c", FOLLOWS, recipe, str(tmp_path / "run")]
+    command = [sys.executable, "-u", "-W", "ignore", "-c", SIGNALS + FOLLOWS, recipe, str(tmp_path / "run")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
         assert process.stdout.readline().strip() == str(tmp_path / "run")
         run = Run.open(tmp_path / "run")

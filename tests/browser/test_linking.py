@@ -104,6 +104,8 @@ def test_a_box_selects_points_until_a_double_click(lab_page):
     page.mouse.down()
     page.mouse.move(edge["x"] + edge["width"] / 2, edge["y"] + edge["height"] - 5, steps=4)
     page.mouse.up()
+    shown = "document.querySelector('.dfv-explorer .js-plotly-plot').data.some((line) => line.selectedpoints)"
+    page.wait_for_function(shown)
     lab.wait_idle()
     number, whole, left, pale = lab.python(
         "points, chosen = explorer.embedding.points, explorer.selection\n"
