@@ -90,6 +90,8 @@ def test_narrow_pages_light_and_dark(lab_page, run, names):
                 output = page.locator(".jp-Cell.jp-mod-active .jp-OutputArea-output").first
                 output.screenshot(path=lab.pictures / f"layout-{name}-{width}-{theme}.png")
             for what, ask in (("scrolled", SCROLLED), ("covered", COVERED), ("faint", FAINT)):
+                if page.evaluate(ask):
+                    page.wait_for_timeout(1500)  # a busy page may need longer to take its shape
                 if found := page.evaluate(ask):
                     problems[f"{name}, {width} px, {theme}: {what}"] = found
         lab.command("notebook:delete-cell")
