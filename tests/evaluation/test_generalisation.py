@@ -83,7 +83,7 @@ def test_the_drop_and_its_interval():
         found.differences("C")
 
 
-def test_trained_on_and_chosen_classes():
+def test_trained_on_and_chosen_classes(monkeypatch):
     detectors = {"one": finder(("cat", "tv"), 1, 2)}
     found = generalisation(
         detectors,
@@ -98,6 +98,8 @@ def test_trained_on_and_chosen_classes():
     assert found.table().columns.tolist() == ["cat", "mean"]
     assert "VOC2012 of 1 detectors on 2 data sets, 1 classes in common: cat" in repr(found)
     assert "<table" in found._repr_html_()
+    monkeypatch.setattr(type(found), "what", "<b>&")  # names of classes are anybody's
+    assert found._repr_html_().startswith("<p>&lt;b&gt;&amp;</p>")
 
 
 def test_without_names_only_equal_ones_are_the_same():

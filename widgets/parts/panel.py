@@ -49,6 +49,15 @@ class Panel(Whole, ipywidgets.VBox):
         """The same as an anywidget, for pages that show these but no ipywidgets; marimo asks for it by itself.
 
         What is changed in one is changed in the other. The page needs anywidget 0.11 or later, or marimo 0.25.
+
+        Returns:
+            It is closed with this widget.
+
+        Example:
+            >>> scene = wb.load_data("digit-scenes", split="test")[7]
+            >>> explorer = widgets.AttentionExplorer("digit-scenes/faster-rcnn", *scene)
+            >>> explorer.as_anywidget().root == explorer.model_id
+            True
         """
         mirror = Mirror(self)
         self._mirrors += (mirror,)
