@@ -30,7 +30,11 @@ def draw(index):
 ipywidgets.interact(draw, index=ipywidgets.IntSlider(min=0, max=39, description="Image"))
 """
 #: Explorer → descriptions of its sliders.
-SLIDERS = {"AttentionExplorer": ["Image"], "AdversaryExplorer": ["Image"], "PyramidExplorer": ["Image", "Proposals"]}
+SLIDERS = {
+    "AttentionExplorer": ["Image"],
+    "AdversaryExplorer": ["Image"],
+    "PyramidExplorer": ["Image", "Proposals"],
+}
 #: Keeps when the last key was pressed and when what followed was painted last.
 WATCH = """
 (root) => {

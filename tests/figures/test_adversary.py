@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.support.figures import bars, marks, sheet_pixels, words
 from workbench.analysis.adversary import Dropout, RoIAdversary, Rotation, Search
 from workbench.errors import DataError
 from workbench.figures.adversary import (
@@ -53,13 +54,9 @@ def alone(seen):
     return dataclasses.replace(seen, dropout=None, rotation=None, both=None)
 
 
-def words(figure):
-    return [text.get_text() for text in figure.axes[0].texts]
-
-
 def panel(figure, column, row_top):
     """The pixels of a panel, by its left edge in panels and its upper edge in pixels."""
-    pixels = np.asarray(figure.axes[0].images[0].get_array())[..., :3]
+    pixels = sheet_pixels(figure)[..., :3]
     left = round(40 * 0.06) + column * (SIDE + round(40 * 0.06))
     return pixels[row_top : row_top + SIDE, left : left + SIDE].astype(int)
 
@@ -107,21 +104,20 @@ def test_blocks_are_named_by_their_angles(seen):
 
 
 def test_bars_add_up_to_one(seen):
-    axes = class_scores(seen, CLASSES).axes[0]
-    names = [label.get_text() for label in axes.get_yticklabels()]
-    assert names == ["untouched", "worst window", "ASDN", "ASTN", "ASDN + ASTN"]
-    bars = {}
-    for bar in axes.patches:
-        colour = plt.matplotlib.colors.to_hex(bar.get_facecolor())
-        bars.setdefault(round(bar.get_y() + 0.36), {}).setdefault(colour, bar.get_width())
+    figure = class_scores(seen, CLASSES)
+    assert words(figure, ha="right") == ["untouched", "worst window", "ASDN", "ASTN", "ASDN + ASTN"]
+    rows = {}
+    for colour, low, high, middle in bars(figure)[:-4]:
+        rows.setdefault(round(middle), {})[colour] = high - low
     asdn = {OWN: 0.425, BACKGROUND: 0.1, RIVAL: 0.375, REST: 0.1}
-    assert bars[2] == pytest.approx({colour.lower(): value for colour, value in asdn.items()})
-    assert sum(bars[1].values()) == pytest.approx(1)
-    (dots, more) = axes.lines
+    assert rows[2] == pytest.approx({colour.lower(): value for colour, value in asdn.items()})
+    assert sum(rows[1].values()) == pytest.approx(1)
+    (dots, more) = marks(figure)
     assert list(dots.get_xdata()) == pytest.approx([0.3, 0.55])
     assert list(more.get_xdata()) == pytest.approx([0.25, 0.5])
-    legend = [text.get_text() for text in axes.figure.legends[0].get_texts()]
-    assert legend == ["$cat", "background", "<b>dog</b>", "all others"]
+    key = dict(zip(words(figure, ha="left"), [colour for colour, *_ in bars(figure)[-4:]], strict=True))
+    wanted = {"$cat": OWN, "background": BACKGROUND, "<b>dog</b>": RIVAL, "all others": REST}
+    assert key == {name: colour.lower() for name, colour in wanted.items()}
 
 
 def test_one_class_has_no_rival(alone):
@@ -130,8 +126,7 @@ def test_one_class_has_no_rival(alone):
         probabilities=torch.tensor([0.4, 0.6]),
         search=dataclasses.replace(alone.search, probabilities=torch.tensor([0.7, 0.3])),
     )
-    legend = class_scores(single, ["face"]).legends[0].get_texts()
-    assert [text.get_text() for text in legend] == ["face", "background"]
+    assert words(class_scores(single, ["face"]), ha="left") == ["face", "background"]
 
 
 def test_figure_3_has_a_column_for_each_object(seen, alone):
@@ -143,8 +138,7 @@ def test_figure_3_has_a_column_for_each_object(seen, alone):
     assert {"search", "ASDN's heat", "a mask of ASDN", "heat"} <= set(found)
     small = hardest_windows_of_objects({"step 10": alone, "step 20": alone}, marked="step 20")
     assert small.get_figheight() < figure.get_figheight() / 2
-    bold = [text.get_text() for text in small.axes[0].texts if text.get_weight() == "bold"]
-    assert bold == ["search", "step 20"]
+    assert words(small, weight="bold") == ["search", "step 20"]
     with pytest.raises(DataError, match="no object"):
         hardest_windows_of_objects([])
 
@@ -154,8 +148,7 @@ def test_what_is_not_there_cannot_be_drawn(alone):
         sampled_masks(alone)
     with pytest.raises(DataError, match="no ASTN to draw"):
         rotated_blocks(alone)
-    names = [label.get_text() for label in class_scores(alone).axes[0].get_yticklabels()]
-    assert names == ["untouched", "worst window"]
+    assert words(class_scores(alone), ha="right") == ["untouched", "worst window"]
 
 
 def test_all_can_be_saved_and_none_stays_open(seen):

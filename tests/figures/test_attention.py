@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.support.figures import sheet_pixels, words
 from workbench.analysis.attention import Inversion, RoIAttention
 from workbench.errors import DataError
 from workbench.figures.attention import (
@@ -52,10 +53,6 @@ def rendered(figure):
     return out.getvalue()
 
 
-def words(figure):
-    return [text.get_text() for text in figure.axes[0].texts]
-
-
 PATCH = torch.full((3, 225, 225), 102, dtype=torch.uint8)  # as `seen` has it, in the size of a panel
 
 
@@ -67,10 +64,8 @@ def runs(marks):
 
 def panels(figure):
     """Row → column → pixels; fails where panels touch, overlap or leave the figure. The scale is left out."""
-    (image,) = figure.axes[0].images
-    width, height = figure.get_size_inches()
-    assert list(image.get_extent()) == [0, width, height, 0]
-    pixels = np.asarray(image.get_array())
+    pixels = sheet_pixels(figure)
+    assert list(pixels.shape[:2]) == [int(side * figure.dpi) for side in figure.get_size_inches()[::-1]]
     drawn = pixels[..., 3] > 0  # the rest is clear
     rows, columns = runs(drawn.any(axis=1)), runs(drawn.any(axis=0))[:-1]
     sizes = {end - start for start, end in rows + columns}
@@ -156,7 +151,7 @@ def test_over_training_leaves_missing_steps_empty():
     (_, _), (empty, later) = panels(figure)
     assert (empty == 0).all()
     np.testing.assert_array_equal(later, heat(PATCH[:, :180, :180], seen().map))
-    titles = [text for text in figure.axes[0].texts if text.get_text().startswith("step")]
+    titles = [text for text in figure.texts if text.get_text().startswith("step")]
     assert [(t.get_text(), t.get_fontweight()) for t in titles] == [
         ("step 500", "normal"),
         ("step 1,000", "bold"),

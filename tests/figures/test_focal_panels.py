@@ -7,6 +7,7 @@ import pytest
 import torch
 from small_detectors import RETINANET
 
+from tests.support.figures import lines, words
 from workbench.analysis.anchor_losses import Ranking, gather_windows, hardest_windows
 from workbench.data import load_data
 from workbench.detectors import build_detector
@@ -64,13 +65,12 @@ def test_the_magnified_axis_counts_from_the_hardest(windows):
 
 def test_windows_are_drawn_on_their_images(windows, data):
     table = hardest_windows(windows.negatives, windows.negatives.losses(), 5)
-    axes = windows_grid(table, data, columns=3).axes[0]
-    texts = [text.get_text() for text in axes.texts]
+    figure = windows_grid(table, data, columns=3)
+    texts = words(figure)
     assert sum(text.startswith("truth: background\nbest guess") for text in texts) == 5
     assert [text for text in texts if text.startswith("image")] == [f"image {i}" for i in table["image"]]
-    solid = [patch for patch in axes.patches if patch.get_linestyle() == "-"]
-    wanted = (table["x2"] - table["x1"]) * 1.6 / 128
-    assert [patch.get_width() for patch in solid] == pytest.approx(wanted.tolist(), rel=1e-4)
+    solid = lines(figure, "solid")[1::2]  # each over its dark edge
+    assert [np.ptp(line[:, 0]) for line in solid] == pytest.approx((table["x2"] - table["x1"]).tolist(), rel=1e-4)
     with pytest.raises(DataError, match="table is empty"):
         windows_grid(table.head(0), data)
     with pytest.raises(DataError, match="has 3 images"):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pytest
 import torch
 
+from tests.support.figures import sheet_pixels, words
 from workbench.analysis.occlusion_masks import FoundOcclusion, RoIMasks
 from workbench.errors import DataError
 from workbench.figures.adversary import class_scores
@@ -29,15 +29,11 @@ def seen():
     return RoIMasks(patch, torch.tensor([0.0, 0, 8, 8]), 1, torch.tensor([[0.7, 0.1], [0.5, 0.3]]), MASKS, answers)
 
 
-def words(figure):
-    return [text.get_text() for text in figure.axes[0].texts]
-
-
 def brightness(figure, x, y, dpi=40):
     """Mean brightness around a place in inches."""
-    pixels = figure.axes[0].images[0].get_array()
+    pixels = sheet_pixels(figure)
     column, row = round(x * dpi), round(y * dpi)
-    return float(np.asarray(pixels)[row - 3 : row + 3, column - 3 : column + 3, :3].mean())
+    return float(pixels[row - 3 : row + 3, column - 3 : column + 3, :3].mean())
 
 
 def test_a_panel_for_each_strategy(seen):
@@ -65,17 +61,15 @@ def test_generators_beside_each_other_and_over_training(seen):
     figure = generated_masks({"$with": {"step 1": seen, "step 2": seen}, "bare": {"step 1": bare}}, marked="step 2")
     said = words(figure)
     assert said.count("edges 1.00") == said.count("0.90 → 0.20") == said.count("0.10 to 0.70") == 2
-    bold = [text.get_text() for text in figure.axes[0].texts if text.get_weight() == "bold"]
-    assert bold == ["$with", "step 2"], "detectors without a generator are left out"
+    assert words(figure, weight="bold") == ["$with", "step 2"], "detectors without a generator are left out"
     with pytest.raises(DataError, match="no generator to draw"):
         generated_masks({"bare": {"step 1": bare}})
 
 
 def test_class_scores_are_drawn_of_masks_as_well(seen):
     figure = class_scores(seen, CLASSES)
-    axes, legend = figure.axes[0], [text.get_text() for text in figure.legends[0].get_texts()]
-    assert legend == ["$face", "background"], "there are no others"
-    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["untouched", *MASKS]
+    assert words(figure, ha="left") == ["$face", "background"], "there are no others"
+    assert words(figure, ha="right") == ["untouched", *MASKS]
 
 
 def found(truth):

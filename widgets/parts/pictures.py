@@ -14,7 +14,6 @@ import matplotlib
 import numpy as np
 import torch
 import traitlets
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
@@ -24,6 +23,7 @@ from workbench.data.reading.images import read_image
 from workbench.detectors.layers.inputs import SLACK
 from workbench.errors import DataError
 from workbench.figures.drawing.page import settings
+from workbench.figures.drawing.quick import pixels_of
 
 PNG_PIXELS = 300_000  # larger pictures travel as JPEG
 LONGEST = 1280  # pixels; no panel shows more
@@ -99,10 +99,9 @@ def png(figure: Figure, dpi: int | None = None) -> bytes:
         ground.set_alpha(0)
     if dpi is not None:
         figure.set_dpi(dpi)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
+    pixels = pixels_of(figure)
     figure.set_layout_engine("none")  # its parts stay where they are when it is drawn again
-    return encode_pixels(np.asarray(canvas.buffer_rgba()))
+    return encode_pixels(pixels)
 
 
 def on_page(make: Callable[[], Figure | None], *, dark: bool, dpi: int | None = None) -> bytes:

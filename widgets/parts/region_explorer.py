@@ -28,6 +28,7 @@ from widgets.parts.sources import LAST, Source, named
 from workbench.analysis.occlusion_probe import OcclusionProbe, Thing
 from workbench.data import Dataset
 from workbench.detectors.base import Detector
+from workbench.detectors.layers.proposing import keeping_maps
 from workbench.detectors.load import DetectorLike
 from workbench.errors import DataError
 from workbench.types import Target
@@ -81,11 +82,12 @@ class RegionExplorer(Explorer, Looks):
         return f"{type(self).__name__}({', '.join(self.sources)}; {len(self.data)} images)"
 
     def _show(self, **state: Any) -> None:
-        self._apply(state)
-        if set(state) - set(self.OPTIONS):
-            self._look()
-        self._answer()
-        self._draw()
+        with keeping_maps():
+            self._apply(state)
+            if set(state) - set(self.OPTIONS):
+                self._look()
+            self._answer()
+            self._draw()
 
     def refresh(self) -> None:
         """Look for checkpoints that came or went since; a run that trains writes new ones."""

@@ -25,6 +25,7 @@ from torchvision.models.detection.transform import resize_boxes
 from workbench.detectors.base import Detector, HasLevels, HasRoILevels, asked, evaluating
 from workbench.detectors.layers.fpn import Pyramid, SingleMap
 from workbench.detectors.layers.matching import match_anchors, overlaps
+from workbench.detectors.layers.proposing import keeping_maps
 from workbench.detectors.layers.roi_pool import PyramidPool
 from workbench.detectors.layers.roi_pool import assign_levels as assign_levels  # eq. 4.1 as the detectors have it
 from workbench.detectors.load import DetectorLike, as_detector
@@ -199,7 +200,7 @@ def look(detector: DetectorLike, image: Tensor) -> PyramidView:
     caught: list[dict[str, Tensor]] = []
     hook = None if trunk is None else trunk.body.register_forward_hook(lambda *call: caught.append(call[2]))
     try:
-        with evaluating(detector):
+        with evaluating(detector), keeping_maps():
             batch = seeing.prepare([image])
             maps = seeing.maps(batch)
             anchors = seeing.level_anchors(batch, maps)

@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol, TypeVar
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from workbench.analysis.adversary import WINDOW, Dropout, RoIAdversary
 from workbench.errors import DataError
-from workbench.figures.drawing.canvas import place, placed_figure, text_width
+from workbench.figures.drawing.canvas import placed_figure, text_width
+from workbench.figures.drawing.charts import Bar, Chart, draw_key
 from workbench.figures.drawing.colours import INK, OKABE_ITO
 from workbench.figures.drawing.sheet import GAP, Sheet, class_name, heat, keep
 from workbench.hardeners.astn import rotate
@@ -130,35 +130,36 @@ def class_scores(seen: Answered, classes: Sequence[str] | None = None, *, width:
     parts = {label: OWN, 0: BACKGROUND} | ({} if rival is None else {rival: RIVAL})
     height, left = 0.85 + 0.36 * len(answers), 0.2 + max(text_width(name, 9) for name in answers) / 72
     figure = placed_figure(width, height)
-    axes = place(figure, left, 0.3, width - left - 0.15, height - 0.75)
+    chart = Chart.blank(
+        figure,
+        (left, 0.3, width - left - 0.15, height - 0.75),
+        xlim=(0, 1),
+        ylim=(len(means) - 0.5, -0.5),
+        xticks={share / 5: f"{share / 5:.1f}" for share in range(6)},
+        yticks=dict(enumerate(means)),
+        xlabel="probability",
+    )
     for row, (name, mean) in enumerate(means.items()):
-        _draw_shares(axes, row, {colour: float(mean[one]) for one, colour in parts.items()})
+        _draw_shares(chart, row, {colour: float(mean[one]) for one, colour in parts.items()})
         own = answers[name][:, label].tolist()
         if len(own) > 1:
-            style = {"markersize": 3.5, "color": "white", "markeredgecolor": "black"}
-            axes.plot(own, [row + 0.24] * len(own), "o", **style)
-    axes.set_yticks(range(len(means)), means, fontsize=9)
-    axes.set(xlim=(0, 1), ylim=(len(means) - 0.5, -0.5))
-    axes.tick_params(labelsize=8.5, left=False)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    rest = {} if len(parts) == len(seen.probabilities) else {"all others": REST}
-    names = [*(class_name(one, classes) for one in parts), *rest]
-    marks = [axes.barh(0, 0, color=colour) for colour in (*parts.values(), *rest.values())]
-    figure.legend(marks, names, loc="upper center", ncols=len(names), frameon=False, fontsize=8.5)
-    axes.set_xlabel("probability", fontsize=8.5)
+            style = {"linestyle": "", "marker": "o", "markersize": 3.5, "markeredgecolor": "black"}
+            chart.draw_line(own, [row + 0.24] * len(own), "white", **style)
+    rest = [] if len(parts) == len(seen.probabilities) else [("all others", REST)]
+    marks = [*((class_name(one, classes), colour) for one, colour in parts.items()), *rest]
+    draw_key(figure, width / 2, 0.06, marks, columns=4, size=8.5)
     return figure
 
 
-def _draw_shares(axes: Axes, row: int, shares: Mapping[str, float]) -> None:
+def _draw_shares(chart: Chart, row: int, shares: Mapping[str, float]) -> None:
     """One bar of shares by colour, and what is left to 1; those that have room for it have their number."""
-    left, style = 0.0, {"ha": "center", "va": "center", "fontsize": 8}
-    for colour, value in shares.items():
-        axes.barh(row, value, left=left, color=colour, height=0.72)
+    ends = np.cumsum([0.0, *shares.values()]).tolist()
+    bars = [Bar(low, high, row, colour) for low, high, colour in zip(ends, ends[1:], shares, strict=False)]
+    chart.draw_bars([*bars, Bar(ends[-1], 1.0, row, REST)], 0.72)
+    for bar, value in zip(bars, shares.values(), strict=True):
         if value >= 0.07:
-            ink = "black" if colour == RIVAL else "white"
-            axes.text(left + value / 2, row - 0.04, f"{value:.2f}", color=ink, **style)
-        left += value
-    axes.barh(row, max(0.0, 1 - left), left=left, color=REST, height=0.72)
+            ink = "black" if bar.colour == RIVAL else "white"
+            chart.label((bar.low + bar.high) / 2, row - 0.04, f"{value:.2f}", fontsize=8, color=ink)
 
 
 def hardest_windows_of_objects(

@@ -7,16 +7,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 import torch
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
 from workbench.data import Dataset
 from workbench.errors import DataError
-from workbench.figures.drawing.canvas import OUTLINE, draw_box, image_axes, plain, show_image
+from workbench.figures.drawing.boxes import draw_boxes, draw_lines, outlines
+from workbench.figures.drawing.canvas import draw_box, image_axes, plain, show_image
 from workbench.figures.drawing.colours import MINT, ORANGE, WHITE, YELLOW
 from workbench.figures.drawing.sheet import Sheet, class_name
 
@@ -53,10 +52,10 @@ def windows_grid(
         facts = _facts(row.label, row.guess, row.score, row.loss, data.classes)
         sheet.show(*place, _cut(image, corner, pixels, round(side * dpi)), facts)
         sheet.caption(*place, f"image {row.image}")
-        frame, scale = sheet.place(*place), side / pixels
-        for known in target["boxes"]:
-            _outline(sheet.axes, known, corner, frame, scale, side, OBJECT, dashed=True)
-        _outline(sheet.axes, box, corner, frame, scale, side, WINDOW)
+        inside, shift = sheet.inside(*place, (pixels, pixels)), torch.tensor(corner * 2)
+        known = outlines(target["boxes"].as_subclass(Tensor) - shift)
+        draw_lines(sheet.figure, known, colors=OBJECT, linewidths=1.0, linestyles="--", **inside)
+        draw_boxes(sheet.figure, box[None] - shift, colours=WINDOW, **inside)
     return sheet.finished(None)
 
 
@@ -133,25 +132,3 @@ def _cut(image: Tensor, corner: tuple[int, int], pixels: int, wanted: int) -> np
     part = F.pad(part, (0, pixels - part.shape[2], 0, pixels - part.shape[1]), value=200)
     picture = Image.fromarray(part.permute(1, 2, 0).contiguous().numpy())
     return np.array(picture.resize((wanted, wanted), Image.Resampling.BICUBIC))
-
-
-def _outline(
-    axes: Axes,
-    box: Tensor,
-    corner: tuple[int, int],
-    frame: tuple[float, float],
-    scale: float,
-    side: float,
-    colour: str,
-    *,
-    dashed: bool = False,
-) -> None:
-    """A box (pixels of the image) in its picture at `frame` (inches), `scale` inches per pixel; clipped to it."""
-    x1, y1, x2, y2 = box.tolist()
-    left, top = frame[0] + (x1 - corner[0]) * scale, frame[1] + (y1 - corner[1]) * scale
-    width, height = (x2 - x1) * scale, (y2 - y1) * scale
-    style = {"linewidth": 1.0 if dashed else 1.6, "linestyle": "--" if dashed else "-"}
-    patch = Rectangle((left, top), width, height, fill=False, edgecolor=colour, **style)
-    patch.set_path_effects([] if dashed else OUTLINE)
-    axes.add_artist(patch)  # quicker than a patch, which would move the limits
-    patch.set_clip_path(Rectangle(frame, side, side, transform=axes.transData))

@@ -14,7 +14,7 @@ def test_a_title_is_no_wider_than_its_panel_and_the_gap():
     picture = np.full((125, 125, 3), 9, np.uint8)
     sheet.show(0, 0, picture, "short")
     sheet.show(0, 1, picture, "loss of each window\nfrom −0.003 to +0.003")
-    short, long = sheet.axes.texts
+    short, long = sheet.figure.texts
     assert short.get_fontsize() == SIZE
     assert long.get_fontsize() < SIZE
     widest = max(text_width(line, long.get_fontsize()) for line in long.get_text().split("\n"))

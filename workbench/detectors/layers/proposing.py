@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -18,6 +20,33 @@ from workbench.detectors.layers.inputs import as_float, training_targets
 from workbench.detectors.layers.rpn import RegionProposalNetwork
 from workbench.detectors.layers.trunk import Resize
 from workbench.types import Proposals, Target
+
+_KEPT: ContextVar[dict[SeesMaps, tuple[Tensor, list[Tensor]]] | None] = ContextVar("maps that are kept", default=None)
+
+
+@contextmanager
+def keeping_maps() -> Iterator[None]:
+    """Within it a detector makes the maps of an image once, as long as no gradients are wanted.
+
+    For several questions about one image; weights must not change meanwhile. Within another one it begins anew, as
+    hooks need that shall hear of the network, and leaves to the other what it has made.
+
+    Example:
+        >>> detector, image = wb.load_detector("digit-scenes/faster-rcnn"), wb.load_data("digit-scenes").image(0)
+        >>> with keeping_maps():  # the network sees the image once
+        ...     found, asked = detector.detect([image])[0], detector.score_boxes([image], [torch.zeros(0, 4)])[0]
+        >>> asked.shape
+        torch.Size([0, 11])
+    """
+    outer = _KEPT.get()
+    mine: dict[SeesMaps, tuple[Tensor, list[Tensor]]] = {}
+    token = _KEPT.set(mine)
+    try:
+        yield
+    finally:
+        _KEPT.reset(token)
+        if outer is not None:
+            outer.update(mine)
 
 
 class SeesMaps:
@@ -54,7 +83,13 @@ class SeesMaps:
 
     def maps(self, batch: ImageList) -> list[Tensor]:
         """Maps [B, C, h, w] of prepared images, fine to coarse."""
-        return self.backbone(batch.tensors.contiguous(memory_format=torch.channels_last))
+        kept = None if torch.is_grad_enabled() else _KEPT.get()
+        seen, maps = (None, []) if kept is None else kept.get(self, (None, []))
+        if seen is None or seen.shape != batch.tensors.shape or not torch.equal(seen, batch.tensors):
+            maps = self.backbone(batch.tensors.contiguous(memory_format=torch.channels_last))
+            if kept is not None:
+                kept[self] = batch.tensors, maps
+        return maps
 
 
 class SeesAnchors(SeesMaps):

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import matplotlib.pyplot as plt
 import numpy as np
+import torch
 from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.axis import Tick, XAxis, YAxis
@@ -16,6 +17,7 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.spines import Spine
+from matplotlib.transforms import Affine2D, Transform
 from scipy import ndimage
 from torch import Tensor
 
@@ -100,11 +102,17 @@ def image_axes(
     return figure, axes
 
 
-def placed_figure(width: float, height: float) -> Figure:
+def placed_figure(width: float, height: float, *, dpi: float | None = None) -> Figure:
     """An empty figure of so many inches for `place`; made and forgotten by pyplot as `new_figure`'s are."""
-    figure = plt.figure(figsize=(width, height))
+    figure = plt.figure(figsize=(width, height), dpi=dpi)
     plt.close(figure)
     return figure
+
+
+def inches_of(figure: Figure) -> Transform:
+    """From inches from the upper left corner to the figure."""
+    across, down = figure.get_size_inches()
+    return Affine2D().scale(1 / across, -1 / down).translate(0, 1) + figure.transFigure
 
 
 def place(figure: Figure, x: float, y: float, width: float, height: float, **options: object) -> Axes:
@@ -119,22 +127,10 @@ def place(figure: Figure, x: float, y: float, width: float, height: float, **opt
     return figure.add_axes((x / across, 1 - (y + height) / down, width / across, height / down), **options)
 
 
-def place_pictures(
-    figure: Figure, rows: int, columns: int, sizes: tuple[float, float], *, above: float, gap: float = 0.06
-) -> np.ndarray:
-    """`PictureAxes` [rows, columns] from the upper left corner on.
-
-    Args:
-        sizes: inches of height and width of each.
-        above: inches over each, for its title.
-        gap: inches between them.
-    """
-    height, width = sizes
-    axes = np.empty((rows, columns), dtype=object)
-    for row, column in np.ndindex(rows, columns):
-        x, y = gap / 2 + column * (width + gap), above + row * (height + above + gap)
-        axes[row, column] = place(figure, x, y, width, height, axes_class=PictureAxes)
-    return axes
+def as_uint8(image: Tensor) -> Tensor:
+    """An image uint8 or float (0..1) [3, H, W] as uint8, on the CPU."""
+    plain = image.detach().as_subclass(Tensor).cpu()
+    return plain if plain.dtype == torch.uint8 else (plain.clamp(0, 1) * 255).round().to(torch.uint8)
 
 
 def show_image(axes: Axes, image: Tensor) -> None:

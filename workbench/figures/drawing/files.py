@@ -8,12 +8,12 @@ import warnings
 
 import matplotlib
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from workbench.errors import DataError
+from workbench.figures.drawing.quick import pixels_of
 
 #: Suffix of a picture → its type on the web.
 KINDS = {"png": "image/png", "svg": "image/svg+xml", "pdf": "application/pdf"}
@@ -58,9 +58,7 @@ def _png(figure: Figure, note: str) -> bytes:
     own, dpi = figure.dpi, min(DPI, math.sqrt(PIXELS / float(np.prod(figure.get_size_inches()))))
     try:
         figure.set_dpi(dpi)
-        canvas = FigureCanvasAgg(figure)
-        canvas.draw()
-        drawn = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+        drawn = Image.fromarray(pixels_of(figure)).convert("RGB")
     finally:
         figure.set_dpi(own)
     shown = drawn
