@@ -72,7 +72,7 @@ def test_cells_are_drawn_where_they_are():
 
 def test_boxes_have_the_colours_of_their_levels(image, view):
     figure = assignment_figure(image, view, BOXES, BOXES[:2], region=BOXES[1])
-    (left,) = figure.axes
+    _, left = figure.axes
     found, _, objects, region = left.collections
     assert [to_hex(colour) for colour in objects.get_edgecolors()] == [LEVEL_COLOURS[level] for level in (2, 3, 4)]
     assert to_hex(region.get_edgecolors()[0]) == "#f6f740"

@@ -8,9 +8,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from IPython.core.pylabtools import print_figure
 from PIL import Image
 
-from workbench.figures.drawing.canvas import PictureAxes, draw_box, show_image
+from workbench.figures.drawing.canvas import PictureAxes, draw_box, placed_figure, show_image
 
 IMAGE = (torch.arange(3 * 20 * 30) % 256).to(torch.uint8).view(3, 20, 30)
 
@@ -42,3 +43,10 @@ def test_there_are_no_spines_and_ticks_also_after_it_is_cleared():
         show_image(axes, IMAGE)
         assert axes.get_xlim() == pytest.approx((-0.5, 29.5), abs=0.5)
         axes.clear()
+
+
+def test_notebooks_show_what_is_placed():
+    """IPython leaves out a figure without axes."""
+    figure = placed_figure(2, 1, dpi=100)
+    figure.text(0.5, 0.5, "seen")
+    assert Image.open(io.BytesIO(print_figure(figure, bbox_inches=None))).size == (200, 100)

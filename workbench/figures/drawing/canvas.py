@@ -103,9 +103,13 @@ def image_axes(
 
 
 def placed_figure(width: float, height: float, *, dpi: float | None = None) -> Figure:
-    """An empty figure of so many inches for `place`; made and forgotten by pyplot as `new_figure`'s are."""
+    """An empty figure of so many inches for `place`; made and forgotten by pyplot as `new_figure`'s are.
+
+    It has empty axes over all of it: notebooks do not show a figure that has none.
+    """
     figure = plt.figure(figsize=(width, height), dpi=dpi)
     plt.close(figure)
+    figure.add_axes((0, 0, 1, 1), axes_class=PictureAxes)
     return figure
 
 

@@ -88,13 +88,17 @@ class Unscaled(BboxImage):
     """A picture uint8 [H, W, 4] over all of a figure: not resampled where it has the figure's pixels already."""
 
     def __init__(self, figure: Figure, pixels: np.ndarray):
-        super().__init__(figure.bbox, interpolation="antialiased", origin="upper")
+        whole = TransformedBbox(Bbox.unit(), figure.transFigure)  # also where the figure is cut or a part of a page
+        super().__init__(whole, interpolation="antialiased", origin="upper")
         self.set_data(pixels)
 
     def draw(self, renderer: RendererBase) -> None:
         """As every image is drawn, but in a third of the time where it can be."""
-        pixels, box = self.get_array(), self.figure.bbox
-        if pixels.shape[:2] != (int(box.height), int(box.width)) or renderer.get_image_magnification() != 1:
+        pixels, box = self.get_array(), self.bbox
+        if (
+            pixels.shape[:2] != (int(box.height + 1e-6), int(box.width + 1e-6))
+            or renderer.get_image_magnification() != 1
+        ):
             super().draw(renderer)
         elif self.get_visible():
             renderer.draw_image(renderer.new_gc(), round(box.x0), round(box.y0), pixels[::-1])
