@@ -65,7 +65,7 @@ def runs(marks):
 def panels(figure):
     """Row → column → pixels; fails where panels touch, overlap or leave the figure. The scale is left out."""
     pixels = sheet_pixels(figure)
-    assert list(pixels.shape[:2]) == [int(side * figure.dpi) for side in figure.get_size_inches()[::-1]]
+    assert list(pixels.shape[:2]) == [round(side * figure.dpi) for side in figure.get_size_inches()[::-1]]
     drawn = pixels[..., 3] > 0  # the rest is clear
     rows, columns = runs(drawn.any(axis=1)), runs(drawn.any(axis=0))[:-1]
     sizes = {end - start for start, end in rows + columns}

@@ -144,9 +144,9 @@ class Sheet:
         size = side if isinstance(side, tuple) else (side, side)
         step = size[0] + GAP + LINE * (above + below)
         width, height = labels + columns * (size[1] + GAP) + bar, max(rows * step + GAP, least)
-        figure = placed_figure(width, height, dpi=dpi)
-        shape = (int(height * dpi), int(width * dpi), 4)  # as matplotlib rounds
-        return cls(figure, np.zeros(shape, np.uint8), size, dpi, step, labels, LINE * above + GAP)
+        shape = round(height * dpi), round(width * dpi)
+        figure = placed_figure(shape[1] / dpi, shape[0] / dpi, dpi=dpi)
+        return cls(figure, np.zeros((*shape, 4), np.uint8), size, dpi, step, labels, LINE * above + GAP)
 
     def place(self, row: int, column: int) -> tuple[float, float]:
         """Left and upper edge of a panel in inches."""
