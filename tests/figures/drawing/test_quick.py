@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 
+import matplotlib
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -33,7 +34,9 @@ def middle(pixels: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("rotation", [0, 90])
 @pytest.mark.parametrize("text", ["0.12 → 0.90", "gypsy", "two\nlines", "_", "Ünïcode ⌊√⌋"])
-@pytest.mark.parametrize("style", [{}, {"weight": "bold", "color": "#ff000080", "ha": "right", "va": "top"}])
+@pytest.mark.parametrize(
+    "style", [{}, {"weight": "bold", "color": "#ff000080", "ha": "right", "va": "top"}, {"alpha": 0.3}]
+)
 def test_text_stands_where_matplotlib_puts_it(text, style, rotation):
     ours, theirs = (draw(written(text, rotation=rotation, **style)) for draw in (pixels_of, by_matplotlib))
     assert np.abs(middle(ours) - middle(theirs)).max() <= (2.5 if rotation else 1.2)
@@ -70,3 +73,9 @@ def test_a_line_is_drawn_once():
 def test_a_figure_without_text_is_the_same():
     figure = Figure(figsize=(2, 1), dpi=80, facecolor="#123456")
     assert np.array_equal(pixels_of(figure), by_matplotlib(figure))
+
+
+def test_another_font_is_not_taken_for_the_one_before():
+    with matplotlib.rc_context({"font.sans-serif": ["DejaVu Sans Mono"]}):
+        wide = pixels_of(written("illicit"))
+    assert not np.array_equal(wide, pixels_of(written("illicit")))

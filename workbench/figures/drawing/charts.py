@@ -14,7 +14,6 @@ import numpy as np
 from matplotlib.collections import CircleCollection, LineCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.text import Text
 from matplotlib.transforms import Affine2D, Transform
 
 from workbench.figures.drawing.canvas import inches_of, text_width
@@ -89,17 +88,14 @@ class Chart:
         chart.write(x + width / 2, y - 0.08, title, va="bottom", fontsize=8.5)
         return chart
 
-    def write(self, x: float, y: float, text: str, **style: Any) -> Text | None:
+    def write(self, x: float, y: float, text: str, **style: Any) -> None:
         """Text at a place in inches from the upper left corner of the figure."""
-        if not text:
-            return None
-        style = {"ha": "center", "va": "center", "parse_math": False, **style}
-        return self.figure.text(x, y, text, transform=inches_of(self.figure), **style)
+        if text:
+            self._text(x, y, text, inches_of(self.figure), style)
 
     def label(self, x: float, y: float, text: str, **style: Any) -> None:
         """Text at values."""
-        style = {"ha": "center", "va": "center", "parse_math": False, **style}
-        self.figure.text(x, y, text, transform=self.values, **style)
+        self._text(x, y, text, self.values, style)
 
     def draw_bars(self, bars: Iterable[Bar], thickness: float) -> None:
         """Horizontal bars of a thickness in values."""
@@ -109,11 +105,11 @@ class Chart:
             for bar in shown
         ]
         colours = [bar.colour for bar in shown]
-        self._add(PolyCollection(corners, facecolors=colours, linewidths=0, transform=self.values))
+        self.figure.add_artist(PolyCollection(corners, facecolors=colours, linewidths=0, transform=self.values))
 
     def draw_line(self, x: Sequence[float], y: Sequence[float], colour: Colour, **style: Any) -> None:
         """A line through values, or marks at them."""
-        self._add(Line2D(x, y, color=colour, transform=self.values, **style))
+        self.figure.add_artist(Line2D(x, y, color=colour, transform=self.values, **style))
 
     def draw_dots(
         self, x: Sequence[float], y: Sequence[float], colours: Sequence[Colour], *, size: float, **style: Any
@@ -122,14 +118,15 @@ class Chart:
         places = np.stack([np.asarray(x), np.asarray(y)], axis=1)
         area = np.pi * size**2 / 4
         where = {"offsets": places, "offset_transform": self.values}
-        self._add(CircleCollection([area], facecolors=list(colours), **where, **style))
+        self.figure.add_artist(CircleCollection([area], facecolors=list(colours), **where, **style))
+
+    def _text(self, x: float, y: float, text: str, where: Transform, style: Mapping[str, Any]) -> None:
+        style = {"ha": "center", "va": "center", "parse_math": False, **style}
+        self.figure.text(x, y, text, transform=where, **style)
 
     def _lines(self, lines: list[tuple], colour: Colour, **style: Any) -> None:
         where = {"transform": inches_of(self.figure), **style}
-        self._add(LineCollection(lines, colors=[colour], linewidths=0.8, **where))
-
-    def _add(self, artist: Any) -> None:
-        self.figure.add_artist(artist)
+        self.figure.add_artist(LineCollection(lines, colors=[colour], linewidths=0.8, **where))
 
 
 def draw_key(

@@ -40,15 +40,14 @@ def _letters(path: str) -> frozenset[str]:
 
 
 @lru_cache(maxsize=KEPT)
-def _line(text: str, font: FontProperties, dpi: float) -> _Line | None:
-    """None where the font lacks a letter, so that others must be searched."""
-    path = findfont(font)
+def _line(text: str, path: str, size: float, dpi: float, hinting: Any) -> _Line | None:
+    """In points of a size, with the font of a file; None where that lacks a letter and others must be searched."""
     if not _letters(path).issuperset(text):
         return None
     face = get_font(path)
     face.clear()
-    face.set_size(font.get_size_in_points(), dpi)
-    face.set_text(text, 0, flags=get_hinting_flag())
+    face.set_size(size, dpi)
+    face.set_text(text, 0, flags=hinting)
     face.draw_glyphs_to_bitmap(antialiased=True)
     (width, height), descent = face.get_width_height(), face.get_descent()
     cover, left = np.array(face.get_image())[::-1], face.get_bitmap_offset()[0]
@@ -56,10 +55,15 @@ def _line(text: str, font: FontProperties, dpi: float) -> _Line | None:
 
 
 class _Renderer(RendererAgg):
+    def _kept(self, text: str, font: FontProperties, ismath: bool | str) -> _Line | None:
+        if ismath:
+            return None
+        return _line(text, findfont(font), font.get_size_in_points(), self.dpi, get_hinting_flag())
+
     def get_text_width_height_descent(
         self, s: str, prop: FontProperties, ismath: bool | str
     ) -> tuple[float, float, float]:
-        line = None if ismath else _line(s, prop.copy(), self.dpi)
+        line = self._kept(s, prop, ismath)
         return super().get_text_width_height_descent(s, prop, ismath) if line is None else line.size
 
     def draw_text(
@@ -73,7 +77,7 @@ class _Renderer(RendererAgg):
         ismath: bool | str = False,
         mtext: Any = None,
     ) -> None:
-        line = None if ismath or angle not in (0, 90) else _line(s, prop.copy(), self.dpi)
+        line = self._kept(s, prop, ismath) if angle in (0, 90) and gc.get_antialiased() else None
         if line is None:
             super().draw_text(gc, x, y, s, prop, angle, ismath, mtext)
             return
