@@ -17,6 +17,7 @@ from workbench.cards import clip, never_raises
 from workbench.data.export import coco_dict
 from workbench.data.reading.contents import ObjectsAtHand, contents
 from workbench.data.reading.problems import Problem
+from workbench.errors import DataError
 from workbench.files import write_json
 from workbench.types import Target
 
@@ -153,7 +154,15 @@ class Dataset(torch.utils.data.Dataset):
         return contents(self)
 
     def subset(self, indices: Sequence[int] | Tensor | slice) -> Dataset:
-        """The images at `indices` only, in that order; `image_id` is kept."""
+        """The images at `indices` only, in that order; `image_id` is kept.
+
+        Args:
+            indices: positions; or for each image whether it is wanted (bool).
+
+        Raises:
+            DataError: there is not one bool for each image.
+            IndexError: a position is outside.
+        """
         return Subset(self, indices)
 
     def export_coco(self, path: str | PathLike[str] | None = None, *, masks: bool = True) -> dict[str, Any]:
@@ -257,10 +266,8 @@ class Subset(ViewOfOne):
     """Some images of another data set."""
 
     def __init__(self, whole: Dataset, indices: Sequence[int] | Tensor | slice):
-        if isinstance(indices, slice):
-            indices = range(*indices.indices(len(whole)))
         self.whole = whole
-        self.indices = [whole._position(int(index)) for index in indices]
+        self.indices = _positions(whole, indices)
         self.name, self.split, self.classes = whole.name, whole.split, whole.classes
         self.occlusion_is_estimate, self.voc_year = whole.occlusion_is_estimate, whole.voc_year
         self.annotated = whole.annotated
@@ -278,6 +285,19 @@ class Subset(ViewOfOne):
 
     def _place(self, index: int) -> tuple[Dataset, int]:
         return self.whole, self.indices[self._position(index)]
+
+
+def _positions(data: Dataset, indices: Sequence[int] | Tensor | slice) -> list[int]:
+    """The positions that `Dataset.subset` is given."""
+    if isinstance(indices, slice):
+        return list(range(*indices.indices(len(data))))
+    given = indices.tolist() if isinstance(indices, Tensor | np.ndarray) else list(indices)
+    if not given or not all(isinstance(each, bool | np.bool_) for each in given):
+        return [data._position(int(index)) for index in given]
+    if len(given) != len(data):
+        what = f"{data.name} {data.split} has {len(data)} images, but whether they are wanted is said of {len(given)}"
+        raise DataError(f"{what}; give one bool for each image, or positions")
+    return np.flatnonzero(given).tolist()
 
 
 def evenly_spaced(length: int, number: int) -> list[int]:
