@@ -32,6 +32,12 @@ def test_batches_cover_the_data_and_give_the_same_as_detections(scene):
     assert again.fingerprint == result.fingerprint
 
 
+@pytest.mark.parametrize("size", [0, -1, 1.5])
+def test_a_batch_has_one_image_or_more(size, scene):
+    with pytest.raises(DataError, match=f"batch_size: expected a whole number of 1 or more, got {size}"):
+        evaluate(*scene, batch_size=size, progress=False)
+
+
 def test_losses_are_means_over_images_and_leave_no_trace(scene):
     detector, data = scene
     detector.train()

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from workbench.detectors.base import Detector, Learns, asked, evaluating
+from workbench.errors import DataError
 from workbench.progress import Bar
 from workbench.types import Target
 
@@ -17,7 +18,13 @@ if TYPE_CHECKING:
 
 
 def batches(data: Dataset, size: int, *, progress: bool) -> Iterator[list[tuple[Tensor, Target]]]:
-    """All images with their targets, at most `size` at a time; with a bar if `progress` is wanted."""
+    """All images with their targets, at most `size` at a time; with a bar if `progress` is wanted.
+
+    Raises:
+        DataError: `size` is no whole number of 1 or more.
+    """
+    if not isinstance(size, int) or size < 1:
+        raise DataError(f"batch_size: expected a whole number of 1 or more, got {size!r}")
     starts = range(0, len(data), size)
     for start in Bar(starts, desc=f"{data.name} {data.split}", disable=not progress):
         yield [data[index] for index in range(start, min(start + size, len(data)))]
