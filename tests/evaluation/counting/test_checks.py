@@ -98,6 +98,12 @@ def test_a_mix_up_of_boxes_is_named(boxes, message, in_memory, target, found):
     assert re.search(message, warning)
 
 
+def test_fractions_are_named_however_few_they_are(in_memory, target, found):
+    data = in_memory([target([(*BOX, 1)])])
+    result = evaluate_detections([found([(0.1, 0.2, 0.4, 0.8, 1, 0.9)])], data)
+    assert result.warnings == ["The boxes look like fractions of the image; multiply them by width and height."]
+
+
 def test_width_and_height_that_are_exchanged_are_named(in_memory, target, found):
     """Images of 100 × 200; boxes were fractions, and x was multiplied by the height, y by the width."""
     targets, answers = grid_scene(target, found)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from workbench.data.dataset import evenly_spaced
+from workbench.data.reading.boxes import FRACTIONS, XYXY, likely_format
 from workbench.errors import DataError
 from workbench.evaluation.counting.tables import Found, Objects, box_iou
 from workbench.types import Detections
@@ -149,6 +150,8 @@ def _box_notes(objects: Objects, found: Found) -> list[str]:
             f"The boxes overlap {hits} of {sample.num_objects} objects as they are, "
             f"but {best} when they are read {reading}."
         ]
+    if likely_format(found.boxes, objects.sizes[found.images], XYXY) == FRACTIONS:
+        return [f"The boxes look like {FRACTIONS}; multiply them by width and height."]
     inverted = float((found.boxes[:, 2:] < found.boxes[:, :2]).any(axis=1).mean())
     if inverted > 0:
         return [
