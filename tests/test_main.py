@@ -524,6 +524,13 @@ def test_detect_saves_what_is_found_in_a_data_set(tmp_path, capsys):
         assert "give one of them" in (said := capsys.readouterr().err) or "belong together" in said
 
 
+def test_an_ending_in_capitals_says_the_same(tmp_path):
+    data, path = ["--data", "digit-scenes", "--limit", "1", "--device", "cpu"], tmp_path / "ALL.JSON"
+    assert main(["detect", "digit-scenes/faster-rcnn", *data, "--save", str(path)]) == 0
+    assert path.is_file()
+    assert main(["evaluate", str(path), *data]) == 0
+
+
 def test_pictures_of_equal_names_take_the_place_of_no_other():
     images = [Path(name) for name in ("a/x.png", "b/X.jpg", "c/x-1.png", "d/y.png", "e/x.png")]
     assert _names(images) == ["x-2", "X-3", "x-1", "y", "x-4"]

@@ -302,7 +302,7 @@ def evaluate(options: argparse.Namespace) -> int:
     """Print the figures with their intervals."""
     if options.save:
         check_writable(options.save, DataError)
-    results = options.detector.endswith(".json") or any(Path(options.detector).glob("comp*_det_*.txt"))
+    results = options.detector.lower().endswith(".json") or any(Path(options.detector).glob("comp*_det_*.txt"))
     named = options.detector if results else _named_detector(options.detector)
     data, renamed = _data(options), _renamed(options.classes)
 
@@ -357,7 +357,7 @@ def _add_audit(verbs: Any) -> None:
 def audit(options: argparse.Namespace) -> int:
     """Print the summary and what is to be known about it."""
     for path in options.save:
-        if Path(path).suffix not in (".html", ".json"):
+        if Path(path).suffix.lower() not in (".html", ".json"):
             raise DataError(f"{path}: a report is saved as .html or .json")
         check_writable(path, DataError)
     if len(set(options.detectors)) < len(options.detectors):
@@ -436,7 +436,7 @@ def detect(options: argparse.Namespace) -> int:
 
 def _detect_data(options: argparse.Namespace) -> int:
     """Save what is found in a data set."""
-    as_coco = Path(options.save).suffix == ".json"
+    as_coco = Path(options.save).suffix.lower() == ".json"
     check_writable(options.save if as_coco else Path(options.save) / "comp4_det.txt", DataError)
     named, data, renamed = _named_detector(options.detector), _data(options), _renamed(options.classes)
 

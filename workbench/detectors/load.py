@@ -144,13 +144,13 @@ def _content(path: Path, classes: Sequence[str] | None) -> tuple[dict[str, Any],
     """
     if fetch := unfetched(path):
         raise WeightsError(f"{path} holds no detector and no state dict: {fetch}")
-    if path.suffix == ".onnx":
+    if path.suffix.lower() == ".onnx":
         raise WeightsError(f"{path} is an ONNX model: wb.wrap(path, classes=..., prepare=..., decode=...) takes it")
     if is_checkpoint(path):
         config, names, weights = read_checkpoint(path)
         _check_no_classes(classes, path)
         return weights, config, names, {}
-    if path.suffix in TORCH:
+    if path.suffix.lower() in TORCH:
         weights = read_weights(path)
         return weights, *described(weights, classes, str(path)), {}
     try:

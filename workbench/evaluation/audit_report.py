@@ -245,10 +245,10 @@ class AuditReport(Report):
             DataError: another ending.
         """
         path = Path(path)
-        if path.suffix not in (".html", ".json"):
+        if path.suffix.lower() not in (".html", ".json"):
             raise DataError(f"{path}: a report is saved as .html, to be read, or as .json, to be loaded")
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix == ".json":
+        if path.suffix.lower() == ".json":
             report_files.write(self, path)
         else:
             from workbench.figures.audit_page import write_page

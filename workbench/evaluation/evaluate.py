@@ -146,7 +146,7 @@ def is_results_file(detector: object) -> TypeGuard[str | Path]:
     """Whether it names a file of detections in place of a detector, or a folder of VOC's."""
     if not isinstance(detector, str | Path):
         return False
-    if Path(detector).suffix == ".json":
+    if Path(detector).suffix.lower() == ".json":
         return True
     with suppress(DataError):  # which is said of a detector
         return is_voc_results(user_path(detector, DataError))

@@ -98,9 +98,9 @@ class FileProposals:
         self.path = user_path(path, DataError)
         self._table: ResultsTable | None = None
         self._lists: dict[int, np.ndarray] = {}
-        if self.path.suffix == ".json":
+        if self.path.suffix.lower() == ".json":
             self._table = table_of(self.path, cache_folder(cache))
-        elif self.path.suffix == ".mat":
+        elif self.path.suffix.lower() == ".mat":
             self._lists = _read_mat(self.path, data)
         else:
             raise DataError(f"{self.path}: proposals are read from .json and .mat files")
