@@ -164,7 +164,7 @@ def test_blocks_of_python_train_what_is_stored(compared):
     for kind, code in BLOCK.findall(TEXT):
         if kind == "python":
             exec(compile(code, "docs/results.md", "exec"), names)
-    assert len(compared) == 25
+    assert len(compared) == 28
     for file, runs in compared:
         stored = Comparison.load(FOLDER / f"{file}.json").runs
         asked = set(runs[["recipe", "seed"]].itertuples(index=False, name=None))

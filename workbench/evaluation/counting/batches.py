@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 import torch
@@ -23,7 +24,7 @@ def batches(data: Dataset, size: int, *, progress: bool) -> Iterator[list[tuple[
     Raises:
         DataError: `size` is no whole number of 1 or more.
     """
-    if not isinstance(size, int) or size < 1:
+    if not isinstance(size, Integral) or size < 1:
         raise DataError(f"batch_size: expected a whole number of 1 or more, got {size!r}")
     starts = range(0, len(data), size)
     for start in Bar(starts, desc=f"{data.name} {data.split}", disable=not progress):
