@@ -43,8 +43,9 @@ lint: env
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m mypy
 
+# Three at a time on two cores: many wait for a browser or for other processes most of the time.
 unit: env
-	$(BIN)/python -m pytest -n 2 --dist worksteal tests
+	$(BIN)/python -m pytest -n 3 --dist worksteal tests
 
 # One thread each: two notebooks run side by side, and more threads than cores are several times slower.
 notebooks: env
